@@ -1,0 +1,88 @@
+"""The project's sessions. `./dev test` runs the first four; `./dev test --list` shows all of them.
+
+What follows `--` goes to the tool: `./dev test -s tests -- -k retention`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["format", "lint", "types", "tests"]
+
+ROOT = Path(__file__).parent
+PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+
+
+def install(session: nox.Session, group: str, *, package: bool = True) -> None:
+    """Install a dependency group and, in place, the package; once, until pyproject.toml changes."""
+    wanted = [*nox.project.dependency_groups(PYPROJECT, group), *(["-e", f"{ROOT}[cli]"] if package else [])]
+    # Asking pip every time would take seconds and a network: it builds a package in place anew each time.
+    stamp = Path(session.virtualenv.location, "installed")
+    state = f"{wanted}\n{PYPROJECT}"
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != state:
+        session.install(*wanted)
+        stamp.write_text(state, encoding="utf-8")
+
+
+@nox.session
+def format(session: nox.Session) -> None:
+    """Is everything laid out as ruff does it? (`ruff format` does it.)"""
+    install(session, "lint", package=False)
+    session.run("ruff", "format", "--check", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff's rules, as chosen in pyproject.toml."""
+    install(session, "lint", package=False)
+    session.run("ruff", "check", *session.posargs)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy in strict mode over sources, tests, examples and this file."""
+    install(session, "dev")
+    session.run("python", "-m", "mypy", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests, the examples and the stock tools included."""
+    install(session, "tests")
+    session.run("python", "-m", "pytest", "-q", *session.posargs)
+
+
+@nox.session
+def interop(session: nox.Session) -> None:
+    """Only the tests that hold our archives against 7zz, unzip and bsdtar."""
+    install(session, "tests")
+    session.run("python", "-m", "pytest", "-m", "interop", *session.posargs)
+
+
+@nox.session
+def services(session: nox.Session) -> None:
+    """Only the tests that need a real server; none yet is no failure."""
+    install(session, "tests")
+    nothing_selected = 5
+    session.run(
+        *("python", "-m", "pytest", "-m", "services", *session.posargs), success_codes=[0, nothing_selected]
+    )
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Our speed, size and memory beside 7-Zip's, on small trees unless told otherwise."""
+    install(session, "tests")
+    session.run("python", "benchmarks/zip_archive.py", *(session.posargs or ["--quick"]))
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Do the links of the documentation lead somewhere, and does its code compile?"""
+    install(session, "tests")
+    session.run("python", "-m", "pytest", "-q", "tests/test_docs.py", *session.posargs)
