@@ -1,0 +1,74 @@
+"""What one can do to a stream of bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+
+def rechunk(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Cut the stream into pieces of exactly `size` bytes, the last one shorter; never an empty one.
+
+    A chunk that already has the size passes through uncopied.
+    """
+    parts: list[bytes] = []
+    held = 0
+    for chunk in chunks:
+        start = 0
+        while held + len(chunk) - start >= size:
+            end = start + size - held
+            if not held and start == 0 and end == len(chunk):
+                yield chunk
+            else:
+                parts.append(chunk[start:end])
+                yield b"".join(parts)
+                parts.clear()
+                held = 0
+            start = end
+        if start < len(chunk):
+            parts.append(chunk[start:] if start else chunk)
+            held += len(chunk) - start
+    if held:
+        yield b"".join(parts)
+
+
+def gather(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Join small chunks until `size` bytes are together: fewer, larger writes further down."""
+    parts: list[bytes] = []
+    held = 0
+    for chunk in chunks:
+        parts.append(chunk)
+        held += len(chunk)
+        if held >= size:
+            yield b"".join(parts) if len(parts) > 1 else chunk
+            parts.clear()
+            held = 0
+    if held:
+        yield b"".join(parts)
+
+
+def hold_back(chunks: Iterable[bytes], count: int, tail: bytearray) -> Iterator[bytes]:
+    """Yield everything but the last `count` bytes of the stream, which are in `tail` when it ends."""
+    for chunk in chunks:
+        if len(chunk) >= count:
+            if tail:
+                yield bytes(tail)
+            yield chunk[: len(chunk) - count]
+            tail[:] = chunk[len(chunk) - count :]
+        else:
+            tail += chunk
+            if len(tail) > count:
+                yield bytes(tail[:-count])
+                del tail[:-count]
+
+
+@contextmanager
+def closing_chunks(chunks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
+    """Iterate over the chunks, and close their iterator afterwards if it can be closed."""
+    iterator = iter(chunks)
+    try:
+        yield iterator
+    finally:
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            close()

@@ -1,0 +1,139 @@
+"""Every error this library raises on purpose.
+
+    BackupKitError
+    ├── ConfigurationError              wrong before any byte moved
+    │   └── UnsupportedCodecError       this format cannot record that compressor or encryptor
+    ├── SourceError                     what should be backed up could not be read
+    ├── HookError                       a hook around a source failed: the run fails with it
+    ├── DestinationError                a destination did not do as asked
+    │   ├── ObjectNotFoundError         (also FileNotFoundError)
+    │   ├── ObjectExistsError           (also FileExistsError)
+    │   └── AccessDeniedError           (also PermissionError)
+    ├── RepositoryError                 the backups as a whole
+    │   ├── RepositoryNotFoundError
+    │   └── BackupNotFoundError
+    ├── WrongPassphraseError
+    ├── IntegrityError                  the bytes are not the bytes that were written
+    ├── RestoreError                    an entry could not be put in place
+    ├── BackupAlreadyRunningError
+    └── OperationCancelledError
+
+An operation that failed at several destinations raises an `ExceptionGroup` of these. Messages are one
+sentence – what failed, on what, where – and then what to do about it; they never hold a secret. The
+original exception is `__cause__`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from backupkit.model import Report
+
+
+class BackupKitError(Exception):
+    """The root of the tree. `report` is set when an operation of a pipeline raised this."""
+
+    report: Report | None = None
+
+
+class ConfigurationError(BackupKitError):
+    """Something is wrong with what was asked for; no byte has moved."""
+
+
+class UnsupportedCodecError(ConfigurationError):
+    """The format has no way to record this compressor or encryptor."""
+
+
+class SourceError(BackupKitError):
+    """An entry, or a whole source, could not be read.
+
+    `path` is the entry's path or the source's name. `retryable` says that a second attempt may well
+    succeed (a lock, an I/O error, a failed dump); `severity` is "warning" where nothing was lost that
+    exists still, such as a file deleted while the backup ran.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str,
+        retryable: bool = False,
+        severity: Literal["warning", "error"] = "error",
+    ) -> None:
+        super().__init__(message)
+        self.path = path
+        self.retryable = retryable
+        self.severity = severity
+
+
+class HookError(BackupKitError):
+    """A hook around a source failed; the whole run fails with it and no backup is made."""
+
+
+class DestinationError(BackupKitError):
+    """A destination failed. `location` is safe to print, `name` the object concerned, if one was.
+
+    `retryable` says that the same call may succeed later (a lost connection, a full disk that is being
+    cleaned is not one).
+    """
+
+    def __init__(
+        self, message: str, *, location: str, name: str | None = None, retryable: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.location = location
+        self.name = name
+        self.retryable = retryable
+
+
+class ObjectNotFoundError(DestinationError, FileNotFoundError):
+    """No object of this name is at the destination."""
+
+
+class ObjectExistsError(DestinationError, FileExistsError):
+    """An object of this name is at the destination already; it was left as it is."""
+
+
+class AccessDeniedError(DestinationError, PermissionError):
+    """The destination refused for want of a right or a credential."""
+
+
+class RepositoryError(BackupKitError):
+    """The backups as a whole cannot be used."""
+
+
+class RepositoryNotFoundError(RepositoryError):
+    """There are no backups here."""
+
+
+class BackupNotFoundError(RepositoryError):
+    """No backup answers the description."""
+
+
+class WrongPassphraseError(BackupKitError):
+    """None of the given passphrases opens this backup. Proves nothing about its integrity."""
+
+
+class IntegrityError(BackupKitError):
+    """The bytes are not the bytes that were written. `where` names the object or entry."""
+
+    def __init__(self, message: str, *, where: str) -> None:
+        super().__init__(message)
+        self.where = where
+
+
+class RestoreError(BackupKitError):
+    """An entry could not be restored. `path` is its path, or the target's."""
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class BackupAlreadyRunningError(BackupKitError):
+    """Another run of the same pipeline holds the lock."""
+
+
+class OperationCancelledError(BackupKitError):
+    """The caller's `cancel` event was set; nothing was left behind."""

@@ -1,0 +1,203 @@
+"""The nouns: frozen values without I/O. Read `protocols.py` next for what is done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+Contents: TypeAlias = Literal["files", "databases"]
+Kind: TypeAlias = Literal["file", "directory", "symlink", "hardlink"]
+Severity: TypeAlias = Literal["warning", "error"]
+Outcome: TypeAlias = Literal["succeeded", "incomplete", "failed"]
+Operation: TypeAlias = Literal["run", "restore", "verify", "clean", "monitor"]
+
+_NO_XATTRS: Mapping[str, bytes] = MappingProxyType({})
+
+
+def no_chunks() -> Iterator[bytes]:
+    """The content of everything that has none."""
+    return iter(())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something a person should know. An "error" means that something was lost or failed.
+
+    `path` names the entry, `destination` the location and `check` the rule concerned, where there is one.
+    """
+
+    message: str
+    severity: Severity = "error"
+    check: str | None = None
+    path: str | None = None
+    destination: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Who owns an entry, by number and, where the system knew them, by name."""
+
+    uid: int
+    gid: int
+    user: str | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One file, directory, link or dump, with its metadata and its content on demand.
+
+    `path` is relative, "/"-separated and free of ".", ".." and empty components; bytes that are not UTF-8
+    stand in it as Python's surrogate escapes. `mode` holds the permission bits (0o7777). `target` is what a
+    symlink points to, or the path of the earlier entry that a hardlink is another name of. `holes` are the
+    `(start, length)` ranges of a sparse file that occupy no disk; they are part of the content, as zeros.
+
+    `chunks()` opens the content and yields it; calling it again reads anew. For a hardlink it yields the
+    content too, so that it can be restored without the file it is linked to. Whatever is wrong raises:
+    an iterator that ends has given everything. What is worth telling but did no harm (a file that grew
+    while it was read) is appended to `warnings` before the iterator ends.
+    """
+
+    path: str
+    kind: Kind = "file"
+    size: int | None = None
+    modified_ns: int | None = None
+    mode: int | None = None
+    owner: Owner | None = None
+    target: str | None = None
+    xattrs: Mapping[str, bytes] = field(default_factory=lambda: _NO_XATTRS)
+    holes: tuple[tuple[int, int], ...] = ()
+    chunks: Callable[[], Iterator[bytes]] = field(default=no_chunks, compare=False, repr=False)
+    warnings: list[Problem] = field(default_factory=list, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """One restorable point in time at one destination.
+
+    `complete` is False when its run lost something and None when nothing says how the run ended.
+    `stored` counts the bytes it occupies. `entries`, `size` (plain bytes), `host` and `tags` are None
+    until `details(backup)` has read them. `verified` is when it was last read back in full without fault;
+    `damaged` says that the newest verification found bytes that are not what was written.
+    """
+
+    id: str
+    name: str
+    time: datetime
+    contents: frozenset[Contents]
+    location: str
+    complete: bool | None
+    stored: int
+    entries: int | None = None
+    size: int | None = None
+    host: str | None = None
+    tags: tuple[str, ...] | None = None
+    verified: datetime | None = None
+    damaged: bool = False
+
+    @property
+    def good(self) -> bool:
+        """Nothing was lost in its run, and no integrity failure is known since."""
+        return self.complete is True and not self.damaged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Backups, newest first, and what kept a destination from answering."""
+
+    backups: tuple[Backup, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """One object at a destination: its name there, its size in bytes, when it was written (aware)."""
+
+    name: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What `Repository.write` made, and everything that went wrong on the way, in order."""
+
+    backup: Backup
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A backup that stays, and every reason for it."""
+
+    backup: Backup
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A backup that goes, and why."""
+
+    backup: Backup
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionPlan:
+    """What a policy decided. Every backup it was given stands in exactly one of the two."""
+
+    keep: tuple[Kept, ...] = ()
+    remove: tuple[Removed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryState:
+    """What a health check may look at: one destination's backups of one pipeline, newest first.
+
+    `contents` is what a full backup of the pipeline holds.
+    """
+
+    location: str
+    backups: tuple[Backup, ...]
+    contents: frozenset[Contents]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationResult:
+    """How an operation ended at one destination.
+
+    `plan` is set by clean (what was, or in a dry run would be, removed and kept), `swept` names the
+    leftovers of killed runs it found, `freed` counts the bytes it gave back.
+    """
+
+    location: str
+    outcome: Outcome
+    backup: Backup | None = None
+    plan: RetentionPlan | None = None
+    swept: tuple[StoredObject, ...] = ()
+    freed: int = 0
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How an operation ended: as a whole, and at each destination.
+
+    `entries` and `read` count what was read (entries, plain bytes), `written` the bytes stored or restored.
+    `problems` holds all of them, those of the destinations included.
+    """
+
+    operation: Operation
+    outcome: Outcome
+    name: str
+    started: datetime
+    took: timedelta
+    entries: int = 0
+    read: int = 0
+    written: int = 0
+    problems: tuple[Problem, ...] = ()
+    destinations: tuple[DestinationResult, ...] = ()

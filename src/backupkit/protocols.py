@@ -1,0 +1,272 @@
+"""Every seam of the library, one Protocol each, with its contract in words. Start reading here.
+
+    Source ──entries──▶ Repository (format) ──chunks──▶ Destination        run
+    Target ◀─entries── Repository (format) ◀──chunks── Destination        restore, verify, browse
+
+Entries above, chunks below, and the format is the only thing that turns one into the other. The protocols
+are structural: nothing to inherit, nothing to register. `backupkit.testing` has a conformance class for
+each seam that a third party may fill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from backupkit.events import Event
+from backupkit.model import (
+    Backup,
+    Contents,
+    Entry,
+    Problem,
+    RepositoryState,
+    RetentionPlan,
+    StoredObject,
+    Written,
+)
+from backupkit.passphrase import Passphrase
+from backupkit.retrying import Retry
+
+Chunks: TypeAlias = Iterable[bytes]
+
+
+class Source(Protocol):
+    """Where entries come from.
+
+    `name` is a short, stable label, unique among a pipeline's sources; a directory prefixes its paths with
+    it, a database writes `db-dumps/<name>`. `contents` is what `run(only=…)` selects by.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def contents(self) -> Contents: ...
+
+    def entries(self) -> Iterator[Entry | Problem]:
+        """Yield each entry once, a directory before what is in it, siblings in name order.
+
+        Nothing is opened before the first pull, and everything is released when the iterator is closed.
+        What cannot be read is a `Problem` in its place; a `SourceError` raised here ends this source only.
+        The reader reads an entry's chunks at most once at a time, before or after it pulls the next entry.
+        """
+        ...
+
+
+@runtime_checkable
+class ExcludesPaths(Protocol):
+    """A source that reads local files and can leave some out: a run never backs up its own destinations."""
+
+    def excluding(self, paths: Sequence[Path]) -> Source:
+        """Return a source that leaves out these absolute folders and all that is in them."""
+        ...
+
+
+class Target(Protocol):
+    """Where restored entries go."""
+
+    def check(self, entries: Iterable[Entry]) -> Iterator[Problem]:
+        """Yield what would keep `write` from succeeding, touching nothing; reads no content."""
+        ...
+
+    def write(self, entries: Iterable[Entry]) -> Iterator[Problem]:
+        """Put the entries in place, in order, yielding a problem for each that could not be.
+
+        An entry gets its final name only when its chunks have ended without an exception. An
+        `IntegrityError` or `SourceError` from the chunks is a problem of that entry alone.
+        """
+        ...
+
+
+class Compressor(Protocol):
+    """A reversible filter over one unit (a whole entry, or one blob). One instance serves many threads.
+
+    `algorithm` names the byte format, not the implementation: "store", "deflate" (raw, RFC 1951), "zstd".
+    """
+
+    @property
+    def algorithm(self) -> str: ...
+
+    def compress(self, chunks: Chunks) -> Iterator[bytes]: ...
+
+    def decompress(self, chunks: Chunks) -> Iterator[bytes]:
+        """Undo `compress`, in pieces of bounded size however small the input.
+
+        Raises IntegrityError, no later than at the end, for input that is not one whole unit.
+        """
+        ...
+
+
+@runtime_checkable
+class PiecewiseCompressor(Compressor, Protocol):
+    """A compressor whose unit may be compressed in pieces, each by itself, on any thread."""
+
+    def compress_piece(self, piece: bytes, *, last: bool) -> bytes:
+        """Compress one piece; the results, in order, the last one with `last=True`, are one whole unit."""
+        ...
+
+
+class Encryptor(Protocol):
+    """A reversible, authenticated filter over one unit, under a fresh nonce or salt for each.
+
+    `scheme` names the byte format ("winzip-aes-256", "age"). One instance serves many threads.
+    """
+
+    @property
+    def scheme(self) -> str: ...
+
+    def encrypt(self, chunks: Chunks) -> Iterator[bytes]: ...
+
+    def decrypt(self, chunks: Chunks) -> Iterator[bytes]:
+        """Undo `encrypt`. IntegrityError no later than at the end; WrongPassphraseError for a wrong key."""
+        ...
+
+
+class Destination(Protocol):
+    """Named, immutable objects in one place. Holds settings only and connects inside each call.
+
+    Names are "/"-separated, of `A-Z a-z 0-9 . _ -`. `location` is safe to print: no credentials.
+    Errors are DestinationError and its kinds.
+    """
+
+    @property
+    def location(self) -> str: ...
+
+    def write(self, name: str, chunks: Chunks, *, overwrite: bool = False) -> StoredObject:
+        """Store an object: whole after the last chunk, or not at all.
+
+        An exception of the chunks passes through unchanged and leaves nothing behind; an object that was
+        there before stays until the new one is whole. Raises ObjectExistsError unless `overwrite`.
+        """
+        ...
+
+    def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Yield the object's bytes from `start`, `length` of them or, if it ends earlier, what there is."""
+        ...
+
+    def stat(self, name: str) -> StoredObject: ...
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Yield the objects whose names begin with `prefix`, in name order; never an unfinished one."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Delete one object; ObjectNotFoundError if there is none."""
+        ...
+
+
+@runtime_checkable
+class OnThisMachine(Protocol):
+    """A destination in a local folder, so that a run can leave that folder out."""
+
+    @property
+    def folder(self) -> Path: ...
+
+
+@runtime_checkable
+class HasLeftovers(Protocol):
+    """A destination at which a killed run may leave unfinished, invisible objects."""
+
+    def leftovers(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Yield unfinished objects under `prefix`, those still being written by others included."""
+        ...
+
+    def discard(self, leftover: StoredObject) -> None:
+        """Delete one of them."""
+        ...
+
+
+class Repository(Protocol):
+    """All backups of one format at one destination, opened; of one pipeline's name unless that is None."""
+
+    def write(
+        self,
+        entries: Iterable[Entry | Problem],
+        *,
+        time: datetime,
+        contents: frozenset[Contents],
+        tags: Sequence[str] = (),
+        retry: Retry,
+    ) -> Written:
+        """Write one backup, listed only once it is finished.
+
+        An entry that cannot be read in full is left out and becomes a problem, after `retry`; its
+        `warnings` become problems too. An exception of the iterable itself ends the write and leaves nothing;
+        so does a backup that would hold no entry at all, with SourceError.
+        A time that is taken is moved on by microseconds until it is free.
+        """
+        ...
+
+    def list(self) -> Iterator[Backup]:
+        """Yield the backups, in any order, from names and one listing; no object is read."""
+        ...
+
+    def details(self, backup: Backup) -> Backup:
+        """The same backup with everything filled in that can be known without a passphrase."""
+        ...
+
+    def read(self, backup: Backup) -> Iterator[Entry]:
+        """Yield the entries as the source once gave them, in the same order, content on demand.
+
+        Content may be pulled while the repository is open. IntegrityError where it is not what was written.
+        """
+        ...
+
+    def check(self, backup: Backup) -> Iterator[Problem]:
+        """Yield what is wrong with the structure of this backup as it is stored, without its contents."""
+        ...
+
+    def remove(self, backup: Backup) -> None:
+        """Make the backup disappear. One that is gone already is no error."""
+        ...
+
+    def prune(self) -> int:
+        """Delete what no backup refers to; return the bytes freed."""
+        ...
+
+
+class Format(Protocol):
+    """A way to store backups: pairs codecs and opens repositories."""
+
+    def check(self, compressor: Compressor | None, encryptor: Encryptor | Passphrase | None) -> None:
+        """Raise ConfigurationError, without I/O, for a pairing that the format cannot record."""
+        ...
+
+    def open(
+        self,
+        destination: Destination,
+        *,
+        name: str | None,
+        compressor: Compressor | None = None,
+        encryptor: Encryptor | Passphrase | None = None,
+        executor: Executor | None = None,
+    ) -> AbstractContextManager[Repository]: ...
+
+
+class Lock(Protocol):
+    """Lets one run of a pipeline happen at a time."""
+
+    def hold(self, name: str, *, wait: timedelta) -> AbstractContextManager[None]:
+        """Hold the lock of this name; BackupAlreadyRunningError if another does for longer than `wait`."""
+        ...
+
+
+class RetentionPolicy(Protocol):
+    """Decides which backups stay; never deletes."""
+
+    def plan(self, backups: Sequence[Backup], *, now: datetime) -> RetentionPlan:
+        """Put each backup, with reasons, into exactly one half of the plan. Pure; any input order."""
+        ...
+
+
+class HealthCheck(Protocol):
+    """One rule about the set of backups at one destination."""
+
+    def problems(self, state: RepositoryState) -> Iterable[Problem]: ...
+
+
+Observer: TypeAlias = Callable[[Event], None]

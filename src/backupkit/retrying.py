@@ -1,0 +1,84 @@
+"""How often, and after how long, something that may succeed later is tried again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from backupkit.errors import ConfigurationError
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Whether the error itself, or one of its group, says that another attempt may succeed."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(is_retryable(one) for one in error.exceptions)
+    return getattr(error, "retryable", False) is True
+
+
+def _nobody(seconds: float, error: BaseException) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """Try up to `tries` times, `wait` seconds apart, whatever fails with an error that is `retryable`."""
+
+    tries: int = 3
+    wait: float = 60.0
+    sleep: Callable[[float], None] = field(default=time.sleep, compare=False, repr=False)
+    tell: Callable[[float, BaseException], None] = field(default=_nobody, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.tries < 1 or self.wait < 0:
+            raise ConfigurationError(
+                f"Retry(tries={self.tries}, wait={self.wait}) is not possible: "
+                "use at least one try and a wait of zero or more seconds."
+            )
+
+    def attempts(self) -> Iterator[AbstractContextManager[object]]:
+        """Yield context managers; the body of one that fails retryably is run again in the next.
+
+        The last failure, and any that is not retryable, is raised from the loop.
+        """
+        # The first attempt is our own: tenacity costs more per use than reading a small file does.
+        first = _FirstAttempt()
+        yield first
+        if first.error is None:
+            return
+        if self.tries == 1:
+            raise first.error
+        self.tell(self.wait, first.error)
+        self.sleep(self.wait)
+        import tenacity
+
+        def tell(state: tenacity.RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            if error is not None:
+                self.tell(self.wait, error)
+
+        yield from tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(self.tries - 1),
+            wait=tenacity.wait_fixed(self.wait),
+            retry=tenacity.retry_if_exception(is_retryable),
+            sleep=self.sleep,
+            before_sleep=tell,
+            reraise=True,
+        )
+
+
+class _FirstAttempt:
+    error: BaseException | None = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is None or not is_retryable(error):
+            return False
+        self.error = error
+        return True
