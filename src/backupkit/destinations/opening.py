@@ -1,0 +1,36 @@
+"""`open_destination`: from what a person writes down to the destination it means."""
+
+from __future__ import annotations
+
+import os
+import re
+from urllib.parse import unquote
+
+from backupkit.destinations.local import LocalDestination
+from backupkit.errors import ConfigurationError
+from backupkit.protocols import Destination
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+
+
+def open_destination(url: str | os.PathLike[str]) -> Destination:
+    """Return the destination at a path, or at a `file:///path` URL, without any I/O.
+
+    A path may be relative or begin with `~`; a URL is absolute and percent-encoded. The messages never
+    repeat a URL that is refused, as it may hold a password.
+    """
+    text = os.fspath(url)
+    scheme = _SCHEME.match(text)
+    if isinstance(url, os.PathLike) or scheme is None:
+        return LocalDestination(text)
+    if scheme[1].lower() != "file":
+        raise ConfigurationError(
+            f"Destinations of the kind {scheme[1]}: are not supported: this version writes to local folders "
+            "only, given as a path or as file:///path (write ./ before a path with a colon in it)."
+        )
+    if not text[scheme.end() :].startswith("///"):
+        raise ConfigurationError(
+            "The file URL names a host or a relative path: write file:///absolute/path, "
+            "with three slashes, for a folder of this machine."
+        )
+    return LocalDestination(unquote(text[scheme.end() + 2 :], errors="surrogateescape"))

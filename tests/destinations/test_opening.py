@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backupkit.destinations.local import LocalDestination
+from backupkit.destinations.opening import open_destination
+from backupkit.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("url", "folder"),
+    [
+        ("/mnt/backup", "/mnt/backup"),
+        (Path("/mnt/backup"), "/mnt/backup"),
+        (Path("/mnt/file:"), "/mnt/file:"),
+        ("/mnt/a:b%20c", "/mnt/a:b%20c"),
+        ("file:///mnt/backup", "/mnt/backup"),
+        ("FILE:///mnt/backup/", "/mnt/backup"),
+        ("file:///mnt/my%20backups/%C3%BC", "/mnt/my backups/ü"),
+        ("file:///mnt/%FF", "/mnt/\udcff"),
+        ("file:///", "/"),
+    ],
+)
+def test_a_path_or_a_file_url_is_a_local_folder(url: str | Path, folder: str) -> None:
+    destination = open_destination(url)
+    assert isinstance(destination, LocalDestination)
+    assert str(destination.folder) == folder
+
+
+def test_a_relative_path_is_one_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for url in ("./a:b", Path("a:b")):
+        destination = open_destination(url)
+        assert isinstance(destination, LocalDestination)
+        assert destination.folder == tmp_path / "a:b"
+
+
+@pytest.mark.parametrize(
+    "folder", ["/mnt/backup", "/mnt/my backups", "/mnt/100%25", "/mnt/ü\udcff", "/a?b#c"]
+)
+def test_the_location_of_a_destination_opens_it_again(folder: str) -> None:
+    location = LocalDestination(folder).location
+    reopened = open_destination(location)
+    assert isinstance(reopened, LocalDestination)
+    assert str(reopened.folder) == folder
+
+
+@pytest.mark.parametrize("url", ["s3://key:hunter2@bucket/shop", "gs://hunter2", "s3:hunter2", "C:hunter2"])
+def test_another_kind_is_refused_without_repeating_what_may_be_a_secret(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="writes to local folders only") as caught:
+        open_destination(url)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["file://server/mnt", "file://u:hunter2@server/x", "file:mnt", "file:", "file:/mnt"]
+)
+def test_a_file_url_with_a_host_or_a_relative_path_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="three slashes") as caught:
+        open_destination(url)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["", "file:///a%00b"])
+def test_a_path_that_no_folder_can_have_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError):
+        open_destination(url)
