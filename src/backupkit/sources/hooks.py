@@ -1,0 +1,118 @@
+"""Something to do before a source is read and to undo afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+from backupkit.errors import ConfigurationError, HookError
+from backupkit.model import Contents, Entry, Problem
+from backupkit.protocols import ExcludesPaths, Source
+
+Hook: TypeAlias = Callable[[], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Around:
+    """A source inside contexts: workers stopped, a file-system snapshot mounted.
+
+        @contextmanager
+        def workers_stopped():
+            subprocess.run(["systemctl", "stop", "worker"], check=True)
+            try:
+                yield
+            finally:
+                subprocess.run(["systemctl", "start", "worker"], check=True)
+
+        Around(Directory("/srv/shop"), workers_stopped)
+
+    Each hook is called, and its context entered, in order, when the first entry is pulled; they are left
+    in reverse order when the entries have ended or their iterator is closed. An entry's chunks can
+    therefore be read within the contexts until the pull after the last entry, which is how every format
+    of this library reads them, and no longer.
+
+    A hook that fails raises HookError: the run fails, and no backup is made. If it fails on leaving while
+    another exception is under way, that one stays and the hook's failure is added to it as a note. A
+    hook cannot swallow an exception: a source that failed has failed.
+    """
+
+    source: Source
+    hooks: tuple[Hook, ...]
+
+    def __init__(self, source: Source, *hooks: Hook) -> None:
+        for hook in hooks:
+            if not callable(hook) or hasattr(type(hook), "__enter__"):
+                raise ConfigurationError(
+                    f"The hook {_name(hook)} around {source.name} must be something to call that returns a "
+                    "context manager, such as a function decorated with @contextmanager: give the function "
+                    "itself, not what it returns."
+                )
+        object.__setattr__(self, "source", source)
+        object.__setattr__(self, "hooks", hooks)
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def contents(self) -> Contents:
+        return self.source.contents
+
+    def entries(self) -> Iterator[Entry | Problem]:
+        with ExitStack() as contexts:
+            for hook in self.hooks:
+                contexts.enter_context(_held(hook, self.source.name))
+            yield from self.source.entries()
+
+    def excluding(self, paths: Sequence[Path]) -> Source:
+        """The same around a source that leaves out these folders, if it is one that can."""
+        if isinstance(self.source, ExcludesPaths):
+            return Around(self.source.excluding(paths), *self.hooks)
+        return self
+
+
+@contextmanager
+def _held(hook: Hook, source: str) -> Iterator[None]:
+    try:
+        context = hook()
+        context.__enter__()
+    except Exception as error:
+        raise HookError(f"The hook {_name(hook)} failed before {source} was read: {_said(error)}.") from error
+    try:
+        yield
+    except BaseException as failure:
+        # An iterator closed early is told so by a GeneratorExit; why it was closed is that one's context.
+        under_way = failure.__context__ if isinstance(failure, GeneratorExit) else failure
+        try:
+            context.__exit__(type(failure), failure, failure.__traceback__)
+        except Exception as error:
+            message = f"The hook {_name(hook)} failed after {source} was read in part: {_said(error)}."
+            if under_way is None:
+                raise HookError(message) from error
+            under_way.add_note(message)
+        raise
+    try:
+        context.__exit__(None, None, None)
+    except Exception as error:
+        raise HookError(f"The hook {_name(hook)} failed after {source} was read: {_said(error)}.") from error
+
+
+def _name(hook: object) -> str:
+    while isinstance(hook, partial):
+        hook = hook.func
+    return str(getattr(hook, "__qualname__", type(hook).__qualname__))
+
+
+def _said(error: Exception) -> str:
+    from subprocess import CalledProcessError, TimeoutExpired
+
+    # These two quote the whole command line, where a secret may stand.
+    if isinstance(error, CalledProcessError):
+        return f"a command ended with status {error.returncode}"
+    if isinstance(error, TimeoutExpired):
+        return "a command took longer than it may"
+    return f"{type(error).__name__}: {error}"
