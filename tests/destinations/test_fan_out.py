@@ -414,13 +414,18 @@ def test_the_first_that_answers_is_listed() -> None:
     assert [stored.name for stored in fan_out.list()] == ["object"]
 
 
-def test_an_object_is_only_missing_if_nobody_was_unable_to_tell() -> None:
-    denied = AccessDeniedError("denied", location="memory:1")
-    faulty = FaultyDestination(MemoryDestination("1"), [Fault(method="stat", does=denied, call=None)])
-    good = MemoryDestination("2")
-    for fan_out in (FanOut([faulty, good]), FanOut([good, faulty])):
-        with pytest.raises(AccessDeniedError):
-            fan_out.stat("object")
+@pytest.mark.parametrize("faulty_one", [0, 1])
+def test_one_that_cannot_tell_what_it_has_is_dropped_and_the_others_answer(faulty_one: int) -> None:
+    denied = AccessDeniedError("denied", location="memory")
+    destinations: list[Destination] = [MemoryDestination("1"), MemoryDestination("2")]
+    destinations[faulty_one] = FaultyDestination(
+        destinations[faulty_one], [Fault(method="stat", does=denied, call=None)]
+    )
+    fan_out = FanOut(destinations)
+    with pytest.raises(ObjectNotFoundError):
+        fan_out.stat("object")
+    failures: dict[int, BackupKitError] = {faulty_one: denied}
+    assert fan_out.failures == failures
 
 
 def test_one_that_cannot_delete_does_not_keep_the_others_from_it() -> None:

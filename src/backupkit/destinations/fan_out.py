@@ -60,12 +60,16 @@ class FanOut:
         return self._first(lambda destination: destination.read(name, start=start, length=length))
 
     def stat(self, name: str) -> StoredObject:
-        """What the first destination that has the object says."""
-
-        def ask(destination: Destination) -> Iterator[StoredObject]:
-            yield destination.stat(name)
-
-        return next(self._first(ask))
+        """What the first destination that has the object says; one that cannot tell is dropped."""
+        missing: ObjectNotFoundError | None = None
+        for index, destination in self._live():
+            try:
+                return destination.stat(name)
+            except ObjectNotFoundError as error:
+                missing = error
+            except DestinationError as error:
+                self._drop(index, error)
+        raise missing or self._failure()
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """List the first destination that answers."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -145,7 +144,7 @@ class LocalDestination:
 
     def _open_partial(self, path: Path) -> tuple[Path, int]:
         for _ in range(100):  # whoever deletes the last object of a folder removes it, perhaps just now
-            partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
+            partial = path.with_name(f".{path.name}.{os.urandom(8).hex()}.partial")
             try:
                 return partial, os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             except FileNotFoundError:
