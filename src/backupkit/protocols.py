@@ -216,8 +216,22 @@ class Repository(Protocol):
         """
         ...
 
+    def copy(self, backup: Backup, to: Destination, *, each: Callable[[Chunks], Chunks] = iter) -> Backup:
+        """Store the very same backup at another destination; needs no passphrase.
+
+        All that is read passes through `each`. What an interrupted copy left whole is kept.
+        """
+        ...
+
     def check(self, backup: Backup) -> Iterator[Problem]:
-        """Yield what is wrong with the structure of this backup as it is stored, without its contents."""
+        """Yield what is wrong with the structure of this backup as it is stored, without its contents.
+
+        What merely lacks confirmation, see `confirm`, is a warning.
+        """
+        ...
+
+    def confirm(self, backup: Backup) -> Backup:
+        """Write again, from the backup itself, what says how its run ended."""
         ...
 
     def remove(self, backup: Backup) -> None:

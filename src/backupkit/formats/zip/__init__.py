@@ -1,0 +1,1 @@
+"""ZIP archives: records (bytes), aes, writer, reader, manifest, naming, repository and format."""

@@ -1,0 +1,314 @@
+"""All archives of one pipeline at one destination."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, TypeAlias
+
+from backupkit.errors import (
+    BackupNotFoundError,
+    ConfigurationError,
+    IntegrityError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    WrongPassphraseError,
+)
+from backupkit.formats.zip import manifest
+from backupkit.formats.zip.naming import ObjectName, backup_id, parse
+from backupkit.formats.zip.reader import ArchiveReader, DirectRanges, Ranges, SequentialRanges
+from backupkit.formats.zip.writer import ArchiveWriter
+from backupkit.model import Backup, Contents, Entry, Problem, StoredObject, Written
+from backupkit.protocols import Chunks, Compressor, Destination, Encryptor
+from backupkit.retrying import Retry
+
+_Objects: TypeAlias = list[tuple[StoredObject, ObjectName]]
+
+_INSIDE = "winzip-aes-256"  # the scheme that ZIP records by itself
+
+
+class ZipRepository:
+    """See `protocols.Repository`. `encryptors[0]` writes; all of them are tried for reading.
+
+    A backup is an archive and, written after it, a small summary whose name says whether the run was
+    complete. An archive without a summary is listed as unconfirmed; a summary without an archive is what an
+    interrupted removal leaves, and `prune` deletes it.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        *,
+        name: str | None,
+        compressor: Compressor,
+        encryptors: Sequence[Encryptor],
+        executor: Executor | None,
+    ) -> None:
+        self._destination = destination
+        self._name = name
+        self._compressor = compressor
+        self._encryptors = encryptors
+        self._executor = executor
+        self._opened: tuple[tuple[str, str], ArchiveReader] | None = None
+
+    def write(
+        self,
+        entries: Iterable[Entry | Problem],
+        *,
+        time: datetime,
+        contents: frozenset[Contents],
+        tags: Sequence[str] = (),
+        retry: Retry,
+    ) -> Written:
+        if self._name is None:
+            raise ConfigurationError(
+                "A backup is written under a pipeline's name: open the repository with one."
+            )
+        encryptor = self._encryptors[0] if self._encryptors else None
+        wrapped = encryptor is not None and encryptor.scheme != _INSIDE
+        suffix = f".zip.{encryptor.scheme}" if encryptor is not None and wrapped else ".zip"
+        # A removal that was interrupted leaves a summary behind, which must not become this backup's.
+        suffixes = (suffix, ".complete.json", ".incomplete.json")
+        while any(self._exists(f"{self._name}/{backup_id(time, contents)}{one}") for one in suffixes):
+            time += timedelta(microseconds=1)
+        header = manifest.Header(
+            id=backup_id(time, contents),
+            name=self._name,
+            time=time,
+            contents=contents,
+            host=socket.gethostname(),
+            tags=tuple(tags),
+        )
+        writer = ArchiveWriter(
+            header,
+            compressor=self._compressor,
+            encryptor=None if wrapped else encryptor,
+            executor=self._executor,
+            retry=retry,
+        )
+        chunks = writer.chunks(entries)
+        if encryptor is not None and wrapped:
+            chunks = encryptor.encrypt(chunks)
+        stem = f"{self._name}/{header.id}"
+        stored = self._destination.write(stem + suffix, chunks)
+        backup = Backup(
+            id=header.id,
+            name=header.name,
+            time=time,
+            contents=contents,
+            location=self._destination.location,
+            complete=writer.complete,
+            stored=stored.size,
+            entries=writer.entries,
+            size=writer.size,
+            host=header.host,
+            tags=header.tags,
+        )
+        self._destination.write(_summary_name(backup), [_summary_text(backup, len(writer.problems))])
+        return Written(backup=backup, problems=tuple(writer.problems))
+
+    def list(self) -> Iterator[Backup]:
+        archives: dict[tuple[str, str], tuple[ObjectName, StoredObject]] = {}
+        endings: dict[tuple[str, str], bool] = {}
+        for stored, name in self._objects():
+            key = (name.name, name.id)
+            if name.kind == "archive":
+                archives[key] = (name, stored)
+            elif endings.get(key) is not False:
+                endings[key] = name.kind == "complete"
+        for key, (name, stored) in archives.items():
+            yield Backup(
+                id=name.id,
+                name=name.name,
+                time=name.time,
+                contents=name.contents,
+                location=self._destination.location,
+                complete=endings.get(key),
+                stored=stored.size,
+            )
+
+    def details(self, backup: Backup) -> Backup:
+        for stored, name in self._objects_of(backup):
+            if name.kind != "archive":
+                text = b"".join(self._destination.read(stored.name))
+                return replace(backup, **_summary_fields(text, stored.name))
+        return backup
+
+    def read(self, backup: Backup) -> Iterator[Entry]:
+        yield from self._reader(backup).entries()
+
+    def copy(self, backup: Backup, to: Destination, *, each: Callable[[Chunks], Chunks] = iter) -> Backup:
+        objects = self._archive_first(backup)
+        if not any(name.kind == "archive" for _, name in objects):
+            raise _gone(backup)
+        # The archive first, as in a run: only the summary makes it count.
+        for stored, _ in objects:
+            try:
+                to.write(stored.name, each(self._in_full(stored)))
+            except ObjectExistsError:
+                if to.stat(stored.name).size != stored.size:
+                    raise
+        return replace(backup, location=to.location)
+
+    def check(self, backup: Backup) -> Iterator[Problem]:
+        def problem(message: str) -> Problem:
+            return Problem(message=message, check="structure", destination=backup.location)
+
+        reader = self._reader(backup)
+        header = reader.header()
+        if header.id != backup.id:
+            yield problem(f"The archive {backup.id} says that it is {header.id}: it was renamed or replaced.")
+        for path in reader.headers_differ():
+            yield problem(f"The header of {path} was changed in the archive {backup.id}.")
+        expected_name, expected_text = self._summary(backup)
+        summaries = [stored for stored, name in self._objects_of(backup) if name.kind != "archive"]
+        if not summaries:
+            message = f"The archive {backup.id} has no summary: nothing confirms that its run ended."
+            yield replace(problem(message), severity="warning")
+        for stored in summaries:
+            text = b"".join(self._destination.read(stored.name))
+            if (stored.name, text) != (expected_name, expected_text):
+                yield problem(f"The summary {stored.name} does not say what the archive's manifest says.")
+
+    def confirm(self, backup: Backup) -> Backup:
+        name, text = self._summary(backup)
+        self._destination.write(name, [text], overwrite=True)
+        return replace(backup, complete=name.endswith(".complete.json"))
+
+    def _summary(self, backup: Backup) -> tuple[str, bytes]:
+        """The name and content of the summary, as the archive's manifest has it."""
+        reader = self._reader(backup)
+        header, footer = reader.header(), reader.footer()
+        backup = replace(
+            backup,
+            complete=footer.complete,
+            entries=footer.entries,
+            size=footer.size,
+            host=header.host,
+            tags=header.tags,
+        )
+        return _summary_name(backup), _summary_text(backup, len(footer.problems))
+
+    def remove(self, backup: Backup) -> None:
+        # The archive first: what remains after an interruption is a summary that lists nothing.
+        for stored, _ in self._archive_first(backup):
+            with suppress(ObjectNotFoundError):  # somebody else was faster; it is gone, as was asked for
+                self._destination.delete(stored.name)
+
+    def prune(self) -> int:
+        found = [*self._objects()]
+        archives = {(name.name, name.id) for _, name in found if name.kind == "archive"}
+        freed = 0
+        for stored, name in found:
+            if (name.name, name.id) not in archives:
+                self._destination.delete(stored.name)
+                freed += stored.size
+        return freed
+
+    def _objects(self, prefix: str | None = None) -> Iterator[tuple[StoredObject, ObjectName]]:
+        if prefix is None:
+            prefix = "" if self._name is None else f"{self._name}/"
+        for stored in self._destination.list(prefix):
+            if (name := parse(stored.name)) is not None:
+                yield stored, name
+
+    def _objects_of(self, backup: Backup) -> _Objects:
+        return [pair for pair in self._objects(f"{backup.name}/{backup.id}") if pair[1].id == backup.id]
+
+    def _archive_first(self, backup: Backup) -> _Objects:
+        return sorted(self._objects_of(backup), key=lambda pair: pair[1].kind != "archive")
+
+    def _reader(self, backup: Backup) -> ArchiveReader:
+        """Open the archive, once for as long as the same one is asked for: its directory is in memory then."""
+        key = (backup.name, backup.id)
+        if self._opened is None or self._opened[0] != key:
+            self._opened = key, self._open(backup)
+        return self._opened[1]
+
+    def _open(self, backup: Backup) -> ArchiveReader:
+        for stored, name in self._objects_of(backup):
+            if name.kind == "archive":
+                return ArchiveReader(self._ranges(stored, name), encryptors=self._inner_encryptors(name))
+        raise _gone(backup)
+
+    def _ranges(self, stored: StoredObject, name: ObjectName) -> Ranges:
+        if name.scheme is None:
+            return DirectRanges(self._destination, stored.name, stored.size)
+        for encryptor in self._encryptors:
+            if encryptor.scheme == name.scheme:
+                return SequentialRanges(partial(self._decrypted, encryptor, stored.name))
+        raise WrongPassphraseError(
+            f"The archive {stored.name} is encrypted as a whole with {name.scheme!r}: "
+            "give the encryptor that can decrypt it."
+        )
+
+    def _in_full(self, stored: StoredObject) -> Iterator[bytes]:
+        count = 0
+        for chunk in self._destination.read(stored.name):
+            count += len(chunk)
+            yield chunk
+        if count != stored.size:
+            raise IntegrityError(
+                f"Of {stored.name} at {self._destination.location} {count} bytes could be read, and it has "
+                f"{stored.size}: it was not copied.",
+                where=stored.name,
+            )
+
+    def _decrypted(self, encryptor: Encryptor, name: str) -> Iterator[bytes]:
+        return encryptor.decrypt(self._destination.read(name))
+
+    def _inner_encryptors(self, name: ObjectName) -> Sequence[Encryptor]:
+        return [one for one in self._encryptors if one.scheme == _INSIDE and name.scheme is None]
+
+    def _exists(self, name: str) -> bool:
+        try:
+            self._destination.stat(name)
+        except ObjectNotFoundError:
+            return False
+        return True
+
+
+def _gone(backup: Backup) -> BackupNotFoundError:
+    return BackupNotFoundError(
+        f"There is no archive {backup.id} of {backup.name} at {backup.location}: "
+        "list the backups again, it may have been removed."
+    )
+
+
+def _summary_name(backup: Backup) -> str:
+    return f"{backup.name}/{backup.id}.{'complete' if backup.complete else 'incomplete'}.json"
+
+
+def _summary_text(backup: Backup, problems: int) -> bytes:
+    """What the archive's manifest says too, readable without a passphrase: no paths, no messages."""
+    fields = {
+        "id": backup.id,
+        "name": backup.name,
+        "complete": backup.complete,
+        "entries": backup.entries,
+        "size": backup.size,
+        "stored": backup.stored,
+        "host": backup.host,
+        "tags": list(backup.tags or ()),
+        "problems": problems,
+    }
+    return json.dumps(fields, indent=1).encode() + b"\n"
+
+
+def _summary_fields(text: bytes, name: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(text)
+        return {
+            "entries": int(fields["entries"]),
+            "size": int(fields["size"]),
+            "host": str(fields["host"]),
+            "tags": tuple(str(tag) for tag in fields["tags"]),
+        }
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise IntegrityError(f"The summary {name} cannot be read: {error}.", where=name) from error

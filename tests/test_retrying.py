@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from backupkit.errors import ConfigurationError, DestinationError, SourceError
+from backupkit.retrying import Retry, is_retryable
+from backupkit.testing.clocks import FrozenClock
+
+
+class BusyError(Exception):
+    retryable = True
+
+
+def run(retry: Retry, *errors: BaseException) -> int:
+    """Fail with each of the errors in turn, then succeed; how many attempts were begun."""
+    left = [*errors]
+    begun = 0
+    for attempt in retry.attempts():
+        with attempt:
+            begun += 1
+            if left:
+                raise left.pop(0)
+    return begun
+
+
+@pytest.mark.parametrize("failures", [0, 1, 2, 3, 4])
+def test_what_is_retryable_is_tried_again_after_a_wait(failures: int) -> None:
+    clock = FrozenClock()
+    retry = Retry(tries=5, wait=7, sleep=clock.sleep)
+    assert run(retry, *(BusyError() for _ in range(failures))) == failures + 1
+    assert clock.slept == [7] * failures
+
+
+@pytest.mark.parametrize("tries", [1, 2, 3, 6])
+def test_the_last_failure_is_raised_as_it_was(tries: int) -> None:
+    clock = FrozenClock()
+    errors = [BusyError(number) for number in range(10)]
+    with pytest.raises(BusyError) as caught:
+        run(Retry(tries=tries, wait=1, sleep=clock.sleep), *errors)
+    assert caught.value is errors[tries - 1]
+    assert len(clock.slept) == tries - 1
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("a bug"), SourceError("gone", path="f"), KeyboardInterrupt(), GeneratorExit()],
+    ids=repr,
+)
+def test_anything_else_is_raised_at_once(error: BaseException, before: int) -> None:
+    clock = FrozenClock()
+    with pytest.raises(type(error)) as caught:
+        run(Retry(tries=9, wait=1, sleep=clock.sleep), *(BusyError() for _ in range(before)), error)
+    assert caught.value is error
+    assert len(clock.slept) == before
+
+
+def test_each_wait_is_told_with_its_reason() -> None:
+    clock = FrozenClock()
+    told: list[tuple[float, BaseException]] = []
+    errors = [BusyError(1), BusyError(2)]
+    retry = Retry(
+        tries=3, wait=5, sleep=clock.sleep, tell=lambda seconds, error: told.append((seconds, error))
+    )
+    run(retry, *errors)
+    assert told == [(5, errors[0]), (5, errors[1])]
+
+
+def test_one_policy_serves_many_loops() -> None:
+    clock = FrozenClock()
+    retry = Retry(tries=2, wait=1, sleep=clock.sleep)
+    assert [run(retry, BusyError()) for _ in range(3)] == [2, 2, 2]
+
+
+def test_a_generator_that_is_closed_within_an_attempt_is_not_run_again() -> None:
+    begun = []
+
+    def stream() -> Iterator[int]:
+        for attempt in Retry(tries=5, wait=0, sleep=FrozenClock().sleep).attempts():
+            with attempt:
+                begun.append(True)
+                yield len(begun)
+                raise BusyError
+
+    for _ in range(2):
+        chunks = stream()
+        next(chunks)
+        chunks.close()  # type: ignore[attr-defined] # it is a generator
+    chunks = stream()
+    next(chunks)
+    next(chunks)  # within tenacity's attempts now
+    chunks.close()  # type: ignore[attr-defined] # it is a generator
+    assert len(begun) == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "retryable"),
+    [
+        (SourceError("", path="", retryable=True), True),
+        (SourceError("", path=""), False),
+        (DestinationError("", location="", retryable=True), True),
+        (OSError(), False),
+        (ExceptionGroup("", [ValueError(), BusyError()]), True),
+        (ExceptionGroup("", [ExceptionGroup("", [BusyError()])]), True),
+        (ExceptionGroup("", [ValueError()]), False),
+        (type("Odd", (Exception,), {"retryable": "yes"})(), False),
+    ],
+    ids=repr,
+)
+def test_an_error_says_itself_whether_it_is_retryable(error: BaseException, retryable: bool) -> None:
+    assert is_retryable(error) is retryable
+
+
+@pytest.mark.parametrize(("tries", "wait"), [(0, 1.0), (-1, 1.0), (1, -0.1)])
+def test_an_impossible_policy_is_refused(tries: int, wait: float) -> None:
+    with pytest.raises(ConfigurationError, match="at least one try"):
+        Retry(tries=tries, wait=wait)

@@ -1,0 +1,26 @@
+"""The stock tools that tests hold our archives against."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+# The Debian packages; `./dev test` installs the same ones.
+PACKAGES = {"7zz": "7zip", "unzip": "unzip", "bsdtar": "libarchive-tools"}
+
+
+def require_tool(name: str) -> Path:
+    """Return the program's path, or skip the calling test with a reason that says how to install it.
+
+    Where `CI` is set the test fails instead: there, a check that did not happen must not look green.
+    """
+    found = shutil.which(name)
+    if found:
+        return Path(found)
+    reason = f"{name} is not installed: on Debian, `apt-get install {PACKAGES.get(name, name)}`"
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
