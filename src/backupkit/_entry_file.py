@@ -1,0 +1,44 @@
+"""An entry of a backup as a file to read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from backupkit._chunks import closing_chunks
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer as Buffer
+
+
+class EntryFile(io.RawIOBase):
+    """The chunks of an entry as a file; closing it closes what they come from."""
+
+    def __init__(self, chunks: Iterator[bytes], resources: ExitStack) -> None:
+        super().__init__()
+        self._chunks = chunks
+        self._resources = resources
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = memoryview(chunk)
+        with memoryview(buffer) as view:
+            count = min(len(view), len(self._rest))
+            view[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            with closing_chunks(self._chunks):
+                self._resources.close()
+        super().close()

@@ -1,0 +1,204 @@
+"""What every operation has in common: it counts, tells observers, can be cancelled, ends in a Report."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import TracebackType
+
+from backupkit._chunks import closing_chunks
+from backupkit.errors import BackupKitError, OperationCancelledError
+from backupkit.events import (
+    BytesRead,
+    EntryStarted,
+    Event,
+    Expected,
+    Finished,
+    ProblemFound,
+    Started,
+    Waiting,
+)
+from backupkit.model import DestinationResult, Entry, Operation, Outcome, Problem, Report
+from backupkit.protocols import Observer
+from backupkit.retrying import Retry
+
+
+def utc_now() -> datetime:
+    """The default clock."""
+    return datetime.now(UTC)
+
+
+class Running:
+    """One operation under way; a context manager, left by an exception when the operation failed.
+
+    The exception is given a report and the observers hear the end before it goes on. An observer that
+    raises is told no more; that is a warning in the report and nothing else.
+    """
+
+    def __init__(
+        self,
+        operation: Operation,
+        name: str,
+        *,
+        observers: Sequence[Observer],
+        clock: Callable[[], datetime],
+        cancel: threading.Event | None,
+    ) -> None:
+        self.operation = operation
+        self.name = name
+        self.started = clock()
+        self.entries = 0
+        self.read = 0
+        self.problems: list[Problem] = []
+        self._known: set[Problem] = set()
+        self._kept = 0
+        self.destinations: list[DestinationResult] = []
+        self._observers = list(observers)
+        self._clock = clock
+        self._cancel = cancel or threading.Event()
+
+    def __enter__(self) -> Running:
+        self.tell(Started(self.operation, self.name))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            return
+        told = {problem.message for problem in self.problems}
+        for one in _members(error):
+            if str(one) not in told:  # an operation on several destinations has told which one it was
+                location = getattr(one, "location", None)
+                self.add(Problem(message=str(one) or type(one).__name__, destination=location))
+        report = self.finish("failed")
+        for one in (error, *_members(error)):
+            if isinstance(one, BackupKitError | BaseExceptionGroup):
+                one.report = report  # type: ignore[union-attr]  # a group has it for the same reader
+
+    def finish(self, outcome: Outcome, *, written: int = 0) -> Report:
+        """Make the report and tell the observers that this is the end."""
+        report = Report(
+            operation=self.operation,
+            outcome=outcome,
+            name=self.name,
+            started=self.started,
+            took=self._clock() - self.started,
+            entries=self.entries,
+            read=self.read,
+            written=written,
+            problems=tuple(self.problems),
+            destinations=tuple(self.destinations),
+        )
+        self.tell(Finished(report))
+        return replace(report, problems=tuple(self.problems))
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it stands: anything that was lost makes it incomplete."""
+        return "incomplete" if has_errors(self.problems) else "succeeded"
+
+    def expect(self, size: int | None) -> None:
+        if size is not None:
+            self.tell(Expected(size))
+
+    def tell(self, event: Event) -> None:
+        for observer in tuple(self._observers):
+            if observer not in self._observers:  # it failed at the news that another one had
+                continue
+            try:
+                observer(event)
+            except Exception as error:
+                self._observers.remove(observer)
+                problem = Problem(
+                    message=f"The observer {observer!r} failed and was told no more: "
+                    f"{type(error).__name__}: {error}",
+                    severity="warning",
+                    check="observer",
+                )
+                if isinstance(event, Finished):
+                    self.problems.append(problem)  # the others may have heard the last event already
+                else:
+                    self.add(problem)
+
+    def add(self, problem: Problem) -> None:
+        """Put a problem on the report, once, and tell the observers."""
+        if problem not in self._known:
+            self._known.add(problem)
+            self.problems.append(problem)
+            self.tell(ProblemFound(problem))
+
+    def fail(self, location: str, error: BaseException) -> None:
+        """Put a destination that failed, and why, on the report."""
+        problem = Problem(message=str(error) or type(error).__name__, destination=location)
+        self.add(problem)
+        self.destinations.append(DestinationResult(location=location, outcome="failed", problems=(problem,)))
+
+    def begin_again(self) -> None:
+        """Forget what an attempt that is repeated as a whole has counted and found."""
+        self.entries = self.read = 0
+        del self.problems[self._kept :]
+        self._known = set(self.problems)
+
+    def keep(self) -> None:
+        """What was found so far stays, however often the rest is repeated."""
+        self._kept = len(self.problems)
+
+    def check_cancelled(self) -> None:
+        if self._cancel.is_set():
+            raise OperationCancelledError(f"The {self.operation} of {self.name} was cancelled.")
+
+    def retry(self, retry: Retry) -> Retry:
+        """The same retry, with waits that observers hear of and that cancelling ends."""
+
+        def sleep(seconds: float) -> None:
+            self._cancel.wait(seconds)
+            self.check_cancelled()
+
+        def tell(seconds: float, error: BaseException) -> None:
+            self.tell(Waiting(seconds, str(error)))
+
+        return replace(retry, sleep=sleep, tell=tell)
+
+    def pass_on(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The same chunks; cancelling ends them."""
+        for chunk in chunks:
+            self.check_cancelled()
+            yield chunk
+
+    def watched(self, entry: Entry) -> Entry:
+        """The same entry; reading its content is counted, told, and ended by cancelling."""
+        self.check_cancelled()
+        self.entries += 1
+        if entry.kind not in ("file", "hardlink"):
+            return entry
+
+        def chunks() -> Iterator[bytes]:
+            self.tell(EntryStarted(entry.path, entry.size))
+            with closing_chunks(entry.chunks()) as iterator:
+                for chunk in iterator:
+                    self.check_cancelled()
+                    self.read += len(chunk)
+                    self.tell(BytesRead(len(chunk)))
+                    yield chunk
+
+        return replace(entry, chunks=chunks)
+
+
+def has_errors(problems: Iterable[Problem]) -> bool:
+    """Whether one of them is more than a warning."""
+    return any(problem.severity == "error" for problem in problems)
+
+
+def raise_all(message: str, errors: Sequence[Exception]) -> None:
+    """Raise the error, or, if there are several, a group of them; nothing if there is none."""
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ExceptionGroup(message, list(errors))
+
+
+def _members(error: BaseException) -> list[BaseException]:
+    return list(error.exceptions) if isinstance(error, BaseExceptionGroup) else [error]

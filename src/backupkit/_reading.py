@@ -1,0 +1,78 @@
+"""What a run reads: its sources, one after the other, without the folders that it writes to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from backupkit._operation import Running
+from backupkit.errors import ConfigurationError, HookError, OperationCancelledError, SourceError
+from backupkit.model import Entry, Problem
+from backupkit.protocols import Destination, ExcludesPaths, OnThisMachine, Source
+from backupkit.retrying import Retry
+from backupkit.sources.files import Directory
+from backupkit.sources.hooks import Around
+
+
+def read_sources(running: Running, sources: Sequence[Source], retry: Retry) -> Iterator[Entry | Problem]:
+    """Yield all entries; a source that fails, after `retry`, is a problem and the next one follows.
+
+    A second attempt at a source repeats nothing that was read.
+    """
+    for source in sources:
+        done: set[str | Problem] = set()
+        try:
+            for attempt in retry.attempts():
+                with attempt:
+                    yield from _entries_of(source, running, done)
+        except (OperationCancelledError, HookError):
+            raise
+        except SourceError as error:
+            yield Problem(message=str(error), severity=error.severity, path=source.name)
+        except Exception as error:
+            yield Problem(
+                message=f"The source {source.name} failed: {type(error).__name__}: {error}",
+                path=source.name,
+            )
+
+
+def _entries_of(source: Source, running: Running, done: set[str | Problem]) -> Iterator[Entry | Problem]:
+    entries = source.entries()
+    try:
+        for entry in entries:
+            key = entry if isinstance(entry, Problem) else entry.path
+            if key in done:
+                continue
+            if isinstance(entry, Problem):
+                running.add(entry)
+                yield entry
+            else:
+                yield running.watched(entry)
+            done.add(key)
+    finally:
+        close = getattr(entries, "close", None)
+        if close is not None:
+            close()
+
+
+def apart_from(destinations: Sequence[Destination], sources: Sequence[Source], name: str) -> Sequence[Source]:
+    """The sources without the folders on this machine that the pipeline of this name writes to."""
+    folders = [one.folder for one in destinations if isinstance(one, OnThisMachine)]
+    own = [part for folder in folders for part in (folder, folder / name, folder / "backupkit")]
+    for source in sources:
+        for folder in folders:
+            _check_apart(source, folder / name)
+    return [one.excluding(own) if isinstance(one, ExcludesPaths) and own else one for one in sources]
+
+
+def _check_apart(source: Source, archives: Path) -> None:
+    """A source cannot leave out its own folder, so archives must not go directly into it."""
+    inner = source
+    while isinstance(inner, Around):
+        inner = inner.source
+    if isinstance(inner, Directory) and os.path.realpath(inner.path) == os.path.realpath(archives):
+        raise ConfigurationError(
+            f"The source {source.name!r} is {str(archives)!r}, the folder that this pipeline's archives go to: "
+            "name a destination outside the source, or give the pipeline another name."
+        )

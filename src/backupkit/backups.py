@@ -1,0 +1,395 @@
+"""`Backups`: what can be done with backups that exist. Needs no more than where they are and a passphrase."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from datetime import datetime
+from typing import BinaryIO, cast
+from urllib.parse import unquote
+
+from backupkit._entry_file import EntryFile
+from backupkit._operation import Running, has_errors, raise_all, utc_now
+from backupkit.destinations.opening import open_destination, open_destinations
+from backupkit.errors import (
+    BackupKitError,
+    BackupNotFoundError,
+    ConfigurationError,
+    DestinationError,
+    IntegrityError,
+    OperationCancelledError,
+    RepositoryNotFoundError,
+    RestoreError,
+)
+from backupkit.formats.zip.format import Zip
+from backupkit.marks import apply, read_marks, write_mark
+from backupkit.model import (
+    Backup,
+    Contents,
+    DestinationResult,
+    Entry,
+    Listing,
+    Operation,
+    Problem,
+    Report,
+)
+from backupkit.passphrase import Passphrase
+from backupkit.protocols import Destination, Encryptor, Format, Observer, Repository, Target
+from backupkit.selection import Selection
+from backupkit.targets import DirectoryTarget
+
+
+class Backups:
+    """The backups at one or more destinations: list, look into, verify and restore them.
+
+    `name` limits everything to one pipeline's backups; None means all that are found. The constructor does no
+    I/O; every method connects by itself, so an object can be shared by threads and survives a fork.
+    """
+
+    def __init__(
+        self,
+        name: str | None,
+        destinations: Destination | str | os.PathLike[str] | Sequence[Destination | str | os.PathLike[str]],
+        *,
+        encryptor: Encryptor | Passphrase | None,
+        format: Format | None = None,
+        observers: Sequence[Observer] = (),
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.name = name
+        self.destinations = open_destinations(destinations)
+        self.format: Format = format or Zip()
+        self.encryptor = encryptor
+        self.observers = tuple(observers)
+        self._clock = clock
+        self.format.check(None, encryptor)
+
+    @property
+    def contents(self) -> frozenset[Contents] | None:
+        """What a full backup holds; None if only the backups themselves can tell."""
+        return None
+
+    def list(self) -> Listing:
+        """List the backups of all destinations, newest first. Needs no passphrase and reads no archive.
+
+        A destination that does not answer is a problem of the listing, not an error.
+        """
+        backups: list[Backup] = []
+        problems: list[Problem] = []
+        for destination in self.destinations:
+            try:
+                backups += self._list_at(destination)
+            except DestinationError as error:
+                problems.append(Problem(message=str(error), destination=destination.location))
+        return Listing(backups=_newest_first(backups), problems=tuple(problems))
+
+    def details(self, backup: Backup) -> Backup:
+        """The same backup with everything that can be known without a passphrase."""
+        with self._repository_of(backup) as repository:
+            return repository.details(backup)
+
+    def entries(self, backup: Backup | str = "latest", *, at: str | None = None) -> Iterator[Entry]:
+        """Yield the entries of a backup in the order they were written; content can be pulled meanwhile."""
+        backup = self.find(backup, at=at)
+        with self._repository_of(backup) as repository:
+            yield from repository.read(backup)
+
+    def open(self, backup: Backup | str, path: str, *, at: str | None = None) -> BinaryIO:
+        """Open one entry for reading, streamed; IntegrityError while reading if it is damaged."""
+        backup = self.find(backup, at=at)
+        with ExitStack() as stack:
+            repository = stack.enter_context(self._repository_of(backup))
+            for entry in repository.read(backup):
+                if entry.path == path and entry.kind in ("file", "hardlink"):
+                    raw = EntryFile(entry.chunks(), stack.pop_all())
+                    return cast("BinaryIO", io.BufferedReader(raw, 1 << 20))
+        raise BackupNotFoundError(f"The backup {backup.id} holds no file {path!r}: look at its entries.")
+
+    def find(
+        self, backup: Backup | str = "latest", *, at: str | None = None, only: Contents | None = None
+    ) -> Backup:
+        """The backup meant: an id, or the beginning of one, or "latest".
+
+        Latest is the newest good backup that holds all of the contents (those of `only`, or else everything
+        the pipeline backs up). `at` names a destination; otherwise all are looked at, those that do not answer
+        are passed over, and of several that have it the first is taken.
+        """
+        if isinstance(backup, Backup):
+            return backup
+        problems: list[str] = []
+        found: list[Backup] = []
+        for destination in self._chosen(at):
+            try:
+                found += self._list_at(destination)
+            except DestinationError as error:
+                problems.append(str(error))
+        if backup == "latest":
+            wanted = self._wanted(only, found)
+            meant = [one for one in found if one.good and one.contents >= wanted]
+        else:
+            meant = [one for one in found if one.id == backup] or [
+                one for one in found if one.id.startswith(backup)
+            ]
+            if len({(one.name, one.id) for one in meant}) > 1:
+                ids = ", ".join(one.id for one in meant[:5])
+                raise BackupNotFoundError(
+                    f"{backup!r} is the beginning of several backups ({ids}): say more."
+                )
+        if not meant:
+            raise BackupNotFoundError(_not_found(backup, found, problems, self._where(at)))
+        return max(meant, key=lambda one: one.time)  # of equals the first: destinations come in order
+
+    def restore(
+        self,
+        backup: Backup | str = "latest",
+        *,
+        to: Target | str | os.PathLike[str],
+        at: str | None = None,
+        only: Contents | None = None,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        overwrite: bool = False,
+        dry_run: bool = False,
+        cancel: threading.Event | None = None,
+    ) -> Report:
+        """Write the entries of a backup to a folder or another target.
+
+        `only` the databases or the files, of the latest backup that holds those; `include` and `exclude` are
+        gitignore patterns, or whole paths, within the backup. What would be in the way is found before
+        anything is written (RestoreError); `dry_run` stops there and reports it. An entry that is damaged or
+        cannot be written is a problem of the report, which then says "incomplete".
+        """
+        with self._running("restore", cancel) as running:
+            backup = self.find(backup, at=at, only=only)
+            target = _opened_target(to, overwrite)
+            selection = Selection(include=include, exclude=exclude, only=only)
+            with self._repository_of(backup) as repository:
+                selection.learn(repository.read(backup))
+                if not selection.count:
+                    raise RestoreError(
+                        f"Nothing in the backup {backup.id} matches what was asked for: look at its entries.",
+                        path=str(to),
+                    )
+                for problem in target.check(selection.of(repository.read(backup))):
+                    running.add(problem)
+                if dry_run:
+                    running.entries = selection.count
+                    return running.finish("failed" if has_errors(running.problems) else "succeeded")
+                if has_errors(running.problems):
+                    raise RestoreError(_obstacles(running.problems), path=str(to))
+                running.expect(selection.size)
+                entries = (running.watched(entry) for entry in selection.of(repository.read(backup)))
+                for problem in target.write(entries):
+                    running.add(problem)
+            return running.finish(running.outcome, written=running.read)
+
+    def verify(
+        self,
+        backup: Backup | str = "latest",
+        *,
+        at: str | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Report:
+        """Read a backup back in full, at every destination that holds it, and compare each byte's checksums.
+
+        What was found is kept beside the backup: `Backup.verified`, or `damaged`. Raises IntegrityError, with
+        the report and every problem in it, if anything is not what was written.
+        """
+        with self._running("verify", cancel) as running:
+            copies = self._copies(self.find(backup, at=at), at)
+            failures: list[Exception] = []
+            for copy in copies:
+                before = len(running.problems)
+                try:
+                    self._verify_copy(copy, running)
+                except OperationCancelledError:
+                    raise
+                except BackupKitError as error:
+                    failures.append(error)
+                    running.add(Problem(message=str(error), destination=copy.location))
+                problems = tuple(running.problems[before:])
+                running.destinations.append(
+                    DestinationResult(
+                        location=copy.location,
+                        outcome="failed" if has_errors(problems) else "succeeded",
+                        backup=copy,
+                        problems=problems,
+                    )
+                )
+            raise_all(f"The backup {copies[0].id} could not be verified", failures)
+            return running.finish("succeeded")
+
+    def _verify_copy(self, backup: Backup, running: Running) -> None:
+        damaged: list[Problem] = []
+        with self._repository_of(backup) as repository:
+            try:
+                for problem in repository.check(backup):
+                    if problem.severity == "error":
+                        damaged.append(problem)
+                    else:
+                        running.add(problem)
+                running.expect(repository.details(backup).size)
+                for entry in repository.read(backup):
+                    try:
+                        for _ in running.watched(entry).chunks():
+                            pass
+                    except IntegrityError as error:
+                        damaged.append(
+                            Problem(message=str(error), path=entry.path, destination=backup.location)
+                        )
+            except IntegrityError as error:
+                damaged.append(Problem(message=str(error), path=error.where, destination=backup.location))
+            for problem in damaged:
+                running.add(problem)
+            self._record_verification(backup, running, repository, damaged=bool(damaged))
+        if damaged:
+            raise IntegrityError(
+                f"The backup {backup.id} at {backup.location} is damaged ({len(damaged)} "
+                f"{'place' if len(damaged) == 1 else 'places'}; first: {damaged[0].message}) "
+                "Keep an older good backup and make a new one.",
+                where=backup.id,
+            )
+
+    def _record_verification(
+        self, backup: Backup, running: Running, repository: Repository, *, damaged: bool
+    ) -> None:
+        try:
+            if backup.complete is None and not damaged:
+                confirmed = repository.confirm(backup)
+                state = "complete" if confirmed.complete else "incomplete"
+                running.add(
+                    Problem(
+                        message=f"The backup {backup.id} was unconfirmed; it is whole and says itself that it is "
+                        f"{state}, which was now recorded beside it.",
+                        severity="warning",
+                        destination=backup.location,
+                    )
+                )
+            write_mark(
+                self._destination_of(backup), backup, "damaged" if damaged else "verified", self._clock()
+            )
+        except DestinationError as error:
+            running.add(
+                Problem(
+                    message=f"That {backup.id} was verified could not be recorded: {error}",
+                    severity="warning",
+                    destination=backup.location,
+                )
+            )
+
+    def _copies(self, backup: Backup, at: str | None) -> Sequence[Backup]:
+        copies = []
+        for destination in self._chosen(at):
+            try:
+                listed = self._list_at(destination)
+            except DestinationError:
+                continue  # it cannot hold what was found elsewhere, as far as can be told; list says so
+            copies += [one for one in listed if (one.name, one.id) == (backup.name, backup.id)]
+        return copies or [backup]
+
+    def _list_at(self, destination: Destination) -> Sequence[Backup]:
+        marks = read_marks(destination, self.name)
+        with self._opened(destination) as repository:
+            return _newest_first(apply(marks, backup) for backup in repository.list())
+
+    def _opened(self, destination: Destination) -> AbstractContextManager[Repository]:
+        return self.format.open(destination, name=self.name, encryptor=self.encryptor)
+
+    def _repository_of(self, backup: Backup) -> AbstractContextManager[Repository]:
+        return self._opened(self._destination_of(backup))
+
+    def _running(self, operation: Operation, cancel: threading.Event | None) -> Running:
+        return Running(
+            operation, self.name or "backups", observers=self.observers, clock=self._clock, cancel=cancel
+        )
+
+    def _wanted(self, only: Contents | None, listed: Iterable[Backup]) -> frozenset[Contents]:
+        if only is not None:
+            return frozenset({only})
+        return self.contents or frozenset().union(*(one.contents for one in listed if one.good))
+
+    def _chosen(self, at: str | None) -> Sequence[Destination]:
+        if at is None:
+            return self.destinations
+        for destination in self.destinations:
+            if destination.location == at:
+                return [destination]
+        location = open_destination(at).location
+        chosen = [one for one in self.destinations if one.location == location]
+        if not chosen:
+            raise ConfigurationError(f"There is no destination {at!r} here: use one of {self._where(None)}.")
+        return chosen
+
+    def _where(self, at: str | None) -> str:
+        return at or ", ".join(destination.location for destination in self.destinations)
+
+    def _destination_of(self, backup: Backup) -> Destination:
+        for destination in self.destinations:
+            if destination.location == backup.location:
+                return destination
+        raise ConfigurationError(
+            f"The backup {backup.id} is at {backup.location}, which is none of {self._where(None)}."
+        )
+
+
+def _opened_target(to: Target | str | os.PathLike[str], overwrite: bool) -> Target:
+    return DirectoryTarget(to, overwrite=overwrite) if isinstance(to, str | os.PathLike) else to
+
+
+def _newest_first(backups: Iterable[Backup]) -> tuple[Backup, ...]:
+    return tuple(sorted(backups, key=lambda one: (one.time, one.id, one.location), reverse=True))
+
+
+def _not_found(wanted: str, found: Sequence[Backup], problems: Sequence[str], where: str) -> str:
+    if problems:
+        return (
+            f"No backup {wanted!r} was found at {where}; not every destination answered: {' '.join(problems)}"
+        )
+    if wanted == "latest" and found:
+        newest = _newest_first(found)[0]
+        return (
+            f"None of the backups at {where} is good and holds everything asked for. The newest is {newest.id}: "
+            "name it to use it all the same, or say only= to want less."
+        )
+    return f"There is no backup {wanted!r} at {where}: list the backups to see what there is."
+
+
+def _obstacles(problems: Sequence[Problem]) -> str:
+    errors = [problem.message for problem in problems if problem.severity == "error"]
+    more = f" … and {len(errors) - 3} more" if len(errors) > 3 else ""
+    return f"Nothing was restored: {' '.join(errors[:3])}{more}"
+
+
+def open_repository(
+    url: Destination | str | os.PathLike[str],
+    passphrase: Passphrase | str | Encryptor | None = None,
+    *,
+    name: str | None = None,
+    observers: Sequence[Observer] = (),
+) -> Backups:
+    """The backups at a URL, with nothing known but the passphrase; the format is found out from what is there.
+
+    The URL names a destination, or within it the folder of one pipeline. `name` limits everything to one
+    pipeline's backups. Listing needs no passphrase. RepositoryNotFoundError if there are no backups.
+    """
+    encryptor = Passphrase(passphrase) if isinstance(passphrase, str) else passphrase
+    backups = Backups(name, url, encryptor=encryptor, observers=observers)
+    listing = backups.list()
+    if not listing.backups and name is None and isinstance(url, str | os.PathLike):
+        # What is learnt about a backup stands beside the pipeline's folder, so it is opened from above.
+        above, _, folder = backups.destinations[0].location.rpartition("/")
+        within = Backups(unquote(folder), f"{above}/", encryptor=encryptor, observers=observers)
+        if within.list().backups:
+            return within
+    if listing.problems:
+        raise RepositoryNotFoundError(listing.problems[0].message)
+    if not listing.backups:
+        whose = "" if name is None else f" of {name}"
+        raise RepositoryNotFoundError(
+            f"There are no backups{whose} at {backups.destinations[0].location}: "
+            "give the folder or URL that a pipeline writes to."
+        )
+    return backups

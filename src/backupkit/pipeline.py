@@ -1,0 +1,322 @@
+"""`BackupPipeline`: sources, a format, destinations and a policy. Only here is the order of a run known."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from backupkit._cleaning import remove_all, stale_leftovers
+from backupkit._operation import Running, has_errors, raise_all, utc_now
+from backupkit._reading import apart_from, read_sources
+from backupkit.backups import Backups
+from backupkit.compression import compressor_named
+from backupkit.destinations.fan_out import FanOut
+from backupkit.errors import (
+    BackupKitError,
+    ConfigurationError,
+    DestinationError,
+    OperationCancelledError,
+)
+from backupkit.health import MaximumAge
+from backupkit.locking import MachineLock
+from backupkit.model import (
+    Backup,
+    Contents,
+    DestinationResult,
+    Problem,
+    Report,
+    RepositoryState,
+)
+from backupkit.passphrase import Passphrase
+from backupkit.protocols import (
+    Compressor,
+    Destination,
+    Encryptor,
+    Format,
+    HealthCheck,
+    Lock,
+    Observer,
+    RetentionPolicy,
+    Source,
+)
+from backupkit.retention import TieredRetention, checked, guard
+from backupkit.retrying import Retry
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def default_executor() -> Executor:
+    """One thread per processor that this process may use."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return ThreadPoolExecutor(usable or 1, thread_name_prefix="backupkit")
+
+
+class BackupPipeline(Backups):
+    """Everything that one application's backups need; a value to keep at module level.
+
+    The constructor checks what can be checked without I/O. `encryptor` has no default: leaving backups
+    readable must be written down as None. `retry` is for sources and destinations that fail in a way worth
+    retrying. `checks` are what `monitor` asks. `leftovers_after` is how old an unfinished object of a killed run
+    must be before `clean` deletes it; younger ones may belong to a run elsewhere.
+
+    Every operation returns a Report, or, when it failed, raises an error that carries it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sources: Source | Sequence[Source],
+        destinations: Destination | str | os.PathLike[str] | Sequence[Destination | str | os.PathLike[str]],
+        *,
+        encryptor: Encryptor | Passphrase | None,
+        compressor: Compressor | str | None = None,
+        format: Format | None = None,
+        retention: RetentionPolicy | None = None,
+        checks: Sequence[HealthCheck] = (MaximumAge(days=1),),
+        observers: Sequence[Observer] = (),
+        retry: Retry | None = None,
+        lock: Lock | None = None,
+        executor: Callable[[], Executor] = default_executor,
+        clock: Callable[[], datetime] = utc_now,
+        leftovers_after: timedelta = timedelta(hours=24),
+    ) -> None:
+        if not _NAME.fullmatch(name) or name == "backupkit":
+            raise ConfigurationError(
+                f"The pipeline name {name!r} cannot name a folder at every destination: use letters, digits, "
+                'dots, hyphens and underscores, beginning with a letter or digit, and not "backupkit" itself.'
+            )
+        super().__init__(
+            name, destinations, encryptor=encryptor, format=format, observers=observers, clock=clock
+        )
+        if isinstance(sources, str):  # a sequence as well, but of letters
+            sources = [sources]
+        self.sources: tuple[Source, ...] = tuple(sources) if isinstance(sources, Sequence) else (sources,)
+        self.compressor = compressor_named(compressor) if isinstance(compressor, str) else compressor
+        self.retention: RetentionPolicy = retention or TieredRetention()
+        self.checks = tuple(checks)
+        self.retry = retry or Retry()
+        self.lock: Lock = lock or MachineLock()
+        self._executor = executor
+        self._leftovers_after = leftovers_after
+        self.format.check(self.compressor, encryptor)
+        _check_names(self.sources)
+
+    @property
+    def contents(self) -> frozenset[Contents]:
+        return frozenset(source.contents for source in self.sources)
+
+    def run(
+        self,
+        *,
+        only: Contents | None = None,
+        to: str | None = None,
+        tags: Sequence[str] = (),
+        wait: timedelta = timedelta(0),
+        cancel: threading.Event | None = None,
+    ) -> Report:
+        """Make a backup of all sources, or of `only` one kind, at all destinations, or the one named by `to`.
+
+        The sources are read once; each destination ends by itself. A run that lost something ends
+        "incomplete"; one that left no backup anywhere raises. One run of a pipeline happens at a time on a
+        machine: another waits up to `wait`, then raises BackupAlreadyRunningError. Setting `cancel` ends the
+        run at the next chunk; nothing unfinished is left behind.
+        """
+        with self._running("run", cancel) as running:
+            sources = [source for source in self.sources if only in (None, source.contents)]
+            if not sources:
+                raise ConfigurationError(
+                    f"The pipeline {self.name} has no source of {only}: run it without only=."
+                )
+            contents = frozenset(source.contents for source in sources)
+            destinations = self._chosen(to)
+            if isinstance(self.encryptor, Passphrase) and (weakness := self.encryptor.weakness()):
+                running.add(Problem(message=weakness, severity="warning", check="passphrase"))
+            running.keep()
+            with self.lock.hold(self._lock_name(), wait=wait):
+                apart = apart_from(self.destinations, sources, str(self.name))
+                return self._run(running, apart, destinations, contents, tags)
+
+    def clean(self, *, dry_run: bool = False, cancel: threading.Event | None = None) -> Report:
+        """Plan, remove what the policy no longer keeps, and delete what nothing refers to, at each destination.
+
+        Whatever the policy says, the newest good backup of each contents stays. A dry run is the plan alone.
+        What a destination refuses to delete is a problem of the report, told once; the rest goes on.
+        """
+        with self._running("clean", cancel) as running:
+            failures: list[Exception] = []
+            for destination in self.destinations:
+                running.check_cancelled()
+                before = len(running.problems)
+                try:
+                    result = self._clean(running, destination, dry_run)
+                except DestinationError as error:
+                    failures.append(error)
+                    running.fail(destination.location, error)
+                else:
+                    problems = tuple(running.problems[before:])
+                    running.destinations.append(replace(result, problems=problems))
+            if len(failures) == len(self.destinations):
+                raise_all(f"Nothing could be cleaned for {self.name}", failures)
+            return running.finish(running.outcome)
+
+    def monitor(self, *, cancel: threading.Event | None = None) -> Report:
+        """Ask every health check about every destination. Unhealthy is a report that says "failed", no error."""
+        with self._running("monitor", cancel) as running:
+            for destination in self.destinations:
+                running.check_cancelled()
+                problems = tuple(self._health(destination))
+                for problem in problems:
+                    running.add(problem)
+                running.destinations.append(
+                    DestinationResult(
+                        location=destination.location,
+                        outcome="failed" if has_errors(problems) else "succeeded",
+                        problems=problems,
+                    )
+                )
+            return running.finish("failed" if has_errors(running.problems) else "succeeded")
+
+    def _run(
+        self,
+        running: Running,
+        sources: Sequence[Source],
+        destinations: Sequence[Destination],
+        contents: frozenset[Contents],
+        tags: Sequence[str],
+    ) -> Report:
+        retry = running.retry(self.retry)
+        everywhere = FanOut(destinations)
+        try:
+            for attempt in retry.attempts():  # again from the sources only if no destination has it
+                with attempt, self._executor() as executor:
+                    running.begin_again()
+                    everywhere = FanOut(destinations)
+                    with self.format.open(
+                        everywhere,
+                        name=self.name,
+                        compressor=self.compressor,
+                        encryptor=self.encryptor,
+                        executor=executor,
+                    ) as repository:
+                        written = repository.write(
+                            read_sources(running, sources, retry),
+                            time=running.started,
+                            contents=contents,
+                            tags=tags,
+                            retry=retry,
+                        )
+        except BaseException:
+            for index, error in sorted(everywhere.failures.items()):
+                running.fail(destinations[index].location, error)
+            raise
+        for problem in written.problems:
+            running.add(problem)
+        stored = 0
+        for index, destination in enumerate(destinations):
+            backup = replace(written.backup, location=destination.location)
+            failure = everywhere.failures.get(index)
+            if failure is not None:
+                good = next(one for i, one in enumerate(destinations) if i not in everywhere.failures)
+                source = replace(written.backup, location=good.location)
+                try:
+                    copied = self._copy(running, failure, source, destination, retry)
+                    backup, failure = replace(copied, location=destination.location), None
+                except OperationCancelledError:
+                    raise
+                except BackupKitError as error:
+                    failure = error
+            if failure is not None:
+                running.fail(destination.location, failure)
+                continue
+            stored += backup.stored
+            running.destinations.append(
+                DestinationResult(
+                    location=destination.location,
+                    outcome="succeeded" if backup.complete else "incomplete",
+                    backup=backup,
+                )
+            )
+        return running.finish(running.outcome, written=stored)
+
+    def _copy(
+        self, running: Running, failure: BackupKitError, good: Backup, to: Destination, retry: Retry
+    ) -> Backup:
+        """Give a destination that failed the backup that another one has; the sources are not read again."""
+        pending: BackupKitError | None = failure
+        for attempt in retry.attempts():
+            with attempt:
+                if pending is not None:  # the first attempt was the run itself
+                    error, pending = pending, None
+                    raise error
+                with self._repository_of(good) as repository:
+                    # In a fan-out, whatever the destination fails with is an error of its own.
+                    return repository.copy(good, FanOut([to]), each=running.pass_on)
+        raise failure
+
+    def _clean(self, running: Running, destination: Destination, dry_run: bool) -> DestinationResult:
+        now = self._clock()
+        backups = [one for one in self._list_at(destination) if one.name == self.name]
+        plan = guard(checked(self.retention.plan(backups, now=now), backups))
+        # Of killed runs, and of killed verifications.
+        places = (f"{self.name}/", f"backupkit/{self.name}/")
+        swept = stale_leftovers(destination, places, before=now - self._leftovers_after)
+        result = DestinationResult(location=destination.location, outcome="succeeded", plan=plan, swept=swept)
+        if dry_run:
+            return result
+        with self._opened(destination) as repository:
+            freed, refused = remove_all(running, repository, destination, plan, swept)
+        return replace(result, outcome="incomplete" if refused else "succeeded", freed=freed)
+
+    def _health(self, destination: Destination) -> Iterator[Problem]:
+        try:
+            backups = self._list_at(destination)
+        except DestinationError as error:
+            yield Problem(message=str(error), check="Reachable", destination=destination.location)
+            return
+        state = RepositoryState(
+            location=destination.location,
+            backups=tuple(backups),
+            contents=self.contents,
+            now=self._clock(),
+        )
+        for check in self.checks:
+            try:
+                yield from check.problems(state)
+            except Exception as error:
+                name = type(check).__name__
+                yield Problem(
+                    message=f"The health check {name} itself failed: {type(error).__name__}: {error}",
+                    check=name,
+                    destination=destination.location,
+                )
+
+    def _lock_name(self) -> str:
+        # Two applications on one machine may both call their pipeline "app".
+        places = "\n".join(sorted(destination.location for destination in self.destinations))
+        return f"{self.name}-{hashlib.sha256(places.encode()).hexdigest()[:12]}"
+
+
+def _check_names(sources: Iterable[Source]) -> None:
+    seen: set[str] = set()
+    for source in sources:
+        if isinstance(source, str | os.PathLike):
+            path = os.fspath(source)
+            raise ConfigurationError(
+                f"{path!r} is not a source: for a folder or file, write Directory({path!r})."
+            )
+        if source.name in seen:
+            raise ConfigurationError(
+                f"Two sources are called {source.name!r}, and one would hide the other in the backup: "
+                "give one of them another name=."
+            )
+        seen.add(source.name)
+    if not seen:
+        raise ConfigurationError("There is no source: name at least one thing to back up.")

@@ -1,0 +1,64 @@
+"""Which entries of a backup are meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from backupkit.errors import ConfigurationError
+from backupkit.model import Contents, Entry
+from backupkit.patterns import matcher
+
+DUMPS = "db-dumps/"
+
+
+class Selection:
+    """Entries that match one of `include` (all, if there are none) and none of `exclude`, of `only` one kind.
+
+    Databases are what stands under `db-dumps/`; files are the rest. A pattern is in gitignore syntax, or the
+    whole path of an entry, which stands for itself whatever characters it has. `learn` must see all entries
+    once; then the folders that lead to a selected entry come too, so that they get their own modes and times.
+    """
+
+    def __init__(
+        self,
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        only: Contents | None = None,
+    ) -> None:
+        self._only = only
+        self._included = _matcher(include) if include else None
+        self._excluded = _matcher(exclude)
+        self._parents: set[str] = set()
+        self.count = 0
+        self.size = 0
+
+    def learn(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            if self._matches(entry):
+                self.count += 1
+                if entry.kind == "file":
+                    self.size += entry.size or 0
+                if self._included is not None:
+                    parts = entry.path.split("/")
+                    self._parents.update("/".join(parts[:end]) for end in range(1, len(parts)))
+
+    def of(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Yield those that are meant, in their order."""
+        for entry in entries:
+            if self._matches(entry) or (entry.kind == "directory" and entry.path in self._parents):
+                yield entry
+
+    def _matches(self, entry: Entry) -> bool:
+        if self._only not in (None, "databases" if entry.path.startswith(DUMPS) else "files"):
+            return False
+        path = f"{entry.path}/" if entry.kind == "directory" else entry.path
+        return (self._included is None or self._included(path)) and not self._excluded(path)
+
+
+def _matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
+    if isinstance(patterns, str):
+        raise ConfigurationError(f"{patterns!r} is one text: give a list of patterns, [{patterns!r}].")
+    spelled_out = frozenset(patterns)
+    matches = matcher(patterns)
+    return lambda path: matches(path) or path.removesuffix("/") in spelled_out

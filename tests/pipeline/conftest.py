@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backupkit import BackupPipeline, MachineLock, Retry
+from tests.pipeline.shop import Make
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    def made(sources: Any, destinations: Any, **options: Any) -> BackupPipeline:
+        settings: dict[str, Any] = {
+            "encryptor": None,
+            "retry": Retry(wait=0),
+            "lock": MachineLock(tmp_path / "locks"),
+        }
+        name = options.pop("name", "shop")
+        return BackupPipeline(name, sources, destinations, **(settings | options))
+
+    return made

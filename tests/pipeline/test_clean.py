@@ -1,0 +1,409 @@
+"""Cleaning: the policy proposes, and no policy, destination or neighbour can make it delete too much."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from backupkit import (
+    Backup,
+    BackupPipeline,
+    ConfigurationError,
+    DestinationError,
+    IntegrityError,
+    KeepAll,
+    KeepLast,
+    Kept,
+    LocalDestination,
+    Removed,
+    RetentionPlan,
+    SourceError,
+    StoredObject,
+    TieredRetention,
+)
+from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
+from tests.pipeline.shop import Clock, Make, Scripted, content, down, messages, names, stored
+
+FILES = Scripted("app", {"app/a": b"a"})
+DUMPS = Scripted("dumps", {"db-dumps/a": b"dump"}, "databases")
+LOSSY = Scripted("app", {"app/a": b"a", "app/b": [[SourceError("lost", path="app/b")]]})
+
+
+@dataclass
+class Policy:
+    """A third party's policy: whatever this function says."""
+
+    says: Callable[[Sequence[Backup]], RetentionPlan]
+    asked: int = 0
+
+    def plan(self, backups: Sequence[Backup], *, now: datetime) -> RetentionPlan:
+        self.asked += 1
+        return self.says(backups)
+
+
+def remove_all(backups: Sequence[Backup]) -> RetentionPlan:
+    return RetentionPlan(remove=tuple(Removed(one, "who needs backups") for one in backups))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def destination() -> MemoryDestination:
+    return MemoryDestination()
+
+
+def make_backups(
+    make: Make, destination: object, clock: Clock, kinds: str, **options: object
+) -> list[Backup]:
+    """A backup an hour, of these kinds: f(ull), d(atabases), i(ncomplete), u(nconfirmed), x damaged."""
+    made: list[Backup] = []
+    for kind in kinds:
+        clock.forward(hours=1)
+        sources = [LOSSY if kind == "i" else FILES, DUMPS]
+        pipeline = make(sources, destination, clock=clock, **options)
+        report = pipeline.run(only="databases" if kind == "d" else None)
+        backup = report.destinations[0].backup
+        assert backup is not None
+        stem = f"{pipeline.name}/{backup.id}"
+        if kind == "u":
+            pipeline.destinations[0].delete(f"{stem}.complete.json")
+        if kind == "x":
+            assert isinstance(pipeline.destinations[0], MemoryDestination)
+            archive = pipeline.destinations[0].objects[f"{stem}.zip"]
+            pipeline.destinations[0].objects[f"{stem}.zip"] = archive[:-1]
+            with pytest.raises(IntegrityError):
+                pipeline.verify(backup)
+        made.append(backup)
+    return made
+
+
+def left(pipeline: BackupPipeline) -> list[str]:
+    return [one.id for one in reversed(pipeline.list().backups)]
+
+
+def test_what_the_policy_no_longer_keeps_is_removed_with_a_reason(
+    make: Make, tmp_path: Path, clock: Clock
+) -> None:
+    place = stored(tmp_path / "backups")
+    made = make_backups(make, place, clock, "ffff")
+    pipeline = make([FILES, DUMPS], place, clock=clock, retention=KeepLast(2))
+    report = pipeline.clean()
+    assert (report.operation, report.outcome, report.problems) == ("clean", "succeeded", ())
+    (result,) = report.destinations
+    assert result.plan is not None
+    assert [(one.backup.id, one.reason) for one in result.plan.remove] == [
+        (made[1].id, "older than the 2 newest good"),
+        (made[0].id, "older than the 2 newest good"),
+    ]
+    assert [one.backup.id for one in result.plan.keep] == [made[3].id, made[2].id]
+    assert result.freed == made[0].stored + made[1].stored
+    assert left(pipeline) == [made[2].id, made[3].id]
+    assert len(names(place.folder)) == 4
+    assert content(pipeline)["app/a"] == b"a"
+
+
+def test_a_dry_run_is_the_plan_alone(make: Make, tmp_path: Path, clock: Clock) -> None:
+    place = stored(tmp_path / "backups")
+    made = make_backups(make, place, clock, "fff")
+    (place.folder / "shop/2026-11-01T00-00-00.000000Z.complete.json").write_text("{}")
+    before = names(place.folder)
+    pipeline = make([FILES, DUMPS], place, clock=clock, retention=KeepLast(1))
+    (dry,) = pipeline.clean(dry_run=True).destinations
+    assert dry.plan is not None
+    assert [one.backup.id for one in dry.plan.remove] == [made[1].id, made[0].id]
+    assert dry.freed == 0
+    assert names(place.folder) == before
+    (done,) = pipeline.clean().destinations
+    assert done.plan == dry.plan
+
+
+def test_cleaning_again_changes_nothing(make: Make, destination: MemoryDestination, clock: Clock) -> None:
+    make_backups(make, destination, clock, "fdfdf")
+    pipeline = make([FILES, DUMPS], destination, clock=clock, retention=KeepLast(1))
+    pipeline.clean()
+    before = {**destination.objects}
+    report = pipeline.clean()
+    assert [(one.plan.remove if one.plan else None, one.freed) for one in report.destinations] == [((), 0)]
+    assert destination.objects == before
+
+
+def test_the_default_policy_thins_out_and_time_alone_removes_nothing_new(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    made = make_backups(make, destination, clock, "fff")
+    pipeline = make([FILES, DUMPS], destination, clock=clock)
+    pipeline.clean()
+    assert left(pipeline) == [one.id for one in made]
+    clock.forward(days=10_000)
+    pipeline.clean()
+    assert left(pipeline) == [made[-1].id]
+
+
+# The guard
+
+
+@pytest.mark.parametrize(
+    ("kinds", "survivors"),
+    [
+        ("f", [0]),
+        ("fff", [2]),
+        ("fdfdd", [2, 4]),
+        ("fi", [0]),
+        ("fu", [0]),
+        ("fx", [0]),
+        ("fiuxd", [0, 4]),
+        ("ii", [1]),
+        ("xu", [1]),
+    ],
+)
+def test_the_newest_good_backup_of_each_contents_survives_any_policy(
+    make: Make, destination: MemoryDestination, clock: Clock, kinds: str, survivors: list[int]
+) -> None:
+    made = make_backups(make, destination, clock, kinds)
+    pipeline = make([FILES, DUMPS], destination, clock=clock, retention=Policy(remove_all))
+    report = pipeline.clean()
+    assert left(pipeline) == [made[index].id for index in survivors]
+    (result,) = report.destinations
+    assert result.plan is not None
+    assert {reason for kept in result.plan.keep for reason in kept.reasons} == {
+        "the newest good backup of its contents is never removed"
+    }
+
+
+def test_a_size_limit_of_nothing_still_keeps_the_newest_good_one(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    made = make_backups(make, destination, clock, "ffi")
+    pipeline = make([FILES, DUMPS], destination, clock=clock, retention=TieredRetention(max_size=1))
+    pipeline.clean()
+    assert left(pipeline) == [made[1].id, made[2].id]
+
+
+@pytest.mark.parametrize(
+    ("says", "mistake"),
+    [
+        (lambda backups: RetentionPlan(), "leaves out"),
+        (lambda backups: RetentionPlan(remove=(Removed(backups[-1], "old"),)), "leaves out"),
+        (
+            lambda backups: RetentionPlan(
+                keep=tuple(Kept(one, ("good",)) for one in backups),
+                remove=(Removed(replace(backups[0], id="1999-01-01T00-00-00.000000Z"), "invented"),),
+            ),
+            "which it was not given",
+        ),
+        (
+            lambda backups: RetentionPlan(
+                keep=tuple(Kept(one, ("good",)) for one in backups), remove=(Removed(backups[0], "both"),)
+            ),
+            "more than once",
+        ),
+        (
+            lambda backups: RetentionPlan(
+                remove=tuple(Removed(replace(one, complete=False), "not good") for one in backups)
+            ),
+            "leaves out",
+        ),
+        (
+            lambda backups: RetentionPlan(
+                remove=tuple(Removed(replace(one, name="blog"), "mine") for one in backups)
+            ),
+            "leaves out",
+        ),
+    ],
+    ids=["empty", "forgets", "invents", "both", "changes", "another's"],
+)
+def test_a_plan_with_a_mistake_is_refused_and_nothing_is_removed(
+    make: Make,
+    destination: MemoryDestination,
+    clock: Clock,
+    says: Callable[[Sequence[Backup]], RetentionPlan],
+    mistake: str,
+) -> None:
+    make_backups(make, destination, clock, "fff")
+    make_backups(make, destination, clock, "f", name="blog")
+    before = {**destination.objects}
+    pipeline = make([FILES, DUMPS], destination, clock=clock, retention=Policy(says))
+    for dry_run in (True, False):
+        with pytest.raises(ConfigurationError, match=f"{mistake}.*so nothing was removed") as caught:
+            pipeline.clean(dry_run=dry_run)
+        assert caught.value.report is not None
+        assert caught.value.report.outcome == "failed"
+    assert destination.objects == before
+
+
+def test_a_policy_that_crashes_removes_nothing(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    def crash(backups: Sequence[Backup]) -> RetentionPlan:
+        raise ZeroDivisionError
+
+    make_backups(make, destination, clock, "ff")
+    before = {**destination.objects}
+    with pytest.raises(ZeroDivisionError):
+        make([FILES, DUMPS], destination, clock=clock, retention=Policy(crash)).clean()
+    assert destination.objects == before
+
+
+# Neighbours
+
+
+def test_only_backups_of_the_pipelines_own_name_are_touched(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    made = make_backups(make, destination, clock, "ff")
+    for name in ("shop-2", "sho", "blog"):
+        make_backups(make, destination, clock, "ff", name=name)
+        make([FILES, DUMPS], destination, name=name).verify()
+    strangers = {
+        "shop/notes.txt": b"mine",
+        "shop/2026-11-01.zip": b"an archive of somebody else's",
+        "shop/2020-01-01T00-00-00.000000Z.zip/inside": b"not an archive",
+        "backup.zip": b"mine",
+        "backupkit/notes.txt": b"mine",
+    }
+    destination.objects.update(strangers)
+    others = {
+        name: data
+        for name, data in destination.objects.items()
+        if not name.startswith("shop/2026-11-2") and not name.startswith("backupkit/shop/")
+    }
+    pipeline = make([FILES, DUMPS], destination, clock=clock, retention=Policy(remove_all))
+    (result,) = pipeline.clean().destinations
+    assert result.plan is not None
+    planned = [one.backup for one in result.plan.keep] + [one.backup for one in result.plan.remove]
+    assert {one.name for one in planned} == {"shop"}
+    assert left(pipeline) == [made[1].id]
+    assert {name: destination.objects.get(name) for name in others} == others
+
+
+def test_what_is_known_about_a_backup_goes_with_it(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    made = make_backups(make, destination, clock, "ff")
+    pipeline = make([FILES, DUMPS], destination, clock=clock, retention=KeepLast(1))
+    for backup in made:
+        pipeline.verify(backup)
+    pipeline.clean()
+    assert {name.split("/")[2] for name in destination.objects if name.startswith("backupkit/")} == {
+        made[1].id
+    }
+
+
+def test_a_summary_whose_archive_is_gone_is_pruned_and_its_bytes_count(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    made = make_backups(make, destination, clock, "ff")
+    destination.delete(f"shop/{made[0].id}.zip")
+    orphan = destination.stat(f"shop/{made[0].id}.complete.json")
+    pipeline = make([FILES, DUMPS], destination, clock=clock, retention=KeepAll())
+    (result,) = pipeline.clean().destinations
+    assert result.freed == orphan.size
+    assert [name for name in destination.objects if made[0].id in name] == []
+    assert left(pipeline) == [made[1].id]
+
+
+# Destinations that fail
+
+
+def refuses_deleting(inner: MemoryDestination, call: int | None) -> FaultyDestination:
+    error = DestinationError("The bucket is locked.", location=inner.location)
+    return FaultyDestination(inner, [Fault(method="delete", does=error, call=call)])
+
+
+def test_a_destination_that_refuses_to_delete_is_told_once_for_each_backup(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    made = make_backups(make, destination, clock, "ffff")
+    faulty = refuses_deleting(destination, None)
+    pipeline = make([FILES, DUMPS], faulty, clock=clock, retention=KeepLast(1))
+    report = pipeline.clean()
+    assert report.outcome == "incomplete"
+    assert messages(report.problems) == [
+        f"The backup {one.id} could not be deleted: The bucket is locked." for one in reversed(made[:3])
+    ]
+    (result,) = report.destinations
+    assert (result.outcome, result.freed) == ("incomplete", 0)
+    assert faulty.calls["delete"] == 3
+    assert left(pipeline) == [one.id for one in made]
+
+
+def test_one_refusal_does_not_keep_the_rest(make: Make, destination: MemoryDestination, clock: Clock) -> None:
+    made = make_backups(make, destination, clock, "ffff")
+    pipeline = make([FILES, DUMPS], refuses_deleting(destination, 1), clock=clock, retention=KeepLast(1))
+    report = pipeline.clean()
+    assert report.outcome == "incomplete"
+    assert left(pipeline) == [made[2].id, made[3].id]
+    (result,) = report.destinations
+    assert result.freed == made[0].stored + made[1].stored
+
+
+def test_a_removal_that_was_interrupted_leaves_a_summary_that_lists_nothing_and_is_pruned_next_time(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    make_backups(make, destination, clock, "ff")
+    pipeline = make([FILES, DUMPS], refuses_deleting(destination, 2), clock=clock, retention=KeepLast(1))
+    assert pipeline.clean().outcome == "incomplete"
+    assert len(left(pipeline)) == 1
+    assert pipeline.clean().outcome == "succeeded"
+    assert len(destination.objects) == 2
+
+
+def test_each_destination_is_cleaned_by_itself(make: Make, clock: Clock) -> None:
+    one, two, dead = MemoryDestination("one"), MemoryDestination("two"), MemoryDestination("dead")
+    made = make_backups(make, one, clock, "fff")
+    make_backups(make, two, clock, "f")
+    broken = FaultyDestination(dead, [Fault(method="list", does=down(retryable=True), call=None)])
+    pipeline = make([FILES, DUMPS], [broken, one, two], clock=clock, retention=KeepLast(2))
+    report = pipeline.clean()
+    assert report.outcome == "incomplete"
+    assert [one.outcome for one in report.destinations] == ["failed", "succeeded", "succeeded"]
+    assert [len(one.plan.remove) if one.plan else None for one in report.destinations] == [None, 1, 0]
+    assert [(one.message, one.destination) for one in report.problems] == [
+        ("The cable was cut.", "memory:dead")
+    ]
+    assert made[0].id not in [backup.id for backup in pipeline.list().backups]
+
+
+def test_when_no_destination_answers_cleaning_fails_with_each_reason(make: Make) -> None:
+    def dead(name: str) -> FaultyDestination:
+        error = DestinationError(f"{name} is down.", location=f"memory:{name}")
+        return FaultyDestination(MemoryDestination(name), [Fault(method="list", does=error, call=None)])
+
+    with pytest.raises(DestinationError, match="one is down"):
+        make(FILES, dead("one")).clean()
+    with pytest.raises(ExceptionGroup) as caught:
+        make(FILES, [dead("one"), dead("two")]).clean()
+    report = caught.value.report  # type: ignore[attr-defined]  # operations put it there
+    assert [(one.message, one.destination) for one in report.problems] == [
+        ("one is down.", "memory:one"),
+        ("two is down.", "memory:two"),
+    ]
+    assert [one.outcome for one in report.destinations] == ["failed", "failed"]
+
+
+def test_a_leftover_that_cannot_be_deleted_is_told(make: Make, tmp_path: Path, clock: Clock) -> None:
+    place = stored(tmp_path / "backups")
+    partial = place.folder / f"shop/.2026-11-22T00-00-00.000000Z.zip.{'0' * 16}.partial"
+    partial.parent.mkdir()
+    partial.write_bytes(b"x" * 100)
+
+    class Immutable(LocalDestination):
+        def discard(self, leftover: StoredObject) -> None:
+            raise DestinationError("The disk is immutable.", location=self.location)
+
+    options = {"leftovers_after": timedelta(0), "retention": KeepAll()}
+    report = make(FILES, Immutable(place.folder), **options).clean()
+    assert report.outcome == "incomplete"
+    assert messages(report.problems) == [
+        f"The leftover shop/{partial.name} could not be deleted: The disk is immutable."
+    ]
+    report = make(FILES, place, **options).clean()
+    assert [one.freed for one in report.destinations] == [100]
+    assert names(place.folder) == []

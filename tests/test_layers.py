@@ -1,0 +1,221 @@
+"""Imports go downwards only: the table below is the architecture, and this file holds the code to it."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import backupkit
+
+PACKAGE = Path(backupkit.__file__).parent
+HERE = "tests/test_layers.py"
+
+# A room is a module or folder directly below the package. It may import what stands below it, and itself.
+LAYERS = (
+    {"errors", "model", "_chunks", "_parallel", "sizes"},
+    {"protocols", "events", "passphrase", "retrying", "patterns"},
+    {
+        *("formats", "sources", "targets", "destinations", "compression", "retention", "health", "observers"),
+        *("locking", "marks", "selection"),
+    },
+    {"pipeline", "backups", "_operation", "_reading", "_cleaning", "_entry_file"},
+    {"cli", "__main__"},
+)
+LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
+
+# Within a layer: who may lean on whom, and why. Each pair goes one way.
+NEIGHBOURS = {
+    ("sizes", "errors"): "an unreadable size is a ConfigurationError",
+    ("protocols", "events"): "the contracts name the values that pass through them",
+    ("protocols", "passphrase"): "the same",
+    ("protocols", "retrying"): "the same",
+    ("formats", "compression"): "a format has a compressor of its own choice",
+    ("backups", "_operation"): "what every operation has in common",
+    ("pipeline", "_operation"): "the same",
+    ("_reading", "_operation"): "the same",
+    ("_cleaning", "_operation"): "the same",
+    ("pipeline", "_reading"): "what a run reads",
+    ("pipeline", "_cleaning"): "what cleaning deletes",
+    ("backups", "_entry_file"): "how one entry is opened",
+    ("pipeline", "backups"): "a pipeline is its list of backups and what can be done to them",
+    ("__main__", "cli"): "`python -m backupkit` is the command line",
+}
+
+# These stand outside: the public names come from everywhere, and the conformance kit tests everything.
+ROOT, KIT = "__init__", "testing"
+
+REQUIRED = {"cryptography", "Cryptodome", "filelock", "isal", "pathspec", "tenacity", "zstandard"}
+OPTIONAL = {
+    "typer": {"cli"},
+    "rich": {"cli", "observers"},
+    "pytest": {KIT},
+    "hypothesis": {KIT},
+}
+
+NO_NAMES = {"utils", "util", "helpers", "helper", "base", "common", "misc"}
+
+
+def room_of(path: str) -> str:
+    """The room of a module, from its path below the package: `formats/zip/aes.py` is in `formats`."""
+    return path.split("/")[0].removesuffix(".py")
+
+
+def imported(module: ast.Module, path: str) -> Iterator[tuple[ast.stmt, str]]:
+    """Yield each import with the full dotted name of what it imports, wherever in the module it stands."""
+    package = ["backupkit", *path.split("/")[:-1]]
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) + 1 - node.level] if node.level else []
+            source = ".".join([*start, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield node, f"{source}.{alias.name}"
+
+
+def only_for_types(module: ast.Module) -> set[ast.AST]:
+    """Every node below an `if TYPE_CHECKING:`."""
+    return {
+        below
+        for node in ast.walk(module)
+        if isinstance(node, ast.If) and ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
+        for statement in node.body
+        for below in ast.walk(statement)
+    }
+
+
+def objection(room: str, name: str, *, for_types: bool) -> str | None:
+    """Why this room may not import that name, or None."""
+    top, _, rest = name.partition(".")
+    if top != "backupkit":
+        if top in sys.stdlib_module_names or (top == "_typeshed" and for_types):
+            return None
+        if top in OPTIONAL:
+            return None if room in OPTIONAL[top] else f"{top} may be imported in {sorted(OPTIONAL[top])} only"
+        if top not in REQUIRED:
+            return f"{top} is not a known dependency: declare it in pyproject.toml and name it in {HERE}"
+        return f"layer 0 has the standard library only, not {top}" if LAYER.get(room) == 0 else None
+
+    if room in {ROOT, KIT}:
+        return None
+    other = rest.partition(".")[0]
+    if other == KIT:
+        return "only tests import backupkit.testing"
+    if other not in LAYER:
+        # `from backupkit import Zip`: the package itself, which imports everything.
+        return (
+            None if LAYER[room] == len(LAYERS) - 1 else "import the module that defines it, not the package"
+        )
+    if other == room or LAYER[other] < LAYER[room] or (room, other) in NEIGHBOURS:
+        return None
+    if (room, other) == ("errors", "model") and for_types:
+        return None
+    return f"{room} (layer {LAYER[room]}) may not import {other} (layer {LAYER[other]})"
+
+
+def violations(path: str, source: str) -> list[str]:
+    """What is wrong with the imports of the module at this path below the package."""
+    room = room_of(path)
+    if room not in {ROOT, KIT, *LAYER}:
+        return [f"{path}: the room {room!r} has no layer: decide which it belongs to and add it in {HERE}"]
+    module = ast.parse(source)
+    types = only_for_types(module)
+    found = [
+        f"{path}:{node.lineno}: `{ast.unparse(node)}`: {why}"
+        for node, name in imported(module, path)
+        if (why := objection(room, name, for_types=node in types))
+    ]
+    return list(dict.fromkeys(found))
+
+
+def modules() -> list[str]:
+    return sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+def read(path: str) -> str:
+    return (PACKAGE / path).read_text(encoding="utf-8")
+
+
+def assert_none(found: list[str]) -> None:
+    """Fail with all of them: pytest itself would show the first of a list."""
+    assert not found, "\n".join(["", *found])
+
+
+def test_imports_go_downwards_only() -> None:
+    assert_none([line for path in modules() for line in violations(path, read(path))])
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("model.py", "from backupkit.events import Started"),
+        ("model.py", "import zstandard"),
+        ("events.py", "def late():\n    from backupkit.protocols import Source"),
+        ("retention.py", "import backupkit.health"),
+        ("sources/files.py", "from backupkit import targets"),
+        ("sources/files.py", "from ..targets import DirectoryTarget"),
+        ("destinations/local.py", "from backupkit.compression import Deflate"),
+        ("backups.py", "from backupkit.pipeline import BackupPipeline"),
+        ("pipeline.py", "from backupkit import Zip"),
+        ("errors.py", "from backupkit.model import Report"),
+        ("events.py", "if TYPE_CHECKING:\n    from backupkit.protocols import Source"),
+        ("cli/demo.py", "from backupkit.testing import MemoryDestination"),
+        ("health.py", "import rich.progress"),
+        ("sources/files.py", "import pytest"),
+        ("sources/files.py", "import requests"),
+        ("plugins.py", ""),
+    ],
+)
+def test_an_import_that_breaks_the_rules_is_named(path: str, source: str) -> None:
+    (violation,) = violations(path, source)
+    assert violation.startswith(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("errors.py", "if TYPE_CHECKING:\n    from backupkit.model import Report"),
+        ("retrying.py", "import tenacity"),
+        ("formats/zip/writer.py", "from backupkit.compression import Deflate"),
+        ("formats/zip/writer.py", "from .records import LocalHeader"),
+        ("formats/zip/writer.py", "from backupkit.formats.zip import records"),
+        ("pipeline.py", "from backupkit.backups import latest\nfrom backupkit import locking"),
+        ("observers.py", "import rich.progress"),
+        ("cli/demo.py", "import typer\nfrom backupkit import BackupPipeline"),
+        ("testing/sources.py", "import pytest\nfrom backupkit.sources import files"),
+        ("__init__.py", "from backupkit.pipeline import BackupPipeline"),
+    ],
+)
+def test_an_import_that_keeps_the_rules_passes(path: str, source: str) -> None:
+    assert violations(path, source) == []
+
+
+def test_every_module_says_what_it_is() -> None:
+    assert_none([path for path in modules() if not ast.get_docstring(ast.parse(read(path)))])
+
+
+def test_annotations_are_never_evaluated() -> None:
+    line = "from __future__ import annotations"
+    with_code = [path for path in modules() if len(ast.parse(read(path)).body) > 1]
+    assert_none([path for path in with_code if line not in read(path).splitlines()])
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    parts = {path: {part.strip("_").removesuffix(".py") for part in path.split("/")} for path in modules()}
+    assert_none([path for path, names in parts.items() if names & NO_NAMES])
+
+
+def test_only_the_command_line_prints() -> None:
+    printing = [
+        f"{path}:{node.lineno}"
+        for path in modules()
+        if room_of(path) != "cli"
+        for node in ast.walk(ast.parse(read(path)))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert_none(printing)

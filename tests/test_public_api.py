@@ -1,0 +1,150 @@
+"""What `from backupkit import …` offers: exactly this, all of it documented, and nothing by accident."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+import backupkit
+
+# A name that goes or changes its meaning is a new major version; one that comes is a line in the changelog.
+PUBLIC = [
+    "APPLICATION_EXCLUDES",
+    "AccessDeniedError",
+    "Around",
+    "Backup",
+    "BackupAlreadyRunningError",
+    "BackupKitError",
+    "BackupNotFoundError",
+    "BackupPipeline",
+    "Backups",
+    "Command",
+    "ConfigurationError",
+    "Deflate",
+    "DestinationError",
+    "DestinationResult",
+    "Directory",
+    "DirectoryTarget",
+    "Entry",
+    "HookError",
+    "IntegrityError",
+    "KeepAll",
+    "KeepLast",
+    "Kept",
+    "Listing",
+    "LocalDestination",
+    "LoggingObserver",
+    "MachineLock",
+    "MaximumAge",
+    "MaximumStorage",
+    "ObjectExistsError",
+    "ObjectNotFoundError",
+    "OperationCancelledError",
+    "Owner",
+    "Passphrase",
+    "Problem",
+    "ProgressObserver",
+    "Removed",
+    "Report",
+    "RepositoryError",
+    "RepositoryNotFoundError",
+    "RepositoryState",
+    "RestoreError",
+    "RetentionPlan",
+    "Retry",
+    "SQLite",
+    "SourceError",
+    "Store",
+    "StoredObject",
+    "TieredRetention",
+    "UnsupportedCodecError",
+    "WrongPassphraseError",
+    "Zip",
+    "Zstd",
+    "open_destination",
+    "open_repository",
+]
+
+VERBS = ["clean", "details", "entries", "find", "list", "monitor", "open", "restore", "run", "verify"]
+
+
+def test_the_public_names_are_these() -> None:
+    assert backupkit.__all__ == PUBLIC
+
+
+def test_the_public_names_are_in_order() -> None:
+    assert sorted(PUBLIC) == PUBLIC
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_name_can_be_imported_and_is_listed(name: str) -> None:
+    assert getattr(backupkit, name) is not None
+    assert name in dir(backupkit)
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if name != "APPLICATION_EXCLUDES"])
+def test_a_public_name_is_documented(name: str) -> None:
+    thing = getattr(backupkit, name)
+    assert thing.__doc__
+    # What a dataclass without a docstring is given.
+    assert not thing.__doc__.startswith(f"{name}("), thing.__doc__
+
+
+def test_the_verbs_of_a_pipeline_are_these_and_documented() -> None:
+    functions = inspect.getmembers(backupkit.BackupPipeline, inspect.isfunction)
+    verbs = {name: function for name, function in functions if not name.startswith("_")}
+    assert sorted(verbs) == VERBS
+    assert [name for name, function in verbs.items() if not function.__doc__] == []
+
+
+def test_past_its_subject_every_verb_takes_keywords_only() -> None:
+    for name in VERBS:
+        parameters = inspect.signature(getattr(backupkit.BackupPipeline, name)).parameters
+        positional = [one.name for one in parameters.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
+        assert positional in (["self"], ["self", "backup"], ["self", "backup", "path"]), name
+
+
+def test_nothing_else_leaks() -> None:
+    public = {name for name in dir(backupkit) if not name.startswith("_")}
+    leaked = {
+        name
+        for name in public - {*PUBLIC} - {"annotations"}
+        if not (
+            isinstance(found := getattr(backupkit, name), ModuleType)
+            and found.__name__ == f"backupkit.{name}"
+        )
+    }
+    assert leaked == set()
+
+
+def test_a_star_brings_the_public_names_and_nothing_else() -> None:
+    program = "from backupkit import *; print(*sorted(name for name in dir() if not name.startswith('__')))"
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout.split() == PUBLIC
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    from importlib.metadata import version
+
+    assert backupkit.__version__ == version("backupkit")
+
+
+def test_every_error_of_ours_is_one_error() -> None:
+    errors = [getattr(backupkit, name) for name in PUBLIC if name.endswith("Error")]
+    assert all(issubclass(error, backupkit.BackupKitError) for error in errors)
+    builtin = {
+        backupkit.ObjectNotFoundError: FileNotFoundError,
+        backupkit.ObjectExistsError: FileExistsError,
+        backupkit.AccessDeniedError: PermissionError,
+    }
+    assert all(issubclass(error, base) for error, base in builtin.items())
+
+
+def test_the_types_are_shipped() -> None:
+    from importlib.resources import files
+
+    assert files("backupkit").joinpath("py.typed").is_file()

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backupkit.errors import ConfigurationError
+from backupkit.model import Entry
+from backupkit.selection import Selection
+
+ENTRIES = [
+    Entry(path="app", kind="directory"),
+    Entry(path="app/[odd].txt", size=1),
+    Entry(path="app/logs", kind="directory"),
+    Entry(path="app/logs/a.log", size=20),
+    Entry(path="app/logs/keep.txt", size=300),
+    Entry(path="app/o.txt", size=4000),
+    Entry(path="app/space at the end ", size=50_000),
+    Entry(path="db-dumps/shop.sql"),
+    Entry(path="other", kind="directory"),
+    Entry(path="other/link", kind="symlink", target="app"),
+]
+
+
+def selected(*include: str, exclude: list[str] | None = None) -> list[str]:
+    selection = Selection(include=include, exclude=exclude or [])
+    selection.learn(ENTRIES)
+    return [entry.path for entry in selection.of(ENTRIES)]
+
+
+def test_without_patterns_everything_is_meant() -> None:
+    assert selected() == [entry.path for entry in ENTRIES]
+
+
+@pytest.mark.parametrize(
+    ("include", "paths"),
+    [
+        (["*.sql"], ["db-dumps/shop.sql"]),
+        (["*.log"], ["app", "app/logs", "app/logs/a.log"]),
+        (["app/logs/"], ["app", "app/logs", "app/logs/a.log", "app/logs/keep.txt"]),
+        (["/app/*.txt"], ["app", "app/[odd].txt", "app/o.txt"]),
+        (["keep.txt"], ["app", "app/logs", "app/logs/keep.txt"]),
+        (["**/link"], ["other", "other/link"]),
+        (["*.txt", "!o.txt"], ["app", "app/[odd].txt", "app/logs", "app/logs/keep.txt"]),
+        (["nothing-like-it"], []),
+    ],
+    ids=str,
+)
+def test_included_is_what_matches_and_the_folders_that_lead_there(
+    include: list[str], paths: list[str]
+) -> None:
+    assert selected(*include) == paths
+
+
+def test_a_whole_path_stands_for_itself_whatever_characters_it_has() -> None:
+    assert selected("app/[odd].txt") == ["app", "app/[odd].txt", "app/o.txt"]  # it is a pattern as well
+    assert selected("app/space at the end ") == ["app", "app/space at the end "]
+
+
+def test_a_folder_alone_means_what_is_in_it_too() -> None:
+    assert selected("other") == ["other", "other/link"]
+
+
+def test_excluded_is_left_out_of_what_is_included() -> None:
+    assert selected(exclude=["logs/", "*.sql"]) == [
+        "app",
+        "app/[odd].txt",
+        "app/o.txt",
+        "app/space at the end ",
+        "other",
+        "other/link",
+    ]
+    assert selected("app/logs/", exclude=["*.log"]) == ["app", "app/logs", "app/logs/keep.txt"]
+
+
+def test_a_folder_leads_to_what_is_selected_even_when_it_is_excluded_itself() -> None:
+    assert selected("*.log", exclude=["/other"]) == ["app", "app/logs", "app/logs/a.log"]
+
+
+def test_what_is_learnt_is_counted_without_the_folders_that_only_lead_there() -> None:
+    selection = Selection(include=["*.txt"])
+    selection.learn(ENTRIES)
+    assert (selection.count, selection.size) == (3, 4301)
+
+
+def test_a_selection_of_dumps_counts_what_it_knows() -> None:
+    selection = Selection(include=["*.sql"])
+    selection.learn(ENTRIES)
+    assert (selection.count, selection.size) == (1, 0)
+
+
+@given(
+    st.lists(st.sampled_from(ENTRIES), unique_by=lambda e: e.path), st.sampled_from(["*.txt", "app", "/o*"])
+)
+def test_including_and_excluding_the_same_split_everything(entries: list[Entry], pattern: str) -> None:
+    chosen, others = Selection(include=[pattern]), Selection(exclude=[pattern])
+    chosen.learn(entries)
+    others.learn(entries)
+    assert chosen.count + others.count == len(entries)
+    assert len([*others.of(entries)]) == others.count
+
+
+def test_the_order_of_the_entries_stays() -> None:
+    selection = Selection(include=["*.txt"])
+    selection.learn(reversed(ENTRIES))
+    paths = [entry.path for entry in selection.of(reversed(ENTRIES))]
+    assert paths == [path for path in [entry.path for entry in reversed(ENTRIES)] if path in {*paths}]
+
+
+def test_one_text_in_place_of_a_list_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"\['\*\.txt'\]"):
+        Selection(include="*.txt")
+    with pytest.raises(ConfigurationError):
+        Selection(exclude="*.txt")
+
+
+def test_a_pattern_that_cannot_be_understood_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="pattern"):
+        Selection(include=["!"])

@@ -1,0 +1,234 @@
+"""How the public names type-check. Never run: mypy in strict mode reads it.
+
+A line that must not type-check says so with a `type: ignore` of that error, which mypy reports if it is unused.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO, Literal, assert_type
+
+from backupkit import (
+    APPLICATION_EXCLUDES,
+    Around,
+    Backup,
+    BackupKitError,
+    BackupPipeline,
+    Backups,
+    Command,
+    Deflate,
+    DestinationError,
+    DestinationResult,
+    Directory,
+    DirectoryTarget,
+    Entry,
+    KeepAll,
+    KeepLast,
+    Kept,
+    Listing,
+    LocalDestination,
+    LoggingObserver,
+    MachineLock,
+    MaximumAge,
+    MaximumStorage,
+    Passphrase,
+    Problem,
+    ProgressObserver,
+    Removed,
+    Report,
+    RepositoryState,
+    RetentionPlan,
+    Retry,
+    SourceError,
+    SQLite,
+    Store,
+    StoredObject,
+    TieredRetention,
+    Zip,
+    Zstd,
+    open_destination,
+    open_repository,
+)
+from backupkit.events import Event
+from backupkit.protocols import (
+    Chunks,
+    Compressor,
+    Destination,
+    Encryptor,
+    ExcludesPaths,
+    Format,
+    HasLeftovers,
+    HealthCheck,
+    Lock,
+    Observer,
+    OnThisMachine,
+    RetentionPolicy,
+    Source,
+    Target,
+)
+from backupkit.testing.destinations import FaultyDestination, MemoryDestination
+
+
+def hear(event: Event) -> None: ...
+
+
+def pipelines() -> None:
+    smallest = BackupPipeline("shop", Directory("/srv/shop"), "/mnt/backup", encryptor=None)
+    assert_type(smallest, BackupPipeline)
+    full = BackupPipeline(
+        "shop",
+        [
+            Directory(Path("/srv/shop"), name="shop", include=["*"], exclude=APPLICATION_EXCLUDES),
+            SQLite("/srv/shop.db", form="sql", time_limit=timedelta(minutes=1)),
+            Command(["pg_dump", Path("/x")], name="shop.sql", contents="databases", env={"PGPASSWORD": "…"}),
+            Around(Directory("/srv/media")),
+        ],
+        ["/mnt/backup", Path("/mnt/second"), LocalDestination("/mnt/third"), open_destination("/mnt/fourth")],
+        encryptor=Passphrase.from_env("BACKUP_PASSPHRASE"),
+        compressor=Zstd(),
+        format=Zip(),
+        retention=TieredRetention(keep_all_days=7, max_size="50GB"),
+        checks=[MaximumAge(days=1), MaximumStorage(50_000_000_000)],
+        observers=[LoggingObserver(), ProgressObserver(), hear],
+        retry=Retry(tries=3, wait=60),
+        lock=MachineLock("/run/lock"),
+        executor=lambda: ThreadPoolExecutor(2),
+        leftovers_after=timedelta(hours=24),
+    )
+    assert_type(full.run(), Report)
+    assert_type(full.run(only="files", to="/mnt/backup", tags=["x"], wait=timedelta(1)), Report)
+    assert_type(full.clean(dry_run=True), Report)
+    assert_type(full.monitor(cancel=threading.Event()), Report)
+    assert_type(full.contents, frozenset[Literal["files", "databases"]])
+
+    BackupPipeline("shop", Directory("/srv"), "/mnt")  # type: ignore[call-arg]  # encryptor= must be said
+    BackupPipeline("shop", "/srv", "/mnt", encryptor=None)  # type: ignore[arg-type]  # a path is no source
+    full.run(only="everything")  # type: ignore[arg-type]
+
+
+def backups(some: Backups) -> None:
+    assert_type(open_repository("/mnt/backup"), Backups)
+    assert_type(open_repository(Path("/mnt/backup"), "passphrase", name="shop"), Backups)
+    assert_type(open_repository(MemoryDestination(), Passphrase("passphrase")), Backups)
+    assert_type(Backups(None, ["/mnt/backup"], encryptor=None), Backups)
+    assert_type(some.list(), Listing)
+    assert_type(some.list().backups, tuple[Backup, ...])
+    assert_type(some.find(), Backup)
+    assert_type(some.find("2026", only="databases", at="/mnt"), Backup)
+    assert_type(some.details(some.find()), Backup)
+    assert_type(some.entries("latest"), Iterator[Entry])
+    assert_type(some.open("latest", "shop/a"), BinaryIO)
+    assert_type(some.restore(to="/srv", include=["*.jpg"], overwrite=True), Report)
+    assert_type(some.restore(some.find(), to=DirectoryTarget(Path("/srv"), setuid=True)), Report)
+    assert_type(some.verify(), Report)
+    some.run()  # type: ignore[attr-defined]  # only a pipeline has sources
+
+
+def nouns(backup: Backup, report: Report, plan: RetentionPlan, entry: Entry) -> None:
+    assert_type(backup.time, datetime)
+    assert_type(backup.contents, frozenset[Literal["files", "databases"]])
+    assert_type(backup.complete, bool | None)
+    assert_type(backup.good, bool)
+    assert_type(report.outcome, Literal["succeeded", "incomplete", "failed"])
+    assert_type(report.took, timedelta)
+    assert_type(report.destinations, tuple[DestinationResult, ...])
+    assert_type(report.problems[0], Problem)
+    assert_type(report.destinations[0].plan, RetentionPlan | None)
+    assert_type(plan.keep, tuple[Kept, ...])
+    assert_type(plan.remove, tuple[Removed, ...])
+    assert_type(entry.kind, Literal["file", "directory", "symlink", "hardlink"])
+    assert_type(entry.chunks(), Iterator[bytes])
+    report.outcome = "succeeded"  # type: ignore[misc]  # values are frozen
+
+
+def errors(error: BackupKitError, source: SourceError, destination: DestinationError) -> None:
+    assert_type(error.report, Report | None)
+    assert_type(source.path, str)
+    assert_type(destination.location, str)
+    assert_type(destination.retryable, bool)
+
+
+# What is ours fills its seam.
+
+SOURCES: list[Source] = [Directory("/srv"), SQLite("/srv/db"), Command(["true"], name="x")]
+AROUND: Source = Around(SOURCES[0])
+EXCLUDING: list[ExcludesPaths] = [Directory("/srv"), Around(SOURCES[0])]
+DESTINATIONS: list[Destination] = [LocalDestination("/mnt"), MemoryDestination()]
+FAULTY: Destination = FaultyDestination(DESTINATIONS[0])
+LOCAL: OnThisMachine = LocalDestination("/mnt")
+LEAVING: HasLeftovers = LocalDestination("/mnt")
+COMPRESSORS: list[Compressor] = [Store(), Deflate(), Zstd()]
+TARGET: Target = DirectoryTarget("/srv")
+FORMAT: Format = Zip()
+LOCK: Lock = MachineLock()
+POLICIES: list[RetentionPolicy] = [KeepAll(), KeepLast(3), TieredRetention()]
+CHECKS: list[HealthCheck] = [MaximumAge(days=1), MaximumStorage("1GB")]
+OBSERVERS: list[Observer] = [LoggingObserver(), ProgressObserver(), hear]
+
+
+# What is theirs fits in.
+
+
+class TheirSource:
+    """A third party's: a class attribute fills a property of the protocol, and a narrower result is fine."""
+
+    def __init__(self) -> None:
+        self.name = "theirs"
+        self.contents: Literal["files", "databases"] = "files"
+
+    def entries(self) -> Iterator[Entry]:
+        yield Entry(path="theirs", chunks=lambda: iter([b"x"]))
+
+
+class TheirDestination:
+    location = "their:place"
+
+    def write(self, name: str, chunks: Chunks, *, overwrite: bool = False) -> StoredObject:
+        raise NotImplementedError
+
+    def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        raise NotImplementedError
+
+    def stat(self, name: str) -> StoredObject:
+        raise NotImplementedError
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        raise NotImplementedError
+
+    def delete(self, name: str) -> None:
+        raise NotImplementedError
+
+
+class TheirEncryptor:
+    scheme = "theirs"
+
+    def encrypt(self, chunks: Chunks) -> Iterator[bytes]:
+        yield from chunks
+
+    def decrypt(self, chunks: Chunks) -> Iterator[bytes]:
+        yield from chunks
+
+
+class TheirPolicy:
+    def plan(self, backups: Sequence[Backup], *, now: datetime) -> RetentionPlan:
+        return RetentionPlan(keep=tuple(Kept(backup, ("why not",)) for backup in backups))
+
+
+class TheirCheck:
+    def problems(self, state: RepositoryState) -> Iterable[Problem]:
+        return [Problem(message="never happy", severity="warning")]
+
+
+ENCRYPTOR: Encryptor = TheirEncryptor()
+PIPELINE = BackupPipeline(
+    "shop",
+    [TheirSource(), Directory("/srv")],
+    [TheirDestination(), "/mnt"],
+    encryptor=ENCRYPTOR,
+    retention=TheirPolicy(),
+    checks=[TheirCheck()],
+)
