@@ -1,0 +1,1 @@
+"""The command line: parses, calls one verb of a pipeline, tells how it ended, exits with a code."""

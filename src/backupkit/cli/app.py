@@ -1,0 +1,342 @@
+"""The verbs of the command line and their options."""
+
+from __future__ import annotations
+
+import io
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+import backupkit
+from backupkit.backups import Backups
+from backupkit.cli.choosing import Place, chosen_pipeline, given_passphrase
+from backupkit.cli.listings import listing_lines
+from backupkit.cli.options import (
+    App,
+    At,
+    DryRun,
+    Json,
+    Only,
+    PassphraseCommand,
+    PassphraseEnv,
+    PassphraseFile,
+    Quiet,
+    Url,
+    Which,
+)
+from backupkit.cli.output import Output
+from backupkit.cli.reports import dry_clean_lines, restore_lines
+from backupkit.cli.stopping import cancelled_by_signals
+from backupkit.errors import BackupKitError, ConfigurationError
+from backupkit.model import Backup, Contents, Listing, Problem, Report
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # it shows the values of variables, and a secret may be one of them
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may know less than Unicode
+    app(prog_name="backupkit")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"backupkit {backupkit.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def backupkit_(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """Back up an application's files and databases into encrypted archives, and get them back.
+
+    \b
+    See it at work first:        backupkit demo
+    Then, for your application:
+      1. make a backup           backupkit run     --app shop.backups:pipeline
+      2. see what there is       backupkit list    --app shop.backups:pipeline
+      3. read it back            backupkit verify  --app shop.backups:pipeline
+      4. get it back             backupkit restore --app shop.backups:pipeline --to /srv/restored
+      5. remove old ones         backupkit clean   --app shop.backups:pipeline --dry-run
+      6. be told of trouble      backupkit monitor --app shop.backups:pipeline
+
+    \b
+    where shop/backups.py says what goes where:
+      from backupkit import BackupPipeline, Directory, Passphrase, SQLite
+      pipeline = BackupPipeline(
+          "shop",
+          [Directory("/srv/shop"), SQLite("/srv/shop/app.sqlite3")],
+          ["/mnt/backup"],
+          encryptor=Passphrase.from_env("BACKUP_ARCHIVE_PASSWORD"),
+      )
+
+    list, verify and restore need no application, only the backups and their passphrase:
+    backupkit list /mnt/backup
+
+    \b
+    Exit codes:
+       0  all is well                     10  no backups there, or not this one
+       1  failed, or unhealthy            11  another run is under way
+       2  wrong usage or configuration    12  wrong passphrase
+       3  incomplete: something is lost  130  cancelled
+    """
+
+
+@app.command()
+def demo(
+    folder: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Where to do it: a new or empty folder. Default: a temporary one."),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep/--no-keep", help="Keep the folder, to look at the archive yourself.")
+    ] = True,
+) -> None:
+    """Back up, destroy and restore a small application.
+
+    Ends with exit code 0 only if all files and rows are proven to be the same as before.
+
+    \b
+    Examples:
+      backupkit demo
+      backupkit demo --folder /tmp/look --keep
+    """
+    from backupkit.cli.demo import demonstrate
+
+    output = Output()
+    with output.ending():
+        raise typer.Exit(0 if demonstrate(folder, keep=keep, observers=output.observers()) else 1)
+
+
+@app.command()
+def run(
+    app: App = None,
+    only: Annotated[Only | None, typer.Option(help="Leave out the other half.")] = None,
+    only_db: Annotated[bool, typer.Option("--only-db", help="The same as --only databases.")] = False,
+    only_files: Annotated[bool, typer.Option("--only-files", help="The same as --only files.")] = False,
+    to: Annotated[
+        str | None, typer.Option(metavar="LOCATION", help="Only to this one of the destinations.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Note this with the backup. Repeatable.")
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for another run to end.")
+    ] = 0,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a backup.
+
+    Exit code 3 says that a backup was made, but something is not in it, or not every destination has it.
+
+    \b
+    Examples:
+      backupkit run --app shop.backups:pipeline
+      backupkit run --app shop.backups:pipeline --only databases --tag before-upgrade --wait 600
+    In cron, to hear of trouble only:
+      0 3 * * *  cd /srv/shop && backupkit run --app shop.backups:pipeline --quiet
+    """
+    output = Output(json=json, quiet=quiet)
+    with output.ending():
+        contents = _contents(only, databases=only_db, files=only_files)
+        pipeline = chosen_pipeline(app, output.observers())
+        with cancelled_by_signals() as cancel:
+            report = pipeline.run(
+                only=contents, to=to, tags=tag or (), wait=timedelta(seconds=wait), cancel=cancel
+            )
+        output.report(report)
+
+
+@app.command("list")
+def list_(
+    url: Url = None,
+    app: App = None,
+    details: Annotated[
+        bool, typer.Option("--details", help="Also entries, plain size, host and tags: one read per backup.")
+    ] = False,
+    passphrase_file: PassphraseFile = None,
+    passphrase_env: PassphraseEnv = None,
+    passphrase_command: PassphraseCommand = None,
+    json: Json = False,
+) -> None:
+    """Show the backups, newest first; needs no passphrase.
+
+    \b
+    Examples:
+      backupkit list /mnt/backup
+      backupkit list --app shop.backups:pipeline --details
+    """
+    output = Output(json=json)
+    with output.ending():
+        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        listing = place.use(lambda backups, _: _detailed(backups) if details else backups.list())
+        output.listing(listing, listing_lines(listing, details=details))
+
+
+@app.command()
+def verify(
+    url: Url = None,
+    app: App = None,
+    backup: Which = "latest",
+    at: At = None,
+    passphrase_file: PassphraseFile = None,
+    passphrase_env: PassphraseEnv = None,
+    passphrase_command: PassphraseCommand = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read a backup back in full and compare its checksums.
+
+    That is remembered beside the backup: one found damaged is no longer a good one.
+
+    \b
+    Examples:
+      backupkit verify --app shop.backups:pipeline
+      backupkit verify /mnt/backup --backup 2026-03-01T02 --passphrase-file ~/.backup-passphrase
+    """
+    output = Output(json=json, quiet=quiet)
+    with output.ending():
+        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        report = place.use(
+            lambda backups, cancel: backups.verify(backup, at=at, cancel=cancel), observers=output.observers()
+        )
+        output.report(report)
+
+
+@app.command()
+def restore(
+    to: Annotated[str, typer.Option(metavar="FOLDER", help="Where to; made if it is missing.")],
+    url: Url = None,
+    app: App = None,
+    backup: Which = "latest",
+    at: At = None,
+    only: Annotated[Only | None, typer.Option(help="Leave out the other half.")] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Only what matches (gitignore syntax). Repeatable."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help="All but what matches. Repeatable.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that are in the way.")
+    ] = False,
+    dry_run: DryRun = False,
+    passphrase_file: PassphraseFile = None,
+    passphrase_env: PassphraseEnv = None,
+    passphrase_command: PassphraseCommand = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write what is in a backup to a folder.
+
+    Whatever would be in the way is found before anything is written.
+
+    \b
+    Examples:
+      backupkit restore --app shop.backups:pipeline --to /srv/restored
+      backupkit restore /mnt/backup --to ./found --include 'shop/uploads/2026/*.jpg'
+    On another machine, with nothing but the disk and the passphrase:
+      backupkit restore /mnt/backup --to /srv --passphrase-file passphrase.txt
+    """
+    output = Output(json=json, quiet=quiet)
+    with output.ending():
+        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        contents = _contents(only)
+        meant: Backup | str = backup
+
+        def operation(backups: Backups, cancel: threading.Event) -> Report:
+            nonlocal meant
+            with suppress(BackupKitError):  # which restore itself raises, with a report
+                meant = backups.find(backup, at=at, only=contents)
+            return backups.restore(
+                meant,
+                to=to,
+                at=at,
+                only=contents,
+                include=include or (),
+                exclude=exclude or (),
+                overwrite=overwrite,
+                dry_run=dry_run,
+                cancel=cancel,
+            )
+
+        report = place.use(operation, observers=output.observers())
+        output.report(report, restore_lines(report, backup=meant, to=to, dry_run=dry_run))
+
+
+@app.command()
+def clean(app: App = None, dry_run: DryRun = False, json: Json = False, quiet: Quiet = False) -> None:
+    """Remove the backups that the retention policy no longer keeps.
+
+    The newest good backup of each kind stays, whatever the policy says.
+
+    \b
+    Examples:
+      backupkit clean --app shop.backups:pipeline --dry-run
+      backupkit clean --app shop.backups:pipeline
+    """
+    output = Output(json=json, quiet=quiet)
+    with output.ending():
+        pipeline = chosen_pipeline(app, output.observers())
+        with cancelled_by_signals() as cancel:
+            report = pipeline.clean(dry_run=dry_run, cancel=cancel)
+        output.report(report, dry_clean_lines(report) if dry_run else None)
+
+
+@app.command()
+def monitor(app: App = None, json: Json = False, quiet: Quiet = False) -> None:
+    """Ask the health checks about every destination.
+
+    Exit code 1 if one of them is unhealthy.
+
+    \b
+    Examples:
+      backupkit monitor --app shop.backups:pipeline
+      backupkit monitor --app shop.backups:pipeline --json
+    """
+    output = Output(json=json, quiet=quiet)
+    with output.ending():
+        pipeline = chosen_pipeline(app, output.observers())
+        with cancelled_by_signals() as cancel:
+            report = pipeline.monitor(cancel=cancel)
+        output.report(report)
+
+
+def _contents(only: Only | None, *, databases: bool = False, files: bool = False) -> Contents | None:
+    databases = databases or only is Only.databases
+    files = files or only is Only.files
+    if databases and files:
+        raise ConfigurationError("Only databases and only files exclude each other: leave both out for both.")
+    return "databases" if databases else "files" if files else None
+
+
+def _detailed(backups: Backups) -> Listing:
+    """The listing with each backup's details; those that cannot be read are a problem of the listing."""
+    listing = backups.list()
+    found: list[Backup] = []
+    problems = list(listing.problems)
+    for backup in listing.backups:
+        try:
+            found.append(backups.details(backup))
+        except BackupKitError as error:
+            found.append(backup)
+            problems.append(Problem(message=str(error), destination=backup.location))
+    return replace(listing, backups=tuple(found), problems=tuple(problems))

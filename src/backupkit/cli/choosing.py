@@ -1,0 +1,150 @@
+"""Which pipeline, or which backups, the command line means, and what opens them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shlex
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from backupkit.backups import Backups, open_repository
+from backupkit.cli.stopping import cancelled_by_signals
+from backupkit.errors import ConfigurationError, WrongPassphraseError
+from backupkit.observers import ProgressObserver
+from backupkit.passphrase import Passphrase
+from backupkit.pipeline import BackupPipeline
+from backupkit.protocols import Observer
+
+APP_VARIABLE = "BACKUPKIT_APP"
+PASSPHRASE_VARIABLE = "BACKUP_ARCHIVE_PASSWORD"  # noqa: S105 – the name of a variable
+
+T = TypeVar("T")
+
+
+def chosen_pipeline(app: str | None, observers: tuple[Observer, ...]) -> BackupPipeline:
+    """The pipeline that `--app`, or else the environment, names; it tells the observers too."""
+    app = app or os.environ.get(APP_VARIABLE)
+    if not app:
+        raise ConfigurationError(
+            f"No pipeline is named: give --app package.module:pipeline, or set {APP_VARIABLE}."
+        )
+    pipeline = _loaded(app)
+    if not any(isinstance(observer, ProgressObserver) for observer in pipeline.observers):
+        pipeline.observers = (*pipeline.observers, *observers)
+    return pipeline
+
+
+def _loaded(app: str) -> BackupPipeline:
+    module_name, _, attribute = app.partition(":")
+    if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
+        raise ConfigurationError(f"{app!r} does not name a pipeline: write it as package.module:pipeline.")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the application's own module misses another one
+        raise ConfigurationError(
+            f"There is no module {error.name!r}, which --app {app} names: run this in the folder that holds it."
+        ) from error
+    try:
+        found = getattr(module, attribute)
+    except AttributeError as error:
+        raise ConfigurationError(
+            f"The module {module_name!r} has no {attribute!r}: name its pipeline."
+        ) from error
+    pipeline = found if isinstance(found, BackupPipeline) or not callable(found) else found()
+    if not isinstance(pipeline, BackupPipeline):
+        raise ConfigurationError(
+            f"{app} is of type {type(pipeline).__name__}, not a BackupPipeline: name one, "
+            "or a function without arguments that returns one."
+        )
+    return pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where backups are said to be: at a URL, opened by a passphrase, or where a pipeline keeps them."""
+
+    url: str | None
+    app: str | None
+    passphrase: Passphrase | None
+
+    def use(
+        self, operation: Callable[[Backups, threading.Event], T], *, observers: tuple[Observer, ...] = ()
+    ) -> T:
+        """Do it with the backups and an event that signals set.
+
+        If a passphrase turns out to be needed and none was given, a person at a terminal is asked, and it
+        is done again.
+        """
+        if self.url is None:
+            if not self.app and not os.environ.get(APP_VARIABLE):
+                raise ConfigurationError(
+                    "Nothing says where the backups are: give their URL or path, or --app package.module:pipeline."
+                )
+            if self.passphrase is not None:
+                raise ConfigurationError(
+                    "The passphrase options go with a URL; a pipeline brings its own: leave them out."
+                )
+            return _do(operation, chosen_pipeline(self.app, observers))
+        if self.app is not None:
+            raise ConfigurationError("--app and a URL both say where the backups are: give one of them.")
+        passphrase = self.passphrase
+        if passphrase is None and os.environ.get(PASSPHRASE_VARIABLE):
+            passphrase = Passphrase.from_env(PASSPHRASE_VARIABLE)
+        try:
+            return _do(operation, open_repository(self.url, passphrase, observers=observers))
+        except WrongPassphraseError as error:
+            if passphrase is not None:
+                raise
+            if not sys.stdin.isatty():
+                error.add_note(
+                    f"Give --passphrase-file, --passphrase-env or --passphrase-command, "
+                    f"or set {PASSPHRASE_VARIABLE}."
+                )
+                raise
+        return _do(operation, open_repository(self.url, _asked(), observers=observers))
+
+
+def _do(operation: Callable[[Backups, threading.Event], T], backups: Backups) -> T:
+    with cancelled_by_signals() as cancel:
+        return operation(backups, cancel)
+
+
+def given_passphrase(file: str | None, variable: str | None, command: str | None) -> Passphrase | None:
+    """The passphrase from the one place that an option names; None if none does."""
+    given = [
+        *([Passphrase.from_file(file)] if file is not None else []),
+        *([Passphrase.from_env(variable)] if variable is not None else []),
+        *([Passphrase.from_command(_words(command))] if command is not None else []),
+    ]
+    if len(given) > 1:
+        raise ConfigurationError("The passphrase is said to be in several places: give one option.")
+    return given[0] if given else None
+
+
+def _words(command: str) -> list[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ConfigurationError(f"The --passphrase-command cannot be read: {error}.") from error
+    if not words:
+        raise ConfigurationError("The --passphrase-command is empty: give a program and its arguments.")
+    return words
+
+
+def _asked() -> Passphrase:
+    import getpass
+
+    try:
+        text = getpass.getpass("Passphrase: ")
+    except EOFError:
+        text = ""
+    # Not Passphrase(text), which would say that a program gave an empty one.
+    return Passphrase.from_callable(lambda: text, name="the terminal")

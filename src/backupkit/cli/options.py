@@ -1,0 +1,64 @@
+"""The options that several verbs share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Only(StrEnum):
+    """The halves of a backup, as an option's values."""
+
+    databases = "databases"
+    files = "files"
+
+
+Url = Annotated[
+    str | None,
+    typer.Argument(metavar="URL", help="Folder or URL that holds the backups.", show_default=False),
+]
+App = Annotated[
+    str | None,
+    typer.Option(
+        "--app",
+        metavar="MODULE:PIPELINE",
+        help="A BackupPipeline, or a function that returns one, such as shop.backups:pipeline; looked for in "
+        "this folder too. Default: the environment's BACKUPKIT_APP.",
+        show_default=False,
+    ),
+]
+PassphraseFile = Annotated[
+    str | None,
+    typer.Option("--passphrase-file", metavar="FILE", help="Its first line is the passphrase."),
+]
+PassphraseEnv = Annotated[
+    str | None,
+    typer.Option(
+        "--passphrase-env",
+        metavar="NAME",
+        help="The environment variable that holds it. Default: BACKUP_ARCHIVE_PASSWORD, if set.",
+        show_default=False,
+    ),
+]
+PassphraseCommand = Annotated[
+    str | None,
+    typer.Option(
+        "--passphrase-command",
+        metavar="COMMAND",
+        help="The first line it prints is the passphrase. No shell.",
+    ),
+]
+At = Annotated[
+    str | None, typer.Option("--at", metavar="LOCATION", help="Only this one of the destinations.")
+]
+Which = Annotated[
+    str,
+    typer.Option(
+        "--backup", metavar="ID", help="An id from `list`, or its beginning, or latest: newest good."
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, and do nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing unless something is wrong.")]

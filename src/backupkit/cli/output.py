@@ -1,0 +1,97 @@
+"""Where it is told how an operation ended, to a person or to a program, and the process's exit code set."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NoReturn, TextIO
+
+import typer
+
+from backupkit.cli import exit_codes
+from backupkit.cli.plain_data import plain, plain_error
+from backupkit.cli.progress import progress_bar
+from backupkit.cli.reports import problem_lines, report_lines
+from backupkit.cli.texts import printable
+from backupkit.errors import BackupKitError
+from backupkit.model import Listing, Report
+from backupkit.protocols import Observer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """A person reads lines, on standard error if something is wrong; a program one JSON document.
+
+    `quiet` leaves out the bar, and the lines too if there is nothing wrong.
+    """
+
+    json: bool = False
+    quiet: bool = False
+
+    def observers(self) -> tuple[Observer, ...]:
+        return () if self.json or self.quiet else progress_bar()
+
+    def report(self, report: Report, lines: Iterable[str] | None = None) -> NoReturn:
+        """Tell how an operation ended, and exit accordingly."""
+        code = exit_codes.OF_OUTCOME[report.outcome]
+        lines = report_lines(report) if lines is None else lines
+        if self.json:
+            _document(plain(report))
+        elif code:
+            _say(lines, sys.stderr)
+        elif self.quiet:
+            _say(problem_lines(report.problems), sys.stderr)
+        else:
+            _say(lines, sys.stdout)
+        raise typer.Exit(code)
+
+    def listing(self, listing: Listing, lines: Iterable[str]) -> NoReturn:
+        """Show a listing, and exit accordingly."""
+        if self.json:
+            _document(plain(listing))
+        else:
+            _say(lines, sys.stdout)
+            _say(problem_lines(listing.problems), sys.stderr)
+        raise typer.Exit(exit_codes.of_listing(listing))
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Tell the error that ends the body, and exit with its code.
+
+        What is not an error of ours passes: it is a fault, and its traceback is what helps to find it.
+        """
+        try:
+            yield
+        except (BackupKitError, BaseExceptionGroup, KeyboardInterrupt) as error:
+            code = exit_codes.of_error(error)
+            if code is None:
+                raise
+            if self.json:
+                _document(plain_error(error))
+            else:
+                _say(_error_lines(error), sys.stderr)
+            raise typer.Exit(code) from None
+
+
+def _error_lines(error: BaseException) -> Iterator[str]:
+    report = getattr(error, "report", None)
+    if isinstance(error, KeyboardInterrupt):
+        yield "Stopped."
+    elif report is not None:  # its problems hold the error's own message
+        yield from report_lines(report)
+    else:
+        yield f"Error: {printable(str(error))}"
+    yield from getattr(error, "__notes__", ())
+
+
+def _say(lines: Iterable[str], where: TextIO) -> None:
+    for line in lines:
+        print(line, file=where)
+
+
+def _document(value: object) -> None:
+    # ASCII, so that a name that is not UTF-8 survives any encoding of standard output.
+    print(json.dumps(value, indent=2))

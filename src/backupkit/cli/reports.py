@@ -1,0 +1,143 @@
+"""Reports for people: how it ended, what was written where, and every problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from backupkit.cli.listings import contents, state
+from backupkit.cli.texts import columns, counted, duration, minutes, printable
+from backupkit.model import Backup, DestinationResult, Operation, Outcome, Problem, Report, RetentionPlan
+from backupkit.sizes import format_size
+
+_NOUN: Mapping[Operation, str] = {
+    "run": "run",
+    "restore": "restore",
+    "verify": "verification",
+    "clean": "cleaning",
+    "monitor": "health check",
+}
+_ENDED: Mapping[Outcome, str] = {
+    "succeeded": "succeeded in",
+    "incomplete": "is incomplete after",
+    "failed": "failed after",
+}
+
+
+def report_lines(report: Report) -> Iterator[str]:
+    """Yield how an operation ended, and what has to be known about it."""
+    if report.operation == "monitor" and report.destinations:
+        yield from _health_lines(report)
+        return
+    yield _headline(report)
+    if report.operation == "clean":
+        yield from _plan_lines(report)
+    else:
+        yield from _indented(columns([_result(result) for result in report.destinations]))
+    yield from problem_lines(report.problems)
+
+
+def restore_lines(report: Report, *, backup: Backup | str, to: str, dry_run: bool) -> Iterator[str]:
+    """Yield the same of a restore, with what was restored and where to."""
+    if dry_run:
+        would = counted(report.entries, "entry", "entries")
+        failed = report.outcome == "failed"
+        yield f"Nothing was written (dry run): {'this would fail' if failed else f'{would} would be restored'}."
+    else:
+        yield _headline(report)
+    if isinstance(backup, Backup):
+        yield printable(f"  from {backup.id} at {backup.location}")
+    yield f"  to {printable(to)}"
+    yield from problem_lines(report.problems)
+
+
+def dry_clean_lines(report: Report) -> Iterator[str]:
+    """Yield what a cleaning would do."""
+    plans = [result.plan for result in report.destinations if result.plan is not None]
+    yield (
+        f"Nothing was deleted (dry run): {sum(len(plan.keep) for plan in plans)} would be kept, "
+        f"{sum(len(plan.remove) for plan in plans)} removed."
+    )
+    yield from _plan_lines(report)
+    yield from problem_lines(report.problems)
+
+
+def problem_lines(problems: Iterable[Problem]) -> Iterator[str]:
+    """Yield each problem; what a program wrote to its standard error may take several lines."""
+    for problem in problems:
+        first, *more = problem.message.split("\n")
+        yield f"  {problem.severity}: {printable(first)}{_place(problem)}"
+        for line in more:
+            yield f"    {printable(line)}"
+
+
+def _place(problem: Problem) -> str:
+    """The path and the destination, unless the message says them."""
+    unsaid = [
+        place
+        for place in (problem.path, problem.destination)
+        if place and place not in problem.message and repr(place)[1:-1] not in problem.message
+    ]
+    return printable(f" ({', '.join(unsaid)})") if unsaid else ""
+
+
+def _headline(report: Report) -> str:
+    line = f"The {_NOUN[report.operation]} of {printable(report.name)} {_ENDED[report.outcome]} "
+    line += duration(report.took)
+    facts = [] if report.outcome == "failed" else _facts(report)
+    return f"{line}: {', '.join(facts)}." if facts else f"{line}."
+
+
+def _facts(report: Report) -> list[str]:
+    entries = counted(report.entries, "entry", "entries")
+    match report.operation:
+        case "run":
+            return [entries, f"{format_size(report.read)} read", f"{format_size(report.written)} stored"]
+        case "restore":
+            return [entries, f"{format_size(report.written)} written"]
+        case "verify":
+            return [entries, f"{format_size(report.read)} read and compared"]
+        case "clean":
+            return [f"{format_size(sum(result.freed for result in report.destinations))} freed"]
+        case "monitor":
+            return []
+
+
+def _result(result: DestinationResult) -> list[str]:
+    if result.backup is None:
+        return [result.outcome, "", "", result.location]
+    backup = result.backup
+    return [result.outcome, backup.id, format_size(backup.stored), result.location]
+
+
+def _health_lines(report: Report) -> Iterator[str]:
+    for result in report.destinations:
+        healthy = "healthy" if result.outcome == "succeeded" else "unhealthy"
+        yield printable(f"{healthy:9}  {report.name} at {result.location}")
+        yield from problem_lines(result.problems)
+    told = {problem for result in report.destinations for problem in result.problems}
+    yield from problem_lines(problem for problem in report.problems if problem not in told)
+
+
+def _plan_lines(report: Report) -> Iterator[str]:
+    for result in report.destinations:
+        yield f"{printable(result.location)} ({result.outcome})"
+        if result.plan is None:
+            continue
+        rows = [*_plan_rows(result.plan)]
+        rows += [
+            ["delete", one.name, "", format_size(one.size), "", f"left unfinished, {minutes(one.modified)}"]
+            for one in result.swept
+        ]
+        yield from _indented(columns(rows) if rows else ["there is nothing yet"])
+
+
+def _plan_rows(plan: RetentionPlan) -> Iterator[list[str]]:
+    verdicts = [("keep", one.backup, "; ".join(one.reasons)) for one in plan.keep]
+    verdicts += [("remove", one.backup, one.reason) for one in plan.remove]
+    for verdict, backup, why in sorted(verdicts, key=lambda row: row[1].time, reverse=True):
+        yield [verdict, backup.id, contents(backup), format_size(backup.stored), state(backup), why]
+
+
+def _indented(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        yield f"  {line}"

@@ -1,0 +1,44 @@
+"""Words and columns for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+
+def printable(text: str) -> str:
+    r"""The text with everything that a terminal would not show as it is written out: `\n`, `\x1b`, `\udcff`.
+
+    The names of files may hold any of them, and would otherwise break lines, move the cursor or, where
+    they are not UTF-8, fail to be printed at all.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield each row as a line, its cells aligned and never cut: they are there to be copied."""
+    rows = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def minutes(time: datetime) -> str:
+    """The time in UTC, to the minute."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ")
+
+
+def duration(took: timedelta) -> str:
+    """How long something took: "0.2 s", "3 min 20 s", "1 h 5 min"."""
+    seconds = took.total_seconds()
+    if seconds < 59.95:  # above, it would be rounded to "60.0 s"
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """ "1 entry", "2 entries"."""
+    return f"{count} {one if count == 1 else many}"
