@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
-from backupkit.destinations.branch import Branch
+from backupkit.destinations.branch import Branch, distrusted
 from backupkit.destinations.names import check_name
 from backupkit.destinations.streams import closed_on_failure
 from backupkit.errors import (
@@ -136,17 +136,24 @@ class FanOut:
     def _write_here(self, name: str, stream: Iterator[bytes], overwrite: bool) -> StoredObject:
         """The only destination needs no thread and no queue."""
         own: BaseException | None = None
+        given, drained = 0, False
 
         def watched() -> Iterator[bytes]:
-            nonlocal own
+            nonlocal own, given, drained
             try:
-                yield from stream
+                for chunk in stream:
+                    given += len(chunk)
+                    yield chunk
+                drained = True
             except BaseException as error:
                 own = error
                 raise
 
         try:
-            return self._destinations[0].write(name, watched(), overwrite=overwrite)
+            stored = self._destinations[0].write(name, watched(), overwrite=overwrite)
+            if drained and stored.size == given:
+                return stored
+            raise distrusted(self._destinations[0], stored, given)
         except ObjectExistsError:
             raise
         except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from urllib.parse import unquote
 
 from backupkit.destinations.local import LocalDestination
@@ -34,3 +35,19 @@ def open_destination(url: str | os.PathLike[str]) -> Destination:
             "with three slashes, for a folder of this machine."
         )
     return LocalDestination(unquote(text[scheme.end() + 2 :], errors="surrogateescape"))
+
+
+def open_destinations(
+    destinations: Destination | str | os.PathLike[str] | Sequence[Destination | str | os.PathLike[str]],
+) -> Sequence[Destination]:
+    """The destinations meant: URLs and paths are opened, one is made a list, none and twice are refused."""
+    if isinstance(destinations, str | os.PathLike) or not isinstance(destinations, Sequence):
+        destinations = [destinations]
+    opened = [open_destination(one) if isinstance(one, str | os.PathLike) else one for one in destinations]
+    if not opened:
+        raise ConfigurationError("There is no destination: name at least one.")
+    locations = [one.location for one in opened]
+    for location in locations:
+        if locations.count(location) > 1:
+            raise ConfigurationError(f"The destination {location} is named twice: name it once.")
+    return tuple(opened)

@@ -1,0 +1,58 @@
+"""Every example runs by itself, in a process and a folder of its own, and says what it promises."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+FILES = sorted(EXAMPLES.glob("*.py"))
+
+# A line that could not stand there if the example did not show what it is about.
+SAYS = {
+    "age_public_key": "2,pears",
+    "asyncio_host": "cancelled: True; backups: 1",
+    "change_the_passphrase": "the new one alone opens the newest: succeeded",
+    "databases_every_six_hours": "latest of the databases: 2026-11-22T21-00-00.000000Z-databases",
+    "first_backup": "[('apple', 1), ('pear', 2)]",
+    "plugin_destination": "2,pears",
+    "plugin_source": "Apples.md ['Red.', 'Green.']",
+    "restore_one_file": "one folder: ['shop/invoices/1.txt']",
+    "several_destinations": "backups: 3",
+    "stop_workers_while_backing_up": "run: succeeded; running again: True",
+    "watch_and_cancel": "left behind: []",
+}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_an_example_runs_and_says_what_it_promises(file: Path, tmp_path: Path) -> None:
+    if file.stem == "age_public_key" and not (find_spec("pyrage") or os.environ.get("CI")):
+        pytest.skip("pyrage is not installed")
+    (tmp_path / "temporary").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(file)],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert SAYS[file.stem] in done.stdout.splitlines()
+    assert [*tmp_path.rglob("*")] == [tmp_path / "temporary"], "it left something behind"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_an_example_begins_with_the_question_it_answers(file: Path) -> None:
+    question, blank, answer, *_ = file.read_text(encoding="utf-8").splitlines()
+    assert question.startswith('"""How ')
+    assert question.endswith("?")
+    assert (blank, bool(answer)) == ("", True)
+
+
+def test_every_example_is_expected_to_say_something() -> None:
+    assert {file.stem for file in FILES} == SAYS.keys()
