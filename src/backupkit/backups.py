@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
 from typing import BinaryIO, cast
-from urllib.parse import unquote
 
 from backupkit._entry_file import EntryFile
 from backupkit._operation import Running, has_errors, raise_all, utc_now
@@ -380,6 +379,8 @@ def open_repository(
     listing = backups.list()
     if not listing.backups and name is None and isinstance(url, str | os.PathLike):
         # What is learnt about a backup stands beside the pipeline's folder, so it is opened from above.
+        from urllib.parse import unquote
+
         above, _, folder = backups.destinations[0].location.rpartition("/")
         within = Backups(unquote(folder), f"{above}/", encryptor=encryptor, observers=observers)
         if within.list().backups:

@@ -22,6 +22,20 @@ def no_chunks() -> Iterator[bytes]:
     return iter(())
 
 
+def is_entry_path(path: str) -> bool:
+    """Whether the path can be an entry's: relative, no empty, "." or ".." component, no NUL, all of it text.
+
+    Bytes that are not UTF-8 are text here, as surrogate escapes; other unpaired surrogates are not.
+    """
+    if "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
+        return False
+    try:
+        path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """Something a person should know. An "error" means that something was lost or failed.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,8 @@ from backupkit.events import (
 from backupkit.sizes import format_size
 
 if TYPE_CHECKING:
+    import logging
+
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
@@ -29,9 +30,13 @@ class LoggingObserver:
     """Tells the standard log what happens: begin and end, problems and waits; each entry at DEBUG."""
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
+        import logging
+
         self._logger = logger or logging.getLogger("backupkit")
 
     def __call__(self, event: Event) -> None:
+        import logging
+
         match event:
             case Started(operation, name):
                 self._logger.info("%s of %s started", operation, name)

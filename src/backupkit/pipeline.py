@@ -7,9 +7,9 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from backupkit._cleaning import remove_all, stale_leftovers
 from backupkit._operation import Running, has_errors, raise_all, utc_now
@@ -47,6 +47,9 @@ from backupkit.protocols import (
 )
 from backupkit.retention import TieredRetention, checked, guard
 from backupkit.retrying import Retry
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

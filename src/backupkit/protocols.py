@@ -11,11 +11,10 @@ each seam that a third party may fill.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from backupkit.events import Event
 from backupkit.model import (
@@ -30,6 +29,9 @@ from backupkit.model import (
 )
 from backupkit.passphrase import Passphrase
 from backupkit.retrying import Retry
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 Chunks: TypeAlias = Iterable[bytes]
 

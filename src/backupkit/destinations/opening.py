@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from urllib.parse import unquote
 
 from backupkit.destinations.local import LocalDestination
 from backupkit.errors import ConfigurationError
@@ -34,6 +33,8 @@ def open_destination(url: str | os.PathLike[str]) -> Destination:
             "The file URL names a host or a relative path: write file:///absolute/path, "
             "with three slashes, for a folder of this machine."
         )
+    from urllib.parse import unquote
+
     return LocalDestination(unquote(text[scheme.end() + 2 :], errors="surrogateescape"))
 
 

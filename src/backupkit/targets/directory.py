@@ -11,9 +11,9 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 
 from backupkit.errors import ConfigurationError, DestinationError, IntegrityError, RestoreError, SourceError
-from backupkit.model import Entry, Problem
+from backupkit.model import Entry, Problem, is_entry_path
 from backupkit.sizes import format_size
-from backupkit.targets.folders import Folders, is_inside, lstat_in
+from backupkit.targets.folders import Folders, lstat_in
 from backupkit.targets.metadata import Metadata
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -246,7 +246,7 @@ class _Writer:
 
 def _split(entry: Entry) -> tuple[str, str]:
     """The entry's folder and its name in there."""
-    if not is_inside(entry.path):
+    if not is_entry_path(entry.path):
         raise RestoreError(
             f"{entry.path!r} is not a path inside a backup and was left out: "
             "it may have been made to write elsewhere.",

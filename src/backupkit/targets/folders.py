@@ -67,18 +67,6 @@ def _open_folder(name: str, parent: int, create: bool) -> int:
     return os.open(name, _FOLDER, dir_fd=parent)
 
 
-def is_inside(path: str) -> bool:
-    """Whether the path is relative, without ".", ".." and empty components, and one that can exist here."""
-    names = path.split("/")
-    if "" in names or "." in names or ".." in names or "\0" in path:
-        return False
-    try:
-        os.fsencode(path)
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def lstat_in(name: str, parent: int) -> os.stat_result | None:
     try:
         return os.stat(name, dir_fd=parent, follow_symlinks=False)

@@ -15,8 +15,8 @@ from backupkit.errors import ConfigurationError, HookError, OperationCancelledEr
 from backupkit.formats.zip import writer
 from backupkit.formats.zip.aes import WinZipAES
 from backupkit.formats.zip.records import METHODS, Record
-from backupkit.formats.zip.writer import archive_name, is_clean
-from backupkit.model import Entry, Problem
+from backupkit.formats.zip.writer import archive_name
+from backupkit.model import Entry, Problem, is_entry_path
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Chunks, Compressor, Encryptor
 from backupkit.retrying import Retry
@@ -237,10 +237,10 @@ def test_a_path_that_could_lead_elsewhere_is_left_out_and_told(path: str, conten
 @given(st.text(st.characters(codec=None), max_size=12))
 def test_a_clean_path_has_a_name_and_no_other_has_one(path: str) -> None:
     parts = path.split("/")
-    assert is_clean(path) == (
+    assert is_entry_path(path) == (
         all(parts) and not {".", ".."} & {*parts} and "\0" not in path and _is_file_name(path)
     )
-    if is_clean(path):
+    if is_entry_path(path):
         archive_name(Entry(path=path)).encode()
 
 

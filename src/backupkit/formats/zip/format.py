@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from backupkit.compression import Deflate
 from backupkit.errors import UnsupportedCodecError
@@ -14,6 +14,9 @@ from backupkit.formats.zip.records import METHODS
 from backupkit.formats.zip.repository import ZipRepository
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Compressor, Destination, Encryptor
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 
 @dataclass(frozen=True, slots=True)

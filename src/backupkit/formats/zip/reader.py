@@ -24,8 +24,8 @@ from backupkit.formats.zip.records import (
     whole_seconds,
 )
 from backupkit.formats.zip.spool import Spool
-from backupkit.formats.zip.writer import FOLDER, MANIFEST, attributes, is_clean
-from backupkit.model import Entry
+from backupkit.formats.zip.writer import FOLDER, MANIFEST, attributes
+from backupkit.model import Entry, is_entry_path
 from backupkit.protocols import Compressor, Destination, Encryptor
 
 _DECOMPRESSORS: dict[str, Compressor] = {one.algorithm: one for one in (Store(), Deflate(), Zstd())}
@@ -301,7 +301,7 @@ def _algorithm(record: Record) -> str:
 def _agree(line: manifest.Line, record: Record) -> bool:
     entry = line.entry
     return (
-        is_clean(entry.path)
+        is_entry_path(entry.path)
         and record.name == line.name.encode(errors="surrogatepass")
         and record.modified == whole_seconds(entry.modified_ns)
         and record.attributes == attributes(entry)

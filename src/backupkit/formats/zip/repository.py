@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import socket
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from backupkit.errors import (
     BackupNotFoundError,
@@ -27,6 +26,9 @@ from backupkit.formats.zip.writer import ArchiveWriter
 from backupkit.model import Backup, Contents, Entry, Problem, StoredObject, Written
 from backupkit.protocols import Chunks, Compressor, Destination, Encryptor
 from backupkit.retrying import Retry
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 _Objects: TypeAlias = list[tuple[StoredObject, ObjectName]]
 
@@ -82,7 +84,7 @@ class ZipRepository:
             name=self._name,
             time=time,
             contents=contents,
-            host=socket.gethostname(),
+            host=os.uname().nodename,
             tags=tuple(tags),
         )
         writer = ArchiveWriter(

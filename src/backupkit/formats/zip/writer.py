@@ -12,9 +12,8 @@ import os
 import stat
 import zlib
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from backupkit._chunks import closing_chunks, gather, rechunk
 from backupkit._parallel import map_ordered
@@ -32,9 +31,12 @@ from backupkit.formats.zip.records import (
     whole_seconds,
 )
 from backupkit.formats.zip.spool import Spool
-from backupkit.model import Entry, Problem
+from backupkit.model import Entry, Problem, is_entry_path
 from backupkit.protocols import Compressor, Encryptor, PiecewiseCompressor
 from backupkit.retrying import Retry
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 _PIECE = 1 << 20  # an entry up to this size is sealed whole, a larger one in pieces of it
 _GATHER = 1 << 18  # what leaves the writer comes in chunks of at least this, the last one excepted
@@ -321,7 +323,7 @@ class ArchiveWriter:
 
     def _name(self, entry: Entry) -> str | None:
         """The entry's name in the archive, or None, with a problem, if it cannot have one."""
-        if not is_clean(entry.path):
+        if not is_entry_path(entry.path):
             self._refuse(entry, "its path is not a relative one of plain components, separated by slashes")
             return None
         if entry.path in self._paths:
@@ -354,12 +356,6 @@ class ArchiveWriter:
             self.size += record.size
         self._lines.add(manifest.line_text(manifest.Line(entry, name, sha256), first=self.entries == 0))
         self.entries += 1
-
-
-def is_clean(path: str) -> bool:
-    """Whether the path can be restored below a folder: relative, no empty, "." or ".." part, no NUL."""
-    unpaired = not path.isascii() and any("\ud800" <= c < "\udc80" or "\udd00" <= c < "\ue000" for c in path)
-    return "\0" not in path and not unpaired and not {"", ".", ".."} & set(path.split("/"))
 
 
 def archive_name(entry: Entry) -> str:
