@@ -53,7 +53,8 @@ def hold_back(chunks: Iterable[bytes], count: int, tail: bytearray) -> Iterator[
         if len(chunk) >= count:
             if tail:
                 yield bytes(tail)
-            yield chunk[: len(chunk) - count]
+            if len(chunk) > count:
+                yield chunk[: len(chunk) - count]
             tail[:] = chunk[len(chunk) - count :]
         else:
             tail += chunk

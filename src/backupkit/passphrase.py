@@ -129,7 +129,8 @@ class Passphrase:
                 (26, str.islower),
                 (26, str.isupper),
                 (10, str.isdigit),
-                (33, lambda c: not c.isalnum()),
+                (33, lambda c: c.isascii() and not c.isalnum()),
+                (1000, lambda c: not c.isascii()),
             )
             if any(test(c) for c in text)
         )

@@ -236,6 +236,24 @@ class RepositoryTests:
         assert len({backup.id for backup in backups}) == 3
         assert {backup.id for backup in self.listed(destination)} == {backup.id for backup in backups}
 
+    def test_backups_of_the_same_moment_and_other_contents_are_kept_apart(self) -> None:
+        destination = self.make_destination()
+        kinds: list[frozenset[Contents]] = [BOTH, frozenset({"files"}), frozenset({"databases"})]
+        backups = [
+            self.write(destination, [with_content(Entry(path="f"), bytes(size))], contents=contents).backup
+            for size, contents in enumerate(kinds)
+        ]
+        for number, backup in enumerate(backups):
+            with self.opened(destination) as repository:
+                assert repository.details(backup).size == number
+                repository.remove(backup)
+                repository.prune()
+            left = backups[number + 1 :]
+            assert {listed.id for listed in self.listed(destination)} == {listed.id for listed in left}
+            for other in left:
+                assert self.problems(destination, other) == []
+                assert self.read(destination, other)[0][0].size == other.size
+
     def test_two_writers_at_the_same_moment_do_each_other_no_harm(self) -> None:
         destination = self.make_destination()
         backups: list[Backup] = []
@@ -464,6 +482,19 @@ class RepositoryTests:
                 assert [listed.complete for listed in self.listed(other)] == [True]
                 assert self.read(other, copy) == _expected(_sample())
                 assert self.problems(other, copy) == []
+
+    def test_a_copy_of_what_could_not_be_read_in_full_is_none(self) -> None:
+        inner = self.make_destination()
+        backup = self.write(inner, _sample()).backup
+        other = MemoryDestination()
+        for does in (None, DestinationError("lost", location="memory:")):
+            fault = Fault(method="read", call=None, after=100, does=does)
+            with (
+                self.opened(FaultyDestination(inner, [fault])) as repository,
+                pytest.raises((IntegrityError, DestinationError)),
+            ):
+                repository.copy(backup, other)
+            assert other.objects == {}
 
     def test_a_backup_that_is_gone_is_not_copied(self) -> None:
         destination, other = self.make_destination(), MemoryDestination()

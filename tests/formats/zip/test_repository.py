@@ -158,6 +158,20 @@ def test_a_summary_that_a_removal_left_behind_is_not_taken_for_that_of_a_new_bac
     assert checked(destination, backup) == []
 
 
+@pytest.mark.parametrize("answer_lost", [True, False])
+def test_a_removal_begins_with_the_archive_so_that_its_rest_lists_nothing(answer_lost: bool) -> None:
+    destination = MemoryDestination()
+    backup = write(destination).backup
+    fault = Fault(method="delete", call=1 if answer_lost else 2, answer_lost=answer_lost, does=_crash)
+    with (
+        Zip().open(FaultyDestination(destination, [fault]), name="shop") as repository,
+        pytest.raises(DestinationError),
+    ):
+        repository.remove(backup)
+    assert [*destination.objects] == [f"shop/{ID}.complete.json"]
+    assert listed(destination) == []
+
+
 def test_two_encryptions_at_the_same_moment_have_ids_of_their_own() -> None:
     destination = MemoryDestination()
     backups = [write(destination, key=key).backup for key in (None, ToyEncryptor(b"key"), Passphrase("five"))]

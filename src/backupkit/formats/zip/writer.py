@@ -166,7 +166,7 @@ class ArchiveWriter:
             elif entry.kind == "directory":
                 yield _Whole(entry, b"")
             elif entry.kind == "symlink":
-                yield _Whole(entry, os.fsencode(entry.target or ""))
+                yield _target(entry)
             else:
                 yield from self._tried(entry)
 
@@ -372,7 +372,7 @@ def attributes(entry: Entry) -> int:
     """APPNOTE 4.4.15 as Unix tools use it: the mode in the upper half, the DOS folder bit in the lower."""
     kind = {"directory": stat.S_IFDIR, "symlink": stat.S_IFLNK}.get(entry.kind, stat.S_IFREG)
     usual = {"directory": 0o755, "symlink": 0o777}.get(entry.kind, 0o644)
-    mode = usual if entry.mode is None else entry.mode
+    mode = usual if entry.mode is None else entry.mode & 0o7777
     return (kind | mode) << 16 | (0x10 if entry.kind == "directory" else 0)
 
 
@@ -386,6 +386,13 @@ FOLDER = Record(
     attributes=attributes(Entry(path=_FOLDER_PATH, kind="directory", mode=0o700)),
     offset=0,
 )
+
+
+def _target(entry: Entry) -> _Read:
+    try:
+        return _Whole(entry, os.fsencode(entry.target or ""))
+    except UnicodeEncodeError as error:
+        return _lost(entry, error)
 
 
 def _lost(entry: Entry, error: Exception) -> Problem:
