@@ -114,7 +114,7 @@ def test_a_level_that_zstd_does_not_have_is_refused(level: int) -> None:
 @pytest.mark.parametrize("compressor", [Store(), Deflate(4), Zstd(9)], ids=repr)
 def test_a_compressor_survives_the_way_to_another_process(compressor: Store | Deflate | Zstd) -> None:
     list(compressor.compress([b"a context was made"]))
-    copy: Compressor = pickle.loads(pickle.dumps(compressor))  # noqa: S301 - our own bytes
+    copy: Compressor = pickle.loads(pickle.dumps(compressor))
     assert repr(copy) == repr(compressor)
     assert b"".join(compressor.decompress(copy.compress([TEXT]))) == TEXT
 

@@ -13,7 +13,8 @@ def rechunk(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
     """
     parts: list[bytes] = []
     held = 0
-    for chunk in chunks:
+    for given in chunks:
+        chunk = bytes(given)  # no copy of bytes; a source that fills one buffer again and again is copied
         start = 0
         while held + len(chunk) - start >= size:
             end = start + size - held

@@ -21,16 +21,17 @@ class EntryFile(io.RawIOBase):
         self._chunks = chunks
         self._resources = resources
         self._rest = memoryview(b"")
+        self._ahead: bytes | None = b""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Buffer, /) -> int:
         while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
+            if self._ahead is None:
                 return 0
-            self._rest = memoryview(chunk)
+            # One chunk behind: the last one is given out only when the whole content was authenticated.
+            self._rest, self._ahead = memoryview(self._ahead), next(self._chunks, None)
         with memoryview(buffer) as view:
             count = min(len(view), len(self._rest))
             view[:count] = self._rest[:count]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 
 from backupkit._chunks import closing_chunks
-from backupkit.errors import BackupKitError, OperationCancelledError
+from backupkit.errors import BackupKitError, OperationCancelledError, told
 from backupkit.events import (
     BytesRead,
     EntryStarted,
@@ -55,7 +55,7 @@ class Running:
         self._known: set[Problem] = set()
         self._kept = 0
         self.destinations: list[DestinationResult] = []
-        self._observers = list(observers)
+        self._observers = list(enumerate(observers, start=1))
         self._clock = clock
         self._cancel = cancel or threading.Event()
 
@@ -105,16 +105,16 @@ class Running:
             self.tell(Expected(size))
 
     def tell(self, event: Event) -> None:
-        for observer in tuple(self._observers):
-            if observer not in self._observers:  # it failed at the news that another one had
+        for numbered in tuple(self._observers):
+            if numbered not in self._observers:  # it failed at the news that another one had
                 continue
+            number, observer = numbered
             try:
                 observer(event)
             except Exception as error:
-                self._observers.remove(observer)
+                self._observers.remove(numbered)
                 problem = Problem(
-                    message=f"The observer {observer!r} failed and was told no more: "
-                    f"{type(error).__name__}: {error}",
+                    message=f"Observer {number} ({_name_of(observer)}) failed and was told no more: {told(error)}",
                     severity="warning",
                     check="observer",
                 )
@@ -185,6 +185,11 @@ class Running:
                     yield chunk
 
         return replace(entry, chunks=chunks)
+
+
+def _name_of(observer: Observer) -> str:
+    # Not its repr, which of a partial shows the arguments, such as an address with a token.
+    return str(getattr(observer, "__qualname__", type(observer).__qualname__))
 
 
 def has_errors(problems: Iterable[Problem]) -> bool:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from backupkit._operation import Running
-from backupkit.errors import ConfigurationError, HookError, OperationCancelledError, SourceError
-from backupkit.model import Entry, Problem
+from backupkit.errors import ConfigurationError, HookError, OperationCancelledError, SourceError, told
+from backupkit.model import Entry, Problem, flaw_of
 from backupkit.protocols import Destination, ExcludesPaths, OnThisMachine, Source
 from backupkit.retrying import Retry
 from backupkit.sources.files import Directory
 from backupkit.sources.hooks import Around
 
 
-def read_sources(running: Running, sources: Sequence[Source], retry: Retry) -> Iterator[Entry | Problem]:
+def read_sources(
+    running: Running, sources: Sequence[Source], retry: Retry
+) -> Generator[Entry | Problem, None, None]:
     """Yield all entries; a source that fails, after `retry`, is a problem and the next one follows.
 
     A second attempt at a source repeats nothing that was read.
@@ -32,7 +35,7 @@ def read_sources(running: Running, sources: Sequence[Source], retry: Retry) -> I
             yield Problem(message=str(error), severity=error.severity, path=source.name)
         except Exception as error:
             yield Problem(
-                message=f"The source {source.name} failed: {type(error).__name__}: {error}",
+                message=f"The source {source.name} failed: {told(error)}",
                 path=source.name,
             )
 
@@ -44,12 +47,19 @@ def _entries_of(source: Source, running: Running, done: set[str | Problem]) -> I
             key = entry if isinstance(entry, Problem) else entry.path
             if key in done:
                 continue
+            done.add(key)
+            if not isinstance(entry, Problem) and (flaw := flaw_of(entry)) is not None:
+                entry = Problem(
+                    message=f"The source {source.name} gave {entry.path!r} with {flaw}: it is not in the backup.",
+                    path=str(entry.path),
+                )
             if isinstance(entry, Problem):
+                if entry.severity != "warning":
+                    entry = replace(entry, severity="error")
                 running.add(entry)
                 yield entry
             else:
                 yield running.watched(entry)
-            done.add(key)
     finally:
         close = getattr(entries, "close", None)
         if close is not None:

@@ -22,6 +22,7 @@ from backupkit.errors import (
     OperationCancelledError,
     RepositoryNotFoundError,
     RestoreError,
+    told,
 )
 from backupkit.formats.zip.format import Zip
 from backupkit.marks import apply, read_marks, write_mark
@@ -116,16 +117,30 @@ class Backups:
         the pipeline backs up). `at` names a destination; otherwise all are looked at, those that do not answer
         are passed over, and of several that have it the first is taken.
         """
+        return self._found(backup, at=at, only=only)[0]
+
+    def _found(
+        self, backup: Backup | str, *, at: str | None, only: Contents | None = None
+    ) -> tuple[Backup, Sequence[DestinationError]]:
+        """The backup meant, and what kept destinations from answering, where newer ones may be."""
         if isinstance(backup, Backup):
-            return backup
-        problems: list[str] = []
+            return backup, []
+        problems: list[DestinationError] = []
         found: list[Backup] = []
         for destination in self._chosen(at):
             try:
                 found += self._list_at(destination)
             except DestinationError as error:
-                problems.append(str(error))
-        if backup == "latest":
+                problems.append(error)
+        if not backup:
+            meant: list[Backup] = []
+        elif backup == "latest":
+            names = sorted({one.name for one in found})
+            if len(names) > 1:
+                raise BackupNotFoundError(
+                    f"Several pipelines have backups at {self._where(at)} ({', '.join(names)}): give the folder "
+                    "of one of them, or name=."
+                )
             wanted = self._wanted(only, found)
             meant = [one for one in found if one.good and one.contents >= wanted]
         else:
@@ -138,8 +153,10 @@ class Backups:
                     f"{backup!r} is the beginning of several backups ({ids}): say more."
                 )
         if not meant:
-            raise BackupNotFoundError(_not_found(backup, found, problems, self._where(at)))
-        return max(meant, key=lambda one: one.time)  # of equals the first: destinations come in order
+            reasons = [str(problem) for problem in problems]
+            raise BackupNotFoundError(_not_found(backup, found, reasons, self._where(at)))
+        # Of equals the first: destinations come in order.
+        return max(meant, key=lambda one: one.time), problems
 
     def restore(
         self,
@@ -162,7 +179,9 @@ class Backups:
         cannot be written is a problem of the report, which then says "incomplete".
         """
         with self._running("restore", cancel) as running:
-            backup = self.find(backup, at=at, only=only)
+            backup, silent = self._found(backup, at=at, only=only)
+            for problem in _warnings(backup, silent):
+                running.add(problem)
             target = _opened_target(to, overwrite)
             selection = Selection(include=include, exclude=exclude, only=only)
             with self._repository_of(backup) as repository:
@@ -198,7 +217,9 @@ class Backups:
         the report and every problem in it, if anything is not what was written.
         """
         with self._running("verify", cancel) as running:
-            copies = self._copies(self.find(backup, at=at), at)
+            copies, silent = self._copies(self.find(backup, at=at), at)
+            for unreachable in silent:
+                running.fail(unreachable.location, unreachable)
             failures: list[Exception] = []
             for copy in copies:
                 before = len(running.problems)
@@ -219,7 +240,7 @@ class Backups:
                     )
                 )
             raise_all(f"The backup {copies[0].id} could not be verified", failures)
-            return running.finish("succeeded")
+            return running.finish(running.outcome)
 
     def _verify_copy(self, backup: Backup, running: Running) -> None:
         damaged: list[Problem] = []
@@ -279,20 +300,31 @@ class Backups:
                 )
             )
 
-    def _copies(self, backup: Backup, at: str | None) -> Sequence[Backup]:
-        copies = []
+    def _copies(self, backup: Backup, at: str | None) -> tuple[Sequence[Backup], Sequence[DestinationError]]:
+        """The backup at each destination that holds it, and the destinations that could not tell."""
+        copies: list[Backup] = []
+        silent: list[DestinationError] = []
         for destination in self._chosen(at):
             try:
                 listed = self._list_at(destination)
-            except DestinationError:
-                continue  # it cannot hold what was found elsewhere, as far as can be told; list says so
+            except DestinationError as error:
+                silent.append(error)
+                continue
             copies += [one for one in listed if (one.name, one.id) == (backup.name, backup.id)]
-        return copies or [backup]
+        return copies or [backup], silent
 
     def _list_at(self, destination: Destination) -> Sequence[Backup]:
-        marks = read_marks(destination, self.name)
-        with self._opened(destination) as repository:
-            return _newest_first(apply(marks, backup) for backup in repository.list())
+        try:
+            marks = read_marks(destination, self.name)
+            with self._opened(destination) as repository:
+                return _newest_first(apply(marks, backup) for backup in repository.list())
+        except BackupKitError:
+            raise
+        except Exception as error:  # one destination that breaks its contract must not hide the others
+            raise DestinationError(
+                f"The destination {destination.location} could not be listed: {told(error)}",
+                location=destination.location,
+            ) from error
 
     def _opened(self, destination: Destination) -> AbstractContextManager[Repository]:
         return self.format.open(destination, name=self.name, encryptor=self.encryptor)
@@ -354,6 +386,20 @@ def _not_found(wanted: str, found: Sequence[Backup], problems: Sequence[str], wh
             "name it to use it all the same, or say only= to want less."
         )
     return f"There is no backup {wanted!r} at {where}: list the backups to see what there is."
+
+
+def _warnings(backup: Backup, silent: Sequence[DestinationError]) -> Iterator[Problem]:
+    """What whoever restores this backup should know."""
+    for error in silent:
+        message = f"A newer backup may be at a destination that did not answer: {error}"
+        yield Problem(message=message, severity="warning", destination=error.location)
+    if not backup.good:
+        state = "damaged" if backup.damaged else "unconfirmed" if backup.complete is None else "incomplete"
+        yield Problem(
+            message=f"The backup {backup.id} is {state}: something may be missing from it.",
+            severity="warning",
+            destination=backup.location,
+        )
 
 
 def _obstacles(problems: Sequence[Problem]) -> str:

@@ -25,6 +25,7 @@ original exception is `__cause__`.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -35,6 +36,29 @@ class BackupKitError(Exception):
     """The root of the tree. `report` is set when an operation of a pipeline raised this."""
 
     report: Report | None = None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword arguments are attributes, not args: without this, queues could not carry these errors.
+        return _remade, (type(self), self.args), self.__dict__
+
+
+def _remade(kind: type[BackupKitError], args: tuple[object, ...]) -> BackupKitError:
+    error = kind.__new__(kind)
+    error.args = args
+    return error
+
+
+def told(error: BaseException) -> str:
+    """What a message may say of an error that is not ours: passwords in URLs and command lines are left out."""
+    from subprocess import CalledProcessError, TimeoutExpired
+
+    if isinstance(error, BackupKitError):
+        return str(error)
+    if isinstance(error, CalledProcessError):
+        return f"a command ended with status {error.returncode}"
+    if isinstance(error, TimeoutExpired):
+        return "a command took longer than it may"
+    return re.sub(r"://\S*@", "://***@", f"{type(error).__name__}: {error}")
 
 
 class ConfigurationError(BackupKitError):

@@ -22,6 +22,31 @@ def no_chunks() -> Iterator[bytes]:
     return iter(())
 
 
+def flaw_of(entry: Entry) -> str | None:
+    """What is wrong with the fields of an entry that somebody else's source made, or None.
+
+    Types are not checked when Python runs, and a wrong one would only show when the backup is read.
+    """
+
+    def whole(value: object) -> bool:
+        return value is None or (isinstance(value, int) and not isinstance(value, bool))
+
+    owner = entry.owner
+    if not isinstance(entry.path, str):
+        return f"a path that is {type(entry.path).__name__}, not text"
+    if entry.kind not in ("file", "directory", "symlink", "hardlink"):
+        return f"the unknown kind {entry.kind!r}"
+    if not (whole(entry.size) and whole(entry.modified_ns) and whole(entry.mode)):
+        return "a size, modified_ns or mode that is no whole number"
+    if owner is not None and not (isinstance(owner.uid, int) and isinstance(owner.gid, int)):
+        return "an owner without numbers"
+    if not isinstance(entry.target, str) and entry.kind in ("symlink", "hardlink"):
+        return "a target that is not text"
+    if not all(isinstance(key, str) and isinstance(value, bytes) for key, value in entry.xattrs.items()):
+        return "extended attributes that are not text with bytes"
+    return None
+
+
 def is_entry_path(path: str) -> bool:
     """Whether the path can be an entry's: relative, no empty, "." or ".." component, no NUL, all of it text.
 

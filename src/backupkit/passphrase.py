@@ -26,7 +26,7 @@ class Passphrase:
 
     The secret is fetched when it is first needed, once per object. `previous` are tried for reading only,
     so that a passphrase can be changed without losing the backups made under the old one. Neither `repr`
-    nor `str` nor an error shows it, and an object that holds text refuses to be pickled.
+    nor `str` nor an error shows it, and no object of this class can be pickled.
     """
 
     def __init__(self, text: str, *, previous: Sequence[str | Passphrase] = ()) -> None:
@@ -95,8 +95,11 @@ class Passphrase:
 
     def reveal(self) -> bytes:
         """The secret as UTF-8, for deriving keys. ConfigurationError if it cannot be had or is empty."""
-        with self._lock:
-            return self._fetched().encode("utf-8", "surrogateescape")
+        secret = self._secret
+        if secret is None:
+            with self._lock:
+                secret = self._fetched()
+        return secret.encode("utf-8", "surrogateescape")
 
     def _fetched(self) -> str:
         if self._secret is None:

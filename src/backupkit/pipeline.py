@@ -7,6 +7,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from backupkit.errors import (
     ConfigurationError,
     DestinationError,
     OperationCancelledError,
+    told,
 )
 from backupkit.health import MaximumAge
 from backupkit.locking import MachineLock
@@ -134,6 +136,10 @@ class BackupPipeline(Backups):
         """
         with self._running("run", cancel) as running:
             sources = [source for source in self.sources if only in (None, source.contents)]
+            if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
+                raise ConfigurationError(
+                    f"tags={tags!r} is not a list of texts: write tags=['before-upgrade']."
+                )
             if not sources:
                 raise ConfigurationError(
                     f"The pipeline {self.name} has no source of {only}: run it without only=."
@@ -199,7 +205,12 @@ class BackupPipeline(Backups):
         everywhere = FanOut(destinations)
         try:
             for attempt in retry.attempts():  # again from the sources only if no destination has it
-                with attempt, self._executor() as executor:
+                with (
+                    attempt,
+                    self._executor() as executor,
+                    # Closed before the exception goes on, which would keep it, and hooks around sources, open.
+                    closing(read_sources(running, sources, retry)) as entries,
+                ):
                     running.begin_again()
                     everywhere = FanOut(destinations)
                     with self.format.open(
@@ -210,7 +221,7 @@ class BackupPipeline(Backups):
                         executor=executor,
                     ) as repository:
                         written = repository.write(
-                            read_sources(running, sources, retry),
+                            entries,
                             time=running.started,
                             contents=contents,
                             tags=tags,
@@ -296,7 +307,7 @@ class BackupPipeline(Backups):
             except Exception as error:
                 name = type(check).__name__
                 yield Problem(
-                    message=f"The health check {name} itself failed: {type(error).__name__}: {error}",
+                    message=f"The health check {name} itself failed: {told(error)}",
                     check=name,
                     destination=destination.location,
                 )
@@ -314,6 +325,11 @@ def _check_names(sources: Iterable[Source]) -> None:
             path = os.fspath(source)
             raise ConfigurationError(
                 f"{path!r} is not a source: for a folder or file, write Directory({path!r})."
+            )
+        if source.contents not in ("files", "databases"):
+            raise ConfigurationError(
+                f"The source {source.name!r} says that it holds {source.contents!r}: "
+                'say contents="files" or contents="databases".'
             )
         if source.name in seen:
             raise ConfigurationError(

@@ -80,7 +80,12 @@ class Branch:
         try:
             result = self.destination.write(name, self._chunks(), overwrite=overwrite)
             if not self._drained or result.size != self._taken:
-                raise distrusted(self.destination, result, self._taken)
+                raise DestinationError(
+                    f"The destination {self.destination.location} stored {result.size} bytes of {name!r} and "
+                    f"was given {self._taken}: do not trust that object.",
+                    location=self.destination.location,
+                    name=name,
+                )
         except BaseException as error:
             self._end(error=error)
         else:
@@ -118,13 +123,3 @@ class Branch:
             location=location,
             retryable=True,
         )
-
-
-def distrusted(destination: Destination, stored: StoredObject, given: int) -> DestinationError:
-    """The error of a destination that says it stored an object, but not all it was given."""
-    return DestinationError(
-        f"The destination {destination.location} stored {stored.size} bytes of {stored.name!r} and "
-        f"was given {given}: do not trust that object.",
-        location=destination.location,
-        name=stored.name,
-    )

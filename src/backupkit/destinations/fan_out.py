@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
-from backupkit.destinations.branch import Branch, distrusted
+from backupkit.destinations.branch import Branch
 from backupkit.destinations.names import check_name
 from backupkit.destinations.streams import closed_on_failure
 from backupkit.errors import (
@@ -50,10 +50,7 @@ class FanOut:
     def write(self, name: str, chunks: Chunks, *, overwrite: bool = False) -> StoredObject:
         with closed_on_failure(chunks) as stream:
             check_name(name)
-            live = self._live()
-            if len(self._destinations) == 1:
-                return self._write_here(name, stream, overwrite)
-            return self._write_to_each(live, name, stream, overwrite)
+            return self._write_to_each(self._live(), name, stream, overwrite)
 
     def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Read from the first destination that has the object."""
@@ -61,13 +58,14 @@ class FanOut:
 
     def stat(self, name: str) -> StoredObject:
         """What the first destination that has the object says; one that cannot tell is dropped."""
+        check_name(name)
         missing: ObjectNotFoundError | None = None
         for index, destination in self._live():
             try:
                 return destination.stat(name)
             except ObjectNotFoundError as error:
                 missing = error
-            except DestinationError as error:
+            except Exception as error:
                 self._drop(index, error)
         raise missing or self._failure()
 
@@ -132,35 +130,6 @@ class FanOut:
         # "Not found" is only true if nobody was unable to tell.
         unable = [error for error in errors if not isinstance(error, ObjectNotFoundError)]
         raise ExceptionGroup("no destination answered", unable) if len(unable) > 1 else (unable or errors)[0]
-
-    def _write_here(self, name: str, stream: Iterator[bytes], overwrite: bool) -> StoredObject:
-        """The only destination needs no thread and no queue."""
-        own: BaseException | None = None
-        given, drained = 0, False
-
-        def watched() -> Iterator[bytes]:
-            nonlocal own, given, drained
-            try:
-                for chunk in stream:
-                    given += len(chunk)
-                    yield chunk
-                drained = True
-            except BaseException as error:
-                own = error
-                raise
-
-        try:
-            stored = self._destinations[0].write(name, watched(), overwrite=overwrite)
-            if drained and stored.size == given:
-                return stored
-            raise distrusted(self._destinations[0], stored, given)
-        except ObjectExistsError:
-            raise
-        except Exception as error:
-            if error is own:
-                raise
-            self._drop(0, error)
-        raise self._failure()
 
     def _write_to_each(
         self, live: Sequence[tuple[int, Destination]], name: str, stream: Iterator[bytes], overwrite: bool

@@ -70,6 +70,12 @@ def read_file(
                 chunk += more
             yield chunk
         closed = os.fstat(descriptor)
+        if closed.st_size == 0 and os.pread(descriptor, 1, 0):
+            raise SourceError(
+                f"{full!r} says that it is empty and is not, as files of the kernel do: exclude it, or read it "
+                "with a Command.",
+                path=path,
+            )
     except OSError as error:
         raise _unreadable(full, path, error) from error
     finally:

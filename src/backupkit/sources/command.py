@@ -130,7 +130,7 @@ class Command:
         for value in self.env.values():
             if len(value) >= _SECRET:
                 text = text.replace(value, "***")
-        text = re.sub(r"://[^\s/]*@", "://***@", text)
+        text = re.sub(r"://\S*@", "://***@", text)
         text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         return f"it said: {text[-_QUOTED:]}" if text else "it said nothing on standard error"
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from backupkit.errors import ConfigurationError, HookError
+from backupkit.errors import ConfigurationError, HookError, told
 from backupkit.model import Contents, Entry, Problem
 from backupkit.protocols import ExcludesPaths, Source
 
@@ -81,7 +81,7 @@ def _held(hook: Hook, source: str) -> Iterator[None]:
         context = hook()
         context.__enter__()
     except Exception as error:
-        raise HookError(f"The hook {_name(hook)} failed before {source} was read: {_said(error)}.") from error
+        raise HookError(f"The hook {_name(hook)} failed before {source} was read: {told(error)}.") from error
     try:
         yield
     except BaseException as failure:
@@ -90,7 +90,7 @@ def _held(hook: Hook, source: str) -> Iterator[None]:
         try:
             context.__exit__(type(failure), failure, failure.__traceback__)
         except Exception as error:
-            message = f"The hook {_name(hook)} failed after {source} was read in part: {_said(error)}."
+            message = f"The hook {_name(hook)} failed after {source} was read in part: {told(error)}."
             if under_way is None:
                 raise HookError(message) from error
             under_way.add_note(message)
@@ -98,21 +98,10 @@ def _held(hook: Hook, source: str) -> Iterator[None]:
     try:
         context.__exit__(None, None, None)
     except Exception as error:
-        raise HookError(f"The hook {_name(hook)} failed after {source} was read: {_said(error)}.") from error
+        raise HookError(f"The hook {_name(hook)} failed after {source} was read: {told(error)}.") from error
 
 
 def _name(hook: object) -> str:
     while isinstance(hook, partial):
         hook = hook.func
     return str(getattr(hook, "__qualname__", type(hook).__qualname__))
-
-
-def _said(error: Exception) -> str:
-    from subprocess import CalledProcessError, TimeoutExpired
-
-    # These two quote the whole command line, where a secret may stand.
-    if isinstance(error, CalledProcessError):
-        return f"a command ended with status {error.returncode}"
-    if isinstance(error, TimeoutExpired):
-        return "a command took longer than it may"
-    return f"{type(error).__name__}: {error}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backupkit.compression import Deflate
-from backupkit.errors import UnsupportedCodecError
+from backupkit.errors import ConfigurationError, UnsupportedCodecError
 from backupkit.formats.zip.aes import WinZipAES
 from backupkit.formats.zip.records import METHODS
 from backupkit.formats.zip.repository import ZipRepository
@@ -35,6 +35,8 @@ class Zip:
             )
         if encryptor is None or isinstance(encryptor, Passphrase):
             return
+        if isinstance(encryptor, str):
+            raise ConfigurationError("The encryptor is a text: write Passphrase(…) around it.")
         scheme = encryptor.scheme
         if not scheme or scheme.strip("abcdefghijklmnopqrstuvwxyz0123456789-"):
             raise UnsupportedCodecError(

@@ -209,8 +209,9 @@ class ZipRepository:
         freed = 0
         for stored, name in found:
             if (name.name, name.id) not in archives:
-                self._destination.delete(stored.name)
-                freed += stored.size
+                with suppress(ObjectNotFoundError):
+                    self._destination.delete(stored.name)
+                    freed += stored.size
         return freed
 
     def _objects(self, prefix: str | None = None) -> Iterator[tuple[StoredObject, ObjectName]]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from backupkit._chunks import closing_chunks, gather, rechunk
 from backupkit._parallel import map_ordered
 from backupkit.compression import Deflate, Store
-from backupkit.errors import HookError, OperationCancelledError, SourceError
+from backupkit.errors import HookError, OperationCancelledError, SourceError, told
 from backupkit.formats.zip import manifest
 from backupkit.formats.zip.records import (
     METHODS,
@@ -33,7 +33,7 @@ from backupkit.formats.zip.records import (
 from backupkit.formats.zip.spool import Spool
 from backupkit.model import Entry, Problem, is_entry_path
 from backupkit.protocols import Compressor, Encryptor, PiecewiseCompressor
-from backupkit.retrying import Retry
+from backupkit.retrying import Retry, is_retryable
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -42,6 +42,7 @@ _PIECE = 1 << 20  # an entry up to this size is sealed whole, a larger one in pi
 _GATHER = 1 << 18  # what leaves the writer comes in chunks of at least this, the last one excepted
 _WINDOW = 8  # pieces or small entries under way at once
 _LONGEST_NAME = 0xFFFF
+_PATIENCE = 3  # entries that failed at every try; after them a dying disk would only be waited for
 
 MANIFEST = Entry(path=manifest.PATH, mode=0o600)
 _FOLDER_PATH = manifest.PATH.split("/")[0]
@@ -121,6 +122,7 @@ class ArchiveWriter:
         self.entries = 0
         self.size = 0
         self._offset = 0
+        self._given_up = 0
         self._paths: set[str] = {manifest.PATH}
         self._renamed: set[str] = set()  # names in the archive that are not their entry's path
         self._central: list[bytes] = []
@@ -139,7 +141,7 @@ class ArchiveWriter:
         self._lines.add(manifest.header_text(self._header))
         yield from self._written(self._read(entries))
         if not self.entries:
-            reasons = "; ".join(problem.message for problem in self.problems) or "there were no entries"
+            reasons = " ".join(problem.message for problem in self.problems[:5]) or "there were no entries."
             raise SourceError(f"Nothing could be backed up: {reasons}", path=self._header.name)
         footer = manifest.Footer(
             problems=tuple(self.problems), complete=self.complete, entries=self.entries, size=self.size
@@ -172,12 +174,14 @@ class ArchiveWriter:
 
     def _tried(self, entry: Entry) -> Iterator[_Read]:
         try:
-            for attempt in self._retry.attempts():
+            retry = self._retry if self._given_up < _PATIENCE else replace(self._retry, tries=1)
+            for attempt in retry.attempts():
                 with attempt:
                     yield from self._pieces(entry)
         except (OperationCancelledError, HookError):
             raise
         except Exception as error:
+            self._given_up += is_retryable(error)
             yield _lost(entry, error)
         else:
             yield from entry.warnings
@@ -398,9 +402,7 @@ def _target(entry: Entry) -> _Read:
 def _lost(entry: Entry, error: Exception) -> Problem:
     if isinstance(error, SourceError):
         return Problem(message=str(error), severity=error.severity, path=entry.path)
-    return Problem(
-        message=f"{entry.path} could not be read: {type(error).__name__}: {error}", path=entry.path
-    )
+    return Problem(message=f"{entry.path} could not be read: {told(error)}", path=entry.path)
 
 
 def _is_compressible(piece: bytes) -> bool:
