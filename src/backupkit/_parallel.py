@@ -1,7 +1,8 @@
 """The one way threads are used above a destination: ordered results of independent tasks.
 
 Two rules keep any executor of threads usable, one thread included: a task never submits to the executor or
-waits for another task, and only the caller touches a format's state. Tasks hold keys and so never leave the process.
+waits for another task, and only the caller touches a format's state. Tasks hold keys, and so never leave
+the process.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from backupkit.compression import Store, Zstd
 from backupkit.destinations.local import LocalDestination
 from backupkit.errors import IntegrityError, WrongPassphraseError
-from backupkit.formats.zip import manifest, writer
+from backupkit.formats.zip import headers, manifest, writer
 from backupkit.formats.zip.aes import WinZipAES
 from backupkit.formats.zip.reader import ArchiveReader, DirectRanges
 from backupkit.formats.zip.records import Directory, Record, pack_central, pack_end, pack_local
@@ -294,7 +294,7 @@ def forged(records: Sequence[Record], text: bytes, *, encrypted: bool) -> bytes:
         encrypted=encrypted,
         streamed=False,
         modified=None,
-        attributes=writer.attributes(writer.MANIFEST),
+        attributes=headers.attributes(headers.MANIFEST),
         offset=0,
         crc=0 if encrypted else zlib.crc32(text),
         stored=len(body),
@@ -330,7 +330,7 @@ def test_an_entry_that_claims_to_stand_beyond_the_archive_is_damaged(
         encrypted=False,
         streamed=True,
         modified=None,
-        attributes=writer.attributes(entry),
+        attributes=headers.attributes(entry),
         offset=offset,
         stored=stored,
         size=stored,

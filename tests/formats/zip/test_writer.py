@@ -14,8 +14,8 @@ from backupkit.compression import Deflate, Store, Zstd
 from backupkit.errors import ConfigurationError, HookError, OperationCancelledError, SourceError
 from backupkit.formats.zip import writer
 from backupkit.formats.zip.aes import WinZipAES
+from backupkit.formats.zip.headers import archive_name
 from backupkit.formats.zip.records import METHODS, Record
-from backupkit.formats.zip.writer import archive_name
 from backupkit.model import Entry, Problem, is_entry_path
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Chunks, Compressor, Encryptor

@@ -1,1 +1,1 @@
-"""ZIP archives: records (bytes), aes, writer, reader, manifest, naming, repository and format."""
+"""ZIP archives: records (bytes), headers, aes, writer, reader, manifest, naming, repository and format."""

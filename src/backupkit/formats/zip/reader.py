@@ -13,6 +13,7 @@ from backupkit._chunks import closing_chunks
 from backupkit.compression import Deflate, Store, Zstd
 from backupkit.errors import IntegrityError, WrongPassphraseError
 from backupkit.formats.zip import manifest
+from backupkit.formats.zip.headers import FOLDER, MANIFEST, attributes
 from backupkit.formats.zip.records import (
     ALGORITHMS,
     END_SIZES,
@@ -24,7 +25,6 @@ from backupkit.formats.zip.records import (
     whole_seconds,
 )
 from backupkit.formats.zip.spool import Spool
-from backupkit.formats.zip.writer import FOLDER, MANIFEST, attributes
 from backupkit.model import Entry, is_entry_path
 from backupkit.protocols import Compressor, Destination, Encryptor
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from backupkit._parallel import map_ordered
 from backupkit.compression import Deflate, Store
 from backupkit.errors import HookError, OperationCancelledError, SourceError, told
 from backupkit.formats.zip import manifest
+from backupkit.formats.zip.headers import FOLDER, FOLDER_PATH, MANIFEST, archive_name, attributes
 from backupkit.formats.zip.records import (
     METHODS,
     Directory,
@@ -43,9 +43,6 @@ _GATHER = 1 << 18  # what leaves the writer comes in chunks of at least this, th
 _WINDOW = 8  # pieces or small entries under way at once
 _LONGEST_NAME = 0xFFFF
 _PATIENCE = 3  # entries that failed at every try; after them a dying disk would only be waited for
-
-MANIFEST = Entry(path=manifest.PATH, mode=0o600)
-_FOLDER_PATH = manifest.PATH.split("/")[0]
 
 
 # What flows from the reading half to the writing half. An entry is one _Whole, or one _Start and its _Pieces;
@@ -274,7 +271,7 @@ class ArchiveWriter:
             # This entry may become a gap, and 7-Zip opens no archive that begins with one.
             yield pack_local(FOLDER)
             self._central.append(pack_central(FOLDER))
-            self._paths.add(_FOLDER_PATH)
+            self._paths.add(FOLDER_PATH)
         method = METHODS[start.compressor.algorithm]
         record = replace(self._record(start.entry, name, method), streamed=True)
         yield pack_local(record)
@@ -360,36 +357,6 @@ class ArchiveWriter:
             self.size += record.size
         self._lines.add(manifest.line_text(manifest.Line(entry, name, sha256), first=self.entries == 0))
         self.entries += 1
-
-
-def archive_name(entry: Entry) -> str:
-    """The name that stock tools see: bytes that are not UTF-8 as %XX, and a slash behind a directory."""
-    name = entry.path
-    if not name.isascii():
-        name = "".join(
-            f"%{ord(char) - 0xDC00:02X}" if 0xDC80 <= ord(char) <= 0xDCFF else char for char in name
-        )
-    return name + "/" if entry.kind == "directory" else name
-
-
-def attributes(entry: Entry) -> int:
-    """APPNOTE 4.4.15 as Unix tools use it: the mode in the upper half, the DOS folder bit in the lower."""
-    kind = {"directory": stat.S_IFDIR, "symlink": stat.S_IFLNK}.get(entry.kind, stat.S_IFREG)
-    usual = {"directory": 0o755, "symlink": 0o777}.get(entry.kind, 0o644)
-    mode = usual if entry.mode is None else entry.mode & 0o7777
-    return (kind | mode) << 16 | (0x10 if entry.kind == "directory" else 0)
-
-
-# The folder of the manifest, at the beginning of an archive whose first entry is streamed.
-FOLDER = Record(
-    name=f"{_FOLDER_PATH}/".encode(),
-    method=METHODS["store"],
-    encrypted=False,
-    streamed=False,
-    modified=None,
-    attributes=attributes(Entry(path=_FOLDER_PATH, kind="directory", mode=0o700)),
-    offset=0,
-)
 
 
 def _target(entry: Entry) -> _Read:
