@@ -125,7 +125,7 @@ def test_removing_the_marks_of_a_backup_leaves_all_other_objects(destination: Lo
     write_mark(destination, BACKUP, "verified", MONDAY)
     write_mark(destination, BACKUP, "damaged", TUESDAY)
     destination.write(f"backupkit/shop/{BACKUP.id}/2026-11-23T03-00-00.123456Z-pinned", [b"{}\n"])
-    remove_marks(destination, BACKUP)
+    remove_marks(destination, BACKUP.name, BACKUP.id)
     assert names(destination) == others
 
 
@@ -141,9 +141,9 @@ class Contended(LocalDestination):
 def test_removing_marks_that_someone_else_removes_too_is_no_error(tmp_path: Path) -> None:
     for time in (MONDAY, TUESDAY):
         write_mark(LocalDestination(tmp_path), BACKUP, "verified", time)
-    remove_marks(Contended(tmp_path), BACKUP)
+    remove_marks(Contended(tmp_path), BACKUP.name, BACKUP.id)
     assert names(LocalDestination(tmp_path)) == []
 
 
 def test_removing_marks_that_are_not_there_is_no_error(destination: LocalDestination) -> None:
-    remove_marks(destination, BACKUP)
+    remove_marks(destination, BACKUP.name, BACKUP.id)

@@ -256,7 +256,7 @@ def test_an_observer_that_fails_is_told_no_more_and_the_others_are() -> None:
     assert [type(event) for event in heard] == [ProblemFound, Started, Expected, Finished]
     (problem,) = report.problems
     assert (problem.severity, problem.check) == ("warning", "observer")
-    assert "failed and was told no more: RuntimeError: the mail server is down" in problem.message
+    assert problem.message.endswith("failed and was told no more: RuntimeError")
     assert report.outcome == "succeeded"
 
 

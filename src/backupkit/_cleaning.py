@@ -33,8 +33,11 @@ def remove_all(
     destination: Destination,
     plan: RetentionPlan,
     leftovers: Sequence[StoredObject],
+    orphans: Iterable[tuple[str, str]],
 ) -> tuple[int, int]:
     """Remove what the plan says, prune, and discard the leftovers: bytes freed, and how often it was refused.
+
+    `orphans` are the names and ids of backups that are gone, but whose marks are not.
 
     What cannot be deleted is a problem, told once; the rest goes on.
     """
@@ -53,8 +56,12 @@ def remove_all(
 
     def remove(backup: Backup) -> int:
         repository.remove(backup)
-        remove_marks(destination, backup)
+        remove_marks(destination, backup.name, backup.id)
         return backup.stored
+
+    def forget(name: str, id_: str) -> int:
+        remove_marks(destination, name, id_)
+        return 0
 
     def discard(leftover: StoredObject) -> int:
         if isinstance(destination, HasLeftovers):
@@ -65,6 +72,8 @@ def remove_all(
     for removed in plan.remove:
         freed += tried(f"The backup {removed.backup.id}", partial(remove, removed.backup))
     freed += tried("What no backup refers to", repository.prune)
+    for name, id_ in orphans:
+        tried(f"What was known of {id_}, which is gone,", partial(forget, name, id_))
     for leftover in leftovers:
         freed += tried(f"The leftover {leftover.name}", partial(discard, leftover))
     return freed, refused

@@ -38,6 +38,7 @@ def read_sources(
                 message=f"The source {source.name} failed: {told(error)}",
                 path=source.name,
             )
+    running.check_cancelled()  # a program may have been silent for long, and this is the last chance
 
 
 def _entries_of(source: Source, running: Running, done: set[str | Problem]) -> Iterator[Entry | Problem]:

@@ -33,6 +33,7 @@ from backupkit.model import (
     Entry,
     Listing,
     Operation,
+    Outcome,
     Problem,
     Report,
 )
@@ -139,7 +140,7 @@ class Backups:
             if len(names) > 1:
                 raise BackupNotFoundError(
                     f"Several pipelines have backups at {self._where(at)} ({', '.join(names)}): give the folder "
-                    "of one of them, or name=."
+                    "of one of them (or, from Python, name=)."
                 )
             wanted = self._wanted(only, found)
             meant = [one for one in found if one.good and one.contents >= wanted]
@@ -195,13 +196,16 @@ class Backups:
                     running.add(problem)
                 if dry_run:
                     running.entries = selection.count
-                    return running.finish("failed" if has_errors(running.problems) else "succeeded")
+                    outcome: Outcome = "failed" if has_errors(running.problems) else "succeeded"
+                    running.destinations.append(_used(backup, outcome))
+                    return running.finish(outcome)
                 if has_errors(running.problems):
                     raise RestoreError(_obstacles(running.problems), path=str(to))
                 running.expect(selection.size)
                 entries = (running.watched(entry) for entry in selection.of(repository.read(backup)))
                 for problem in target.write(entries):
                     running.add(problem)
+            running.destinations.append(_used(backup, running.outcome))
             return running.finish(running.outcome, written=running.read)
 
     def verify(
@@ -386,6 +390,10 @@ def _not_found(wanted: str, found: Sequence[Backup], problems: Sequence[str], wh
             "name it to use it all the same, or say only= to want less."
         )
     return f"There is no backup {wanted!r} at {where}: list the backups to see what there is."
+
+
+def _used(backup: Backup, outcome: Outcome) -> DestinationResult:
+    return DestinationResult(location=backup.location, outcome=outcome, backup=backup)
 
 
 def _warnings(backup: Backup, silent: Sequence[DestinationError]) -> Iterator[Problem]:

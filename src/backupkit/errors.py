@@ -58,7 +58,8 @@ def told(error: BaseException) -> str:
         return f"a command ended with status {error.returncode}"
     if isinstance(error, TimeoutExpired):
         return "a command took longer than it may"
-    return re.sub(r"://\S*@", "://***@", f"{type(error).__name__}: {error}")
+    text = re.sub(r"://\S*@", "://***@", f"{type(error).__name__}: {error}")
+    return re.sub(r"(?i)(passw\w*|pwd|token|secret|api_?key)(\W{1,3})[^\s,;&]+", r"\1\2***", text)
 
 
 class ConfigurationError(BackupKitError):

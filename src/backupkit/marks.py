@@ -60,9 +60,9 @@ def apply(marks: Marks, backup: Backup) -> Backup:
     return backup if verified is None else replace(backup, verified=verified, damaged=False)
 
 
-def remove_marks(destination: Destination, backup: Backup) -> None:
+def remove_marks(destination: Destination, name: str, id_: str) -> None:
     """Delete the marks of a backup that is gone; those of kinds that a later version knows too."""
-    for stored in list(destination.list(_folder(backup))):
+    for stored in list(destination.list(f"backupkit/{name}/{id_}/")):
         if _MARK.fullmatch(stored.name):
             try:
                 destination.delete(stored.name)

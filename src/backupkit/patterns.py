@@ -9,12 +9,12 @@ from functools import partial
 from backupkit.errors import ConfigurationError
 
 
-def matcher(patterns: Sequence[str], root: str = "") -> Callable[[str], bool]:
+def matcher(patterns: Sequence[str], *roots: str) -> Callable[[str], bool]:
     """Return what tells whether a relative path matches; a folder's path must end in "/".
 
-    A pattern that begins with `root`, an absolute path, means that very path below it. Exact for a walk that
-    does not enter what is excluded. Raises ConfigurationError for a pattern that gitignore does not know or
-    that can match nothing.
+    A pattern that begins with one of `roots`, absolute paths of the same folder, means that very path below
+    it. Exact for a walk that does not enter what is excluded. Raises ConfigurationError for a pattern that
+    gitignore does not know or that can match nothing.
     """
     if not patterns:
         return lambda path: False
@@ -22,7 +22,7 @@ def matcher(patterns: Sequence[str], root: str = "") -> Callable[[str], bool]:
 
     # The other backends refuse names that are not UTF-8.
     compiled = partial(GitIgnoreSpec.from_lines, backend="simple")
-    lines = [_as_gitignore(pattern, root) for pattern in patterns]
+    lines = [_as_gitignore(pattern, roots) for pattern in patterns]
     for pattern, line in zip(patterns, lines, strict=True):
         try:
             rules = [*compiled([line]).patterns, *compiled([_for_folders(line)]).patterns]
@@ -46,12 +46,14 @@ def matcher(patterns: Sequence[str], root: str = "") -> Callable[[str], bool]:
     return matches
 
 
-def _as_gitignore(pattern: str, root: str) -> str:
+def _as_gitignore(pattern: str, roots: Sequence[str]) -> str:
     sign, body = ("!", pattern[1:]) if pattern.startswith("!") else ("", pattern)
-    if body.rstrip("/") == root:
+    if body.startswith("/") and body.rstrip("/") in roots:
         raise ConfigurationError(f"The pattern {pattern!r} is the whole source: leave it out.")
-    if body.startswith(f"{root}/"):
-        body = body.removeprefix(root)
+    for root in roots:
+        if body.startswith(f"{root}/"):
+            body = body.removeprefix(root)
+            break
     # "a/**/" is every folder in "a"; pathspec would take the files in "a" as well.
     body = re.sub(r"/\*\*/\s*$", "/**/*/", body)
     return (sign + body).replace("\n", "\0")

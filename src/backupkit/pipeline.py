@@ -6,8 +6,9 @@ import hashlib
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from backupkit.backups import Backups
 from backupkit.compression import compressor_named
 from backupkit.destinations.fan_out import FanOut
 from backupkit.errors import (
+    BackupAlreadyRunningError,
     BackupKitError,
     ConfigurationError,
     DestinationError,
@@ -27,6 +29,7 @@ from backupkit.errors import (
 )
 from backupkit.health import MaximumAge
 from backupkit.locking import MachineLock
+from backupkit.marks import read_marks
 from backupkit.model import (
     Backup,
     Contents,
@@ -53,6 +56,7 @@ from backupkit.retrying import Retry
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+_STEP = 0.5  # seconds between two looks at `cancel` while another run holds the lock
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -149,7 +153,7 @@ class BackupPipeline(Backups):
             if isinstance(self.encryptor, Passphrase) and (weakness := self.encryptor.weakness()):
                 running.add(Problem(message=weakness, severity="warning", check="passphrase"))
             running.keep()
-            with self.lock.hold(self._lock_name(), wait=wait):
+            with self._locked(running, wait):
                 apart = apart_from(self.destinations, sources, str(self.name))
                 return self._run(running, apart, destinations, contents, tags)
 
@@ -233,6 +237,8 @@ class BackupPipeline(Backups):
             raise
         for problem in written.problems:
             running.add(problem)
+        # What was tried again or lost has been counted too, as it went by.
+        running.entries, running.read = written.backup.entries or 0, written.backup.size or 0
         stored = 0
         for index, destination in enumerate(destinations):
             backup = replace(written.backup, location=destination.location)
@@ -277,6 +283,7 @@ class BackupPipeline(Backups):
 
     def _clean(self, running: Running, destination: Destination, dry_run: bool) -> DestinationResult:
         now = self._clock()
+        marked = read_marks(destination, self.name)  # before the backups, so that no new one is missed there
         backups = [one for one in self._list_at(destination) if one.name == self.name]
         plan = guard(checked(self.retention.plan(backups, now=now), backups))
         # Of killed runs, and of killed verifications.
@@ -286,7 +293,8 @@ class BackupPipeline(Backups):
         if dry_run:
             return result
         with self._opened(destination) as repository:
-            freed, refused = remove_all(running, repository, destination, plan, swept)
+            orphans = marked.keys() - {(one.name, one.id) for one in backups}
+            freed, refused = remove_all(running, repository, destination, plan, swept, orphans)
         return replace(result, outcome="incomplete" if refused else "succeeded", freed=freed)
 
     def _health(self, destination: Destination) -> Iterator[Problem]:
@@ -311,6 +319,23 @@ class BackupPipeline(Backups):
                     check=name,
                     destination=destination.location,
                 )
+
+    @contextmanager
+    def _locked(self, running: Running, wait: timedelta) -> Iterator[None]:
+        """Hold the lock; wait for it in short steps, so that cancelling is heard."""
+        end = time.monotonic() + wait.total_seconds()
+        with ExitStack() as held:
+            while True:
+                running.check_cancelled()
+                left = end - time.monotonic()
+                step = timedelta(seconds=max(0.0, min(left, _STEP)))
+                try:
+                    held.enter_context(self.lock.hold(self._lock_name(), wait=step))
+                    break
+                except BackupAlreadyRunningError:
+                    if left <= _STEP:
+                        raise
+            yield
 
     def _lock_name(self) -> str:
         # Two applications on one machine may both call their pipeline "app".

@@ -121,7 +121,8 @@ def test_a_run_that_waits_gets_its_turn(shop: Shop) -> None:
     with (shop.folder / "pipe").open("wb") as pipe:
         second = shop.start("run", "--app", "shop_backups:patient", "--wait", "60")
         assert second.stdout is not None
-        assert second.stdout.readline() == b"waiting up to 60.0 seconds\n"
+        # In steps, so that signals are heard.
+        assert second.stdout.readline() == b"waiting up to 0.5 seconds\n"
         pipe.write(b"a dump")
     first.communicate()
     second.communicate()

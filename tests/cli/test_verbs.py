@@ -283,3 +283,10 @@ def test_the_help_shows_the_order_of_things(unchanged: Shop) -> None:
 
 def test_the_version_is_told(unchanged: Shop) -> None:
     assert re.fullmatch(r"backupkit \d+\.\d+\.\d+\n", unchanged.backupkit("--version").stdout)
+
+
+def test_restore_tells_that_a_newer_backup_may_be_where_nobody_answers(saved: Shop) -> None:
+    done = saved.backupkit("restore", "--app", "shop_backups:halfway", "--only", "files", "--to", "restored")
+    assert done.returncode == 0
+    assert "A newer backup may be at a destination that did not answer" in done.stdout + done.stderr
+    assert f"  from {saved.document('list', 'backups')[1]['backups'][0]['id']} at " in done.stdout

@@ -119,7 +119,16 @@ def test_a_file_replaced_while_it_is_read_is_stored_as_it_was(tmp_path: Path) ->
     tree(tmp_path, {"new": "new"})
     (tmp_path / "new").rename(tmp_path / "shop" / "f")
     assert first + b"".join(chunks) == data
-    assert content(file) == b"new"
+
+
+def test_a_file_replaced_before_it_is_read_is_an_error_as_its_mode_and_links_are_anothers(
+    tmp_path: Path,
+) -> None:
+    file = _one(tmp_path, b"old")
+    tree(tmp_path, {"new": "new"})
+    (tmp_path / "new").rename(tmp_path / "shop" / "f")
+    with pytest.raises(SourceError, match="was replaced"):
+        content(file)
 
 
 # --- files that cannot be opened -------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import sys
 import threading
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated
@@ -260,14 +259,10 @@ def restore(
     with output.ending():
         place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
         contents = _contents(only)
-        meant: Backup | str = backup
 
         def operation(backups: Backups, cancel: threading.Event) -> Report:
-            nonlocal meant
-            with suppress(BackupKitError):  # which restore itself raises, with a report
-                meant = backups.find(backup, at=at, only=contents)
             return backups.restore(
-                meant,
+                backup,
                 to=to,
                 at=at,
                 only=contents,
@@ -279,7 +274,7 @@ def restore(
             )
 
         report = place.use(operation, observers=output.observers())
-        output.report(report, restore_lines(report, backup=meant, to=to, dry_run=dry_run))
+        output.report(report, restore_lines(report, to=to, dry_run=dry_run))
 
 
 @app.command()

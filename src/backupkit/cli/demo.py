@@ -90,7 +90,7 @@ def _tell(place: Path, *, keep: bool, observers: tuple[Observer, ...]) -> bool:
 
     _step(6, "Restoring it")
     restore = pipeline.restore(backup, to=application)
-    _say(restore_lines(restore, backup=backup, to=str(application), dry_run=False))
+    _say(restore_lines(restore, to=str(application), dry_run=False))
     os.rename(application / "db-dumps" / "sqlite-shop.sqlite3", database)
     (application / "db-dumps").rmdir()
 

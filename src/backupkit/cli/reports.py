@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from backupkit.cli.listings import contents, state
 from backupkit.cli.texts import columns, counted, duration, minutes, printable
-from backupkit.model import Backup, DestinationResult, Operation, Outcome, Problem, Report, RetentionPlan
+from backupkit.model import DestinationResult, Operation, Outcome, Problem, Report, RetentionPlan
 from backupkit.sizes import format_size
 
 _NOUN: Mapping[Operation, str] = {
@@ -36,7 +36,7 @@ def report_lines(report: Report) -> Iterator[str]:
     yield from problem_lines(report.problems)
 
 
-def restore_lines(report: Report, *, backup: Backup | str, to: str, dry_run: bool) -> Iterator[str]:
+def restore_lines(report: Report, *, to: str, dry_run: bool) -> Iterator[str]:
     """Yield the same of a restore, with what was restored and where to."""
     if dry_run:
         would = counted(report.entries, "entry", "entries")
@@ -44,8 +44,9 @@ def restore_lines(report: Report, *, backup: Backup | str, to: str, dry_run: boo
         yield f"Nothing was written (dry run): {'this would fail' if failed else f'{would} would be restored'}."
     else:
         yield _headline(report)
-    if isinstance(backup, Backup):
-        yield printable(f"  from {backup.id} at {backup.location}")
+    for result in report.destinations:
+        if result.backup is not None:
+            yield printable(f"  from {result.backup.id} at {result.location}")
     yield f"  to {printable(to)}"
     yield from problem_lines(report.problems)
 

@@ -52,6 +52,9 @@ def read_file(
             raise SourceError(
                 f"{full!r} was replaced by something that is no file while the backup ran.", path=path
             )
+        if (opened.st_dev, opened.st_ino) != (listed.st_dev, listed.st_ino):
+            # Its mode, and the links that later entries have to it, are those of another file.
+            raise _changed(full, path, "was replaced")
         if sparse and (opened.st_mtime_ns, opened.st_size) != (listed.st_mtime_ns, listed.st_size):
             # The holes in its entry are no longer known to be holes.
             raise _changed(full, path, "was rewritten")

@@ -128,8 +128,10 @@ class _Walk:
 
     def __init__(self, source: Directory) -> None:
         self.source = source
-        self.excluded = matcher(source.exclude, str(source.path))
-        self.included = matcher(source.include, str(source.path)) if source.include else _everything
+        # However the folder is written, and wherever links lead.
+        roots = (str(source.path), os.path.normpath(source.path), os.path.realpath(source.path))
+        self.excluded = matcher(source.exclude, *roots)
+        self.included = matcher(source.include, *roots) if source.include else _everything
         self.left_out = _LeftOut(source._left_out)
         self.first_names: dict[tuple[int, int], str] = {}
         self.owners: dict[tuple[int, int], Owner] = {}

@@ -12,7 +12,7 @@ from backupkit.model import Entry, Owner, Problem
 
 _SET_ID = stat.S_ISUID | stat.S_ISGID
 _RIGHTS = ("security.", "trusted.")  # extended attributes that can grant rights
-_TRUST = "it can grant rights, restore with setuid=True if you trust the backup"
+_TRUST = "it can grant rights, restore to DirectoryTarget(…, setuid=True) if you trust the backup"
 
 
 class Metadata:

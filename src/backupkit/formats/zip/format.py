@@ -7,16 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backupkit.compression import Deflate
 from backupkit.errors import ConfigurationError, UnsupportedCodecError
-from backupkit.formats.zip.aes import WinZipAES
 from backupkit.formats.zip.records import METHODS
-from backupkit.formats.zip.repository import ZipRepository
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Compressor, Destination, Encryptor
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+
+    from backupkit.formats.zip.repository import ZipRepository
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,11 @@ class Zip:
         encryptor: Encryptor | Passphrase | None = None,
         executor: Executor | None = None,
     ) -> Iterator[ZipRepository]:
+        # Here, because they are most of what `import backupkit` would have to load.
+        from backupkit.compression import Deflate
+        from backupkit.formats.zip.aes import WinZipAES
+        from backupkit.formats.zip.repository import ZipRepository
+
         self.check(compressor, encryptor)
         if isinstance(encryptor, Passphrase):
             encryptors: list[Encryptor] = [WinZipAES(one) for one in encryptor.candidates()]

@@ -208,7 +208,8 @@ class ZipRepository:
         archives = {(name.name, name.id) for _, name in found if name.kind == "archive"}
         freed = 0
         for stored, name in found:
-            if (name.name, name.id) not in archives:
+            # Asked again one by one: a listing may pass the archive's place just before it comes to be.
+            if (name.name, name.id) not in archives and not self._has_archive(name):
                 with suppress(ObjectNotFoundError):
                     self._destination.delete(stored.name)
                     freed += stored.size
@@ -268,6 +269,10 @@ class ZipRepository:
 
     def _inner_encryptors(self, name: ObjectName) -> Sequence[Encryptor]:
         return [one for one in self._encryptors if one.scheme == _INSIDE and name.scheme is None]
+
+    def _has_archive(self, name: ObjectName) -> bool:
+        found = self._objects(f"{name.name}/{name.id}")
+        return any(other.kind == "archive" and other.id == name.id for _, other in found)
 
     def _exists(self, name: str) -> bool:
         try:
