@@ -12,20 +12,20 @@ from typing import BinaryIO, cast
 
 from backupkit._entry_file import EntryFile
 from backupkit._operation import Running, has_errors, raise_all, utc_now
+from backupkit._verifying import verify_copy
 from backupkit.destinations.opening import open_destination, open_destinations
 from backupkit.errors import (
     BackupKitError,
     BackupNotFoundError,
     ConfigurationError,
     DestinationError,
-    IntegrityError,
     OperationCancelledError,
     RepositoryNotFoundError,
     RestoreError,
     told,
 )
 from backupkit.formats.zip.format import Zip
-from backupkit.marks import apply, read_marks, write_mark
+from backupkit.marks import apply, read_marks
 from backupkit.model import (
     Backup,
     Contents,
@@ -228,7 +228,9 @@ class Backups:
             for copy in copies:
                 before = len(running.problems)
                 try:
-                    self._verify_copy(copy, running)
+                    destination = self._destination_of(copy)
+                    with self._opened(destination) as repository:
+                        verify_copy(running, repository, destination, copy, clock=self._clock)
                 except OperationCancelledError:
                     raise
                 except BackupKitError as error:
@@ -245,64 +247,6 @@ class Backups:
                 )
             raise_all(f"The backup {copies[0].id} could not be verified", failures)
             return running.finish(running.outcome)
-
-    def _verify_copy(self, backup: Backup, running: Running) -> None:
-        damaged: list[Problem] = []
-        with self._repository_of(backup) as repository:
-            try:
-                for problem in repository.check(backup):
-                    if problem.severity == "error":
-                        damaged.append(problem)
-                    else:
-                        running.add(problem)
-                running.expect(repository.details(backup).size)
-                for entry in repository.read(backup):
-                    try:
-                        for _ in running.watched(entry).chunks():
-                            pass
-                    except IntegrityError as error:
-                        damaged.append(
-                            Problem(message=str(error), path=entry.path, destination=backup.location)
-                        )
-            except IntegrityError as error:
-                damaged.append(Problem(message=str(error), path=error.where, destination=backup.location))
-            for problem in damaged:
-                running.add(problem)
-            self._record_verification(backup, running, repository, damaged=bool(damaged))
-        if damaged:
-            raise IntegrityError(
-                f"The backup {backup.id} at {backup.location} is damaged ({len(damaged)} "
-                f"{'place' if len(damaged) == 1 else 'places'}; first: {damaged[0].message}) "
-                "Keep an older good backup and make a new one.",
-                where=backup.id,
-            )
-
-    def _record_verification(
-        self, backup: Backup, running: Running, repository: Repository, *, damaged: bool
-    ) -> None:
-        try:
-            if backup.complete is None and not damaged:
-                confirmed = repository.confirm(backup)
-                state = "complete" if confirmed.complete else "incomplete"
-                running.add(
-                    Problem(
-                        message=f"The backup {backup.id} was unconfirmed; it is whole and says itself that it is "
-                        f"{state}, which was now recorded beside it.",
-                        severity="warning",
-                        destination=backup.location,
-                    )
-                )
-            write_mark(
-                self._destination_of(backup), backup, "damaged" if damaged else "verified", self._clock()
-            )
-        except DestinationError as error:
-            running.add(
-                Problem(
-                    message=f"That {backup.id} was verified could not be recorded: {error}",
-                    severity="warning",
-                    destination=backup.location,
-                )
-            )
 
     def _copies(self, backup: Backup, at: str | None) -> tuple[Sequence[Backup], Sequence[DestinationError]]:
         """The backup at each destination that holds it, and the destinations that could not tell."""

@@ -1,0 +1,72 @@
+"""Reading one copy of a backup back in full, and remembering what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from backupkit._operation import Running
+from backupkit.errors import DestinationError, IntegrityError
+from backupkit.marks import write_mark
+from backupkit.model import Backup, Problem
+from backupkit.protocols import Destination, Repository
+
+
+def verify_copy(
+    running: Running,
+    repository: Repository,
+    destination: Destination,
+    backup: Backup,
+    *,
+    clock: Callable[[], datetime],
+) -> None:
+    """Read everything and record the result beside the backup; IntegrityError if anything is damaged.
+
+    A copy that is whole but unconfirmed is confirmed from what it says itself.
+    """
+    damaged: list[Problem] = []
+    for problem in _found(running, repository, backup):
+        running.add(problem)
+        if problem.severity == "error":
+            damaged.append(problem)
+    try:
+        if backup.complete is None and not damaged:
+            _confirm(running, repository, backup)
+        write_mark(destination, backup, "damaged" if damaged else "verified", clock())
+    except DestinationError as error:
+        message = f"That {backup.id} was verified could not be recorded: {error}"
+        running.add(Problem(message=message, severity="warning", destination=backup.location))
+    if damaged:
+        places = "1 place" if len(damaged) == 1 else f"{len(damaged)} places"
+        raise IntegrityError(
+            f"The backup {backup.id} at {backup.location} is damaged ({places}; first: {damaged[0].message}) "
+            "Keep an older good backup and make a new one.",
+            where=backup.id,
+        )
+
+
+def _found(running: Running, repository: Repository, backup: Backup) -> Iterator[Problem]:
+    """Yield what is wrong with the structure, then with each content."""
+    try:
+        yield from repository.check(backup)
+        running.expect(repository.details(backup).size)
+        for entry in repository.read(backup):
+            try:
+                for _ in running.watched(entry).chunks():
+                    pass
+            except IntegrityError as error:
+                yield Problem(message=str(error), path=entry.path, destination=backup.location)
+    except IntegrityError as error:
+        yield Problem(message=str(error), path=error.where, destination=backup.location)
+
+
+def _confirm(running: Running, repository: Repository, backup: Backup) -> None:
+    state = "complete" if repository.confirm(backup).complete else "incomplete"
+    running.add(
+        Problem(
+            message=f"The backup {backup.id} was unconfirmed; it is whole and says itself that it is {state}, "
+            "which was now recorded beside it.",
+            severity="warning",
+            destination=backup.location,
+        )
+    )
