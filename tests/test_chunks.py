@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backupkit._chunks import closing_chunks, gather, hold_back, rechunk
+from backupkit._chunks import closing_iterator, gather, hold_back, rechunk
 
 _chunks = st.lists(st.binary(max_size=20))
 _size = st.integers(1, 30)
@@ -89,7 +89,7 @@ def test_hold_back_never_gives_out_what_may_be_the_last_bytes(chunks: list[bytes
 
 
 @pytest.mark.parametrize("stop", ["at the end", "half-way", "by an error"])
-def test_closing_chunks_closes_what_it_iterates_over(stop: str) -> None:
+def test_closing_iterator_closes_what_it_iterates_over(stop: str) -> None:
     closed = []
 
     def chunks() -> Iterator[bytes]:
@@ -100,7 +100,7 @@ def test_closing_chunks_closes_what_it_iterates_over(stop: str) -> None:
             closed.append(True)
 
     def use() -> None:
-        with closing_chunks(chunks()) as iterator:
+        with closing_iterator(chunks()) as iterator:
             next(iterator)
             assert not closed
             if stop == "at the end":
@@ -116,6 +116,6 @@ def test_closing_chunks_closes_what_it_iterates_over(stop: str) -> None:
     assert closed
 
 
-def test_closing_chunks_takes_what_cannot_be_closed() -> None:
-    with closing_chunks([b"one"]) as iterator:
+def test_closing_iterator_takes_what_cannot_be_closed() -> None:
+    with closing_iterator([b"one"]) as iterator:
         assert [*iterator] == [b"one"]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def rechunk(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
@@ -65,9 +68,9 @@ def hold_back(chunks: Iterable[bytes], count: int, tail: bytearray) -> Iterator[
 
 
 @contextmanager
-def closing_chunks(chunks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
-    """Iterate over the chunks, and close their iterator afterwards if it can be closed."""
-    iterator = iter(chunks)
+def closing_iterator(items: Iterable[T]) -> Iterator[Iterator[T]]:
+    """Iterate over the items, and close their iterator afterwards if it can be closed."""
+    iterator = iter(items)
     try:
         yield iterator
     finally:

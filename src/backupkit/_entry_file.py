@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from backupkit._chunks import closing_chunks
+from backupkit._chunks import closing_iterator
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer as Buffer
@@ -40,6 +40,6 @@ class EntryFile(io.RawIOBase):
 
     def close(self) -> None:
         if not self.closed:
-            with closing_chunks(self._chunks):
+            with closing_iterator(self._chunks):
                 self._resources.close()
         super().close()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 
-from backupkit._chunks import closing_chunks
+from backupkit._chunks import closing_iterator
 from backupkit.errors import BackupKitError, OperationCancelledError
 from backupkit.events import (
     BytesRead,
@@ -179,7 +179,7 @@ class Running:
 
         def chunks() -> Iterator[bytes]:
             self.tell(EntryStarted(entry.path, entry.size))
-            with closing_chunks(entry.chunks()) as iterator:
+            with closing_iterator(entry.chunks()) as iterator:
                 for chunk in iterator:
                     self.check_cancelled()
                     self.read += len(chunk)

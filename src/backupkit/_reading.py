@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from backupkit._chunks import closing_iterator
 from backupkit._operation import Running
 from backupkit.errors import ConfigurationError, HookError, OperationCancelledError, SourceError, told
 from backupkit.model import Entry, Problem, flaw_of
@@ -42,8 +43,7 @@ def read_sources(
 
 
 def _entries_of(source: Source, running: Running, done: set[str | Problem]) -> Iterator[Entry | Problem]:
-    entries = source.entries()
-    try:
+    with closing_iterator(source.entries()) as entries:
         for entry in entries:
             key = entry if isinstance(entry, Problem) else entry.path
             if key in done:
@@ -61,10 +61,6 @@ def _entries_of(source: Source, running: Running, done: set[str | Problem]) -> I
                 yield entry
             else:
                 yield running.watched(entry)
-    finally:
-        close = getattr(entries, "close", None)
-        if close is not None:
-            close()
 
 
 def apart_from(destinations: Sequence[Destination], sources: Sequence[Source], name: str) -> Sequence[Source]:

@@ -25,7 +25,7 @@ from backupkit.errors import (
     told,
 )
 from backupkit.formats.zip.format import Zip
-from backupkit.marks import apply, read_marks
+from backupkit.marks import Marks, apply, read_marks
 from backupkit.model import (
     Backup,
     Contents,
@@ -262,10 +262,14 @@ class Backups:
         return copies or [backup], silent
 
     def _list_at(self, destination: Destination) -> Sequence[Backup]:
+        return self._list_with_marks(destination)[0]
+
+    def _list_with_marks(self, destination: Destination) -> tuple[Sequence[Backup], Marks]:
+        """The backups, newest first, and the marks, which were read before them."""
         try:
             marks = read_marks(destination, self.name)
             with self._opened(destination) as repository:
-                return _newest_first(apply(marks, backup) for backup in repository.list())
+                return _newest_first(apply(marks, backup) for backup in repository.list()), marks
         except BackupKitError:
             raise
         except Exception as error:  # one destination that breaks its contract must not hide the others

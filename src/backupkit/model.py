@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 Contents: TypeAlias = Literal["files", "databases"]
+DUMPS = "db-dumps"  # the folder in a backup under which databases stand; the files' are their sources'
 Kind: TypeAlias = Literal["file", "directory", "symlink", "hardlink"]
 Severity: TypeAlias = Literal["warning", "error"]
 Outcome: TypeAlias = Literal["succeeded", "incomplete", "failed"]

@@ -29,7 +29,6 @@ from backupkit.errors import (
 )
 from backupkit.health import MaximumAge
 from backupkit.locking import MachineLock
-from backupkit.marks import read_marks
 from backupkit.model import (
     Backup,
     Contents,
@@ -283,8 +282,8 @@ class BackupPipeline(Backups):
 
     def _clean(self, running: Running, destination: Destination, dry_run: bool) -> DestinationResult:
         now = self._clock()
-        marked = read_marks(destination, self.name)  # before the backups, so that no new one is missed there
-        backups = [one for one in self._list_at(destination) if one.name == self.name]
+        listed, marks = self._list_with_marks(destination)
+        backups = [one for one in listed if one.name == self.name]
         plan = guard(checked(self.retention.plan(backups, now=now), backups))
         # Of killed runs, and of killed verifications.
         places = (f"{self.name}/", f"backupkit/{self.name}/")
@@ -293,7 +292,7 @@ class BackupPipeline(Backups):
         if dry_run:
             return result
         with self._opened(destination) as repository:
-            orphans = marked.keys() - {(one.name, one.id) for one in backups}
+            orphans = marks.keys() - {(one.name, one.id) for one in backups}
             freed, refused = remove_all(running, repository, destination, plan, swept, orphans)
         return replace(result, outcome="incomplete" if refused else "succeeded", freed=freed)
 

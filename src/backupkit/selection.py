@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from backupkit.errors import ConfigurationError
-from backupkit.model import Contents, Entry
+from backupkit.model import DUMPS, Contents, Entry
 from backupkit.patterns import matcher
-
-DUMPS = "db-dumps/"
 
 
 class Selection:
@@ -50,7 +48,7 @@ class Selection:
                 yield entry
 
     def _matches(self, entry: Entry) -> bool:
-        if self._only not in (None, "databases" if entry.path.startswith(DUMPS) else "files"):
+        if self._only not in (None, "databases" if entry.path.startswith(f"{DUMPS}/") else "files"):
             return False
         path = f"{entry.path}/" if entry.kind == "directory" else entry.path
         return (self._included is None or self._included(path)) and not self._excluded(path)

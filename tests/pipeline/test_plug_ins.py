@@ -230,6 +230,7 @@ def test_a_destination_that_breaks_its_contract_does_not_hide_the_others(make: M
     assert "TimeoutError" in listing.problems[0].message
     assert "hunter2" not in listing.problems[0].message
     assert [one.outcome for one in pipeline.monitor().destinations] == ["succeeded", "failed"]
+    assert [one.outcome for one in pipeline.clean().destinations] == ["succeeded", "failed"]
 
 
 @pytest.mark.parametrize(

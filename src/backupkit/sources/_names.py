@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from backupkit.errors import ConfigurationError
+from backupkit.model import DUMPS
 
-DUMPS = "db-dumps"
-_RESERVED = (DUMPS, ".backupkit")
+RESERVED = (DUMPS, ".backupkit")
 
 
 def check_component(name: str, *, of: str) -> str:
@@ -22,7 +22,7 @@ def check_path(path: str, *, of: str) -> str:
     components = path.split("/")
     for component in components:
         check_component(component, of=of)
-    if components[0] in _RESERVED:
+    if components[0] in RESERVED:
         raise ConfigurationError(
             f"{of} cannot be named {path!r}: {components[0]}/ is the library's own, choose another folder."
         )

@@ -9,8 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from backupkit.errors import ConfigurationError, SourceError
-from backupkit.model import Contents, Entry
-from backupkit.sources._names import DUMPS, check_component, check_path
+from backupkit.model import DUMPS, Contents, Entry
+from backupkit.sources._names import check_component, check_path
 
 _QUOTED = 2048  # characters of standard error that stand in a message
 _SECRET = 8  # characters; what is shorter is a port or a locale, and would be struck out everywhere

@@ -27,8 +27,8 @@ from backupkit.sources._content import (
     read_xattrs,
     warning,
 )
+from backupkit.sources._names import RESERVED
 
-_RESERVED_NAMES = (".backupkit", "db-dumps")
 _SPECIAL = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFIFO: "a named pipe",
@@ -97,7 +97,7 @@ def _checked_name(name: str, path: Path) -> str:
             f"{name!r} cannot be the name of the source {str(path)!r}: "
             "give it a name without slashes, such as name='shop'."
         )
-    if name in _RESERVED_NAMES:
+    if name in RESERVED:
         raise ConfigurationError(
             f"The name {name!r} of the source {str(path)!r} is reserved for what backups hold besides files: "
             "give it another, such as name='shop'."

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from backupkit._chunks import rechunk
 from backupkit.errors import ConfigurationError, SourceError
-from backupkit.model import Contents, Entry
-from backupkit.sources._names import DUMPS, check_component
+from backupkit.model import DUMPS, Contents, Entry
+from backupkit.sources._names import check_component
 
 if TYPE_CHECKING:
     from sqlite3 import Connection, Error

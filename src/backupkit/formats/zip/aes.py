@@ -9,7 +9,7 @@ import hmac
 import os
 from collections.abc import Callable, Iterator
 
-from backupkit._chunks import closing_chunks, hold_back
+from backupkit._chunks import closing_iterator, hold_back
 from backupkit.errors import ConfigurationError, IntegrityError, WrongPassphraseError
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Chunks
@@ -62,7 +62,7 @@ class WinZipAES:
         yield tag.digest()[:TAG_SIZE]
 
     def decrypt(self, chunks: Chunks) -> Iterator[bytes]:
-        with closing_chunks(chunks) as iterator:
+        with closing_iterator(chunks) as iterator:
             head = bytearray()
             while len(head) < SALT_SIZE + VERIFIER_SIZE:
                 chunk = next(iterator, None)

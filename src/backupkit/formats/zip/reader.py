@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from backupkit._chunks import closing_chunks
+from backupkit._chunks import closing_iterator
 from backupkit.compression import Deflate, Store, Zstd
 from backupkit.errors import IntegrityError, WrongPassphraseError
 from backupkit.formats.zip import manifest
@@ -242,7 +242,7 @@ class ArchiveReader:
         head, foot = pack_local(record), pack_descriptor(record)
         name = record.name.decode(errors="replace")
         crc = size = 0
-        with closing_chunks(self._range(record.offset, len(head) + record.stored + len(foot))) as stream:
+        with closing_iterator(self._range(record.offset, len(head) + record.stored + len(foot))) as stream:
             parts = _Parts(stream)
             if b"".join(parts.take(len(head))) != head:
                 raise IntegrityError("its local header was changed", where=name)

@@ -209,7 +209,9 @@ class ZipRepository:
         freed = 0
         for stored, name in found:
             # Asked again one by one: a listing may pass the archive's place just before it comes to be.
-            if (name.name, name.id) not in archives and not self._has_archive(name):
+            if (name.name, name.id) not in archives and not any(
+                other.kind == "archive" for _, other in self._objects_of(name)
+            ):
                 with suppress(ObjectNotFoundError):
                     self._destination.delete(stored.name)
                     freed += stored.size
@@ -222,7 +224,7 @@ class ZipRepository:
             if (name := parse(stored.name)) is not None:
                 yield stored, name
 
-    def _objects_of(self, backup: Backup) -> _Objects:
+    def _objects_of(self, backup: Backup | ObjectName) -> _Objects:
         return [pair for pair in self._objects(f"{backup.name}/{backup.id}") if pair[1].id == backup.id]
 
     def _archive_first(self, backup: Backup) -> _Objects:
@@ -269,10 +271,6 @@ class ZipRepository:
 
     def _inner_encryptors(self, name: ObjectName) -> Sequence[Encryptor]:
         return [one for one in self._encryptors if one.scheme == _INSIDE and name.scheme is None]
-
-    def _has_archive(self, name: ObjectName) -> bool:
-        found = self._objects(f"{name.name}/{name.id}")
-        return any(other.kind == "archive" and other.id == name.id for _, other in found)
 
     def _exists(self, name: str) -> bool:
         try:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from backupkit._chunks import closing_chunks, gather, rechunk
+from backupkit._chunks import closing_iterator, gather, rechunk
 from backupkit._parallel import map_ordered
 from backupkit.compression import Deflate, Store
 from backupkit.errors import HookError, OperationCancelledError, SourceError, told
@@ -185,7 +185,7 @@ class ArchiveWriter:
 
     def _pieces(self, entry: Entry) -> Iterator[_Read]:
         entry.warnings.clear()
-        with closing_chunks(entry.chunks()) as chunks:
+        with closing_iterator(entry.chunks()) as chunks:
             pieces = rechunk(chunks, _PIECE)
             piece = next(pieces, b"")
             following = next(pieces, None)
