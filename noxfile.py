@@ -20,7 +20,10 @@ PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 
 def install(session: nox.Session, group: str, *, package: bool = True) -> None:
     """Install a dependency group and, in place, the package; once, until pyproject.toml changes."""
-    wanted = [*nox.project.dependency_groups(PYPROJECT, group), *(["-e", f"{ROOT}[cli]"] if package else [])]
+    wanted = [
+        *nox.project.dependency_groups(PYPROJECT, group),
+        *(["-e", f"{ROOT}[cli,speed]"] if package else []),
+    ]
     # Asking pip every time would take seconds and a network: it builds a package in place anew each time.
     stamp = Path(session.virtualenv.location, "installed")
     state = f"{wanted}\n{PYPROJECT}"

@@ -8,7 +8,7 @@ import sys
 LATE = (
     *("asyncio", "sqlite3", "subprocess"),
     *("cryptography", "filelock", "pathspec", "tenacity", "zstandard"),
-    *("typer", "rich", "pytest", "hypothesis"),
+    *("llvmlite", "typer", "rich", "pytest", "hypothesis"),
 )
 
 # What the interpreter's own start has loaded (a .pth file may load anything) is not ours.

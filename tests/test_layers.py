@@ -30,6 +30,7 @@ LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 # Within a layer: who may lean on whom, and why. Each pair goes one way.
 NEIGHBOURS = {
     ("sizes", "errors"): "an unreadable size is a ConfigurationError",
+    ("_parallel", "_chunks"): "who reads ahead closes what it read from",
     ("protocols", "events"): "the contracts name the values that pass through them",
     ("protocols", "passphrase"): "the same",
     ("protocols", "retrying"): "the same",
@@ -52,6 +53,7 @@ ROOT, KIT = "__init__", "testing"
 
 REQUIRED = {"cryptography", "Cryptodome", "filelock", "isal", "pathspec", "tenacity", "zstandard"}
 OPTIONAL = {
+    "llvmlite": {"formats"},
     "typer": {"cli"},
     "rich": {"cli", "observers"},
     "pytest": {KIT},

@@ -128,6 +128,15 @@ class Encryptor(Protocol):
         ...
 
 
+@runtime_checkable
+class ExpectsUnits(Encryptor, Protocol):
+    """An encryptor that can prepare for many small units at once for less than for each by itself."""
+
+    def expect(self, units: Sequence[bytes]) -> None:
+        """These units, or beginnings of them, are about to be decrypted, each by a call of its own."""
+        ...
+
+
 class Destination(Protocol):
     """Named, immutable objects in one place. Holds settings only and connects inside each call.
 

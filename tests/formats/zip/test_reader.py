@@ -19,6 +19,7 @@ from backupkit.destinations.local import LocalDestination
 from backupkit.errors import IntegrityError, WrongPassphraseError
 from backupkit.formats.zip import headers, manifest, writer
 from backupkit.formats.zip.aes import WinZipAES
+from backupkit.formats.zip.key_derivation import Keys
 from backupkit.formats.zip.reader import ArchiveReader, DirectRanges
 from backupkit.formats.zip.records import Directory, Record, pack_central, pack_end, pack_local
 from backupkit.model import Entry
@@ -184,9 +185,9 @@ class LuckyKey(WinZipAES):
         super().__init__(Passphrase("wrong"))
         self.salt = salt
 
-    def _keys(self, salt: bytes) -> tuple[bytes, bytes, bytes]:
-        cipher_key, tag_key, verifier = super()._keys(salt)
-        return cipher_key, tag_key, KEY._keys(salt)[2] if salt == self.salt else verifier
+    def _keys_of(self, head: bytes) -> Keys:
+        salt = head[:16]
+        return self._derivation.derive([salt])[0] if salt == self.salt else super()._keys_of(head)
 
 
 def lucky_on_the_manifest(archive: bytes) -> LuckyKey:

@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+
+from Cryptodome.Util.strxor import strxor
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from backupkit._chunks import closing_iterator, hold_back
-from backupkit.errors import ConfigurationError, IntegrityError, WrongPassphraseError
+from backupkit.errors import IntegrityError, WrongPassphraseError
+from backupkit.formats.zip.key_derivation import SALT_SIZE, VERIFIER_SIZE, KeyDerivation, Keys
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Chunks
 
-SALT_SIZE = 16
-VERIFIER_SIZE = 2
 TAG_SIZE = 10
 OVERHEAD = SALT_SIZE + VERIFIER_SIZE + TAG_SIZE
 
 _BLOCK = 16
 _PAGE_BLOCKS = 1 << 16
 _PAGE = _PAGE_BLOCKS * _BLOCK
-_LONGEST = 99  # bytes; 7-Zip refuses more (kPasswordSizeMax in its WzAes.h)
 
 
 def _first_counters() -> bytes:
@@ -34,77 +37,95 @@ def _first_counters() -> bytes:
 
 
 _COUNTERS = _first_counters()
+_ECB = modes.ECB()  # noqa: S305 - counter mode is built on it
 
 
 class WinZipAES:
     """The encryption that ZIP itself can record; each unit under a key of its own, from a fresh salt.
 
-    A key costs 1000 rounds of PBKDF2 per unit, which is what small files spend their time on; it is derived
-    when the unit's first chunk is pulled, off the GIL. Decrypted chunks are authenticated only when the
-    iterator has ended without an error.
+    A key costs 1000 rounds of PBKDF2 per unit, which is what small files spend their time on: keys for units to
+    come are derived together with the one that is needed now, where that costs next to nothing. Decrypted chunks
+    are authenticated only when the iterator has ended without an error.
     """
 
     scheme = "winzip-aes-256"
 
     def __init__(self, passphrase: Passphrase) -> None:
         self.passphrase = passphrase
+        self._derivation = KeyDerivation(passphrase)
+        self._fresh: deque[tuple[bytes, Keys]] = deque()  # salts nothing was encrypted under yet
+        self._expected: dict[bytes, Keys] = {}
 
     def encrypt(self, chunks: Chunks) -> Iterator[bytes]:
-        salt = os.urandom(SALT_SIZE)
-        cipher_key, tag_key, verifier = self._keys(salt)
-        yield salt + verifier
-        crypt = _counter_mode(cipher_key)
-        tag = hmac.new(tag_key, digestmod="sha1")
-        for chunk in chunks:
-            sealed = crypt(chunk)
-            tag.update(sealed)
-            yield sealed
-        yield tag.digest()[:TAG_SIZE]
+        salt, keys = self._fresh_keys()
+        with closing_iterator(chunks) as iterator:
+            first, second = next(iterator, b""), next(iterator, None)
+            if second is None:  # most units are small: one piece, and no objects to be updated
+                sealed = _crypted(keys.cipher, first)
+                yield b"".join(
+                    (salt, keys.verifier, sealed, hmac.digest(keys.tag, sealed, "sha1")[:TAG_SIZE])
+                )
+                return
+            crypt = _counter_mode(keys.cipher)
+            yield salt + keys.verifier
+            tag = hmac.new(keys.tag, digestmod="sha1")
+            for chunk in chain((first, second), iterator):
+                sealed = crypt(chunk)
+                tag.update(sealed)
+                yield sealed
+            yield tag.digest()[:TAG_SIZE]
+
+    def expect(self, units: Sequence[bytes]) -> None:
+        """Derive together the keys of units that are about to be decrypted, given the first bytes of each."""
+        salts = [bytes(unit[:SALT_SIZE]) for unit in units if len(unit) >= SALT_SIZE]
+        self._expected.update(zip(salts, self._derivation.derive(salts), strict=True))
 
     def decrypt(self, chunks: Chunks) -> Iterator[bytes]:
         with closing_iterator(chunks) as iterator:
-            head = bytearray()
-            while len(head) < SALT_SIZE + VERIFIER_SIZE:
-                chunk = next(iterator, None)
-                if chunk is None:
-                    raise IntegrityError("The encrypted data ends too early.", where=self.scheme)
+            head = next(iterator, b"")
+            while (chunk := next(iterator, None)) is not None and len(head) < OVERHEAD:
                 head += chunk
-            rest = bytes(head[SALT_SIZE + VERIFIER_SIZE :])
-            cipher_key, tag_key, verifier = self._keys(bytes(head[:SALT_SIZE]))
-            if not hmac.compare_digest(verifier, head[SALT_SIZE : SALT_SIZE + VERIFIER_SIZE]):
-                raise WrongPassphraseError(
-                    f"The passphrase from {self.passphrase.origin} does not open this archive: "
-                    "give the one it was made with."
-                )
-            crypt = _counter_mode(cipher_key)
-            tag = hmac.new(tag_key, digestmod="sha1")
-            stored = bytearray()
-            for sealed in hold_back(_after(rest, iterator), TAG_SIZE, stored):
+            if len(head) < OVERHEAD:
+                raise IntegrityError("The encrypted data ends too early.", where=self.scheme)
+            keys = self._keys_of(head)
+            body = head[SALT_SIZE + VERIFIER_SIZE :]
+            if chunk is None:  # a small unit, authenticated before any of it is given out
+                sealed, stored = body[:-TAG_SIZE], body[-TAG_SIZE:]
+                self._compare(hmac.digest(keys.tag, sealed, "sha1"), stored)
+                yield _crypted(keys.cipher, sealed)
+                return
+            crypt = _counter_mode(keys.cipher)
+            tag = hmac.new(keys.tag, digestmod="sha1")
+            tail = bytearray()
+            for sealed in hold_back(chain((body, chunk), iterator), TAG_SIZE, tail):
                 tag.update(sealed)
                 yield crypt(sealed)
-            if not hmac.compare_digest(tag.digest()[:TAG_SIZE], stored):
-                raise IntegrityError(
-                    "The encrypted data is damaged: its authentication code does not match.",
-                    where=self.scheme,
-                )
+            self._compare(tag.digest(), tail)
 
-    def _keys(self, salt: bytes) -> tuple[bytes, bytes, bytes]:
-        from cryptography.hazmat.primitives.hashes import SHA1
-        from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
-
-        secret = self.passphrase.reveal()
-        if len(secret) > _LONGEST:
-            raise ConfigurationError(
-                f"The passphrase from {self.passphrase.origin} is longer than {_LONGEST} bytes, which 7-Zip "
-                "cannot type: use a shorter one."
+    def _keys_of(self, head: bytes) -> Keys:
+        salt = bytes(head[:SALT_SIZE])
+        keys = self._expected.pop(salt, None) or self._derivation.derive([salt])[0]
+        if not hmac.compare_digest(keys.verifier, head[SALT_SIZE : SALT_SIZE + VERIFIER_SIZE]):
+            raise WrongPassphraseError(
+                f"The passphrase from {self.passphrase.origin} does not open this archive: "
+                "give the one it was made with."
             )
-        derived = PBKDF2HMAC(SHA1(), 66, salt, 1000).derive(secret)  # noqa: S303 - AE-2 fixes the hash
-        return derived[:32], derived[32:64], derived[64:]
+        return keys
 
+    def _compare(self, tag: bytes, stored: bytes | bytearray) -> None:
+        if not hmac.compare_digest(tag[:TAG_SIZE], stored):
+            raise IntegrityError(
+                "The encrypted data is damaged: its authentication code does not match.", where=self.scheme
+            )
 
-def _after(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
+    def _fresh_keys(self) -> tuple[bytes, Keys]:
+        try:
+            return self._fresh.popleft()
+        except IndexError:
+            salts = [os.urandom(SALT_SIZE) for _ in range(self._derivation.at_once())]
+            first, *others = zip(salts, self._derivation.derive(salts), strict=True)
+            self._fresh.extend(others)
+            return first
 
 
 def _counter_mode(key: bytes) -> Callable[[bytes], bytes]:
@@ -114,10 +135,7 @@ def _counter_mode(key: bytes) -> Callable[[bytes], bytes]:
     page of counters with AES-ECB and a vectorised XOR is several times faster than the one library that
     has a little-endian counter.
     """
-    from Cryptodome.Util.strxor import strxor
-    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
-    ecb = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305 - counter mode is built on it
+    ecb = Cipher(algorithms.AES(key), _ECB).encryptor()
     position = _BLOCK  # of the next byte, counted from the block of counter 0, which is never used
     page, counters = 0, bytearray()
     stream = bytearray()
@@ -152,3 +170,12 @@ def _counter_mode(key: bytes) -> Callable[[bytes], bytes]:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     return crypt
+
+
+def _crypted(key: bytes, data: bytes) -> bytes:
+    """What `_counter_mode` makes of a whole unit, with less around it for a small one."""
+    if not 0 < len(data) <= _PAGE - 2 * _BLOCK:
+        return _counter_mode(key)(data)
+    ecb = Cipher(algorithms.AES(key), _ECB).encryptor()
+    stream = ecb.update(_COUNTERS[_BLOCK : _BLOCK + len(data) + -len(data) % _BLOCK])
+    return strxor(data, stream[: len(data)])
