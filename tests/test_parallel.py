@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backupkit._parallel import map_ordered
+from backupkit._parallel import map_ordered, read_ahead
 from backupkit.testing.executors import SerialExecutor
 
 Executors = Callable[[], AbstractContextManager[Executor | None]]
@@ -142,3 +142,59 @@ def test_a_serial_executor_refuses_work_after_its_end() -> None:
         assert executor.submit(double, 4).result() == 8
     with pytest.raises(RuntimeError, match="shut down"):
         executor.submit(double, 4)
+
+
+@given(st.lists(st.integers(), max_size=20), st.integers(1, 5))
+def test_what_is_read_ahead_comes_unchanged_and_in_order(items: list[int], depth: int) -> None:
+    assert [*read_ahead(items, depth)] == items
+
+
+def test_an_error_comes_in_its_place() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise OSError("the second")
+
+    ahead = read_ahead(items(), 4)
+    assert next(ahead) == 1
+    with pytest.raises(OSError, match="the second"):
+        next(ahead)
+
+
+@given(st.integers(1, 6), st.integers(0, 20))
+def test_no_more_than_the_depth_is_read_ahead(depth: int, count: int) -> None:
+    pulled = 0
+
+    def items() -> Iterator[int]:
+        nonlocal pulled
+        for number in range(count):
+            pulled += 1
+            yield number
+
+    for number in read_ahead(items(), depth):
+        # The thread holds one more, for which there is no room.
+        assert pulled <= number + depth + 2
+
+
+@pytest.mark.parametrize("read", [0, 1, 3])
+def test_closing_closes_what_was_read_from_and_leaves_no_thread(read: int) -> None:
+    ended = threading.Event()
+
+    def items() -> Iterator[int]:
+        try:
+            yield from range(1_000_000)
+        finally:
+            ended.set()
+
+    before = threading.active_count()
+    ahead = read_ahead(items(), 2)
+    assert [next(ahead) for _ in range(read)] == [*range(read)]
+    ahead.close()  # type: ignore[attr-defined]
+    assert ended.is_set() or not read
+    assert threading.active_count() == before
+
+
+def test_items_are_pulled_by_another_thread() -> None:
+    def items() -> Iterator[int]:
+        yield threading.get_ident()
+
+    assert [*read_ahead(items(), 1)] != [threading.get_ident()]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -67,13 +66,18 @@ def hold_back(chunks: Iterable[bytes], count: int, tail: bytearray) -> Iterator[
                 del tail[:-count]
 
 
-@contextmanager
-def closing_iterator(items: Iterable[T]) -> Iterator[Iterator[T]]:
+class closing_iterator(Generic[T]):  # noqa: N801 - it is used like contextlib.closing
     """Iterate over the items, and close their iterator afterwards if it can be closed."""
-    iterator = iter(items)
-    try:
-        yield iterator
-    finally:
-        close = getattr(iterator, "close", None)
+
+    __slots__ = ("_iterator",)  # a class, because a generator's context costs more than a small file's hash
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._iterator = iter(items)
+
+    def __enter__(self) -> Iterator[T]:
+        return self._iterator
+
+    def __exit__(self, *_: object) -> None:
+        close = getattr(self._iterator, "close", None)
         if close is not None:
             close()

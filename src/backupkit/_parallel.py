@@ -1,4 +1,4 @@
-"""The one way threads are used above a destination: ordered results of independent tasks.
+"""The two ways threads are used above a destination: independent tasks in order, and a stream read ahead.
 
 Two rules keep any executor of threads usable, one thread included: a task never submits to the executor or
 waits for another task, and only the caller touches a format's state. Tasks hold keys, and so never leave
@@ -7,15 +7,34 @@ the process.
 
 from __future__ import annotations
 
+import os
+import queue
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
+
+from backupkit._chunks import closing_iterator
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+def usable_processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def default_executor() -> Executor:
+    """One thread for each of those processors."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(usable_processors(), thread_name_prefix="backupkit")
 
 
 def map_ordered(
@@ -44,3 +63,41 @@ def map_ordered(
         for future in ahead:
             if not future.cancelled():
                 future.exception()
+
+
+def read_ahead(items: Iterable[T], depth: int) -> Iterator[T]:
+    """The same items, pulled by a thread of their own, which is at most `depth` of them ahead of the reader.
+
+    What the items raise is raised in their place. When the iterator is closed, the thread ends before the
+    next item, is waited for, and has closed what it pulled from.
+    """
+    ahead: queue.SimpleQueue[tuple[T] | BaseException | None] = queue.SimpleQueue()
+    room = threading.Semaphore(depth)
+    closed = threading.Event()
+
+    def pull() -> None:
+        end: BaseException | None = None
+        try:
+            with closing_iterator(items) as iterator:
+                for item in iterator:
+                    room.acquire()
+                    if closed.is_set():
+                        return
+                    ahead.put((item,))
+        except BaseException as error:
+            end = error
+        ahead.put(end)
+
+    # A daemon: what it pulls from may hang, and must not keep the process from ending.
+    thread = threading.Thread(target=pull, name="backupkit read-ahead", daemon=True)
+    thread.start()
+    try:
+        while (found := ahead.get()) is not None:
+            if isinstance(found, BaseException):
+                raise found
+            room.release()
+            yield found[0]
+    finally:
+        closed.set()
+        room.release()
+        thread.join()

@@ -90,7 +90,8 @@ def test_a_compressor_that_knows_streams_only_will_do() -> None:
     assert contents_of(archive) == {"small": TEXT[:100], "large": TEXT}
 
 
-@pytest.mark.parametrize("compressor", [Store(), Deflate(), Deflate(6), Zstd()], ids=repr)
+# Threads of zstd's own: of an entry that is given up, more or less has left already.
+@pytest.mark.parametrize("compressor", [Store(), Deflate(), Deflate(6), Zstd(threads=0)], ids=repr)
 @pytest.mark.parametrize(
     "make_executor",
     [SerialExecutor, lambda: ThreadPoolExecutor(1), lambda: ThreadPoolExecutor(4)],
@@ -295,7 +296,7 @@ def test_each_path_is_kept_once_under_a_name_of_its_own(wanted: list[tuple[str, 
 def test_an_entry_that_fails_late_leaves_a_gap_and_nothing_else(
     compressor: Compressor, encryptor: Encryptor | None
 ) -> None:
-    bad = file("bad", RANDOM[:MiB], RANDOM[MiB:], error=SourceError("unreadable", path="bad"))
+    bad = file("bad", RANDOM[: 2 * MiB], RANDOM[: 2 * MiB], error=SourceError("unreadable", path="bad"))
     entries = [file("first", b"1"), bad, file("last", b"2")]
     archive = archive_of(entries, compressor=compressor, encryptor=encryptor)
     keys = [encryptor] if encryptor else []

@@ -7,6 +7,7 @@ read in bounded memory. Lines stand in the order of the archive's directory.
 from __future__ import annotations
 
 import base64
+import functools
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -65,27 +66,34 @@ def header_text(header: Header) -> bytes:
 
 
 def line_text(line: Line, *, first: bool) -> bytes:
-    entry = line.entry
-    fields: dict[str, Any] = {"path": entry.path, "kind": entry.kind}
+    entry, text = line.entry, json.dumps
+    # Numbers and a hash need no encoder, and this is written for every entry.
+    parts = [f'{{"path": {text(entry.path)}, "kind": "{entry.kind}"']
     if line.name != entry.path:
-        fields["name"] = line.name
+        parts.append(f'"name": {text(line.name)}')
     if entry.size is not None:
-        fields["size"] = entry.size
+        parts.append(f'"size": {entry.size}')
     if entry.modified_ns is not None:
-        fields["modified_ns"] = entry.modified_ns
+        parts.append(f'"modified_ns": {entry.modified_ns}')
     if entry.mode is not None:
-        fields["mode"] = entry.mode
+        parts.append(f'"mode": {entry.mode}')
     if (owner := entry.owner) is not None:
-        fields["owner"] = [owner.uid, owner.gid, owner.user, owner.group]
+        parts.append(f'"owner": {_owner_text(owner)}')
     if entry.target is not None:
-        fields["target"] = entry.target
+        parts.append(f'"target": {text(entry.target)}')
     if entry.xattrs:
-        fields["xattrs"] = {key: base64.b64encode(value).decode() for key, value in entry.xattrs.items()}
+        xattrs = {key: base64.b64encode(value).decode() for key, value in entry.xattrs.items()}
+        parts.append(f'"xattrs": {text(xattrs)}')
     if entry.holes:
-        fields["holes"] = [list(hole) for hole in entry.holes]
+        parts.append(f'"holes": {text(entry.holes)}')
     if line.sha256 is not None:
-        fields["sha256"] = line.sha256
-    return (b"\n" if first else b",\n") + json.dumps(fields).encode()
+        parts.append(f'"sha256": "{line.sha256}"')
+    return f"{'' if first else ','}\n{', '.join(parts)}}}".encode()
+
+
+@functools.lru_cache(maxsize=256)
+def _owner_text(owner: Owner) -> str:
+    return json.dumps([owner.uid, owner.gid, owner.user, owner.group])
 
 
 def footer_text(footer: Footer) -> bytes:

@@ -8,6 +8,7 @@ header is noticed.
 from __future__ import annotations
 
 import calendar
+import functools
 import struct
 import time
 from collections.abc import Iterator
@@ -98,6 +99,11 @@ def pack_descriptor(record: Record) -> bytes:
     if not record.streamed:
         return b""
     return _DESCRIPTOR64.pack(b"PK\7\10", record.crc, record.stored, record.size)
+
+
+def extent(record: Record) -> int:
+    """How many bytes the entry occupies before the directory: header, body and descriptor."""
+    return len(pack_local(record)) + record.stored + len(pack_descriptor(record))
 
 
 def pack_central(record: Record) -> bytes:
@@ -258,6 +264,7 @@ def _extras(record: Record) -> bytes:
     return extra
 
 
+@functools.lru_cache(maxsize=1024)
 def _dos_time(modified: int | None) -> tuple[int, int]:
     """4.4.6: two-second steps since 1980. In UTC, so that an entry has the same header anywhere."""
     if modified is None or modified < calendar.timegm((1980, 1, 1, 0, 0, 0)):

@@ -1,8 +1,8 @@
 """Entries in, the bytes of one archive out: a single pass, in bounded memory.
 
-What can be done to an entry by itself – key derivation, compression, encryption of a small file; compression
-of a large one's pieces – runs on the executor, a few pieces ahead; this generator's caller reads the sources
-before it and puts the results in order after it.
+What can be done to an entry by itself – key derivation, compression, encryption of small files, a few of them as
+one task; compression of a large one's pieces – runs on the executor, a few pieces ahead; this generator's caller
+reads the sources before it and puts the results in order after it.
 """
 
 from __future__ import annotations
@@ -40,13 +40,14 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 20  # an entry up to this size is sealed whole, a larger one in pieces of it
 _GATHER = 1 << 18  # what leaves the writer comes in chunks of at least this, the last one excepted
-_WINDOW = 8  # pieces or small entries under way at once
+_TOGETHER = 32  # small entries are sealed so many at a time, if they are not more than a piece together
+_WINDOW = 8  # pieces or groups of small entries under way at once
 _LONGEST_NAME = 0xFFFF
 _PATIENCE = 3  # entries that failed at every try; after them a dying disk would only be waited for
 
 
-# What flows from the reading half to the writing half. An entry is one _Whole, or one _Start and its _Pieces;
-# a _Start is abandoned when anything but its next _Piece follows.
+# What flows from the reading half to the writing half. An entry is one _Whole in a group of them and of problems,
+# or one _Start and its _Pieces; a _Start is abandoned when anything but its next _Piece follows.
 @dataclass(frozen=True, slots=True)
 class _Whole:
     entry: Entry
@@ -66,7 +67,9 @@ class _Piece:
     compressor: Compressor
 
 
-_Read: TypeAlias = _Whole | _Start | _Piece | Problem
+_Item: TypeAlias = _Whole | _Start | _Piece | Problem
+_Group: TypeAlias = tuple[_Whole | Problem, ...]
+_Read: TypeAlias = _Group | _Start | _Piece
 
 
 # What the executor makes of them.
@@ -87,7 +90,7 @@ class _Packed:
     last: bool
 
 
-_Ready: TypeAlias = _Sealed | _Start | _Packed | Problem
+_Ready: TypeAlias = tuple[_Sealed | Problem, ...] | _Start | _Packed
 
 
 class _Abandoned(Exception):  # noqa: N818 - not an error: the entry did not come to its end
@@ -136,7 +139,7 @@ class ArchiveWriter:
 
     def _archive(self, entries: Iterable[Entry | Problem]) -> Iterator[bytes]:
         self._lines.add(manifest.header_text(self._header))
-        yield from self._written(self._read(entries))
+        yield from self._written(_grouped(self._read(entries)))
         if not self.entries:
             reasons = " ".join(problem.message for problem in self.problems[:5]) or "there were no entries."
             raise SourceError(f"Nothing could be backed up: {reasons}", path=self._header.name)
@@ -145,7 +148,7 @@ class ArchiveWriter:
         )
         self._lines.add(manifest.footer_text(footer))
         self._paths.discard(manifest.PATH)
-        yield from self._written(self._pieces(replace(MANIFEST, chunks=self._lines.read)))
+        yield from self._written(_grouped(self._pieces(replace(MANIFEST, chunks=self._lines.read))))
         start = self._offset
         yield from self._central
         size = sum(map(len, self._central))
@@ -158,7 +161,7 @@ class ArchiveWriter:
 
     # The reading half: sources are read here, ahead of what is being written.
 
-    def _read(self, entries: Iterable[Entry | Problem]) -> Iterator[_Read]:
+    def _read(self, entries: Iterable[Entry | Problem]) -> Iterator[_Item]:
         for entry in entries:
             if isinstance(entry, Problem):
                 yield entry
@@ -169,7 +172,7 @@ class ArchiveWriter:
             else:
                 yield from self._tried(entry)
 
-    def _tried(self, entry: Entry) -> Iterator[_Read]:
+    def _tried(self, entry: Entry) -> Iterator[_Item]:
         try:
             retry = self._retry if self._given_up < _PATIENCE else replace(self._retry, tries=1)
             for attempt in retry.attempts():
@@ -183,7 +186,7 @@ class ArchiveWriter:
         else:
             yield from entry.warnings
 
-    def _pieces(self, entry: Entry) -> Iterator[_Read]:
+    def _pieces(self, entry: Entry) -> Iterator[_Item]:
         entry.warnings.clear()
         with closing_iterator(entry.chunks()) as chunks:
             pieces = rechunk(chunks, _PIECE)
@@ -203,8 +206,8 @@ class ArchiveWriter:
 
     def _prepare(self, item: _Read) -> _Ready:
         match item:
-            case _Whole(entry, data):
-                return self._seal(entry, data)
+            case tuple():
+                return tuple(self._seal(one) if isinstance(one, _Whole) else one for one in item)
             case _Piece(data, last, compressor):
                 if isinstance(compressor, PiecewiseCompressor):
                     return _Packed(data, compressor.compress_piece(data, last=last), last)
@@ -212,7 +215,8 @@ class ArchiveWriter:
             case _:
                 return item
 
-    def _seal(self, entry: Entry, data: bytes) -> _Sealed:
+    def _seal(self, whole: _Whole) -> _Sealed:
+        entry, data = whole.entry, whole.data
         method, body = METHODS["store"], data
         if data and entry.kind != "symlink":
             packed = b"".join(self._compressor.compress([data]))
@@ -236,10 +240,12 @@ class ArchiveWriter:
         while item is not None:
             try:
                 match item:
-                    case Problem():
-                        self.problems.append(item)
-                    case _Sealed():
-                        yield from self._write_whole(item)
+                    case tuple():
+                        for one in item:
+                            if isinstance(one, Problem):
+                                self.problems.append(one)
+                            else:
+                                yield from self._write_whole(one)
                     case _Start():
                         yield from self._write_streamed(item, ready)
                     case _Packed():
@@ -253,11 +259,8 @@ class ArchiveWriter:
         name = self._name(sealed.entry)
         if name is None:
             return
-        record = replace(
-            self._record(sealed.entry, name, sealed.method),
-            crc=sealed.crc,
-            stored=len(sealed.body),
-            size=sealed.size,
+        record = self._record(
+            sealed.entry, name, sealed.method, crc=sealed.crc, stored=len(sealed.body), size=sealed.size
         )
         yield pack_local(record)
         yield sealed.body
@@ -273,7 +276,7 @@ class ArchiveWriter:
             self._central.append(pack_central(FOLDER))
             self._paths.add(FOLDER_PATH)
         method = METHODS[start.compressor.algorithm]
-        record = replace(self._record(start.entry, name, method), streamed=True)
+        record = self._record(start.entry, name, method, streamed=True)
         yield pack_local(record)
         digest = hashlib.sha256()
         crc = size = stored = 0
@@ -311,15 +314,28 @@ class ArchiveWriter:
         yield pack_descriptor(record)
         self._finish(start.entry, name, record, digest.hexdigest())
 
-    def _record(self, entry: Entry, name: str, method: int) -> Record:
+    def _record(
+        self,
+        entry: Entry,
+        name: str,
+        method: int,
+        *,
+        streamed: bool = False,
+        crc: int = 0,
+        stored: int = 0,
+        size: int = 0,
+    ) -> Record:
         return Record(
             name=name.encode(),
             method=method,
             encrypted=self._encryptor is not None and entry.kind != "directory",
-            streamed=False,
+            streamed=streamed,
             modified=whole_seconds(entry.modified_ns),
             attributes=attributes(entry),
             offset=self._offset,
+            crc=crc,
+            stored=stored,
+            size=size,
         )
 
     def _name(self, entry: Entry) -> str | None:
@@ -353,13 +369,34 @@ class ArchiveWriter:
         if entry.path == manifest.PATH:
             return
         if entry.kind in ("file", "hardlink"):
-            entry = replace(entry, size=record.size)
+            if entry.size != record.size:
+                entry = replace(entry, size=record.size)
             self.size += record.size
         self._lines.add(manifest.line_text(manifest.Line(entry, name, sha256), first=self.entries == 0))
         self.entries += 1
 
 
-def _target(entry: Entry) -> _Read:
+def _grouped(items: Iterable[_Item]) -> Iterator[_Read]:
+    """Put what is small into groups, so that a task has enough to do to be worth its switch of threads."""
+    group: list[_Whole | Problem] = []
+    held = 0
+    for item in items:
+        if isinstance(item, _Whole | Problem):
+            group.append(item)
+            held += len(item.data) if isinstance(item, _Whole) else 0
+            if len(group) < _TOGETHER and held < _PIECE:
+                continue
+        if group:
+            yield tuple(group)
+            group.clear()
+            held = 0
+        if not isinstance(item, _Whole | Problem):
+            yield item
+    if group:
+        yield tuple(group)
+
+
+def _target(entry: Entry) -> _Item:
     try:
         return _Whole(entry, os.fsencode(entry.target or ""))
     except UnicodeEncodeError as error:
