@@ -8,10 +8,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from backupkit._entry_file import EntryFile
 from backupkit._operation import Running, has_errors, raise_all, utc_now
+from backupkit._parallel import default_executor
 from backupkit._verifying import verify_copy
 from backupkit.destinations.opening import open_destination, open_destinations
 from backupkit.errors import (
@@ -42,6 +43,9 @@ from backupkit.protocols import Destination, Encryptor, Format, Observer, Reposi
 from backupkit.selection import Selection
 from backupkit.targets import DirectoryTarget
 
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
 
 class Backups:
     """The backups at one or more destinations: list, look into, verify and restore them.
@@ -58,6 +62,7 @@ class Backups:
         encryptor: Encryptor | Passphrase | None,
         format: Format | None = None,
         observers: Sequence[Observer] = (),
+        executor: Callable[[], Executor] = default_executor,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.name = name
@@ -65,6 +70,7 @@ class Backups:
         self.format: Format = format or Zip()
         self.encryptor = encryptor
         self.observers = tuple(observers)
+        self._executor = executor
         self._clock = clock
         self.format.check(None, encryptor)
 
@@ -185,7 +191,7 @@ class Backups:
                 running.add(problem)
             target = _opened_target(to, overwrite)
             selection = Selection(include=include, exclude=exclude, only=only)
-            with self._repository_of(backup) as repository:
+            with self._executor() as executor, self._repository_of(backup, executor) as repository:
                 selection.learn(repository.read(backup))
                 if not selection.count:
                     raise RestoreError(
@@ -229,7 +235,7 @@ class Backups:
                 before = len(running.problems)
                 try:
                     destination = self._destination_of(copy)
-                    with self._opened(destination) as repository:
+                    with self._executor() as executor, self._opened(destination, executor) as repository:
                         verify_copy(running, repository, destination, copy, clock=self._clock)
                 except OperationCancelledError:
                     raise
@@ -278,11 +284,15 @@ class Backups:
                 location=destination.location,
             ) from error
 
-    def _opened(self, destination: Destination) -> AbstractContextManager[Repository]:
-        return self.format.open(destination, name=self.name, encryptor=self.encryptor)
+    def _opened(
+        self, destination: Destination, executor: Executor | None = None
+    ) -> AbstractContextManager[Repository]:
+        return self.format.open(destination, name=self.name, encryptor=self.encryptor, executor=executor)
 
-    def _repository_of(self, backup: Backup) -> AbstractContextManager[Repository]:
-        return self._opened(self._destination_of(backup))
+    def _repository_of(
+        self, backup: Backup, executor: Executor | None = None
+    ) -> AbstractContextManager[Repository]:
+        return self._opened(self._destination_of(backup), executor)
 
     def _running(self, operation: Operation, cancel: threading.Event | None) -> Running:
         return Running(

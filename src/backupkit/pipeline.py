@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from backupkit._cleaning import remove_all, stale_leftovers
 from backupkit._operation import Running, has_errors, raise_all, utc_now
+from backupkit._parallel import default_executor
 from backupkit._reading import apart_from, read_sources
 from backupkit.backups import Backups
 from backupkit.compression import compressor_named
@@ -59,14 +60,6 @@ _STEP = 0.5  # seconds between two looks at `cancel` while another run holds the
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def default_executor() -> Executor:
-    """One thread per processor that this process may use."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return ThreadPoolExecutor(usable or 1, thread_name_prefix="backupkit")
-
-
 class BackupPipeline(Backups):
     """Everything that one application's backups need; a value to keep at module level.
 
@@ -102,7 +95,13 @@ class BackupPipeline(Backups):
                 'dots, hyphens and underscores, beginning with a letter or digit, and not "backupkit" itself.'
             )
         super().__init__(
-            name, destinations, encryptor=encryptor, format=format, observers=observers, clock=clock
+            name,
+            destinations,
+            encryptor=encryptor,
+            format=format,
+            observers=observers,
+            executor=executor,
+            clock=clock,
         )
         if isinstance(sources, str):  # a sequence as well, but of letters
             sources = [sources]
@@ -112,7 +111,6 @@ class BackupPipeline(Backups):
         self.checks = tuple(checks)
         self.retry = retry or Retry()
         self.lock: Lock = lock or MachineLock()
-        self._executor = executor
         self._leftovers_after = leftovers_after
         self.format.check(self.compressor, encryptor)
         _check_names(self.sources)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from backupkit._chunks import closing_iterator
+from backupkit._parallel import read_ahead
 from backupkit.compression import Deflate, Store, Zstd
 from backupkit.errors import IntegrityError, WrongPassphraseError
 from backupkit.formats.zip import manifest
@@ -18,6 +20,7 @@ from backupkit.formats.zip.records import (
     ALGORITHMS,
     END_SIZES,
     Record,
+    extent,
     find_directory,
     pack_descriptor,
     pack_local,
@@ -25,11 +28,16 @@ from backupkit.formats.zip.records import (
     whole_seconds,
 )
 from backupkit.formats.zip.spool import Spool
+from backupkit.formats.zip.together import Member, Together
 from backupkit.model import Entry, is_entry_path
-from backupkit.protocols import Compressor, Destination, Encryptor
+from backupkit.protocols import Compressor, Destination, Encryptor, ExpectsUnits
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 _DECOMPRESSORS: dict[str, Compressor] = {one.algorithm: one for one in (Store(), Deflate(), Zstd())}
 _TAIL = 8 << 20
+_LARGE = 1 << 20  # bytes of a body from which on threads are worth their while
 
 
 class Ranges(Protocol):
@@ -72,6 +80,7 @@ class SequentialRanges:
         self._stream: Iterator[bytes] = iter(())
         self._position = self.total
         self._rest = b""
+        self._lock = threading.Lock()
 
     def read(self, start: int, length: int) -> Iterator[bytes]:
         end = start + length
@@ -81,19 +90,27 @@ class SequentialRanges:
             return
         while start < end:
             # Asked before each chunk, because another range may have been read since the last one.
-            if start < self._position:
-                self._stream, self._position, self._rest = filter(None, self._open()), 0, b""
-            chunk = self._rest or next(self._stream, b"")
-            if not chunk:
+            with self._lock:
+                wanted = self._next(start, end)
+            if wanted is None:
                 return
-            skip = min(start - self._position, len(chunk))
-            wanted = chunk[skip : skip + end - start]
-            used = skip + len(wanted)
-            self._position += used
-            self._rest = chunk[used:]
             start += len(wanted)
             if wanted:
                 yield wanted
+
+    def _next(self, start: int, end: int) -> bytes | None:
+        """What the next chunk of the stream has of the range, perhaps nothing yet; None after the last one."""
+        if start < self._position:
+            self._stream, self._position, self._rest = filter(None, self._open()), 0, b""
+        chunk = self._rest or next(self._stream, b"")
+        if not chunk:
+            return None
+        skip = min(start - self._position, len(chunk))
+        wanted = chunk[skip : skip + end - start]
+        used = skip + len(wanted)
+        self._position += used
+        self._rest = chunk[used:]
+        return wanted
 
 
 class ArchiveReader:
@@ -102,8 +119,11 @@ class ArchiveReader:
     `encryptors` are tried on the manifest in order; the first that opens it is the archive's.
     """
 
-    def __init__(self, ranges: Ranges, *, encryptors: Sequence[Encryptor]) -> None:
+    def __init__(
+        self, ranges: Ranges, *, encryptors: Sequence[Encryptor], executor: Executor | None = None
+    ) -> None:
         self._ranges = ranges
+        self._executor = executor
         total = ranges.total
         tail_size = min(END_SIZES, total)
         self._directory = find_directory(self._bytes(total - tail_size, tail_size), total)
@@ -138,7 +158,17 @@ class ArchiveReader:
         return footer
 
     def entries(self) -> Iterator[Entry]:
-        """Yield the entries; each is compared with its record in the directory before it is given out."""
+        """Yield the entries; each is compared with its record in the directory before it is given out.
+
+        Whoever pulls the contents of small entries one after the other gets them from groups that are fetched
+        and decoded together, on the executor and ahead of being asked for.
+        """
+        together = Together(
+            fetch=self._fetched, decode=self._decoded, stream=self._streamed, executor=self._executor
+        )
+        return together.entries(self._members())
+
+    def _members(self) -> Iterator[Member]:
         records = unpack_directory(self._central, self._directory)
         count = 0
         for item in manifest.parse(self._manifest.read()):
@@ -152,7 +182,7 @@ class ArchiveReader:
                         where=item.entry.path,
                     )
                 count += 1
-                yield replace(item.entry, chunks=partial(self._content, item, record))
+                yield Member(item, record)
             elif isinstance(item, manifest.Footer) and item.entries != count:
                 raise IntegrityError("The manifest does not hold all entries it counts.", where=manifest.PATH)
         if [record.name for record in records] != [manifest.PATH.encode()]:
@@ -221,15 +251,39 @@ class ArchiveReader:
                 return True
         return None
 
-    def _content(self, line: manifest.Line, record: Record) -> Iterator[bytes]:
-        entry = line.entry
+    def _fetched(self, start: int, length: int) -> bytes | None:
+        """The bytes of a group; None if they are not all there, which reading its entries singly will tell."""
+        try:
+            return self._bytes(start, length)
+        except IntegrityError:
+            return None
+
+    def _decoded(self, members: Sequence[tuple[Member, bytes]]) -> list[bytes | IntegrityError]:
+        """The contents of small entries, or what is wrong with them. Called on any thread."""
+        if isinstance(self._encryptor, ExpectsUnits):
+            bodies = ((one.record, unit) for one, unit in members if one.record.encrypted)
+            self._encryptor.expect([unit[len(pack_local(record)) :] for record, unit in bodies])
+        contents: list[bytes | IntegrityError] = []
+        for member, unit in members:
+            try:
+                contents.append(b"".join(self._content(member, iter((unit,)))))
+            except IntegrityError as error:
+                contents.append(error)
+        return contents
+
+    def _streamed(self, member: Member) -> Iterator[bytes]:
+        """The content of one entry, as it comes."""
+        return self._content(member, self._range(member.record.offset, extent(member.record)))
+
+    def _content(self, member: Member, stream: Iterator[bytes]) -> Iterator[bytes]:
+        entry, recorded = member.line.entry, member.line.sha256
         digest = hashlib.sha256()
         try:
-            for chunk in self._plain(record, self._encryptor):
+            for chunk in self._plain(member.record, self._encryptor, stream):
                 digest.update(chunk)
                 if entry.kind != "symlink":  # its target is in the manifest
                     yield chunk
-            if line.sha256 is not None and digest.hexdigest() != line.sha256:
+            if recorded is not None and digest.hexdigest() != recorded:
                 raise IntegrityError("its SHA-256 is not the one recorded", where=entry.path)
         except (IntegrityError, WrongPassphraseError) as error:
             # The manifest has opened, so the passphrase is right: an entry that does not open is damaged.
@@ -237,27 +291,43 @@ class ArchiveReader:
                 f"{entry.path} is damaged in the archive: {error}", where=entry.path
             ) from error
 
-    def _plain(self, record: Record, encryptor: Encryptor | None) -> Iterator[bytes]:
+    def _plain(
+        self, record: Record, encryptor: Encryptor | None, stream: Iterator[bytes] | None = None
+    ) -> Iterator[bytes]:
         """The content of an entry; all that stands around it is compared with what it must be."""
         head, foot = pack_local(record), pack_descriptor(record)
         name = record.name.decode(errors="replace")
         crc = size = 0
-        with closing_iterator(self._range(record.offset, len(head) + record.stored + len(foot))) as stream:
+        with closing_iterator(stream or self._range(record.offset, extent(record))) as stream:
             parts = _Parts(stream)
             if b"".join(parts.take(len(head))) != head:
                 raise IntegrityError("its local header was changed", where=name)
-            body = parts.take(record.stored)
-            if record.encrypted and encryptor is not None:
-                body = encryptor.decrypt(body)
-            for chunk in _DECOMPRESSORS[_algorithm(record)].decompress(body):
-                size += len(chunk)
-                if not record.encrypted:
-                    crc = zlib.crc32(chunk, crc)
-                yield chunk
+            with self._decompressed(record, encryptor, parts.take(record.stored)) as chunks:
+                for chunk in chunks:
+                    size += len(chunk)
+                    if size > record.size:
+                        break
+                    if not record.encrypted:
+                        crc = zlib.crc32(chunk, crc)
+                    yield chunk
             if size != record.size or crc != record.crc:
                 raise IntegrityError("its size or checksum is not the one recorded", where=name)
             if b"".join(parts.take(len(foot))) != foot:
                 raise IntegrityError("its data descriptor was changed", where=name)
+
+    @contextmanager
+    def _decompressed(
+        self, record: Record, encryptor: Encryptor | None, body: Iterator[bytes]
+    ) -> Iterator[Iterator[bytes]]:
+        """The content of an entry's body. Of a large one, a thread decrypts and another decompresses ahead."""
+
+        def ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
+            return chunks if self._executor is None or record.stored <= _LARGE else read_ahead(chunks, 4)
+
+        decompress = _DECOMPRESSORS[_algorithm(record)].decompress
+        decrypted = ahead(encryptor.decrypt(body)) if record.encrypted and encryptor is not None else body
+        with closing_iterator(decrypted), closing_iterator(ahead(decompress(decrypted))) as chunks:
+            yield chunks
 
     def _range(self, start: int, length: int) -> Iterator[bytes]:
         if start + length > self._ranges.total:  # before a destination is asked for bytes 2 to the 64

@@ -240,7 +240,11 @@ class ZipRepository:
     def _open(self, backup: Backup) -> ArchiveReader:
         for stored, name in self._objects_of(backup):
             if name.kind == "archive":
-                return ArchiveReader(self._ranges(stored, name), encryptors=self._inner_encryptors(name))
+                return ArchiveReader(
+                    self._ranges(stored, name),
+                    encryptors=self._inner_encryptors(name),
+                    executor=self._executor,
+                )
         raise _gone(backup)
 
     def _ranges(self, stored: StoredObject, name: ObjectName) -> Ranges:
