@@ -149,7 +149,7 @@ def show_ratios(runs: dict[str, list[Figures]], pairs: Sequence[tuple[str, str]]
         cpu = spread([theirs.cpu / ours.cpu for theirs, ours in both])
         size = sized and f" {both[0][1].size / max(both[0][0].size, 1):9.3f}"
         print(f"{own + ' against ' + peer:33} {wall} {cpu}{size or ''}")
-    print()
+    print(flush=True)
 
 
 def spread(values: Sequence[float]) -> str:
