@@ -205,7 +205,8 @@ def gain(sample: Sample) -> float:
             for done in [executor.submit(work) for _ in range(count)]:
                 done.result()
 
-    return min(float(count), count * best(work) / best(everywhere))
+    # Where others are at work it can come out as less than one, which says nothing about the machine.
+    return min(max(1.0, count * best(work) / best(everywhere)), float(count))
 
 
 def best(function: Callable[[], object]) -> float:

@@ -132,7 +132,8 @@ def archive_in(path: Path) -> Path:
 
 def show_figures(runs: dict[str, list[Figures]]) -> None:
     sized = any(one.size for figures in runs.values() for one in figures)
-    print(f"{'':20} {'wall s':^23} {'cpu s':^23} {'peak MiB':^23}" + sized * f" {'size MB':>9}")
+    heading = f"{'':20} {'wall s':^23} {'cpu s':^23} {'peak MiB':^23}"
+    print((heading + sized * f" {'size MB':>9}").rstrip())
     for name, figures in runs.items():
         columns = ([one.wall for one in figures], [one.cpu for one in figures], [one.peak for one in figures])
         size = sized * f" {figures[0].size / 1e6:9.1f}"
@@ -142,7 +143,8 @@ def show_figures(runs: dict[str, list[Figures]]) -> None:
 def show_ratios(runs: dict[str, list[Figures]], pairs: Sequence[tuple[str, str]]) -> None:
     """How the second of each pair compares with the first, in the rounds in which both ran."""
     sized = any(one.size for figures in runs.values() for one in figures)
-    print(f"\n{'':33} {'times as fast':^23} {'times less cpu':^23}" + sized * f" {'its size':>9}")
+    heading = f"{'':33} {'times as fast':^23} {'times less cpu':^23}"
+    print("\n" + (heading + sized * f" {'its size':>9}").rstrip())
     for peer, own in pairs:
         both = list(zip(runs[peer], runs[own], strict=False))  # the peer may have run in the first ones only
         wall = spread([theirs.wall / ours.wall for theirs, ours in both])
