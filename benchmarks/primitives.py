@@ -69,8 +69,10 @@ class Sample:
         return Primitive(len(pieces), sum(map(len, pieces)), seconds, seconds * self.times)
 
 
-def measure(tree: Path, made: Tree, folder: Path, walls: Mapping[tuple[str, str], float]) -> None:
-    """Print the primitives of writing, verifying and restoring this tree; `walls` are whole runs' seconds."""
+def measure(
+    tree: Path, made: Tree, folder: Path, taken: Mapping[tuple[str, str], tuple[float, float]]
+) -> None:
+    """Print the primitives of what is done with this tree; `taken` are whole runs' seconds, wall and cpu."""
     sample = sample_of(tree, made)
     together = gain(sample)
     what = "files" if sample.small else "pieces of 1 MiB"
@@ -88,12 +90,12 @@ def measure(tree: Path, made: Tree, folder: Path, walls: Mapping[tuple[str, str]
     ]
     of_keys(sample)
     print(f"\n{processors()} processors do {together:.2f} times what one does\n")
-    print(f"{'':20} {'sum, s':>9} {'disk, s':>9} {'limit, s':>9} {'run, s':>9} {'run / limit':>12}")
+    headings = ("sum, s", "disk, s", "limit, s", "run, s", "run / limit", "cpu / sum")
+    print(f"{'':20}" + "".join(f"{heading:>12}" for heading in headings))
     for operation, name, work, disk in limits:
-        limit, run = max(work / together, disk), walls[operation, name]
-        print(
-            f"{operation + ', ' + name:20} {work:9.2f} {disk:9.2f} {limit:9.2f} {run:9.2f} {run / limit:12.2f}"
-        )
+        limit, (wall, cpu) = max(work / together, disk), taken[operation, name]
+        figures = (work, disk, limit, wall, wall / limit, cpu / work)
+        print(f"{operation + ', ' + name:20}" + "".join(f"{figure:12.2f}" for figure in figures))
     print()
 
 

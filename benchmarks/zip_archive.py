@@ -163,7 +163,7 @@ class Case:
 def compare(case: Case, parts: Sequence[str], rounds: int, php_rounds: int) -> None:
     """Run, check and print the parts asked for."""
     warm(case.tree)
-    walls: dict[tuple[str, str], float] = {}
+    taken: dict[tuple[str, str], tuple[float, float]] = {}  # wall and cpu
     for operation in OPERATIONS:
         if operation not in parts:
             continue
@@ -179,13 +179,15 @@ def compare(case: Case, parts: Sequence[str], rounds: int, php_rounds: int) -> N
         pairs = [(peer, one) for one in COMPRESSORS for peer in ("7zz", f"7zz on {one}", "php")]
         show_ratios(runs, [pair for pair in pairs if pair[0] in runs])
         for one in COMPRESSORS:
-            walls[operation, one] = statistics.median(figures.wall for figures in runs[one])
+            wall = statistics.median(figures.wall for figures in runs[one])
+            taken[operation, one] = wall, statistics.median(figures.cpu for figures in runs[one])
     if "primitives" in parts:
         for operation in OPERATIONS:
             for one in COMPRESSORS:
-                if (operation, one) not in walls:
-                    walls[operation, one] = case.runs(operation)[one]().wall
-        apart(primitives.measure, case.tree, case.made, case.folder, walls)
+                if (operation, one) not in taken:
+                    figures = case.runs(operation)[one]()
+                    taken[operation, one] = figures.wall, figures.cpu
+        apart(primitives.measure, case.tree, case.made, case.folder, taken)
 
 
 TITLES = {
@@ -204,7 +206,7 @@ def taken_in_turn(runs: Mapping[str, Run], rounds: int, fewer: Mapping[str, int]
         for name in names[first:] + names[:first]:
             if number < fewer.get(name, rounds):
                 figures[name].append(runs[name]())
-    return {name: taken for name, taken in figures.items() if taken}
+    return {name: ran for name, ran in figures.items() if ran}
 
 
 def warm(path: Path) -> Path:
