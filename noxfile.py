@@ -79,7 +79,7 @@ def services(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Our speed, size and memory beside 7-Zip's, on small trees unless told otherwise."""
+    """Our speed, size and memory beside those of 7-Zip and PHP, on small trees unless told otherwise."""
     install(session, "tests")
     session.run("python", "benchmarks/zip_archive.py", *(session.posargs or ["--quick"]))
 

@@ -1,188 +1,229 @@
-"""Encrypted archives of the same trees by backupkit and by `7zz a -tzip -mx=1 -mem=AES256`, in turn.
+"""Encrypted ZIP archives by backupkit, by 7-Zip and by PHP's ZipArchive, in turn, on the same trees.
 
-    python benchmarks/zip_archive.py [--quick] [--rounds N]
+    python benchmarks/zip_archive.py [--quick] [--only write|verify|restore|memory|primitives] …
 
-Both run as whole processes, one after the other, round after round, on trees that were just written. Printed
-are each program's figures and the ratios of each round's pair as minimum, median and maximum: on a machine that
-others use too only the ratios say something. Both archives are tested by 7zz before any figure is printed.
+The peers are `7zz a -tzip -mx=1 -mem=AES256`, `7zz t` and `7zz x`, and ZipArchive as laravel-backup uses it.
+All run as whole processes, start-up included, one after the other and in each round in another order, on trees and
+archives that are in memory; what waits for the disk is written before each. Ours flushes its archive to the disk,
+the peers do not. Printed are minimum, median and maximum of each figure, and of the ratios of each round's
+pair: on a machine that others use too only the ratios say something. 7zz has tested every archive first.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import random
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import ParamSpec, TypeAlias, TypeVar
 
-PASSPHRASE = "a throw-away passphrase of a benchmark"
+import memory
+import primitives
+from programs import (
+    Figures,
+    Ours,
+    SevenZip,
+    ZipArchive,
+    archive_in,
+    find_seven_zip,
+    find_zip_archive,
+    show_figures,
+    show_ratios,
+)
+from trees import TREES, Tree
 
-OURS = """
-import sys
-from backupkit import BackupPipeline, Directory, Passphrase
-from backupkit.compression import compressor_named
-BackupPipeline(
-    "bench", Directory(sys.argv[1]), sys.argv[2],
-    encryptor=Passphrase(sys.argv[3]), compressor=compressor_named(sys.argv[4]),
-).run()
-"""
+Run: TypeAlias = Callable[[], Figures]
+P = ParamSpec("P")
+T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class Figures:
-    """One run of one program."""
-
-    wall: float
-    cpu: float
-    peak: float  # MiB
-    size: int
+OPERATIONS = ("write", "verify", "restore")
+PARTS = (*OPERATIONS, "primitives", "memory")
+COMPRESSORS = ("deflate", "zstd")
 
 
 def main() -> None:
+    arguments = parsed()
+    scale, rounds = (0.1, min(arguments.rounds, 2)) if arguments.quick else (1.0, arguments.rounds)
+    parts = arguments.only or PARTS
+    seven_zip = find_seven_zip()
+    php = None if arguments.without_php or "write" not in parts else find_zip_archive()
+    with tempfile.TemporaryDirectory(prefix="backupkit-bench-", dir=arguments.folder) as name:
+        folder = Path(name)
+        print(f"{primitives.processors()} processors, Python {sys.version.split()[0]}, {rounds} rounds\n")
+        for title, make in TREES.items():
+            if set(parts) == {"memory"} or arguments.tree not in (None, title.split()[0]):
+                continue
+            made = apart(make, folder / "tree", scale)
+            print(f"## {title}: {made.files} files, {made.size / 1e6:.0f} MB\n", flush=True)
+            case = Case(folder, made, seven_zip, php)
+            compare(case, parts, rounds, arguments.php_rounds)
+            for left in folder.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+        if "memory" in parts:
+            memory.measure(folder, 1 / 16 if arguments.quick else 1, stored=arguments.stored)
+
+
+def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the data, two rounds")
     parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    seven_zip = shutil.which("7zz")
-    if seven_zip is None:
-        sys.exit("This benchmark needs 7zz: apt-get install 7zip")
-    scale, rounds = (0.1, 2) if arguments.quick else (1.0, arguments.rounds)
-    with tempfile.TemporaryDirectory(prefix="backupkit-bench-") as folder:
-        root = Path(folder)
-        print(f"{os.cpu_count()} processors, Python {sys.version.split()[0]}, {rounds} rounds\n")
-        for title, make in TREES.items():
-            tree = root / title.split()[0]
-            # Made in another process: a child's peak memory counts what its parent held when it was forked.
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as maker:
-                files, size = maker.submit(make, tree, scale).result()
-            print(f"## {title}: {files} files, {size / 1e6:.0f} MB\n")
-            compare(tree, root, seven_zip, rounds)
-            shutil.rmtree(tree)
+    parser.add_argument("--only", action="append", choices=PARTS, help="one part; may be given several times")
+    parser.add_argument("--tree", choices=[title.split()[0] for title in TREES], help="one of the two trees")
+    parser.add_argument(
+        "--php-rounds", type=int, default=1, help="how many rounds PHP, which is slow, runs in"
+    )
+    parser.add_argument("--without-php", action="store_true")
+    parser.add_argument(
+        "--stored",
+        type=float,
+        metavar="GB",
+        help="memory: write, verify and restore that much on the disk, too",
+    )
+    parser.add_argument("--folder", type=Path, help="where trees and archives are for the while")
+    return parser.parse_args()
 
 
-def compare(tree: Path, root: Path, seven_zip: str, rounds: int) -> None:
-    programs: dict[str, Callable[[], Figures]] = {
-        "7zz -mx=1": lambda: run_seven_zip(tree, root, seven_zip),
-        "backupkit, deflate": lambda: run_ours(tree, root, seven_zip, "deflate"),
-        "backupkit, zstd": lambda: run_ours(tree, root, seven_zip, "zstd"),
-    }
-    figures: dict[str, list[Figures]] = {name: [] for name in programs}
-    for _ in range(rounds):
-        for name, run in programs.items():
-            figures[name].append(run())
-    print(f"{'':20} {'wall s':>22} {'cpu s':>22} {'peak MiB':>22} {'size MB':>9}")
-    for name, runs in figures.items():
-        print(
-            f"{name:20} {spread([f.wall for f in runs])} {spread([f.cpu for f in runs])} "
-            f"{spread([f.peak for f in runs])} {runs[0].size / 1e6:9.1f}"
-        )
-    peers = figures["7zz -mx=1"]
-    for name, runs in figures.items():
-        if runs is not peers:
-            faster = [peer.wall / own.wall for peer, own in zip(peers, runs, strict=True)]
-            leaner = [peer.cpu / own.cpu for peer, own in zip(peers, runs, strict=True)]
-            ratio = f"7zz / {name.split()[-1]}"
-            size = peers[0].size / runs[0].size
-            print(f"{ratio:20} {spread(faster)} {spread(leaner)} {'':22} {size:9.2f}")
-    print()
+@dataclass(frozen=True)
+class Case:
+    """One tree, and where each program's archive of it is. The same names stand in all tables."""
+
+    folder: Path
+    made: Tree
+    seven_zip: SevenZip
+    php: ZipArchive | None
+
+    @property
+    def tree(self) -> Path:
+        return self.folder / "tree"
+
+    def archive(self, name: str) -> Path:
+        """What this program writes: a file, or the folder that is our destination."""
+        return self.folder / f"{name}.zip"
+
+    def runs(self, operation: str) -> dict[str, Run]:
+        match operation:
+            case "write":
+                return self.writing()
+            case "verify":
+                return self.verifying()
+            case _:
+                return self.restoring()
+
+    def writing(self) -> dict[str, Run]:
+        runs: dict[str, Run] = {"7zz": partial(self.seven_zip.write, self.tree, self.archive("7zz"))}
+        for one in COMPRESSORS:
+            runs[one] = partial(Ours().write, self.tree, self.archive(one), one)
+        if self.php is not None:
+            runs["php"] = partial(self.php.write, self.tree, self.archive("php"))
+        return runs
+
+    def verifying(self) -> dict[str, Run]:
+        runs: dict[str, Run] = {"7zz": partial(self.tested, "7zz")}
+        for one in COMPRESSORS:
+            runs[one] = partial(self.verified, one)
+            runs[f"7zz on {one}"] = partial(self.tested, one)
+        return runs
+
+    def restoring(self) -> dict[str, Run]:
+        runs: dict[str, Run] = {"7zz": partial(self.restored, "7zz", self.extract)}
+        for one in COMPRESSORS:
+            runs[one] = partial(self.restored, one, Ours().restore)
+            runs[f"7zz on {one}"] = partial(self.restored, one, self.extract)
+        return runs
+
+    def tested(self, name: str) -> Figures:
+        return self.seven_zip.test(archive_in(warm(self.archive(name))))
+
+    def verified(self, name: str) -> Figures:
+        return Ours().verify(warm(self.archive(name)))
+
+    def extract(self, archive: Path, to: Path) -> Figures:
+        return self.seven_zip.extract(archive_in(archive), to)
+
+    def restored(self, name: str, restore: Callable[[Path, Path], Figures]) -> Figures:
+        target = self.folder / "restored"
+        figures = restore(warm(self.archive(name)), target)
+        # Beside the tree 7zz puts our manifest, which is an entry to it.
+        sizes = [path.stat().st_size for path in (target / self.tree.name).rglob("*") if path.is_file()]
+        if (len(sizes), sum(sizes)) != (self.made.files, self.made.size):
+            sys.exit(f"Not everything was restored from the archive by {name}.")
+        shutil.rmtree(target)
+        return figures
 
 
-def run_seven_zip(tree: Path, root: Path, seven_zip: str) -> Figures:
-    archive = root / "peer.zip"
-    archive.unlink(missing_ok=True)
-    options = ["-tzip", "-mx=1", "-mem=AES256", f"-p{PASSPHRASE}", "-bso0", "-bsp0"]
-    return timed([seven_zip, "a", *options, str(archive), str(tree)], archive, seven_zip)
+def compare(case: Case, parts: Sequence[str], rounds: int, php_rounds: int) -> None:
+    """Run, check and print the parts asked for."""
+    warm(case.tree)
+    taken: dict[tuple[str, str], tuple[float, float]] = {}  # wall and cpu
+    for operation in OPERATIONS:
+        if operation not in parts:
+            continue
+        for name, write in case.writing().items():
+            if operation != "write" and name != "php" and not case.archive(name).exists():
+                write()
+        runs = taken_in_turn(case.runs(operation), rounds, fewer={"php": php_rounds})
+        if operation == "write":
+            for name in runs:
+                case.tested(name)
+        print(f"{operation}\n{TITLES[operation]}\n")
+        show_figures(runs)
+        pairs = [(peer, one) for one in COMPRESSORS for peer in ("7zz", f"7zz on {one}", "php")]
+        show_ratios(runs, [pair for pair in pairs if pair[0] in runs])
+        for one in COMPRESSORS:
+            wall = statistics.median(figures.wall for figures in runs[one])
+            taken[operation, one] = wall, statistics.median(figures.cpu for figures in runs[one])
+    if "primitives" in parts:
+        for operation in OPERATIONS:
+            for one in COMPRESSORS:
+                if (operation, one) not in taken:
+                    figures = case.runs(operation)[one]()
+                    taken[operation, one] = figures.wall, figures.cpu
+        apart(primitives.measure, case.tree, case.made, case.folder, taken)
 
 
-def run_ours(tree: Path, root: Path, seven_zip: str, compressor: str) -> Figures:
-    destination = root / "ours"
-    shutil.rmtree(destination, ignore_errors=True)
-    destination.mkdir()
-    command = [sys.executable, "-c", OURS, str(tree), str(destination), PASSPHRASE, compressor]
-    return timed(command, destination, seven_zip)
-
-
-def timed(command: Sequence[str], result: Path, seven_zip: str) -> Figures:
-    start = time.perf_counter()
-    process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{command[0]} failed with {process.returncode}")
-    archive = result if result.is_file() else next(result.rglob("*.zip"))
-    subprocess.run([seven_zip, "t", f"-p{PASSPHRASE}", "-bso0", "-bsp0", str(archive)], check=True)
-    return Figures(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, archive.stat().st_size)
-
-
-def spread(values: Sequence[float]) -> str:
-    return f"{min(values):6.2f} {statistics.median(values):7.2f} {max(values):7.2f}"
-
-
-def large_files(root: Path, scale: float) -> tuple[int, int]:
-    """Text, logs and tables, and a third of what does not shrink, in files of 2 to 40 MB."""
-    source = random.Random(1)
-    words = vocabulary(source)
-    count = total = 0
-    root.mkdir()
-    while total < 550e6 * scale:
-        size = source.randrange(2_000_000, 40_000_000)
-        kind = count % 3
-        content = source.randbytes(size) if kind == 0 else text(source, words, size, rows=kind == 1)
-        (root / f"file-{count:04}").write_bytes(content)
-        total += len(content)
-        count += 1
-    return count, total
-
-
-def small_files(root: Path, scale: float) -> tuple[int, int]:
-    """A source tree's worth of files of 200 bytes to 16 KB, 200 to a folder."""
-    source = random.Random(2)
-    words = vocabulary(source)
-    count = total = 0
-    for number in range(int(40_000 * scale)):
-        folder = root / f"folder-{number // 200:03}"
-        folder.mkdir(parents=True, exist_ok=True)
-        content = text(source, words, int(200 * 80 ** source.random()), rows=False)
-        (folder / f"file-{number:05}.txt").write_bytes(content)
-        total += len(content)
-        count += 1
-    return count, total
-
-
-def vocabulary(source: random.Random) -> list[bytes]:
-    letters = b"etaoinshrdlucmfwypvbgkjqxz"
-    return [bytes(source.choices(letters, k=source.randrange(2, 11))) for _ in range(6000)]
-
-
-def text(source: random.Random, words: Sequence[bytes], size: int, *, rows: bool) -> bytes:
-    parts: list[bytes] = []
-    held = 0
-    block = [words[int(len(words) * source.random() ** 3)] for _ in range(min(size // 4 + 1, 40_000))]
-    while held < size:
-        source.shuffle(block)
-        end = b",%d\n" % source.randrange(10**9) if rows else b".\n"
-        part = end.join(b" ".join(block[at : at + 9]) for at in range(0, len(block), 9))
-        parts.append(part)
-        held += len(part)
-    return b"".join(parts)[:size]
-
-
-TREES: dict[str, Callable[[Path, float], tuple[int, int]]] = {
-    "large files": large_files,
-    "small files": small_files,
+TITLES = {
+    "write": "7zz a -mx=1; backupkit with deflate and with zstd; php: ZipArchive, deflate 9, encrypted afterwards",
+    "verify": "7zz t and backupkit's verify, each on its own archive; 7zz on ours",
+    "restore": "7zz x and backupkit's restore, each from its own archive; 7zz from ours",
 }
+
+
+def taken_in_turn(runs: Mapping[str, Run], rounds: int, fewer: Mapping[str, int]) -> dict[str, list[Figures]]:
+    """Run all of them round after round, each round in another order."""
+    figures: dict[str, list[Figures]] = {name: [] for name in runs}
+    names = list(runs)
+    for number in range(rounds):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            if number < fewer.get(name, rounds):
+                figures[name].append(runs[name]())
+    return {name: ran for name, ran in figures.items() if ran}
+
+
+def warm(path: Path) -> Path:
+    """Read everything once, so that nobody waits for the disk in another one's place."""
+    for file in [path] if path.is_file() else sorted(path.rglob("*")):
+        if file.is_file():
+            with file.open("rb") as opened:
+                while opened.read(1 << 20):
+                    pass
+    return path
+
+
+def apart(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call in another process: a program's peak counts what the process that started it held."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
+        return other.submit(function, *args, **kwargs).result()
+
 
 if __name__ == "__main__":
     main()
