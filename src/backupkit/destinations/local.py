@@ -19,7 +19,10 @@ from backupkit.errors import ConfigurationError, DestinationError
 from backupkit.model import StoredObject
 from backupkit.protocols import Chunks
 
-_PIECE = 1 << 20  # bytes of one write and, at most, of one read
+_PIECE = 1 << 20  # bytes of one write
+_READ = (
+    1 << 18
+)  # at most, of one read: 1 MiB at a time took new memory for each and left the processor's caches
 _WRITE_BACK = 32 << 20
 _PARTIAL = re.compile(r"\.(.+)\.[0-9a-f]{16}\.partial")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -99,7 +102,7 @@ class LocalDestination:
         try:
             while length is None or length > 0:
                 with self._errors("read", name):
-                    chunk = os.pread(file, _PIECE if length is None else min(length, _PIECE), start)
+                    chunk = os.pread(file, _READ if length is None else min(length, _READ), start)
                 if not chunk:
                     return
                 yield chunk

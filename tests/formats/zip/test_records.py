@@ -4,7 +4,6 @@ import io
 import struct
 import zipfile
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -155,7 +154,7 @@ def test_an_ordinary_header_has_everything_before_the_content() -> None:
 
 
 def test_a_streamed_header_leaves_it_to_a_descriptor_of_64_bits() -> None:
-    record = replace(RECORD, streamed=True, size=5 * GiB, stored=4 * GiB)
+    record = RECORD._replace(streamed=True, size=5 * GiB, stored=4 * GiB)
     (version, flags, _, _, _, crc, stored, size, *_), extras = local_fields(record)
     assert (version, flags) == (45, 0x0808)
     assert (crc, stored, size) == (0, LIMIT, LIMIT)
@@ -164,7 +163,7 @@ def test_a_streamed_header_leaves_it_to_a_descriptor_of_64_bits() -> None:
 
 
 def test_an_encrypted_header_names_the_true_method_in_its_extra_field() -> None:
-    record = replace(RECORD, encrypted=True, crc=0, method=METHODS["zstd"])
+    record = RECORD._replace(encrypted=True, crc=0, method=METHODS["zstd"])
     (version, flags, method, *_), extras = local_fields(record)
     assert (version, flags, method) == (63, 0x0801, 99)
     assert extras[0x9901] == struct.pack("<H2sBH", 2, b"AE", 3, 93)
@@ -185,7 +184,7 @@ def test_an_encrypted_header_names_the_true_method_in_its_extra_field() -> None:
 def test_the_version_needed_is_that_of_the_newest_feature(
     method: str, encrypted: bool, streamed: bool, version: int
 ) -> None:
-    record = replace(RECORD, method=METHODS[method], encrypted=encrypted, streamed=streamed)
+    record = RECORD._replace(method=METHODS[method], encrypted=encrypted, streamed=streamed)
     assert local_fields(record)[0][0] == version
     assert central_fields(record)[0][1] == version
 
@@ -193,7 +192,7 @@ def test_the_version_needed_is_that_of_the_newest_feature(
 @pytest.mark.parametrize("value", [LIMIT - 1, LIMIT, LIMIT + 1, 5 * GiB, 2**63])
 def test_only_what_does_not_fit_in_32_bits_moves_to_the_zip64_field(value: int) -> None:
     for size, stored, offset in ((value, 1, 2), (1, value, 2), (1, 2, value), (value, value, value)):
-        record = replace(RECORD, streamed=True, size=size, stored=stored, offset=offset)
+        record = RECORD._replace(streamed=True, size=size, stored=stored, offset=offset)
         fields, extras = central_fields(record)
         large = [one for one in (size, stored, offset) if one >= LIMIT]
         assert extras.get(1, b"") == struct.pack(f"<{len(large)}Q", *large)
@@ -231,7 +230,7 @@ def test_the_zip64_end_is_written_only_when_it_is_needed(directory: Directory, z
 )
 def test_zipfile_sees_the_time_in_two_second_steps(moment: datetime | None, seen: tuple[int, ...]) -> None:
     modified = None if moment is None else int(moment.timestamp())
-    record = replace(RECORD, modified=modified, stored=0, size=0, method=0, crc=0)
+    record = RECORD._replace(modified=modified, stored=0, size=0, method=0, crc=0)
     central = pack_central(record)
     local = pack_local(record)
     data = local + central + pack_end(Directory(len(local), len(central), 1))

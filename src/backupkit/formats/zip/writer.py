@@ -310,7 +310,7 @@ class ArchiveWriter:
             self._paths.discard(start.entry.path)
             self._renamed.discard(name)
             raise
-        record = replace(record, crc=crc, stored=stored, size=size)
+        record = record._replace(crc=crc, stored=stored, size=size)
         yield pack_descriptor(record)
         self._finish(start.entry, name, record, digest.hexdigest())
 
