@@ -89,6 +89,18 @@ def relink(path: Path) -> None:
     path.symlink_to("y")
 
 
+def shorten(path: Path) -> None:
+    os.truncate(path, 3)
+    os.utime(path, ns=(WHEN, WHEN))
+
+
+def pretend(path: Path) -> None:
+    """A symlink that has all a file's entry asks for."""
+    path.unlink()
+    path.symlink_to("7 bytes")
+    os.utime(path, ns=(WHEN, WHEN), follow_symlinks=False)
+
+
 def replace_by_file(path: Path) -> None:
     path.unlink()
     path.write_bytes(b"x")
@@ -97,7 +109,8 @@ def replace_by_file(path: Path) -> None:
 UNFINISHED: list[tuple[Entry, Callable[[Path], object]]] = [
     (file("a"), lambda path: path.write_bytes(b"shorter")),  # as long, but of another time
     (file("a"), lambda path: os.utime(path, ns=(WHEN, WHEN + 1))),
-    (file("a"), lambda path: os.truncate(path, 3)),
+    (file("a"), shorten),
+    (file("a", b"7 bytes", 0o777), pretend),
     (file("a"), lambda path: path.chmod(0o600)),
     (file("a"), lambda path: path.chmod(0o4644)),
     (symlink("a", "x"), relink),
@@ -149,6 +162,19 @@ def test_a_hard_link_is_made_to_a_file_that_was_finished(tmp_path: Path) -> None
     assert (tmp_path / "b").samefile(tmp_path / "a")
 
 
+def test_a_file_is_no_hard_link_to_what_is_only_restored_now(tmp_path: Path) -> None:
+    write(tmp_path, file("b"))
+    problems = resume(tmp_path, folder("new"), file("new/a"), hardlink("b", "new/a"))
+    assert [problem.path for problem in problems] == ["b"]
+
+
+def test_a_hard_link_is_made_to_a_finished_one_where_the_file_itself_is_not_restored(tmp_path: Path) -> None:
+    write(tmp_path, hardlink("b", "not restored"))
+    entries = [unread(hardlink("b", "not restored")), unread(hardlink("c", "not restored"))]
+    assert resume(tmp_path, *entries) == []
+    assert (tmp_path / "b").samefile(tmp_path / "c")
+
+
 def test_a_folder_gets_its_mode_and_time_from_the_restore_that_ends(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir(mode=0o700)
     assert resume(tmp_path, folder("d", 0o750), file("d/a")) == []
@@ -175,6 +201,14 @@ def test_a_file_without_a_time_is_finished_if_its_content_is_the_same(tmp_path: 
     assert list(target.write([dump("a"), unknown])) == []
     assert skipped == ["a", "b"]
     assert (tmp_path / "a").stat().st_ctime_ns == before.st_ctime_ns
+
+
+def test_a_file_without_a_time_is_restored_again_when_overwriting(tmp_path: Path) -> None:
+    write(tmp_path, dump("a"), hardlink("b", "a"))
+    before = (tmp_path / "a").stat()
+    assert resume(tmp_path, dump("a"), hardlink("b", "a"), overwrite=True) == []
+    assert (tmp_path / "a").stat().st_ino != before.st_ino
+    assert (tmp_path / "a").samefile(tmp_path / "b")
 
 
 @pytest.mark.parametrize("there", [b"damp", b"dum", b"dumps", b""])
