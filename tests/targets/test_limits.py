@@ -63,6 +63,11 @@ def test_a_hard_link_counts_where_the_file_itself_is_not_restored(tmp_path: Path
     assert list(DirectoryTarget(tmp_path, max_size=50).write(entries)) == []
 
 
+def test_a_size_below_nothing_makes_no_room_for_others(tmp_path: Path) -> None:
+    entries = [Entry(path="a", size=-(10**9)), file("b", bytes(200))]
+    assert len(list(DirectoryTarget(tmp_path, max_size=100).check(entries))) == 1
+
+
 def test_holes_count_as_the_content_that_they_are(tmp_path: Path) -> None:
     sparse = replace(file("a", bytes(100)), holes=((0, 100),))
     assert len(list(DirectoryTarget(tmp_path, max_size=99).check([sparse]))) == 1

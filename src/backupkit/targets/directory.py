@@ -89,7 +89,7 @@ class DirectoryTarget:
             for entry in entries:
                 names += tally.add(entry)
                 content = tally.brings_content(entry)
-                tally.size += (entry.size or 0) if content else 0
+                tally.size += max(0, entry.size or 0) if content else 0
                 try:
                     above, name = split(entry)
                     there, parent = None, -1
