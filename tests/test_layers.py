@@ -22,7 +22,7 @@ LAYERS = (
         *("formats", "sources", "targets", "destinations", "compression", "retention", "health", "observers"),
         *("locking", "marks", "selection"),
     },
-    {"pipeline", "backups", "_operation", "_reading", "_cleaning", "_verifying", "_entry_file"},
+    {"pipeline", "backups", "_operation", "_reading", "_cleaning", "_verifying", "_restoring", "_entry_file"},
     {"cli", "__main__"},
 )
 LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
@@ -41,6 +41,8 @@ NEIGHBOURS = {
     ("_cleaning", "_operation"): "the same",
     ("_verifying", "_operation"): "the same",
     ("backups", "_verifying"): "how one copy is verified",
+    ("_restoring", "_operation"): "the same",
+    ("backups", "_restoring"): "where a restore writes to",
     ("pipeline", "_reading"): "what a run reads",
     ("pipeline", "_cleaning"): "what cleaning deletes",
     ("backups", "_entry_file"): "how one entry is opened",

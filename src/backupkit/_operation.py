@@ -51,6 +51,7 @@ class Running:
         self.started = clock()
         self.entries = 0
         self.read = 0
+        self.skipped = 0
         self.problems: list[Problem] = []
         self._known: set[Problem] = set()
         self._kept = 0
@@ -89,6 +90,7 @@ class Running:
             entries=self.entries,
             read=self.read,
             written=written,
+            skipped=self.skipped,
             problems=tuple(self.problems),
             destinations=tuple(self.destinations),
         )

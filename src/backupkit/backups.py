@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from backupkit._entry_file import EntryFile
 from backupkit._operation import Running, has_errors, raise_all, utc_now
 from backupkit._parallel import default_executor
+from backupkit._restoring import InPlace, opened_target
 from backupkit._verifying import verify_copy
 from backupkit.destinations.opening import open_destination, open_destinations
 from backupkit.errors import (
@@ -41,7 +42,6 @@ from backupkit.model import (
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Destination, Encryptor, Format, Observer, Repository, Target
 from backupkit.selection import Selection
-from backupkit.targets import DirectoryTarget
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -175,6 +175,10 @@ class Backups:
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
         overwrite: bool = False,
+        setuid: bool = False,
+        resume: bool = False,
+        max_size: int | str | None = None,
+        max_entries: int | None = None,
         dry_run: bool = False,
         cancel: threading.Event | None = None,
     ) -> Report:
@@ -184,35 +188,53 @@ class Backups:
         gitignore patterns, or whole paths, within the backup. What would be in the way is found before
         anything is written (RestoreError); `dry_run` stops there and reports it. An entry that is damaged or
         cannot be written is a problem of the report, which then says "incomplete".
+
+        `overwrite`, `setuid`, `resume`, `max_size` and `max_entries` are those of `DirectoryTarget`, for a
+        folder; another target has its own. What `resume` leaves as it is counts as `skipped` in the report.
         """
         with self._running("restore", cancel) as running:
+            in_place = InPlace(running)
+            target = in_place.watched(
+                opened_target(
+                    to,
+                    overwrite=overwrite,
+                    setuid=setuid,
+                    resume=resume,
+                    max_size=max_size,
+                    max_entries=max_entries,
+                )
+            )
             backup, silent = self._found(backup, at=at, only=only)
             for problem in _warnings(backup, silent):
                 running.add(problem)
-            target = _opened_target(to, overwrite)
             selection = Selection(include=include, exclude=exclude, only=only)
             with self._executor() as executor, self._repository_of(backup, executor) as repository:
-                selection.learn(repository.read(backup))
+                if include:
+                    selection.learn(repository.read(backup))
+                    chosen = selection.of(repository.read(backup))
+                else:
+                    chosen = selection.learning(repository.read(backup))
+                for problem in target.check(chosen):
+                    running.add(problem)
+                for _ in chosen:
+                    pass  # a check may stop early, and they are counted as they come
                 if not selection.count:
                     raise RestoreError(
                         f"Nothing in the backup {backup.id} matches what was asked for: look at its entries.",
                         path=str(to),
                     )
-                for problem in target.check(selection.of(repository.read(backup))):
-                    running.add(problem)
                 if dry_run:
-                    running.entries = selection.count
+                    running.entries = selection.count - running.skipped
                     outcome: Outcome = "failed" if has_errors(running.problems) else "succeeded"
                     running.destinations.append(_used(backup, outcome))
                     return running.finish(outcome)
                 if has_errors(running.problems):
                     raise RestoreError(_obstacles(running.problems), path=str(to))
-                running.expect(selection.size)
-                entries = (running.watched(entry) for entry in selection.of(repository.read(backup)))
-                for problem in target.write(entries):
+                running.expect(selection.size - in_place.size)
+                for problem in target.write(in_place.around(selection.of(repository.read(backup)))):
                     running.add(problem)
             running.destinations.append(_used(backup, running.outcome))
-            return running.finish(running.outcome, written=running.read)
+            return running.finish(running.outcome, written=running.read - in_place.compared)
 
     def verify(
         self,
@@ -326,10 +348,6 @@ class Backups:
         raise ConfigurationError(
             f"The backup {backup.id} is at {backup.location}, which is none of {self._where(None)}."
         )
-
-
-def _opened_target(to: Target | str | os.PathLike[str], overwrite: bool) -> Target:
-    return DirectoryTarget(to, overwrite=overwrite) if isinstance(to, str | os.PathLike) else to
 
 
 def _newest_first(backups: Iterable[Backup]) -> tuple[Backup, ...]:

@@ -42,7 +42,7 @@ class Deflate:
     """Raw deflate (RFC 1951), which every ZIP tool reads.
 
     Levels 1 to 3 are ISA-L's, several times as fast as zlib's at the same size; 4 to 9 are zlib's and
-    smaller. The default is the highest level before ISA-L slows down: level 3 saves 1 % and takes half as long again.
+    smaller. The default is the highest level before ISA-L slows down: level 3 takes half as long again for 1 %.
     """
 
     algorithm = "deflate"

@@ -227,7 +227,8 @@ class DestinationResult:
 class Report:
     """How an operation ended: as a whole, and at each destination.
 
-    `entries` and `read` count what was read (entries, plain bytes), `written` the bytes stored or restored.
+    `entries` and `read` count what was read (entries, plain bytes), `written` the bytes stored or restored,
+    `skipped` the entries that a resumed restore found finished; they are in neither of the others.
     `problems` holds all of them, those of the destinations included.
     """
 
@@ -239,5 +240,6 @@ class Report:
     entries: int = 0
     read: int = 0
     written: int = 0
+    skipped: int = 0
     problems: tuple[Problem, ...] = ()
     destinations: tuple[DestinationResult, ...] = ()

@@ -79,7 +79,8 @@ class Target(Protocol):
         """Put the entries in place, in order, yielding a problem for each that could not be.
 
         An entry gets its final name only when its chunks have ended without an exception. An
-        `IntegrityError` or `SourceError` from the chunks is a problem of that entry alone.
+        `IntegrityError` or `SourceError` from the chunks is a problem of that entry alone; any other passes
+        through and leaves nothing of it. A path that is no entry's (it may lead elsewhere) is a problem.
         """
         ...
 

@@ -13,8 +13,9 @@ class Selection:
     """Entries that match one of `include` (all, if there are none) and none of `exclude`, of `only` one kind.
 
     Databases are what stands under `db-dumps/`; files are the rest. A pattern is in gitignore syntax, or the
-    whole path of an entry, which stands for itself whatever characters it has. `learn` must see all entries
-    once; then the folders that lead to a selected entry come too, so that they get their own modes and times.
+    whole path of an entry, which stands for itself whatever characters it has. `count` and `size` are those
+    of the entries that `learn` or `learning` saw. With `include`, `learn` must see all of them once; then the
+    folders that lead to a selected entry come too, so that they get their own modes and times.
     """
 
     def __init__(
@@ -32,6 +33,11 @@ class Selection:
         self.size = 0
 
     def learn(self, entries: Iterable[Entry]) -> None:
+        for _ in self.learning(entries):
+            pass
+
+    def learning(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Learn, and yield at once those that are meant for themselves: without `include` all that are."""
         for entry in entries:
             if self._matches(entry):
                 self.count += 1
@@ -40,6 +46,7 @@ class Selection:
                 if self._included is not None:
                     parts = entry.path.split("/")
                     self._parents.update("/".join(parts[:end]) for end in range(1, len(parts)))
+                yield entry
 
     def of(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Yield those that are meant, in their order."""
@@ -57,6 +64,8 @@ class Selection:
 def _matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
     if isinstance(patterns, str):
         raise ConfigurationError(f"{patterns!r} is one text: give a list of patterns, [{patterns!r}].")
+    if not patterns:
+        return lambda _: False
     spelled_out = frozenset(patterns)
     matches = matcher(patterns)
     return lambda path: matches(path) or path.removesuffix("/") in spelled_out

@@ -187,6 +187,40 @@ def test_a_dry_restore_tells_what_is_in_the_way(saved: Shop) -> None:
     assert "note.txt" in done.stderr
 
 
+def test_a_resumed_restore_tells_how_much_was_finished(saved: Shop) -> None:
+    first = saved.backupkit("restore", *URL, "--to", "restored", "--include", "note.txt")
+    assert first.returncode == 0
+    done = saved.backupkit("restore", *URL, "--to", "restored", "--resume", "--dry-run")
+    assert done.stdout.startswith(
+        "Nothing was written (dry run): 4 entries would be restored, 1 is finished.\n"
+    )
+    done = saved.backupkit("restore", *URL, "--to", "restored", "--resume")
+    assert done.returncode == 0
+    assert re.search(r": 4 entries, [\d.]+ kB written, 1 was finished already\.\n", done.stdout)
+
+
+def test_restore_keeps_to_its_limits(saved: Shop) -> None:
+    for limit in (["--max-size", "1kB"], ["--max-entries", "2"]):
+        done = saved.backupkit("restore", *URL, "--to", "restored", *limit)
+        assert done.returncode == 1
+        assert "would go beyond its limit" in done.stderr
+    assert not (saved.folder / "restored").exists()
+    done = saved.backupkit("restore", *URL, "--to", "restored", "--max-size", "1G")
+    assert done.returncode == 2
+    assert "'1G' is not a size" in done.stderr
+
+
+def test_restore_leaves_off_set_id_bits_unless_told_to(shop: Shop) -> None:
+    (shop.folder / "uploads" / "note.txt").chmod(0o4755)
+    shop.backupkit("run", *APP)
+    restored = shop.folder / "restored" / "uploads" / "note.txt"
+    done = shop.backupkit("restore", *URL, "--to", "restored")
+    assert "set-id bit" in done.stdout
+    assert restored.stat().st_mode & 0o7777 == 0o755
+    shop.backupkit("restore", *URL, "--to", "restored", "--overwrite", "--setuid")
+    assert restored.stat().st_mode & 0o7777 == 0o4755
+
+
 def test_clean_removes_what_is_not_kept_and_says_why(saved: Shop) -> None:
     saved.backupkit("run", *APP)
     before = saved.stored()

@@ -61,9 +61,7 @@ def test_check_finds_what_write_would_refuse(tmp_path: Path) -> None:
 
 
 def test_check_says_how_much_space_is_missing(tmp_path: Path) -> None:
-    (problem,) = check(
-        tmp_path / "new", Entry(path="a", size=10**18), Entry(path="b", size=10**18), Entry(path="c")
-    )
+    (problem,) = check(tmp_path / "new", Entry(path="a", size=10**18), Entry(path="b", size=10**18))
     assert "2 EB" in problem.message
     assert problem.severity == "error"
 

@@ -11,6 +11,7 @@ import pytest
 
 from backupkit.model import Entry, Owner
 from backupkit.targets import DirectoryTarget
+from backupkit.testing.entries import with_content
 from tests.targets.restoring import (
     NOBODY,
     check,
@@ -202,3 +203,152 @@ def test_metadata_that_the_file_system_refuses_is_one_warning_and_the_file_is_re
     assert {problem.severity for problem in problems} == {"warning"}
     assert len(problems) == 3
     assert (tmp_path / "b").read_bytes() == b"content"
+
+
+# An archive, or somebody else in the folder, that would lead a restore out of it
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_deep_inside_that_is_swapped_for_a_symlink_between_entries_leads_nowhere(
+    tmp_path: Path, overwrite: bool, resume: bool
+) -> None:
+    place, outside = tmp_path / "target", tmp_path / "outside"
+    (outside / "c").mkdir(parents=True, mode=0o700)
+
+    def entries() -> Iterator[Entry]:
+        yield folder("a/b", 0o777)
+        yield folder("a/b/c", 0o777)
+        yield file("a/x")
+        (place / "a/b").rename(place / "moved")
+        (place / "a/b").symlink_to(outside)
+        yield file("a/b/c/x")
+        yield folder("a/b/c/d")
+        yield symlink("a/b/c/s", "x")
+        yield hardlink("a/b/c/h", "a/x")
+
+    problems = list(DirectoryTarget(place, overwrite=overwrite, resume=resume).write(entries()))
+    assert {problem.path for problem in problems if problem.severity == "error"} >= {
+        "a/b/c/x",
+        "a/b/c/d",
+        "a/b/c/s",
+        "a/b/c/h",
+    }
+    assert names(outside) == ["c"]
+    assert mode(outside / "c") == 0o700
+
+
+def test_a_folder_that_is_swapped_while_a_file_in_it_is_written_leads_nowhere(tmp_path: Path) -> None:
+    place, outside = tmp_path / "target", tmp_path / "outside"
+    outside.mkdir()
+
+    def content() -> Iterator[bytes]:
+        yield b"one"
+        (place / "a").rename(place / "moved")
+        (place / "a").symlink_to(outside)
+        yield b"two"
+
+    assert write(place, Entry(path="a/x", chunks=content)) == []
+    assert names(outside) == []
+    assert (place / "moved/x").read_bytes() == b"onetwo"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_hard_link_to_a_symlink_of_the_backup_is_a_file_of_its_own(tmp_path: Path, overwrite: bool) -> None:
+    place, victim = tmp_path / "target", tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    entries = [symlink("a", str(victim)), hardlink("b", "a", b"ours"), file("b/x"), hardlink("a/y", "b")]
+    problems = write(place, *entries, overwrite=overwrite)
+    assert [problem.path for problem in problems] == ["b/x", "a/y"]
+    assert (victim.read_bytes(), victim.stat().st_nlink) == (b"precious", 1)
+    assert not (place / "b").is_symlink()
+    assert (place / "b").read_bytes() == b"ours"
+
+
+def test_a_hard_link_to_a_file_that_the_backup_itself_replaced_by_a_symlink_is_a_file(tmp_path: Path) -> None:
+    place, victim = tmp_path / "target", tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    entries = [file("a", b"ours"), symlink("a", str(victim)), hardlink("b", "a", b"ours")]
+    assert write(place, *entries, overwrite=True) == []
+    assert not (place / "b").is_symlink()
+    assert victim.stat().st_nlink == 1
+
+
+def test_a_hard_link_through_a_symlinked_folder_is_not_made(tmp_path: Path) -> None:
+    place, outside = tmp_path / "target", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "a").write_bytes(b"precious")
+
+    def entries() -> Iterator[Entry]:
+        yield file("d/a", b"ours")
+        (place / "d").rename(place / "moved")
+        (place / "d").symlink_to(outside)
+        yield hardlink("b", "d/a", b"ours")
+
+    assert list(DirectoryTarget(place).write(entries())) == []
+    assert (outside / "a").stat().st_nlink == 1
+    assert (place / "b").read_bytes() == b"ours"
+
+
+@pytest.mark.parametrize("entry", [symlink("a", "new"), hardlink("a", "none", b"new")], ids=lambda e: e.kind)
+def test_overwrite_replaces_a_symlink_by_any_kind_of_entry_not_what_it_points_to(
+    tmp_path: Path, entry: Entry
+) -> None:
+    place, victim = tmp_path / "target", tmp_path / "victim"
+    place.mkdir()
+    victim.write_bytes(b"precious")
+    (place / "a").symlink_to(victim)
+    assert write(place, entry, overwrite=True) == []
+    assert victim.read_bytes() == b"precious"
+    assert (
+        (place / "a").read_bytes() == b"new"
+        if entry.kind == "hardlink"
+        else os.readlink(place / "a") == "new"
+    )
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_one_path_twice_in_a_backup_never_writes_through_the_first(tmp_path: Path, overwrite: bool) -> None:
+    place, victim = tmp_path / "target", tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    write(
+        place,
+        symlink("a", str(victim)),
+        file("a", b"new"),
+        folder("d"),
+        symlink("d/a", str(victim)),
+        overwrite=True,
+    )
+    problems = write(
+        place, folder("e"), symlink("e/a", str(victim)), file("e/a", b"new"), overwrite=overwrite
+    )
+    assert [problem.path for problem in problems] == ([] if overwrite else ["e/a"])
+    assert (place / "e/a").is_symlink() is not overwrite
+    assert victim.read_bytes() == b"precious"
+
+
+def test_resuming_compares_nothing_through_a_symlink(tmp_path: Path) -> None:
+    place, victim = tmp_path / "target", tmp_path / "victim"
+    place.mkdir()
+    victim.write_bytes(b"content")
+    (place / "a").symlink_to(victim)
+    (problem,) = DirectoryTarget(place, resume=True).write([with_content(Entry(path="a"), b"content")])
+    assert problem.path == "a"
+
+
+def test_resuming_lists_and_removes_nothing_through_a_symlink(tmp_path: Path) -> None:
+    place, outside = tmp_path / "target", tmp_path / "outside"
+    place.mkdir()
+    outside.mkdir()
+    (outside / ".x.0123abcd.partial").write_bytes(b"precious")
+    (place / "a").symlink_to(outside)
+    assert len(list(DirectoryTarget(place, resume=True).write([file("a/x")]))) == 1
+    assert names(outside) == [".x.0123abcd.partial"]
+
+
+def test_the_folder_itself_may_be_reached_through_a_symlink(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "named").symlink_to("real")
+    assert check(tmp_path / "named", file("a/b")) == []
+    assert write(tmp_path / "named", file("a/b")) == []
+    assert names(tmp_path / "real") == ["a", "a/b"]

@@ -124,6 +124,7 @@ def backups(some: Backups) -> None:
     assert_type(some.open("latest", "shop/a"), BinaryIO)
     assert_type(some.restore(to="/srv", include=["*.jpg"], overwrite=True), Report)
     assert_type(some.restore(some.find(), to=DirectoryTarget(Path("/srv"), setuid=True)), Report)
+    assert_type(some.restore(to="/srv", resume=True, max_size="50GB", max_entries=10).skipped, int)
     assert_type(some.verify(), Report)
     some.run()  # type: ignore[attr-defined]  # only a pipeline has sources
 

@@ -237,6 +237,18 @@ def restore(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that are in the way.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on after an interruption: leave what is finished.")
+    ] = False,
+    setuid: Annotated[
+        bool, typer.Option("--setuid", help="Also bits and attributes that grant rights; if you trust it.")
+    ] = False,
+    max_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Restore no more content than this, such as 50GB.")
+    ] = None,
+    max_entries: Annotated[
+        int | None, typer.Option(metavar="COUNT", min=0, help="Restore no more files, links and folders.")
+    ] = None,
     dry_run: DryRun = False,
     passphrase_file: PassphraseFile = None,
     passphrase_env: PassphraseEnv = None,
@@ -252,6 +264,7 @@ def restore(
     Examples:
       backupkit restore --app shop.backups:pipeline --to /srv/restored
       backupkit restore /mnt/backup --to ./found --include 'shop/uploads/2026/*.jpg'
+      backupkit restore /mnt/backup --to /srv/restored --resume
     On another machine, with nothing but the disk and the passphrase:
       backupkit restore /mnt/backup --to /srv --passphrase-file passphrase.txt
     """
@@ -269,6 +282,10 @@ def restore(
                 include=include or (),
                 exclude=exclude or (),
                 overwrite=overwrite,
+                setuid=setuid,
+                resume=resume,
+                max_size=max_size,
+                max_entries=max_entries,
                 dry_run=dry_run,
                 cancel=cancel,
             )

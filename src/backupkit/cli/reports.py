@@ -41,7 +41,9 @@ def restore_lines(report: Report, *, to: str, dry_run: bool) -> Iterator[str]:
     if dry_run:
         would = counted(report.entries, "entry", "entries")
         failed = report.outcome == "failed"
-        yield f"Nothing was written (dry run): {'this would fail' if failed else f'{would} would be restored'}."
+        finished = f", {counted(report.skipped, 'is', 'are')} finished" if report.skipped else ""
+        would = "this would fail" if failed else f"{would} would be restored{finished}"
+        yield f"Nothing was written (dry run): {would}."
     else:
         yield _headline(report)
     for result in report.destinations:
@@ -94,7 +96,10 @@ def _facts(report: Report) -> list[str]:
         case "run":
             return [entries, f"{format_size(report.read)} read", f"{format_size(report.written)} stored"]
         case "restore":
-            return [entries, f"{format_size(report.written)} written"]
+            finished = (
+                [f"{counted(report.skipped, 'was', 'were')} finished already"] if report.skipped else []
+            )
+            return [entries, f"{format_size(report.written)} written", *finished]
         case "verify":
             return [entries, f"{format_size(report.read)} read and compared"]
         case "clean":

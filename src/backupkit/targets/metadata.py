@@ -54,6 +54,21 @@ class Metadata:
         if (at := entry.modified_ns) is not None:
             self._attempt("time", entry, os.utime, fd, ns=(at, at))
 
+    def owner_of(self, entry: Entry) -> int:
+        """The number of the user whom `apply` would make the owner."""
+        return self._numbers(entry.owner)[0] if self._root and entry.owner is not None else os.geteuid()
+
+    def is_applied(self, entry: Entry, there: os.stat_result) -> bool:
+        """Whether a file has the owner, the mode and the time that `apply` would give it."""
+        mode = 0o600 if entry.mode is None else entry.mode & 0o7777
+        if not (self._setuid and (entry.owner is not None or not self._root)):
+            mode &= ~_SET_ID
+        return (
+            stat.S_IMODE(there.st_mode) == mode
+            and there.st_uid == self.owner_of(entry)
+            and entry.modified_ns in (None, there.st_mtime_ns)
+        )
+
     def apply_to_symlink(self, entry: Entry, name: str, folder: int) -> None:
         """To the symlink of this name in an open folder, never to what it points to."""
         if self._root and entry.owner is not None:
