@@ -16,6 +16,7 @@ from backupkit.formats.zip.records import (
     METHODS,
     Directory,
     Record,
+    extent,
     find_directory,
     pack_central,
     pack_descriptor,
@@ -253,3 +254,8 @@ def test_zipfile_sees_the_time_in_two_second_steps(moment: datetime | None, seen
 )
 def test_a_time_that_does_not_fit_is_left_to_the_manifest(ns: int | None, seconds: int | None) -> None:
     assert whole_seconds(ns) == seconds
+
+
+@given(_records)
+def test_an_entrys_extent_is_the_length_of_what_is_packed(record: Record) -> None:
+    assert extent(record) == len(pack_local(record)) + record.stored + len(pack_descriptor(record))

@@ -169,7 +169,7 @@ class ArchiveReader:
         return together.entries(self._members())
 
     def _members(self) -> Iterator[Member]:
-        records = unpack_directory(self._central, self._directory)
+        records = unpack_directory(self._central, self._directory, checked=True)
         count = 0
         for item in manifest.parse(self._manifest.read()):
             if isinstance(item, manifest.Line):
@@ -182,7 +182,7 @@ class ArchiveReader:
                         where=item.entry.path,
                     )
                 count += 1
-                yield Member(item, record)
+                yield Member(item, record, extent(record))
             elif isinstance(item, manifest.Footer) and item.entries != count:
                 raise IntegrityError("The manifest does not hold all entries it counts.", where=manifest.PATH)
         if [record.name for record in records] != [manifest.PATH.encode()]:
@@ -192,7 +192,7 @@ class ArchiveReader:
 
     def headers_differ(self) -> Iterator[str]:
         """Yield the name of each directory, the entries without content, whose local header was changed."""
-        for record in unpack_directory(self._central, self._directory):
+        for record in unpack_directory(self._central, self._directory, checked=True):
             if record.name.endswith(b"/"):
                 expected = pack_local(record)
                 if self._bytes(record.offset, len(expected)) != expected:
@@ -239,7 +239,7 @@ class ArchiveReader:
 
         None if that cannot be told.
         """
-        for record in unpack_directory(self._central, self._directory):
+        for record in unpack_directory(self._central, self._directory, checked=True):
             if record.encrypted and record.name != manifest.PATH.encode():
                 try:
                     for _ in self._plain(record, encryptor):
@@ -273,7 +273,7 @@ class ArchiveReader:
 
     def _streamed(self, member: Member) -> Iterator[bytes]:
         """The content of one entry, as it comes."""
-        return self._content(member, self._range(member.record.offset, extent(member.record)))
+        return self._content(member, self._range(member.record.offset, member.extent))
 
     def _content(self, member: Member, stream: Iterator[bytes]) -> Iterator[bytes]:
         entry, recorded = member.line.entry, member.line.sha256

@@ -33,6 +33,7 @@ _LOCATOR64 = struct.Struct("<4sIQI")  # 4.3.15
 _END = struct.Struct("<4sHHHHIIH")  # 4.3.16
 END_SIZES = _END64.size + _LOCATOR64.size + _END.size
 
+_ZEROED64 = struct.Struct("<HHQQ")
 _AES_EXTRA = struct.Struct("<HHH2sBH")  # the AE-2 specification, section II.B
 _TIME_EXTRA = struct.Struct("<HHBi")  # Info-ZIP's extended timestamp, modification time only
 
@@ -70,7 +71,7 @@ def pack_local(record: Record) -> bytes:
     extra = _extras(record)
     if record.streamed:
         # Eight-byte sizes in the descriptor are announced by this field, zeroed (4.3.9.2).
-        extra = struct.pack("<HHQQ", 1, 16, 0, 0) + extra
+        extra = _ZEROED64.pack(1, 16, 0, 0) + extra
         crc, stored, size = 0, _LIMIT, _LIMIT
     else:
         crc, stored, size = record.crc, record.stored, record.size
@@ -103,7 +104,14 @@ def pack_descriptor(record: Record) -> bytes:
 
 def extent(record: Record) -> int:
     """How many bytes the entry occupies before the directory: header, body and descriptor."""
-    return len(pack_local(record)) + record.stored + len(pack_descriptor(record))
+    around = _LOCAL.size + len(record.name)
+    if record.modified is not None:
+        around += _TIME_EXTRA.size
+    if record.encrypted:
+        around += _AES_EXTRA.size
+    if record.streamed:
+        around += _ZEROED64.size + _DESCRIPTOR64.size
+    return around + record.stored
 
 
 def pack_central(record: Record) -> bytes:
@@ -178,17 +186,17 @@ def find_directory(tail: bytes, total: int) -> Directory:
     return directory
 
 
-def unpack_directory(data: bytes, directory: Directory) -> Iterator[Record]:
-    """Yield the records of the central directory, each of them checked to be canonical."""
+def unpack_directory(data: bytes, directory: Directory, *, checked: bool = False) -> Iterator[Record]:
+    """Yield the records of the central directory, each of them checked to be canonical, unless they were before."""
     position = 0
     for _ in range(directory.count):
-        record, position = _unpack_central(data, position)
+        record, position = _unpack_central(data, position, checked)
         yield record
     if position != len(data):
         raise _damaged("its directory holds more than its end says")
 
 
-def _unpack_central(data: bytes, position: int) -> tuple[Record, int]:
+def _unpack_central(data: bytes, position: int, checked: bool) -> tuple[Record, int]:
     try:
         fields = _CENTRAL.unpack_from(data, position)
     except struct.error as error:
@@ -224,6 +232,8 @@ def _unpack_central(data: bytes, position: int) -> tuple[Record, int]:
             stored=stored,
             size=size,
         )
+        if checked:
+            return record, end
         fits = record.streamed or max(record.stored, record.size) < _LIMIT
         canonical = fits and pack_central(record) == data[position:end]
     except (struct.error, IndexError, OverflowError, ValueError) as error:

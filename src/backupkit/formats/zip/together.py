@@ -8,13 +8,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from backupkit.errors import DestinationError, IntegrityError
 from backupkit.formats.zip.manifest import Line
-from backupkit.formats.zip.records import Record, extent
+from backupkit.formats.zip.records import Record
 from backupkit.model import Entry
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ _AHEAD = 4  # groups
 _SKIPPED = 8  # so many entries may be passed over, and it still counts as reading in order
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """An entry as the manifest and as the directory has it."""
+class Member(NamedTuple):
+    """An entry as the manifest and as the directory has it, and how many bytes it occupies in the archive."""
 
     line: Line
     record: Record
+    extent: int
 
 
 Content: TypeAlias = bytes | IntegrityError
@@ -47,7 +47,7 @@ class _Group:
         self.members = [member]
         self.first = first  # its number among all entries
         self.start = member.record.offset
-        self.end = self.start + extent(member.record)
+        self.end = self.start + member.extent
         self.size = member.record.size
         self.next: _Group | None = None
         self.task: Future[list[Content]] | None = None
@@ -55,7 +55,7 @@ class _Group:
 
     def add(self, member: Member) -> bool:
         """Take the member in, if it is small, near and there is room."""
-        end = member.record.offset + extent(member.record)
+        end = member.record.offset + member.extent
         size = self.size + member.record.size
         fits = len(self.members) < _TOGETHER and self.start <= end <= self.start + _SMALL and size <= _SMALL
         if fits:
@@ -69,7 +69,7 @@ class _Group:
 
     def units(self, data: bytes) -> list[tuple[Member, bytes]]:
         places = ((one, one.record.offset - self.start) for one in self.members)
-        return [(one, data[at : at + extent(one.record)]) for one, at in places]
+        return [(one, data[at : at + one.extent]) for one, at in places]
 
 
 class Together:
