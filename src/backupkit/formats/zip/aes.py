@@ -21,6 +21,7 @@ from backupkit.passphrase import Passphrase
 from backupkit.protocols import Chunks
 
 TAG_SIZE = 10
+_FORGOTTEN = 4096  # keys of damaged units are never asked for
 OVERHEAD = SALT_SIZE + VERIFIER_SIZE + TAG_SIZE
 
 _BLOCK = 16
@@ -78,6 +79,8 @@ class WinZipAES:
     def expect(self, units: Sequence[bytes]) -> None:
         """Derive together the keys of units that are about to be decrypted, given the first bytes of each."""
         salts = [bytes(unit[:SALT_SIZE]) for unit in units if len(unit) >= SALT_SIZE]
+        if len(self._expected) > _FORGOTTEN:
+            self._expected.clear()
         self._expected.update(zip(salts, self._derivation.derive(salts), strict=True))
 
     def decrypt(self, chunks: Chunks) -> Iterator[bytes]:
