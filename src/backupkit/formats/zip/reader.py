@@ -13,7 +13,9 @@ from backupkit._chunks import closing_iterator
 from backupkit.compression import Deflate, Store, Zstd
 from backupkit.errors import IntegrityError, WrongPassphraseError
 from backupkit.formats.zip import manifest
+from backupkit.formats.zip.aes import OVERHEAD
 from backupkit.formats.zip.headers import FOLDER, MANIFEST, attributes
+from backupkit.formats.zip.limits import is_reachable
 from backupkit.formats.zip.records import (
     ALGORITHMS,
     END_SIZES,
@@ -109,7 +111,9 @@ class ArchiveReader:
         self._directory = find_directory(self._bytes(total - tail_size, tail_size), total)
         self._central = self._bytes(self._directory.offset, self._directory.size)
         last: Record | None = None
+        end = 0
         for record in unpack_directory(self._central, self._directory):
+            end = _checked_end(record, end, self._directory.offset)
             last = record
         if last is None or last.name != manifest.PATH.encode() or last.attributes != attributes(MANIFEST):
             raise IntegrityError(
@@ -289,6 +293,24 @@ class _Parts:
             chunk = chunk[:count]
             count -= len(chunk)
             yield chunk
+
+
+def _checked_end(record: Record, previous: int, limit: int) -> int:
+    """Where the entry ends. IntegrityError for a directory that was made to give out more than is stored.
+
+    Entries are written one after the other, so none may begin before the previous one has ended.
+    """
+    end = record.offset + len(pack_local(record)) + record.stored + len(pack_descriptor(record))
+    plain = record.stored - (OVERHEAD if record.encrypted else 0)
+    name = record.name.decode(errors="replace")
+    if record.offset < previous or end > limit:
+        raise IntegrityError(f"The place of {name} in the archive overlaps with another's.", where=name)
+    if record.size and not is_reachable(record.method, plain, record.size):
+        raise IntegrityError(
+            f"The archive says that {name} has {record.size} bytes, which {record.stored} cannot hold.",
+            where=name,
+        )
+    return end
 
 
 def _algorithm(record: Record) -> str:
