@@ -50,7 +50,7 @@ NEIGHBOURS = {
 # These stand outside: the public names come from everywhere, and the conformance kit tests everything.
 ROOT, KIT = "__init__", "testing"
 
-REQUIRED = {"cryptography", "Cryptodome", "filelock", "isal", "pathspec", "tenacity", "zstandard"}
+REQUIRED = {"cryptography", "Cryptodome", "filelock", "isal", "pathspec", "pyzipper", "tenacity", "zstandard"}
 OPTIONAL = {
     "typer": {"cli"},
     "rich": {"cli", "observers"},

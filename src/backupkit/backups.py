@@ -136,7 +136,8 @@ class Backups:
         if not backup:
             meant: list[Backup] = []
         elif backup == "latest":
-            names = sorted({one.name for one in found})
+            # A folder that holds nothing but somebody's unverified archives is no pipeline's.
+            names = sorted({one.name for one in found if one.good or one.made_by != "other"})
             if len(names) > 1:
                 raise BackupNotFoundError(
                     f"Several pipelines have backups at {self._where(at)} ({', '.join(names)}): give the folder "
@@ -333,9 +334,10 @@ def _not_found(wanted: str, found: Sequence[Backup], problems: Sequence[str], wh
         )
     if wanted == "latest" and found:
         newest = _newest_first(found)[0]
+        confirm = ", verify it to confirm it" if newest.complete is None else ""
         return (
             f"None of the backups at {where} is good and holds everything asked for. The newest is {newest.id}: "
-            "name it to use it all the same, or say only= to want less."
+            f"name it to use it all the same{confirm}, or say only= to want less."
         )
     return f"There is no backup {wanted!r} at {where}: list the backups to see what there is."
 
