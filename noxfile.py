@@ -59,7 +59,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def interop(session: nox.Session) -> None:
-    """Only the tests that hold our archives against 7zz, unzip and bsdtar."""
+    """Only the tests that hold our archives against stock tools, and that read what those write."""
     install(session, "tests")
     session.run("python", "-m", "pytest", "-m", "interop", *session.posargs)
 
