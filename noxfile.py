@@ -15,6 +15,7 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["format", "lint", "types", "tests"]
 
 ROOT = Path(__file__).parent
+_MINUTE = "-max_total_time=60"
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 
 
@@ -86,3 +87,12 @@ def docs(session: nox.Session) -> None:
     """Do the links of the documentation lead somewhere, and does its code compile?"""
     install(session, "tests")
     session.run("python", "-m", "pytest", "-q", "tests/test_docs.py", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Coverage-guided fuzzing of what reads archives: a minute each, or `-- foreign -max_total_time=600`."""
+    install(session, "fuzz")
+    forms = [session.posargs] if session.posargs else [["foreign", _MINUTE], ["own", _MINUTE]]
+    for form in forms:
+        session.run("python", "tests/fuzz/zip_archives.py", *form)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
+import sys
 import zipfile
 from pathlib import Path
 
@@ -169,6 +171,24 @@ def test_the_times_of_laravel_backup_are_those_of_its_time_zone(tree: Path, arch
     assert backup.time.isoformat() == "2026-01-31T07:30:00+00:00"
     times = {entry.path: entry.modified_ns for entry in backups.entries(backup) if entry.kind == "file"}
     assert times == dict.fromkeys(FILES, TIME * 10**9)  # without encryption it has its own
+
+
+def test_the_how_to_guide_shows_it_with_a_real_archive(tmp_path: Path) -> None:
+    """Its two blocks, one of PHP and one of commands, run as they stand there."""
+    php = require_tool("php")
+    guide = Path(__file__).parent.parent.parent / "docs/how-to/move-from-laravel-backup.md"
+    _, section = guide.read_text(encoding="utf-8").split("## Try it with an archive of your own")
+    program, commands = (section.split(f"```{kind}\n")[1].split("```")[0] for kind in ("php", "sh"))
+    (tmp_path / "make.php").write_text(program)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "backupkit").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m backupkit "$@"\n')
+    (tmp_path / "bin" / "backupkit").chmod(0o755)
+    script = f"cd '{tmp_path}' && PATH='{tmp_path}/bin':$PATH && set -e && '{php}' make.php\n{commands}"
+    output = run("sh", "-c", script)
+    assert re.search(r"2026-01-31-02-30-00 .* laravel-backup +databases\+files .* unconfirmed", output)
+    assert "The verification of" in output
+    dump = tmp_path / "found" / "db-dumps" / "mysql-shop.sql"
+    assert dump.read_text() == "INSERT INTO fruits VALUES ('apple');\n"
 
 
 # Python
