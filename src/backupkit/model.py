@@ -155,6 +155,11 @@ class Listing:
     backups: tuple[Backup, ...]
     problems: tuple[Problem, ...] = ()
 
+    @property
+    def of_pipelines(self) -> bool:
+        """Whether any of them looks like a pipeline's, and not like an archive that somebody put there."""
+        return any(backup.made_by != "other" for backup in self.backups)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:

@@ -75,7 +75,7 @@ def test_latest_is_none_that_was_not_verified(
 ) -> None:
     put(destination, OLD)
     put(destination, "export")
-    with pytest.raises(BackupNotFoundError, match="verify it to confirm it"):
+    with pytest.raises(BackupNotFoundError, match="verify it if it is unconfirmed"):
         pipeline.find()
     pipeline.verify(OLD)
     assert pipeline.find().id == OLD
@@ -117,6 +117,15 @@ def test_somebodys_archives_in_a_neighbours_folder_do_not_make_latest_ambiguous(
     pipeline.run()
     destination.write("photos/holiday.zip", [by_zipfile()])
     assert open_repository(destination, SECRET).find().name == "shop"
+
+
+def test_a_pipelines_folder_is_found_though_archives_lie_in_a_folder_of_it(tmp_path: Path) -> None:
+    disk = stored(tmp_path / "disk")
+    disk.write(f"shop/{OLD}.zip", [by_pyzipper()])
+    disk.write("shop/exports/customers.zip", [by_zipfile()])
+    assert [one.id for one in open_repository(tmp_path / "disk" / "shop").list().backups] == [OLD]
+    assert [one.id for one in open_repository(tmp_path / "disk").list().backups] == [OLD]
+    assert [one.id for one in open_repository(tmp_path / "disk/shop/exports").list().backups] == ["customers"]
 
 
 # Verifying

@@ -86,8 +86,6 @@ class _Body:
                 size, stored = _large(extra, size, stored)
             if (crc, stored, size) != (record.crc, record.stored, record.size):
                 raise _wrong("its local header has other sizes, or another checksum, than the directory")
-        if record.stored > self._left:
-            raise _wrong("it reaches into what follows it")
 
     def take(self, count: int) -> bytes:
         return b"".join(self.chunks(count))
