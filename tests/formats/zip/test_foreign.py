@@ -19,6 +19,7 @@ from backupkit.formats.zip.foreign_content import head_of
 from backupkit.formats.zip.foreign_keys import key_for
 from backupkit.formats.zip.reader import DirectRanges
 from backupkit.model import Entry
+from backupkit.passphrase import Passphrase
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 from tests.formats.zip.foreign_archives import (
     FILES,
@@ -312,16 +313,19 @@ def test_methods_of_zipfile_are_read() -> None:
 # Ranges
 
 
-def test_the_directory_takes_one_request_and_each_content_one() -> None:
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_the_directory_takes_one_request_and_so_do_the_passphrase_and_each_content(encrypted: bool) -> None:
     destination = MemoryDestination()
-    archive = by_zipfile()
+    archive = by_pyzipper() if encrypted else by_zipfile()
     destination.write("a.zip", [archive])
     counting = FaultyDestination(destination)
-    reader = ForeignArchive(DirectRanges(counting, "a.zip", len(archive)))
+    ranges = DirectRanges(counting, "a.zip", len(archive))
+    reader = ForeignArchive(ranges, passphrases=[Passphrase(SECRET)])
     assert counting.calls["read"] == 1
-    for entry in reader.entries():
-        list(entry.chunks())
-    assert counting.calls["read"] == 1 + len(FILES)
+    for _ in range(2):
+        for entry in reader.entries():
+            list(entry.chunks())
+    assert counting.calls["read"] == 1 + encrypted + 2 * len(FILES)
 
 
 @pytest.mark.parametrize("error", [DestinationError, ObjectNotFoundError])

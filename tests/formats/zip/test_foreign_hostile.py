@@ -176,7 +176,7 @@ def test_encrypted_content_without_room_for_its_encryption_is_refused() -> None:
 
 
 def test_a_bomb_is_stopped_at_its_declared_size_in_little_memory() -> None:
-    """A gigabyte in 722 bytes, which pyzipper would unpack at once."""
+    """256 MiB in 208 bytes, which pyzipper would unpack at once."""
     packed = bz2.compress(bytes(256 * MiB))
     (entry,) = entries_of(by_hand(Member(method=12, body=packed, size=10 * MiB)))
     size, reason = 0, ""

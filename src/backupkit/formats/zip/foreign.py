@@ -34,9 +34,8 @@ from backupkit.formats.zip.headers import MANIFEST, attributes
 from backupkit.model import DUMPS, Contents, Entry
 from backupkit.passphrase import Passphrase
 
-_SAMPLES = (
-    9  # ZipCrypto tells one wrong passphrase in 256 only by the content, and nobody is wrong nine times
-)
+# Entries that a passphrase is tried on: one of 256 wrong ones fits one under ZipCrypto, none fits nine.
+_SAMPLES = 9
 
 
 class ForeignArchive:
@@ -148,7 +147,7 @@ class ForeignArchive:
         yield from ()
 
     def _unlock(self, record: ForeignRecord, used: list[int], head: bytes) -> Key:
-        """The key for the entry that begins so; `used` gets the number of its passphrase."""
+        """The key of the entry, which begins with `head`; `used` gets the number of its passphrase."""
         keys = [
             (number, key)
             for number, passphrase in enumerate(self._passphrases)
@@ -176,12 +175,14 @@ class ForeignArchive:
 
     def _try_passphrases(self) -> None:
         """WrongPassphraseError if none fits any of the samples."""
-        tried = [
-            self._fits_sample(number, sample)
-            for sample in range(len(self._samples) if self._passphrases else 0)
-            for number in range(len(self._passphrases))
-        ]
-        if self._samples and not any(tried) and (not self._passphrases or False in tried):
+        tried = not self._passphrases
+        for sample in range(len(self._samples)):
+            for number in range(len(self._passphrases)):
+                fits = self._fits_sample(number, sample)
+                if fits:
+                    return
+                tried = tried or fits is False
+        if self._samples and tried:  # where all samples are damaged, each entry tells so itself
             raise self._locked()
 
     def _fits_others(self, number: int, record: ForeignRecord) -> bool | None:

@@ -65,6 +65,7 @@ class ZipRepository:
         self._executor = executor
         self._legacy_zone = legacy_zone
         self._opened: tuple[tuple[str, str], ArchiveReader | ForeignArchive] | None = None
+        self._looked_into: tuple[StoredObject, ForeignArchive] | None = None
 
     def write(
         self,
@@ -152,7 +153,7 @@ class ZipRepository:
                 return replace(backup, **_summary_fields(text, stored.name))
         if backup.made_by == "backupkit":
             return backup
-        archive = self._foreign(backup)
+        archive = self._foreign(*self._archive(backup))
         return replace(backup, contents=archive.contents, entries=archive.count, size=archive.size)
 
     def read(self, backup: Backup) -> Iterator[Entry]:
@@ -271,18 +272,21 @@ class ZipRepository:
     def _open(self, backup: Backup) -> ArchiveReader | ForeignArchive:
         stored, name = self._archive(backup)
         if name.made_by != "backupkit":
-            archive = self._foreign(backup)
+            archive = self._foreign(stored, name)
             if not archive.ours:
                 return archive
         return ArchiveReader(self._ranges(stored, name), encryptors=self._inner_encryptors(name))
 
-    def _foreign(self, backup: Backup) -> ForeignArchive:
-        stored, name = self._archive(backup)
-        return ForeignArchive(
-            self._ranges(stored, name),
-            passphrases=[one.passphrase for one in self._encryptors if isinstance(one, WinZipAES)],
-            zone=self._legacy_zone,
-        )
+    def _foreign(self, stored: StoredObject, name: ObjectName) -> ForeignArchive:
+        """The same of an archive that others wrote; for its details, too."""
+        if self._looked_into is None or self._looked_into[0] != stored:
+            archive = ForeignArchive(
+                self._ranges(stored, name),
+                passphrases=[one.passphrase for one in self._encryptors if isinstance(one, WinZipAES)],
+                zone=self._legacy_zone,
+            )
+            self._looked_into = stored, archive
+        return self._looked_into[1]
 
     def _archive(self, backup: Backup) -> tuple[StoredObject, ObjectName]:
         for stored, name in self._objects_of(backup):
