@@ -15,6 +15,7 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["format", "lint", "types", "tests"]
 
 ROOT = Path(__file__).parent
+_MINUTE = "-max_total_time=60"
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 
 
@@ -62,7 +63,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def interop(session: nox.Session) -> None:
-    """Only the tests that hold our archives against 7zz, unzip and bsdtar."""
+    """Only the tests that hold our archives against stock tools, and that read what those write."""
     install(session, "tests")
     session.run("python", "-m", "pytest", "-m", "interop", *session.posargs)
 
@@ -89,3 +90,12 @@ def docs(session: nox.Session) -> None:
     """Do the links of the documentation lead somewhere, and does its code compile?"""
     install(session, "tests")
     session.run("python", "-m", "pytest", "-q", "tests/test_docs.py", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Coverage-guided fuzzing of what reads archives: a minute each, or `-- foreign -max_total_time=600`."""
+    install(session, "fuzz")
+    forms = [session.posargs] if session.posargs else [["foreign", _MINUTE], ["own", _MINUTE]]
+    for form in forms:
+        session.run("python", "tests/fuzz/zip_archives.py", *form)

@@ -112,7 +112,20 @@ def test_arguments_pass_unchanged(machine: Machine) -> None:
 
 def test_every_tool_that_tests_ask_for_is_installed() -> None:
     script = (ROOT / "dev").read_text(encoding="utf-8")
+    checks = {"php": """php -r 'exit(extension_loaded("zip") ? 0 : 1);' >/dev/null 2>&1"""}
     lines = {
-        tool: f'command -v {tool} >/dev/null || missing="$missing {PACKAGES[tool]}"' for tool in PACKAGES
+        tool: f'{checks.get(tool, f"command -v {tool} >/dev/null")} || missing="$missing {PACKAGES[tool]}"'
+        for tool in PACKAGES
     }
     assert [tool for tool, line in lines.items() if line not in script] == []
+
+
+def test_a_php_without_its_zip_extension_is_counted_as_missing(machine: Machine) -> None:
+    machine.program(os.fspath(machine.checkout / ".venv/bin/python"), "exit 0")
+    for tool in PACKAGES:
+        machine.program(tool, "exit 0")
+    assert machine.dev("test").stderr.splitlines()[1:] == []
+    machine.program("php", "exit 1")
+    assert machine.dev("test").stderr.endswith(
+        "(on Debian and Ubuntu: sudo apt-get install php-cli php-zip).\n"
+    )

@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 LATE = (
-    *("asyncio", "sqlite3", "subprocess"),
-    *("cryptography", "filelock", "pathspec", "tenacity", "zstandard"),
+    *("asyncio", "sqlite3", "subprocess", "zoneinfo"),
+    *("cryptography", "filelock", "pathspec", "pyzipper", "tenacity", "zstandard"),
     *("llvmlite", "typer", "rich", "pytest", "hypothesis"),
 )
 

@@ -53,7 +53,7 @@ NEIGHBOURS = {
 # These stand outside: the public names come from everywhere, and the conformance kit tests everything.
 ROOT, KIT = "__init__", "testing"
 
-REQUIRED = {"cryptography", "Cryptodome", "filelock", "isal", "pathspec", "tenacity", "zstandard"}
+REQUIRED = {"cryptography", "Cryptodome", "filelock", "isal", "pathspec", "pyzipper", "tenacity", "zstandard"}
 OPTIONAL = {
     "llvmlite": {"formats"},
     "typer": {"cli"},

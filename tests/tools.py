@@ -1,15 +1,24 @@
-"""The stock tools that tests hold our archives against."""
+"""The stock tools that tests hold our archives against, and whose archives we read."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 # The Debian packages; `./dev test` installs the same ones.
-PACKAGES = {"7zz": "7zip", "unzip": "unzip", "bsdtar": "libarchive-tools"}
+PACKAGES = {
+    "7zz": "7zip",
+    "unzip": "unzip",
+    "bsdtar": "libarchive-tools",
+    "zip": "zip",
+    "php": "php-cli php-zip",
+}
+# What a program must be able to do, where it may be there without.
+_CHECKS = {"php": ["-r", "exit(extension_loaded('zip') ? 0 : 1);"]}
 
 
 def require_tool(name: str) -> Path:
@@ -18,9 +27,11 @@ def require_tool(name: str) -> Path:
     Where `CI` is set the test fails instead: there, a check that did not happen must not look green.
     """
     found = shutil.which(name)
-    if found:
+    if found and (name not in _CHECKS or not subprocess.run([found, *_CHECKS[name]], check=False).returncode):
         return Path(found)
-    reason = f"{name} is not installed: on Debian, `apt-get install {PACKAGES.get(name, name)}`"
+    reason = (
+        f"{name} is not installed, or not in full: on Debian, `apt-get install {PACKAGES.get(name, name)}`"
+    )
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

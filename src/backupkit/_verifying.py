@@ -62,9 +62,10 @@ def _found(running: Running, repository: Repository, backup: Backup) -> Iterator
 
 def _confirm(running: Running, repository: Repository, backup: Backup) -> None:
     state = "complete" if repository.confirm(backup).complete else "incomplete"
+    what = f"says itself that it is {state}" if backup.made_by == "backupkit" else f"counts as {state}"
     running.add(
         Problem(
-            message=f"The backup {backup.id} was unconfirmed; it is whole and says itself that it is {state}, "
+            message=f"The backup {backup.id} was unconfirmed; it is whole and {what}, "
             "which was now recorded beside it.",
             severity="warning",
             destination=backup.location,

@@ -142,7 +142,8 @@ class Backups:
         if not backup:
             meant: list[Backup] = []
         elif backup == "latest":
-            names = sorted({one.name for one in found})
+            # A folder that holds nothing but somebody's unverified archives is no pipeline's.
+            names = sorted({one.name for one in found if one.good or one.made_by != "other"})
             if len(names) > 1:
                 raise BackupNotFoundError(
                     f"Several pipelines have backups at {self._where(at)} ({', '.join(names)}): give the folder "
@@ -363,7 +364,7 @@ def _not_found(wanted: str, found: Sequence[Backup], problems: Sequence[str], wh
         newest = _newest_first(found)[0]
         return (
             f"None of the backups at {where} is good and holds everything asked for. The newest is {newest.id}: "
-            "name it to use it all the same, or say only= to want less."
+            "name it to use it all the same, verify it if it is unconfirmed, or say only= to want less."
         )
     return f"There is no backup {wanted!r} at {where}: list the backups to see what there is."
 
@@ -407,13 +408,14 @@ def open_repository(
     encryptor = Passphrase(passphrase) if isinstance(passphrase, str) else passphrase
     backups = Backups(name, url, encryptor=encryptor, observers=observers)
     listing = backups.list()
-    if not listing.backups and name is None and isinstance(url, str | os.PathLike):
+    if name is None and isinstance(url, str | os.PathLike) and not listing.of_pipelines:
         # What is learnt about a backup stands beside the pipeline's folder, so it is opened from above.
         from urllib.parse import unquote
 
         above, _, folder = backups.destinations[0].location.rpartition("/")
         within = Backups(unquote(folder), f"{above}/", encryptor=encryptor, observers=observers)
-        if within.list().backups:
+        inside = within.list()
+        if inside.of_pipelines or (inside.backups and not listing.backups):
             return within
     if listing.problems:
         raise RepositoryNotFoundError(listing.problems[0].message)

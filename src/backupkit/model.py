@@ -14,6 +14,7 @@ Kind: TypeAlias = Literal["file", "directory", "symlink", "hardlink"]
 Severity: TypeAlias = Literal["warning", "error"]
 Outcome: TypeAlias = Literal["succeeded", "incomplete", "failed"]
 Operation: TypeAlias = Literal["run", "restore", "verify", "clean", "monitor"]
+MadeBy: TypeAlias = Literal["backupkit", "laravel-backup", "other"]
 
 _NO_XATTRS: Mapping[str, bytes] = MappingProxyType({})
 
@@ -121,7 +122,9 @@ class Backup:
     `complete` is False when its run lost something and None when nothing says how the run ended.
     `stored` counts the bytes it occupies. `entries`, `size` (plain bytes), `host` and `tags` are None
     until `details(backup)` has read them. `verified` is when it was last read back in full without fault;
-    `damaged` says that the newest verification found bytes that are not what was written.
+    `damaged` says that the newest verification found bytes that are not what was written. `made_by` is what
+    the name says: of an "other" nobody knows whether it belongs to the pipeline, so cleaning and health
+    checks leave it alone. The `contents` of what others made are unknown, and empty, until it was verified.
     """
 
     id: str
@@ -137,6 +140,7 @@ class Backup:
     tags: tuple[str, ...] | None = None
     verified: datetime | None = None
     damaged: bool = False
+    made_by: MadeBy = "backupkit"
 
     @property
     def good(self) -> bool:
@@ -150,6 +154,11 @@ class Listing:
 
     backups: tuple[Backup, ...]
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def of_pipelines(self) -> bool:
+        """Whether any of them looks like a pipeline's, and not like an archive that somebody put there."""
+        return any(backup.made_by != "other" for backup in self.backups)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -281,7 +281,7 @@ class BackupPipeline(Backups):
     def _clean(self, running: Running, destination: Destination, dry_run: bool) -> DestinationResult:
         now = self._clock()
         listed, marks = self._list_with_marks(destination)
-        backups = [one for one in listed if one.name == self.name]
+        backups = self._with_contents(running, destination, self._own(listed))
         plan = guard(checked(self.retention.plan(backups, now=now), backups))
         # Of killed runs, and of killed verifications.
         places = (f"{self.name}/", f"backupkit/{self.name}/")
@@ -290,9 +290,31 @@ class BackupPipeline(Backups):
         if dry_run:
             return result
         with self._opened(destination) as repository:
-            orphans = marks.keys() - {(one.name, one.id) for one in backups}
+            orphans = marks.keys() - {(one.name, one.id) for one in listed}
             freed, refused = remove_all(running, repository, destination, plan, swept, orphans)
         return replace(result, outcome="incomplete" if refused else "succeeded", freed=freed)
+
+    def _own(self, listed: Iterable[Backup]) -> list[Backup]:
+        """Those that belong to this pipeline: not an export that somebody put into its folder."""
+        return [one for one in listed if one.name == self.name and one.made_by != "other"]
+
+    def _with_contents(
+        self, running: Running, destination: Destination, backups: Sequence[Backup]
+    ) -> Sequence[Backup]:
+        """The same, those of unknown contents looked into: the only full one must not count as any other."""
+        if all(backup.contents for backup in backups):
+            return backups
+        found = []
+        with self._opened(destination) as repository:
+            for backup in backups:
+                running.check_cancelled()
+                try:
+                    found.append(backup if backup.contents else repository.details(backup))
+                except BackupKitError as error:
+                    found.append(backup)
+                    message = f"What the backup {backup.id} holds is not known: {error}"
+                    running.add(Problem(message=message, severity="warning", destination=backup.location))
+        return found
 
     def _health(self, destination: Destination) -> Iterator[Problem]:
         try:
@@ -302,7 +324,7 @@ class BackupPipeline(Backups):
             return
         state = RepositoryState(
             location=destination.location,
-            backups=tuple(backups),
+            backups=tuple(self._own(backups)),
             contents=self.contents,
             now=self._clock(),
         )

@@ -212,7 +212,7 @@ def _last_good(series: list[Backup]) -> Backup:
 
 
 def _newest(backup: Backup) -> str:
-    contents = " and ".join(sorted(backup.contents, reverse=True))
+    contents = " and ".join(sorted(backup.contents, reverse=True)) or "unknown contents"
     return f"newest {'good ' if backup.good else ''}backup of {contents}"
 
 

@@ -22,6 +22,7 @@ SAYS = {
     "first_backup": "[('apple', 1), ('pear', 2)]",
     "plugin_destination": "2,pears",
     "plugin_source": "Apples.md ['Red.', 'Green.']",
+    "restore_a_laravel_backup": "latest: 2026-01-31-02-30-00",
     "restore_one_file": "one folder: ['shop/invoices/1.txt']",
     "several_destinations": "backups: 3",
     "stop_workers_while_backing_up": "run: succeeded; running again: True",

@@ -10,16 +10,17 @@ from backupkit.sizes import format_size
 
 
 def listing_lines(listing: Listing, *, details: bool) -> Iterator[str]:
-    """Yield the backups as a table, newest first; the pipeline's name only where there are several."""
+    """Yield the backups as a table, newest first; the pipeline's name, or who made it, only where they differ."""
     if not listing.backups:
         yield "There are no backups."
         return
     several = len({backup.name for backup in listing.backups}) > 1
-    rows = [_cells(backup, several=several, details=details) for backup in listing.backups]
+    foreign = any(backup.made_by != "backupkit" for backup in listing.backups)
+    rows = [_cells(one, several=several, foreign=foreign, details=details) for one in listing.backups]
     yield from columns([list(rows[0]), *(list(row.values()) for row in rows)])
 
 
-def _cells(backup: Backup, *, several: bool, details: bool) -> dict[str, str]:
+def _cells(backup: Backup, *, several: bool, foreign: bool, details: bool) -> dict[str, str]:
     more = {
         "ENTRIES": "?" if backup.entries is None else str(backup.entries),
         "SIZE": "?" if backup.size is None else format_size(backup.size),
@@ -30,6 +31,7 @@ def _cells(backup: Backup, *, several: bool, details: bool) -> dict[str, str]:
         **({"NAME": backup.name} if several else {}),
         "ID": backup.id,
         "TIME": minutes(backup.time),
+        **({"MADE BY": backup.made_by} if foreign else {}),
         "CONTENTS": contents(backup),
         "STORED": format_size(backup.stored),
         "STATE": state(backup),
@@ -40,8 +42,8 @@ def _cells(backup: Backup, *, several: bool, details: bool) -> dict[str, str]:
 
 
 def contents(backup: Backup) -> str:
-    """What the backup holds: "databases+files"."""
-    return "+".join(sorted(backup.contents))
+    """What the backup holds: "databases+files"; "?" if only verifying it can tell."""
+    return "+".join(sorted(backup.contents)) or "?"
 
 
 def state(backup: Backup) -> str:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from backupkit.compression import Deflate
 from backupkit.formats.zip import manifest
 from backupkit.formats.zip.aes import WinZipAES
-from backupkit.formats.zip.reader import ArchiveReader, DirectRanges
+from backupkit.formats.zip.ranges import DirectRanges
+from backupkit.formats.zip.reader import ArchiveReader
 from backupkit.formats.zip.records import Record, find_directory, unpack_directory
 from backupkit.formats.zip.writer import ArchiveWriter
 from backupkit.model import Entry, Problem

@@ -44,7 +44,7 @@ class TestToyEncryptor(EncryptorTests):
 @pytest.mark.parametrize("chunk", [1000, 65_536, MiB - 16, MiB - 15, MiB, MiB + 1, 4 * MiB])
 def test_the_key_stream_is_that_of_a_little_endian_counter(chunk: int) -> None:
     key = bytes(range(32))
-    crypt = aes._counter_mode(key)
+    crypt = aes.counter_mode(key)
     ours = b"".join(crypt(part) for part in rechunk([RANDOM], chunk))
     counter = Counter.new(128, initial_value=1, little_endian=True)
     assert ours == AES.new(key, AES.MODE_CTR, counter=counter).encrypt(RANDOM)
@@ -58,7 +58,7 @@ def test_chunks_of_any_size_across_a_page_make_one_stream(sizes: list[int], befo
         *(RANDOM[page + at : page + at + size] for at, size in enumerate(sizes)),
     ]
     data = b"".join(parts)
-    crypt = aes._counter_mode(b"k" * 32)
+    crypt = aes.counter_mode(b"k" * 32)
     counter = Counter.new(128, initial_value=1, little_endian=True)
     assert b"".join(map(crypt, parts)) == AES.new(b"k" * 32, AES.MODE_CTR, counter=counter).encrypt(data)
 
@@ -73,7 +73,7 @@ def test_the_counter_carries_into_every_byte(page: int) -> None:
 
 
 def key_stream_from(key: bytes, block: int, count: int) -> bytes:
-    crypt = aes._counter_mode(key)
+    crypt = aes.counter_mode(key)
     # To get there without producing everything before it, only where it stands is moved.
     closure = dict(zip(crypt.__code__.co_freevars, crypt.__closure__ or (), strict=True))
     closure["position"].cell_contents = block * 16

@@ -92,14 +92,15 @@ def test_foreign_objects_are_neither_listed_nor_pruned() -> None:
     for name in (
         "shop/readme.txt",
         f"shop/sub/{ID}.complete.json",
-        "shop/2026.zip",
+        "shop/sub/2026.zip",
+        f"shop/{ID}.full.complete.json",
         f"other/{ID}.complete.json",
     ):
         destination.write(name, [b"not ours"])
     assert len(listed(destination)) == 1
     with Zip().open(destination, name="shop") as repository:
         assert repository.prune() == 0
-    assert len(destination.objects) == 6
+    assert len(destination.objects) == 7
 
 
 def test_an_archive_without_a_summary_is_listed_as_unconfirmed() -> None:

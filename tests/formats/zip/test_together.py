@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backupkit.errors import DestinationError, IntegrityError
-from backupkit.formats.zip.reader import ArchiveReader, DirectRanges
+from backupkit.formats.zip.ranges import DirectRanges
+from backupkit.formats.zip.reader import ArchiveReader
 from backupkit.model import Entry
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 from backupkit.testing.entries import with_content

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backupkit.errors import IntegrityError, UnsupportedCodecError, WrongPassphraseError
-from backupkit.formats.zip import reader
+from backupkit.formats.zip import ranges
 from backupkit.formats.zip.format import Zip
-from backupkit.formats.zip.reader import ArchiveReader, SequentialRanges
+from backupkit.formats.zip.ranges import SequentialRanges
+from backupkit.formats.zip.reader import ArchiveReader
 from backupkit.model import Entry
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Encryptor, Format
@@ -28,7 +29,7 @@ CONTENT = Random(5).randbytes(100_000)
 
 @pytest.fixture
 def short_tail(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "_TAIL", 100)
+    monkeypatch.setattr(ranges, "_TAIL", 100)
 
 
 @pytest.mark.usefixtures("short_tail")
@@ -69,9 +70,9 @@ def test_any_range_is_what_a_slice_would_be(size: int) -> None:
 def test_ranges_may_be_read_in_turns(wanted: list[tuple[int, int]], turns: list[int]) -> None:
     content = CONTENT[:1000]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "_TAIL", 50)
-        ranges = SequentialRanges(lambda: in_pieces(content, 30))
-        streams = [ranges.read(start, length) for start, length in wanted]
+        patch.setattr(ranges, "_TAIL", 50)
+        found = SequentialRanges(lambda: in_pieces(content, 30))
+        streams = [found.read(start, length) for start, length in wanted]
         got = [b"" for _ in wanted]
         for turn in turns:
             got[turn % len(wanted)] += next(streams[turn % len(wanted)], b"")
@@ -89,7 +90,7 @@ def test_reading_everything_in_order_takes_two_passes() -> None:
     assert key.decrypted == 1  # it is small enough to be kept from the pass that learns its length
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "_TAIL", 20_000)
+        patch.setattr(ranges, "_TAIL", 20_000)
         with Zip().open(destination, name="shop", encryptor=key) as repository:
             contents = [b"".join(entry.chunks()) for entry in repository.read(backup)]
     assert contents == [CONTENT] * 10

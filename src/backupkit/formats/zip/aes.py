@@ -67,7 +67,7 @@ class WinZipAES:
                     (salt, keys.verifier, sealed, hmac.digest(keys.tag, sealed, "sha1")[:TAG_SIZE])
                 )
                 return
-            crypt = _counter_mode(keys.cipher)
+            crypt = counter_mode(keys.cipher)
             yield salt + keys.verifier
             tag = hmac.new(keys.tag, digestmod="sha1")
             for chunk in chain((first, second), iterator):
@@ -97,7 +97,7 @@ class WinZipAES:
                 self._compare(hmac.digest(keys.tag, sealed, "sha1"), stored)
                 yield _crypted(keys.cipher, sealed)
                 return
-            crypt = _counter_mode(keys.cipher)
+            crypt = counter_mode(keys.cipher)
             tag = hmac.new(keys.tag, digestmod="sha1")
             tail = bytearray()
             for sealed in hold_back(chain((body, chunk), iterator), TAG_SIZE, tail):
@@ -131,7 +131,7 @@ class WinZipAES:
             return first
 
 
-def _counter_mode(key: bytes) -> Callable[[bytes], bytes]:
+def counter_mode(key: bytes) -> Callable[[bytes], bytes]:
     """A function that en- or decrypts the next bytes of one stream.
 
     AES-CTR of the usual libraries counts big-endian; WinZip counts little-endian, from one. Encrypting a
@@ -176,9 +176,9 @@ def _counter_mode(key: bytes) -> Callable[[bytes], bytes]:
 
 
 def _crypted(key: bytes, data: bytes) -> bytes:
-    """What `_counter_mode` makes of a whole unit, with less around it for a small one."""
+    """What `counter_mode` makes of a whole unit, with less around it for a small one."""
     if not 0 < len(data) <= _PAGE - 2 * _BLOCK:
-        return _counter_mode(key)(data)
+        return counter_mode(key)(data)
     ecb = Cipher(algorithms.AES(key), _ECB).encryptor()
     stream = ecb.update(_COUNTERS[_BLOCK : _BLOCK + len(data) + -len(data) % _BLOCK])
     return strxor(data, stream[: len(data)])

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import TYPE_CHECKING
 
 from backupkit.errors import ConfigurationError, UnsupportedCodecError
+from backupkit.formats.zip.naming import zone_of
 from backupkit.formats.zip.records import METHODS
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Compressor, Destination, Encryptor
@@ -25,7 +27,16 @@ class Zip:
     7-Zip, WinZip and pyzipper open them; unencrypted ones with deflate open everywhere. An encryptor that
     ZIP has no record for takes the whole archive as its unit: `….zip.<scheme>`. Names of entries, their
     sizes and times stay readable in a ZIP archive, also in an encrypted one.
+
+    ZIP archives that others wrote are listed and read too. `legacy_time_zone` is where the times in names
+    such as laravel-backup's, `2026-01-31-02-00-00.zip`, are local; without it, such an archive is as old
+    as its object.
     """
+
+    legacy_time_zone: str | tzinfo | None = None
+
+    def __post_init__(self) -> None:
+        zone_of(self.legacy_time_zone)
 
     def check(self, compressor: Compressor | None, encryptor: Encryptor | Passphrase | None) -> None:
         if compressor is not None and compressor.algorithm not in METHODS:
@@ -69,4 +80,5 @@ class Zip:
             compressor=compressor or Deflate(),
             encryptors=encryptors,
             executor=executor,
+            legacy_zone=zone_of(self.legacy_time_zone),
         )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Literal
 
-from backupkit.model import Contents
+from backupkit.errors import ConfigurationError
+from backupkit.model import Backup, Contents, MadeBy
 
 BOTH: frozenset[Contents] = frozenset({"files", "databases"})
 
@@ -18,17 +20,46 @@ _OBJECT = re.compile(
 )
 _TIME = "%Y-%m-%dT%H-%M-%S.%fZ"
 
+# Of archives that others wrote: whatever stands before ".zip". Only verifying tells what is in them, so the
+# names of their summaries say that too.
+_FOREIGN = re.compile(
+    r"(?P<name>[^/]+)/(?P<id>[^/]+?)"
+    r"\.(?:(?P<archive>zip)|(?P<contents>databases|files|full)\.(?P<summary>complete|incomplete)\.json)"
+)
+_LEGACY = re.compile(r"\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d", re.ASCII)
+_LEGACY_TIME = "%Y-%m-%d-%H-%M-%S"
+_CONTENTS: dict[str, frozenset[Contents]] = {
+    "databases": frozenset({"databases"}),
+    "files": frozenset({"files"}),
+    "full": BOTH,
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectName:
-    """What the name of an object says. `scheme` is set for archives that are encrypted as a whole."""
+    """What the name of an object says. `scheme` is set for archives that are encrypted as a whole.
+
+    Names of archives that others wrote have no time, or one that is local to a place they do not say, in
+    `local_time`; their contents are known from their summaries alone.
+    """
 
     name: str
     id: str
-    time: datetime
+    time: datetime | None = None
+    local_time: datetime | None = None
     contents: frozenset[Contents]
     kind: Literal["archive", "complete", "incomplete"]
-    scheme: str | None
+    scheme: str | None = None
+    made_by: MadeBy = "backupkit"
+
+    def at(self, zone: tzinfo | None) -> datetime | None:
+        """The time that the name says, if that is known; `zone` is where a local one was written."""
+        if self.local_time is None or zone is None:
+            return self.time
+        try:
+            return self.local_time.replace(tzinfo=zone).astimezone(UTC)
+        except OverflowError:
+            return None
 
 
 def backup_id(time: datetime, contents: frozenset[Contents]) -> str:
@@ -37,8 +68,21 @@ def backup_id(time: datetime, contents: frozenset[Contents]) -> str:
     return time.astimezone(UTC).strftime(_TIME) + suffix
 
 
+def summary_name(backup: Backup) -> str:
+    """The name of the summary beside the backup's archive."""
+    ending = "complete" if backup.complete else "incomplete"
+    if backup.made_by != "backupkit":
+        only = "full" if backup.contents == BOTH else "".join(backup.contents)
+        ending = f"{only}.{ending}"
+    return f"{backup.name}/{backup.id}.{ending}.json"
+
+
 def parse(object_name: str) -> ObjectName | None:
-    """Read an object's name; None if it is not one of ours."""
+    """Read an object's name; None if it is neither an archive, whoever wrote it, nor a summary."""
+    return _own(object_name) or _foreign(object_name)
+
+
+def _own(object_name: str) -> ObjectName | None:
     match = _OBJECT.fullmatch(object_name)
     if match is None:
         return None
@@ -51,16 +95,53 @@ def parse(object_name: str) -> ObjectName | None:
         contents = frozenset({"databases"})
     elif match["only"] == "files":
         contents = frozenset({"files"})
-    kind: Literal["archive", "complete", "incomplete"] = "archive"
-    if match["summary"] == "complete":
-        kind = "complete"
-    elif match["summary"] == "incomplete":
-        kind = "incomplete"
     return ObjectName(
         name=match["name"],
         id=match["id"],
         time=time,
         contents=contents,
-        kind=kind,
+        kind=_kind(match),
         scheme=match["scheme"],
     )
+
+
+def _foreign(object_name: str) -> ObjectName | None:
+    match = _FOREIGN.fullmatch(object_name)
+    # Marks stand in `backupkit/`; and what is confirmed of our archives has our names.
+    if match is None or match["name"] == "backupkit" or _own(f"{match['name']}/{match['id']}.zip"):
+        return None
+    local = None
+    if _LEGACY.fullmatch(match["id"]):
+        with suppress(ValueError):
+            local = datetime.strptime(match["id"], _LEGACY_TIME)
+    return ObjectName(
+        name=match["name"],
+        id=match["id"],
+        local_time=local,
+        contents=_CONTENTS.get(match["contents"], frozenset()),
+        kind=_kind(match),
+        made_by="other" if local is None else "laravel-backup",
+    )
+
+
+def _kind(match: re.Match[str]) -> Literal["archive", "complete", "incomplete"]:
+    if match["summary"] is None:
+        return "archive"
+    return "complete" if match["summary"] == "complete" else "incomplete"
+
+
+def zone_of(zone: str | tzinfo | None) -> tzinfo | None:
+    """The time zone meant; ConfigurationError if there is none of this name."""
+    if zone is None or isinstance(zone, tzinfo):
+        return zone
+    if zone == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(zone)
+    except (LookupError, OSError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigurationError(
+            f'There is no time zone {zone!r} on this machine: use "UTC", or a name such as "Europe/Berlin" '
+            "with the system's time zone data or the package tzdata installed."
+        ) from error

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from backupkit._chunks import closing_iterator
-from backupkit._parallel import read_ahead
-from backupkit.compression import Deflate, Store, Zstd
 from backupkit.errors import IntegrityError, WrongPassphraseError
 from backupkit.formats.zip import manifest
+from backupkit.formats.zip.aes import OVERHEAD
+from backupkit.formats.zip.decoding import decoded
 from backupkit.formats.zip.headers import FOLDER, MANIFEST, attributes
+from backupkit.formats.zip.limits import is_reachable
+from backupkit.formats.zip.ranges import Ranges
 from backupkit.formats.zip.records import (
-    ALGORITHMS,
     END_SIZES,
     Record,
     extent,
     find_directory,
-    pack_descriptor,
     pack_local,
     unpack_directory,
     whole_seconds,
@@ -30,87 +25,10 @@ from backupkit.formats.zip.records import (
 from backupkit.formats.zip.spool import Spool
 from backupkit.formats.zip.together import Member, Together
 from backupkit.model import Entry, is_entry_path
-from backupkit.protocols import Compressor, Destination, Encryptor, ExpectsUnits
+from backupkit.protocols import Encryptor, ExpectsUnits
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
-
-_DECOMPRESSORS: dict[str, Compressor] = {one.algorithm: one for one in (Store(), Deflate(), Zstd())}
-_TAIL = 8 << 20
-_LARGE = 1 << 20  # bytes of a body from which on threads are worth their while
-
-
-class Ranges(Protocol):
-    """The bytes of an archive, by position."""
-
-    @property
-    def total(self) -> int: ...
-
-    def read(self, start: int, length: int) -> Iterator[bytes]: ...
-
-
-class DirectRanges:
-    """The ranges of an object as the destination gives them."""
-
-    def __init__(self, destination: Destination, name: str, total: int) -> None:
-        self.total = total
-        self._read = partial(destination.read, name)
-
-    def read(self, start: int, length: int) -> Iterator[bytes]:
-        return self._read(start=start, length=length)
-
-
-class SequentialRanges:
-    """The ranges of a stream that can only be read from its beginning, such as a decrypted archive.
-
-    Costs one pass to learn the length; going forward continues a pass, going back begins another. The last
-    8 MiB are kept, so that the directory and manifest of most archives need no pass of their own. Nothing
-    is written to disk.
-    """
-
-    def __init__(self, open_stream: Callable[[], Iterator[bytes]]) -> None:
-        self._open = open_stream
-        self._tail = bytearray()
-        self.total = 0
-        for chunk in open_stream():
-            self.total += len(chunk)
-            self._tail += chunk
-            if len(self._tail) > 2 * _TAIL:
-                del self._tail[:-_TAIL]
-        self._stream: Iterator[bytes] = iter(())
-        self._position = self.total
-        self._rest = b""
-        self._lock = threading.Lock()
-
-    def read(self, start: int, length: int) -> Iterator[bytes]:
-        end = start + length
-        tail_start = self.total - len(self._tail)
-        if start >= tail_start:
-            yield bytes(self._tail[start - tail_start : end - tail_start])
-            return
-        while start < end:
-            # Asked before each chunk, because another range may have been read since the last one.
-            with self._lock:
-                wanted = self._next(start, end)
-            if wanted is None:
-                return
-            start += len(wanted)
-            if wanted:
-                yield wanted
-
-    def _next(self, start: int, end: int) -> bytes | None:
-        """What the next chunk of the stream has of the range, perhaps nothing yet; None after the last one."""
-        if start < self._position:
-            self._stream, self._position, self._rest = filter(None, self._open()), 0, b""
-        chunk = self._rest or next(self._stream, b"")
-        if not chunk:
-            return None
-        skip = min(start - self._position, len(chunk))
-        wanted = chunk[skip : skip + end - start]
-        used = skip + len(wanted)
-        self._position += used
-        self._rest = chunk[used:]
-        return wanted
 
 
 class ArchiveReader:
@@ -129,7 +47,9 @@ class ArchiveReader:
         self._directory = find_directory(self._bytes(total - tail_size, tail_size), total)
         self._central = self._bytes(self._directory.offset, self._directory.size)
         last: Record | None = None
+        end = 0
         for record in unpack_directory(self._central, self._directory):
+            end = _checked_end(record, end, self._directory.offset)
             last = record
         if last is None or last.name != manifest.PATH.encode() or last.attributes != attributes(MANIFEST):
             raise IntegrityError(
@@ -294,40 +214,8 @@ class ArchiveReader:
     def _plain(
         self, record: Record, encryptor: Encryptor | None, stream: Iterator[bytes] | None = None
     ) -> Iterator[bytes]:
-        """The content of an entry; all that stands around it is compared with what it must be."""
-        head, foot = pack_local(record), pack_descriptor(record)
-        name = record.name.decode(errors="replace")
-        crc = size = 0
-        with closing_iterator(stream or self._range(record.offset, extent(record))) as stream:
-            parts = _Parts(stream)
-            if b"".join(parts.take(len(head))) != head:
-                raise IntegrityError("its local header was changed", where=name)
-            with self._decompressed(record, encryptor, parts.take(record.stored)) as chunks:
-                for chunk in chunks:
-                    size += len(chunk)
-                    if size > record.size:
-                        break
-                    if not record.encrypted:
-                        crc = zlib.crc32(chunk, crc)
-                    yield chunk
-            if size != record.size or crc != record.crc:
-                raise IntegrityError("its size or checksum is not the one recorded", where=name)
-            if b"".join(parts.take(len(foot))) != foot:
-                raise IntegrityError("its data descriptor was changed", where=name)
-
-    @contextmanager
-    def _decompressed(
-        self, record: Record, encryptor: Encryptor | None, body: Iterator[bytes]
-    ) -> Iterator[Iterator[bytes]]:
-        """The content of an entry's body. Of a large one, a thread decrypts and another decompresses ahead."""
-
-        def ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
-            return chunks if self._executor is None or record.stored <= _LARGE else read_ahead(chunks, 4)
-
-        decompress = _DECOMPRESSORS[_algorithm(record)].decompress
-        decrypted = ahead(encryptor.decrypt(body)) if record.encrypted and encryptor is not None else body
-        with closing_iterator(decrypted), closing_iterator(ahead(decompress(decrypted))) as chunks:
-            yield chunks
+        stream = stream or self._range(record.offset, extent(record))
+        return decoded(record, encryptor, stream, threads=self._executor is not None)
 
     def _range(self, start: int, length: int) -> Iterator[bytes]:
         if start + length > self._ranges.total:  # before a destination is asked for bytes 2 to the 64
@@ -343,29 +231,23 @@ class ArchiveReader:
         return data
 
 
-class _Parts:
-    """A stream handed out in parts of given lengths; a part that the stream cannot fill is an error."""
+def _checked_end(record: Record, previous: int, limit: int) -> int:
+    """Where the entry ends. IntegrityError for a directory that was made to give out more than is stored.
 
-    def __init__(self, stream: Iterator[bytes]) -> None:
-        self._stream = filter(None, stream)
-        self._rest = b""
-
-    def take(self, count: int) -> Iterator[bytes]:
-        while count:
-            chunk = self._rest or next(self._stream, b"")
-            if not chunk:
-                raise IntegrityError("it ends too early", where="zip entry")
-            self._rest = chunk[count:]
-            chunk = chunk[:count]
-            count -= len(chunk)
-            yield chunk
-
-
-def _algorithm(record: Record) -> str:
-    if record.method not in ALGORITHMS:
+    Entries are written one after the other, so none may begin before the previous one has ended.
+    """
+    end = record.offset + extent(record)
+    plain = record.stored - (OVERHEAD if record.encrypted else 0)
+    if record.offset < previous or end > limit:
         name = record.name.decode(errors="replace")
-        raise IntegrityError(f"its method, {record.method}, is unknown", where=name)
-    return ALGORITHMS[record.method]
+        raise IntegrityError(f"The place of {name} in the archive overlaps with another's.", where=name)
+    if record.size and not is_reachable(record.method, plain, record.size):
+        name = record.name.decode(errors="replace")
+        raise IntegrityError(
+            f"The archive says that {name} has {record.size} bytes, which {record.stored} cannot hold.",
+            where=name,
+        )
+    return end
 
 
 def _agree(line: manifest.Line, record: Record) -> bool:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,8 +20,11 @@ from backupkit.errors import (
     WrongPassphraseError,
 )
 from backupkit.formats.zip import manifest
-from backupkit.formats.zip.naming import ObjectName, backup_id, parse
-from backupkit.formats.zip.reader import ArchiveReader, DirectRanges, Ranges, SequentialRanges
+from backupkit.formats.zip.aes import WinZipAES
+from backupkit.formats.zip.foreign import ForeignArchive
+from backupkit.formats.zip.naming import ObjectName, backup_id, parse, summary_name
+from backupkit.formats.zip.ranges import DirectRanges, Ranges, SequentialRanges
+from backupkit.formats.zip.reader import ArchiveReader
 from backupkit.formats.zip.writer import ArchiveWriter
 from backupkit.model import Backup, Contents, Entry, Problem, StoredObject, Written
 from backupkit.protocols import Chunks, Compressor, Destination, Encryptor
@@ -41,6 +44,9 @@ class ZipRepository:
     A backup is an archive and, written after it, a small summary whose name says whether the run was
     complete. An archive without a summary is listed as unconfirmed; a summary without an archive is what an
     interrupted removal leaves, and `prune` deletes it.
+
+    Archives that others wrote have no summary until they are confirmed; its name then says what they hold,
+    too. `legacy_zone` is where times in names, and in the archives, are local.
     """
 
     def __init__(
@@ -51,13 +57,16 @@ class ZipRepository:
         compressor: Compressor,
         encryptors: Sequence[Encryptor],
         executor: Executor | None,
+        legacy_zone: tzinfo | None = None,
     ) -> None:
         self._destination = destination
         self._name = name
         self._compressor = compressor
         self._encryptors = encryptors
         self._executor = executor
-        self._opened: tuple[tuple[str, str], ArchiveReader] | None = None
+        self._legacy_zone = legacy_zone
+        self._opened: tuple[tuple[str, str], ArchiveReader | ForeignArchive] | None = None
+        self._looked_into: tuple[StoredObject, ForeignArchive] | None = None
 
     def write(
         self,
@@ -112,27 +121,30 @@ class ZipRepository:
             host=header.host,
             tags=header.tags,
         )
-        self._destination.write(_summary_name(backup), [_summary_text(backup, len(writer.problems))])
+        self._destination.write(summary_name(backup), [_summary_text(backup, len(writer.problems))])
         return Written(backup=backup, problems=tuple(writer.problems))
 
     def list(self) -> Iterator[Backup]:
         archives: dict[tuple[str, str], tuple[ObjectName, StoredObject]] = {}
-        endings: dict[tuple[str, str], bool] = {}
+        endings: dict[tuple[str, str], set[tuple[bool, frozenset[Contents]]]] = {}
         for stored, name in self._objects():
             key = (name.name, name.id)
             if name.kind == "archive":
                 archives[key] = (name, stored)
-            elif endings.get(key) is not False:
-                endings[key] = name.kind == "complete"
+            else:
+                endings.setdefault(key, set()).add((name.kind == "complete", name.contents))
         for key, (name, stored) in archives.items():
+            # Of two summaries the worse one counts, and what both say of the contents.
+            ending = endings.get(key, set())
             yield Backup(
                 id=name.id,
                 name=name.name,
-                time=name.time,
-                contents=name.contents,
+                time=name.at(self._legacy_zone) or stored.modified,
+                contents=name.contents or _common(contents for _, contents in ending),
                 location=self._destination.location,
-                complete=endings.get(key),
+                complete=all(complete for complete, _ in ending) if ending else None,
                 stored=stored.size,
+                made_by=name.made_by,
             )
 
     def details(self, backup: Backup) -> Backup:
@@ -140,7 +152,10 @@ class ZipRepository:
             if name.kind != "archive":
                 text = b"".join(self._destination.read(stored.name))
                 return replace(backup, **_summary_fields(text, stored.name))
-        return backup
+        if backup.made_by == "backupkit":
+            return backup
+        archive = self._foreign(*self._archive(backup))
+        return replace(backup, contents=archive.contents, entries=archive.count, size=archive.size)
 
     def read(self, backup: Backup) -> Iterator[Entry]:
         yield from self._reader(backup).entries()
@@ -163,39 +178,57 @@ class ZipRepository:
             return Problem(message=message, check="structure", destination=backup.location)
 
         reader = self._reader(backup)
-        header = reader.header()
-        if header.id != backup.id:
-            yield problem(f"The archive {backup.id} says that it is {header.id}: it was renamed or replaced.")
-        for path in reader.headers_differ():
-            yield problem(f"The header of {path} was changed in the archive {backup.id}.")
-        expected_name, expected_text = self._summary(backup)
+        if isinstance(reader, ForeignArchive):
+            if not reader.contents:
+                yield problem(f"The archive {backup.id} holds nothing that could be restored.")
+                return
+        else:
+            header = reader.header()
+            if header.id != backup.id and backup.made_by == "backupkit":
+                yield problem(
+                    f"The archive {backup.id} says that it is {header.id}: it was renamed or replaced."
+                )
+            for path in reader.headers_differ():
+                yield problem(f"The header of {path} was changed in the archive {backup.id}.")
+        said, expected_text = self._said(backup)
         summaries = [stored for stored, name in self._objects_of(backup) if name.kind != "archive"]
         if not summaries:
             message = f"The archive {backup.id} has no summary: nothing confirms that its run ended."
             yield replace(problem(message), severity="warning")
         for stored in summaries:
             text = b"".join(self._destination.read(stored.name))
-            if (stored.name, text) != (expected_name, expected_text):
+            if (stored.name, text) != (summary_name(said), expected_text):
                 yield problem(f"The summary {stored.name} does not say what the archive's manifest says.")
 
     def confirm(self, backup: Backup) -> Backup:
-        name, text = self._summary(backup)
-        self._destination.write(name, [text], overwrite=True)
-        return replace(backup, complete=name.endswith(".complete.json"))
+        confirmed, text = self._said(backup)
+        self._destination.write(summary_name(confirmed), [text], overwrite=True)
+        return replace(backup, complete=confirmed.complete, contents=confirmed.contents)
 
-    def _summary(self, backup: Backup) -> tuple[str, bytes]:
-        """The name and content of the summary, as the archive's manifest has it."""
+    def _said(self, backup: Backup) -> tuple[Backup, bytes]:
+        """The backup as the archive itself has it, in its manifest, and the text of its summary.
+
+        An archive that others wrote says nothing of its run: it is complete if it is whole.
+        """
         reader = self._reader(backup)
-        header, footer = reader.header(), reader.footer()
-        backup = replace(
-            backup,
-            complete=footer.complete,
-            entries=footer.entries,
-            size=footer.size,
-            host=header.host,
-            tags=header.tags,
-        )
-        return _summary_name(backup), _summary_text(backup, len(footer.problems))
+        problems = 0
+        if isinstance(reader, ForeignArchive):
+            said = replace(
+                backup, complete=True, contents=reader.contents, entries=reader.count, size=reader.size
+            )
+        else:
+            header, footer = reader.header(), reader.footer()
+            problems = len(footer.problems)
+            said = replace(
+                backup,
+                contents=header.contents,
+                complete=footer.complete,
+                entries=footer.entries,
+                size=footer.size,
+                host=header.host,
+                tags=header.tags,
+            )
+        return said, _summary_text(said, problems)
 
     def remove(self, backup: Backup) -> None:
         # The archive first: what remains after an interruption is a summary that lists nothing.
@@ -230,21 +263,38 @@ class ZipRepository:
     def _archive_first(self, backup: Backup) -> _Objects:
         return sorted(self._objects_of(backup), key=lambda pair: pair[1].kind != "archive")
 
-    def _reader(self, backup: Backup) -> ArchiveReader:
+    def _reader(self, backup: Backup) -> ArchiveReader | ForeignArchive:
         """Open the archive, once for as long as the same one is asked for: its directory is in memory then."""
         key = (backup.name, backup.id)
         if self._opened is None or self._opened[0] != key:
             self._opened = key, self._open(backup)
         return self._opened[1]
 
-    def _open(self, backup: Backup) -> ArchiveReader:
+    def _open(self, backup: Backup) -> ArchiveReader | ForeignArchive:
+        stored, name = self._archive(backup)
+        if name.made_by != "backupkit":
+            archive = self._foreign(stored, name)
+            if not archive.ours:
+                return archive
+        return ArchiveReader(
+            self._ranges(stored, name), encryptors=self._inner_encryptors(name), executor=self._executor
+        )
+
+    def _foreign(self, stored: StoredObject, name: ObjectName) -> ForeignArchive:
+        """The same of an archive that others wrote; for its details, too."""
+        if self._looked_into is None or self._looked_into[0] != stored:
+            archive = ForeignArchive(
+                self._ranges(stored, name),
+                passphrases=[one.passphrase for one in self._encryptors if isinstance(one, WinZipAES)],
+                zone=self._legacy_zone,
+            )
+            self._looked_into = stored, archive
+        return self._looked_into[1]
+
+    def _archive(self, backup: Backup) -> tuple[StoredObject, ObjectName]:
         for stored, name in self._objects_of(backup):
             if name.kind == "archive":
-                return ArchiveReader(
-                    self._ranges(stored, name),
-                    encryptors=self._inner_encryptors(name),
-                    executor=self._executor,
-                )
+                return stored, name
         raise _gone(backup)
 
     def _ranges(self, stored: StoredObject, name: ObjectName) -> Ranges:
@@ -291,10 +341,6 @@ def _gone(backup: Backup) -> BackupNotFoundError:
     )
 
 
-def _summary_name(backup: Backup) -> str:
-    return f"{backup.name}/{backup.id}.{'complete' if backup.complete else 'incomplete'}.json"
-
-
 def _summary_text(backup: Backup, problems: int) -> bytes:
     """What the archive's manifest says too, readable without a passphrase: no paths, no messages."""
     fields = {
@@ -317,8 +363,13 @@ def _summary_fields(text: bytes, name: str) -> dict[str, Any]:
         return {
             "entries": int(fields["entries"]),
             "size": int(fields["size"]),
-            "host": str(fields["host"]),
+            "host": None if fields["host"] is None else str(fields["host"]),
             "tags": tuple(str(tag) for tag in fields["tags"]),
         }
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise IntegrityError(f"The summary {name} cannot be read: {error}.", where=name) from error
+
+
+def _common(contents: Iterable[frozenset[Contents]]) -> frozenset[Contents]:
+    first, *others = [*contents] or [frozenset()]
+    return first.intersection(*others)
