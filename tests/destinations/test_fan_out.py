@@ -277,6 +277,25 @@ def test_a_ctrl_c_while_some_still_commit_leaves_nothing_that_was_not_there(over
     assert good.objects == ({"object": b"content"} if overwrite else {})
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_ctrl_c_while_a_thread_begins_leaves_nothing_and_waits_for_nobody(
+    monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if begun:
+            start(thread)
+        raise KeyboardInterrupt
+
+    inner = [MemoryDestination("1"), MemoryDestination("2")]
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        FanOut(inner).write("object", [b"content"])
+    assert [one.objects for one in inner] == [{}, {}]
+    assert no_threads_left()
+
+
 # One hangs
 
 
@@ -349,6 +368,7 @@ def test_one_that_is_slow_but_moves_is_not_dropped() -> None:
 def test_a_destination_lags_behind_by_a_few_mebibytes_at_most() -> None:
     hanging = Hanging(after=1)
     branch = Branch(hanging, "object", False, stall_limit=0.1)
+    branch.start()
     put = 0
     while not branch.over:
         branch.put(b"x" * MiB)
