@@ -186,11 +186,21 @@ def test_a_foreign_exception_is_wrapped_and_its_text_kept_to_itself(count: int) 
     assert "hunter2" not in str(failure)
 
 
-def test_one_that_stores_less_than_it_was_given_has_failed() -> None:
-    liar = FaultyDestination(MemoryDestination("liar"), [Fault(method="write", does=None, after=MiB)])
+def test_one_that_stores_less_than_it_was_given_has_failed_and_keeps_none_of_it() -> None:
+    inner = MemoryDestination("liar")
+    liar = FaultyDestination(inner, [Fault(method="write", does=None, after=MiB)])
     fan_out = FanOut([liar, MemoryDestination()])
     assert fan_out.write("object", [b"x" * MiB] * 20).size == 20 * MiB
     assert "stored 1048576 bytes" in str(fan_out.failures[0])
+    assert inner.objects == {}
+
+
+def test_what_was_to_be_replaced_is_not_deleted_when_less_was_stored() -> None:
+    inner = MemoryDestination()
+    liar = FaultyDestination(inner, [Fault(method="write", does=None, after=1)])
+    with pytest.raises(DestinationError, match="it is broken"):
+        FanOut([liar]).write("object", [b"content"], overwrite=True)
+    assert inner.objects == {"object": b"c"}
 
 
 # The chunks fail

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from backupkit.errors import DestinationError
 from backupkit.model import StoredObject
@@ -87,9 +88,12 @@ class Branch:
                 raise self._stop
             result = self.destination.write(name, self._chunks(), overwrite=overwrite)
             if not self._drained or result.size != self._taken:
+                with suppress(Exception):  # nothing half-written is to be visible
+                    if not overwrite:
+                        self.destination.delete(name)
                 raise DestinationError(
                     f"The destination {self.destination.location} stored {result.size} bytes of {name!r} and "
-                    f"was given {self._taken}: do not trust that object.",
+                    f"was given {self._taken}: it is broken, do not trust it.",
                     location=self.destination.location,
                     name=name,
                 )
