@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import tempfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
@@ -216,6 +218,39 @@ def test_a_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
         """
     assert run(code, tmp_path) == "interrupted"
     assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_ctrl_c_in_the_moment_in_which_the_file_is_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    def interrupted(*args: Any, **options: Any) -> NoReturn:
+        opened(*args, **options)
+        raise KeyboardInterrupt
+
+    opened = os.open
+    monkeypatch.setattr(os, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        LocalDestination(tmp_path).write("1.zip", [b"content"], overwrite=overwrite)
+    monkeypatch.undo()
+    assert files(tmp_path) == []
+
+
+def test_a_reader_does_not_mind_how_its_file_was_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def close(file: int) -> NoReturn:
+        closed(file)
+        raise OSError(errno.EIO, "Input/output error")
+
+    closed = os.close
+    destination = LocalDestination(tmp_path)
+    destination.write("object", [b"content"])
+    monkeypatch.setattr(os, "close", close)
+    assert [*destination.read("object")] == [b"content"]
+    stopped = destination.read("object")
+    next(stopped)
+    stopped.close()  # type: ignore[attr-defined]  # a generator
 
 
 @pytest.fixture
