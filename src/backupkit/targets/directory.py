@@ -53,7 +53,7 @@ class DirectoryTarget:
         """
         folder = os.path.abspath(self.folder)
         base = folder
-        while not os.path.lexists(base):
+        while base != "/" and not os.path.lexists(base):
             base = os.path.dirname(base)
         if not os.path.isdir(base):
             yield Problem(message=f"{base!r} is not a folder: restore to another place.", path=folder)
@@ -61,8 +61,15 @@ class DirectoryTarget:
         if not os.access(base, os.R_OK | os.W_OK | os.X_OK):
             yield Problem(message=f"{base!r} cannot be written: change its mode or its owner.", path=folder)
             return
+        try:
+            disk = os.statvfs(base)
+            opened = Folders(folder) if base == folder else nullcontext()
+        except OSError as error:
+            message = f"{base!r} cannot be looked into ({_reason(error)}): restore to another place."
+            yield Problem(message=message, path=folder)
+            return
         needed = 0
-        with Folders(folder) if base == folder else nullcontext() as folders:
+        with opened as folders:
             for entry in entries:
                 try:
                     parent, name = _split(entry)
@@ -73,7 +80,6 @@ class DirectoryTarget:
                     yield _problem(entry, error)
                 if entry.kind == "file" and entry.size is not None:
                     needed += max(0, entry.size - sum(length for _, length in entry.holes))
-        disk = os.statvfs(base)
         free = disk.f_frsize * (disk.f_bfree if os.geteuid() == 0 else disk.f_bavail)
         if needed > free:
             yield Problem(
@@ -172,8 +178,8 @@ class _Writer:
 
     def _put_file(self, entry: Entry, name: str, parent: int) -> None:
         partial = self._partial(name)
-        fd = os.open(partial, _NEW_FILE, 0o600, dir_fd=parent)
-        try:
+        try:  # from here on, because Ctrl-C may come in the very moment in which the file has been made
+            fd = os.open(partial, _NEW_FILE, 0o600, dir_fd=parent)
             try:
                 if entry.holes:
                     _write_sparse(fd, entry.chunks(), entry.holes)
@@ -193,8 +199,8 @@ class _Writer:
         if not entry.target or "\0" in entry.target:
             raise RestoreError(f"{entry.path!r} is a symlink to nothing: it was left out.", path=entry.path)
         partial = self._partial(name)
-        os.symlink(entry.target, partial, dir_fd=parent)
         try:
+            os.symlink(entry.target, partial, dir_fd=parent)
             self._metadata.apply_to_symlink(entry, partial, parent)
             self._place(partial, name, parent)
         except BaseException:
@@ -211,18 +217,19 @@ class _Writer:
         target_folder, _, target_name = target.rpartition("/")
         partial = self._partial(name)
         try:
-            source = os.dup(self._folders.open(target_folder))  # a copy: the next call may close this one
             try:
-                parent = self._folders.open(folder)
-                os.link(target_name, partial, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
-            finally:
-                os.close(source)
-        except OSError:
-            return False  # too many links, or a file system without them
-        try:
+                source = os.dup(self._folders.open(target_folder))  # a copy: the next call may close this one
+                try:
+                    parent = self._folders.open(folder)
+                    os.link(target_name, partial, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+                finally:
+                    os.close(source)
+            except OSError:
+                return False  # too many links, or a file system without them
             self._place(partial, name, parent)
-        finally:
-            _discard(partial, parent)  # a rename onto another link to the same file does nothing at all
+        finally:  # also after success: a rename onto another link to the same file does nothing at all
+            with suppress(OSError):
+                _discard(partial, self._folders.open(folder))
         return True
 
     def _partial(self, name: str) -> str:
