@@ -150,8 +150,7 @@ def test_a_limit_on_the_size_of_files_is_a_failed_write(tmp_path: Path, limit: i
     assert files(tmp_path) == []
 
 
-@pytest.mark.parametrize("size", [0, 1, 3 * MiB])
-@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(("size", "overwrite"), [(0, False), (3 * MiB, True)])
 def test_a_killed_writer_leaves_nothing_but_a_leftover_that_can_be_discarded(
     tmp_path: Path, size: int, overwrite: bool
 ) -> None:
@@ -178,29 +177,6 @@ def test_a_killed_writer_leaves_nothing_but_a_leftover_that_can_be_discarded(
     destination.discard(leftover)
     assert [*destination.leftovers()] == []
     assert destination.write("app/1.zip", [b"next run"], overwrite=True).size == 8
-
-
-@pytest.mark.parametrize("step", ["fsync", "link", "unlink"])
-def test_a_writer_killed_around_its_commit_leaves_the_whole_object_or_none(tmp_path: Path, step: str) -> None:
-    code = """
-        import signal
-        def kill(*_, **__):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        LocalDestination(folder).write("app/0.zip", [b"makes the folder"])
-        setattr(os, sys.argv[2], kill)
-        LocalDestination(folder).write("app/1.zip", [b"content"])
-        """
-    with pytest.raises(subprocess.CalledProcessError) as caught:
-        run(code, tmp_path, step)
-    assert caught.value.returncode == -signal.SIGKILL
-    destination = LocalDestination(tmp_path)
-    whole = ["app/1.zip"] if step == "unlink" else []
-    assert [stored.name for stored in destination.list("app/1")] == whole
-    (leftover,) = destination.leftovers()
-    destination.discard(leftover)
-    assert [b"".join(destination.read(name)) for name in whole] == [b"content"] * len(whole)
-    assert [stored.name for stored in destination.list()] == ["app/0.zip", *whole]
 
 
 def test_a_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
