@@ -1,7 +1,7 @@
 """The crash and fault matrix.
 
 python -m tests.faults                      the tables of docs/reference/crashes.md
-python -m tests.faults --soak               the same with encryption, threads and many more files
+python -m tests.faults --soak               the same with encryption, threads and more files
 python -m tests.faults --serve              what the tests ask: a line of JSON for each row wanted
 """
 
@@ -28,17 +28,15 @@ def answer(matrix: Matrix, layer: str, operation: str, fault: str) -> Row:
     return several(matrix.scenes[operation], SEVERAL_FAULTS[fault])
 
 
-def tables(matrix: Matrix) -> Iterator[str]:
+def tables(matrix: Matrix, wrong: list[str]) -> Iterator[str]:
     for layer, operation in TABLES:
         rows = {fault: answer(matrix, layer, operation, fault) for fault in wanted(layer, operation)}
-        for fault, row in rows.items():
-            for wrong in row.wrong:
-                sys.stderr.write(f"{layer}, {operation}, {fault}: {wrong}\n")
+        wrong += (f"{layer}, {operation}, {fault}: {one}" for fault, row in rows.items() for one in row.wrong)
         yield from table(layer, operation, rows)
 
 
 def main(*options: str) -> None:
-    world = {"more_files": 40, "passphrase": "correct horse battery staple", "threads": True}
+    world = {"more_files": 4, "passphrase": "correct horse battery staple", "threads": True}
     # In memory where there is such a place: ten thousand small folders are made and removed.
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as root:
@@ -49,8 +47,11 @@ def main(*options: str) -> None:
                 sys.stdout.write(json.dumps(row, default=sorted) + "\n")
                 sys.stdout.flush()
         else:
-            for text in tables(matrix):
+            wrong: list[str] = []
+            for text in tables(matrix, wrong):
                 sys.stdout.write(text + "\n")
+            if wrong:
+                sys.exit("\n".join(wrong))
 
 
 if __name__ == "__main__":

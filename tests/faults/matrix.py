@@ -246,6 +246,9 @@ class Matrix:
 
                 ended = in_child(partial(work, look)) if fault.kills else work(look)
                 expect(not glances, f"meanwhile {glances}")
+                for thread in threading.enumerate():
+                    if thread.name.startswith("backupkit_"):
+                        thread.join()  # of an executor, interrupted as it began; it ends by itself
                 expect(threading.active_count() == 1, f"still at work: {threading.enumerate()}")
                 seen = self._look(scene, place)
                 row.visible.add(seen)
