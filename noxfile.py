@@ -79,6 +79,13 @@ def services(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """The crash and fault matrix with encryption, threads and more files."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.faults", "--soak", *session.posargs)
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Our speed, size and memory beside those of 7-Zip and PHP, on small trees unless told otherwise."""
     install(session, "tests")

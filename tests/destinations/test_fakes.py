@@ -114,6 +114,38 @@ def test_a_fault_may_be_something_to_do() -> None:
     assert done == ["done"]
 
 
+@pytest.mark.parametrize("after", [0, 1, 1500, 9999])
+def test_a_fault_that_goes_on_keeps_nothing_back(after: int) -> None:
+    inner = MemoryDestination()
+    seen: list[bool] = []
+
+    def look() -> None:
+        seen.append("object" in inner.objects)
+
+    faults = [Fault(method=method, does=look, after=after, goes_on=True) for method in ("write", "read")]
+    destination = FaultyDestination(inner, faults)
+    destination.write("object", chunks(5000))
+    assert b"".join(destination.read("object")) == CONTENT[:5000]
+    assert seen == [False, True]
+
+
+def test_a_listing_that_goes_on_leaves_nothing_out() -> None:
+    inner = MemoryDestination()
+    inner.objects.update({"1": b"", "2": b""})
+    slow = Fault(method="list", does=lambda: None, after=1, goes_on=True)
+    assert [stored.name for stored in FaultyDestination(inner, [slow]).list()] == ["1", "2"]
+
+
+def test_a_lasting_fault_befalls_that_call_and_every_later_one() -> None:
+    full = Fault(method="write", does=lost(), call=2, lasting=True)
+    destination = FaultyDestination(MemoryDestination(), [full])
+    destination.write("1", [b"content"])
+    for name in ("2", "3"):
+        with pytest.raises(DestinationError):
+            destination.write(name, [b"content"])
+    assert destination.stat("1").size == 7
+
+
 def test_the_objects_in_memory_can_be_damaged() -> None:
     destination = MemoryDestination()
     destination.write("object", [b"content"])

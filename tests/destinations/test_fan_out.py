@@ -186,11 +186,21 @@ def test_a_foreign_exception_is_wrapped_and_its_text_kept_to_itself(count: int) 
     assert "hunter2" not in str(failure)
 
 
-def test_one_that_stores_less_than_it_was_given_has_failed() -> None:
-    liar = FaultyDestination(MemoryDestination("liar"), [Fault(method="write", does=None, after=MiB)])
+def test_one_that_stores_less_than_it_was_given_has_failed_and_keeps_none_of_it() -> None:
+    inner = MemoryDestination("liar")
+    liar = FaultyDestination(inner, [Fault(method="write", does=None, after=MiB)])
     fan_out = FanOut([liar, MemoryDestination()])
     assert fan_out.write("object", [b"x" * MiB] * 20).size == 20 * MiB
     assert "stored 1048576 bytes" in str(fan_out.failures[0])
+    assert inner.objects == {}
+
+
+def test_what_was_to_be_replaced_is_not_deleted_when_less_was_stored() -> None:
+    inner = MemoryDestination()
+    liar = FaultyDestination(inner, [Fault(method="write", does=None, after=1)])
+    with pytest.raises(DestinationError, match="it is broken"):
+        FanOut([liar]).write("object", [b"content"], overwrite=True)
+    assert inner.objects == {"object": b"c"}
 
 
 # The chunks fail
@@ -277,6 +287,25 @@ def test_a_ctrl_c_while_some_still_commit_leaves_nothing_that_was_not_there(over
     assert good.objects == ({"object": b"content"} if overwrite else {})
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_ctrl_c_while_a_thread_begins_leaves_nothing_and_waits_for_nobody(
+    monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if begun:
+            start(thread)
+        raise KeyboardInterrupt
+
+    inner = [MemoryDestination("1"), MemoryDestination("2")]
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        FanOut(inner).write("object", [b"content"])
+    assert [one.objects for one in inner] == [{}, {}]
+    assert no_threads_left()
+
+
 # One hangs
 
 
@@ -349,6 +378,7 @@ def test_one_that_is_slow_but_moves_is_not_dropped() -> None:
 def test_a_destination_lags_behind_by_a_few_mebibytes_at_most() -> None:
     hanging = Hanging(after=1)
     branch = Branch(hanging, "object", False, stall_limit=0.1)
+    branch.start()
     put = 0
     while not branch.over:
         branch.put(b"x" * MiB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import tempfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
@@ -148,8 +150,7 @@ def test_a_limit_on_the_size_of_files_is_a_failed_write(tmp_path: Path, limit: i
     assert files(tmp_path) == []
 
 
-@pytest.mark.parametrize("size", [0, 1, 3 * MiB])
-@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(("size", "overwrite"), [(0, False), (3 * MiB, True)])
 def test_a_killed_writer_leaves_nothing_but_a_leftover_that_can_be_discarded(
     tmp_path: Path, size: int, overwrite: bool
 ) -> None:
@@ -178,29 +179,6 @@ def test_a_killed_writer_leaves_nothing_but_a_leftover_that_can_be_discarded(
     assert destination.write("app/1.zip", [b"next run"], overwrite=True).size == 8
 
 
-@pytest.mark.parametrize("step", ["fsync", "link", "unlink"])
-def test_a_writer_killed_around_its_commit_leaves_the_whole_object_or_none(tmp_path: Path, step: str) -> None:
-    code = """
-        import signal
-        def kill(*_, **__):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        LocalDestination(folder).write("app/0.zip", [b"makes the folder"])
-        setattr(os, sys.argv[2], kill)
-        LocalDestination(folder).write("app/1.zip", [b"content"])
-        """
-    with pytest.raises(subprocess.CalledProcessError) as caught:
-        run(code, tmp_path, step)
-    assert caught.value.returncode == -signal.SIGKILL
-    destination = LocalDestination(tmp_path)
-    whole = ["app/1.zip"] if step == "unlink" else []
-    assert [stored.name for stored in destination.list("app/1")] == whole
-    (leftover,) = destination.leftovers()
-    destination.discard(leftover)
-    assert [b"".join(destination.read(name)) for name in whole] == [b"content"] * len(whole)
-    assert [stored.name for stored in destination.list()] == ["app/0.zip", *whole]
-
-
 def test_a_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     code = """
         import signal
@@ -216,6 +194,39 @@ def test_a_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
         """
     assert run(code, tmp_path) == "interrupted"
     assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_ctrl_c_in_the_moment_in_which_the_file_is_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    def interrupted(*args: Any, **options: Any) -> NoReturn:
+        opened(*args, **options)
+        raise KeyboardInterrupt
+
+    opened = os.open
+    monkeypatch.setattr(os, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        LocalDestination(tmp_path).write("1.zip", [b"content"], overwrite=overwrite)
+    monkeypatch.undo()
+    assert files(tmp_path) == []
+
+
+def test_a_reader_does_not_mind_how_its_file_was_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def close(file: int) -> NoReturn:
+        closed(file)
+        raise OSError(errno.EIO, "Input/output error")
+
+    closed = os.close
+    destination = LocalDestination(tmp_path)
+    destination.write("object", [b"content"])
+    monkeypatch.setattr(os, "close", close)
+    assert [*destination.read("object")] == [b"content"]
+    stopped = destination.read("object")
+    next(stopped)
+    stopped.close()  # type: ignore[attr-defined]  # a generator
 
 
 @pytest.fixture

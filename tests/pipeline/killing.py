@@ -50,28 +50,15 @@ class KillsWithin:
         die()
 
 
-class KillsBetweenLinkAndUnlink(LocalDestination):
-    """The archive has its name already, and its unfinished one still."""
-
-    def write(self, *args: object, **kwargs: object) -> NoReturn:
-        os.unlink = die  # type: ignore[assignment]  # that is the moment
-        super().write(*args, **kwargs)  # type: ignore[arg-type]
-        raise AssertionError("nothing was unlinked")
-
-
-def within_write(call: int, after: int, *, answer_lost: bool = False) -> Callable[[Destination], Destination]:
-    fault = Fault(method="write", does=die, call=call, after=after, answer_lost=answer_lost)
+def within_write(after: int) -> Callable[[Destination], Destination]:
+    fault = Fault(method="write", does=die, after=after)
     return lambda inner: FaultyDestination(inner, [fault])
 
 
 DESTINATIONS: dict[str, Callable[[Destination], Destination]] = {
-    "before its first byte is written": within_write(1, 0),
-    "after 100 kB were written": within_write(1, 100_000),
-    "after its last byte was written": within_write(1, AT_THE_END),
-    "while it gets its name": lambda inner: KillsBetweenLinkAndUnlink(inner.folder),  # type: ignore[attr-defined]
-    "between the archive and its summary": within_write(1, 0, answer_lost=True),
-    "within the summary": within_write(2, 10),
-    "after the summary": within_write(2, 0, answer_lost=True),
+    "before its first byte is written": within_write(0),
+    "after 100 kB were written": within_write(100_000),
+    "after its last byte was written": within_write(AT_THE_END),
 }
 
 

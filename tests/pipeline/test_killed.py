@@ -1,4 +1,7 @@
-"""SIGKILL at every stage of a run: nothing half-written is visible, and the next run is not hindered."""
+"""A run in a process of its own is killed: at several destinations, with a lock, beside other pipelines.
+
+What is there after SIGKILL at each call of a run is in `tests/faults`.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from backupkit import BackupNotFoundError, BackupPipeline, Directory
+from backupkit import BackupPipeline, Directory
 from backupkit.testing.trees import tree
 from tests.pipeline import killing
-from tests.pipeline.shop import Make, MiB, content, kinds, names, stored
+from tests.pipeline.shop import Make, MiB, kinds, names, stored
 
-# What is there afterwards, by where the run was killed.
 NOTHING_VISIBLE = [
     "before the first entry",
     "within an entry",
@@ -26,7 +28,6 @@ NOTHING_VISIBLE = [
     "after 100 kB were written",
     "after its last byte was written",
 ]
-UNCONFIRMED = ["while it gets its name", "between the archive and its summary", "within the summary"]
 
 FILES = {"app/a": b"a" * 1000, "app/noise": os.urandom(MiB)}
 
@@ -58,40 +59,6 @@ def visible(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("where", NOTHING_VISIBLE)
-def test_nothing_is_visible_before_the_archive_is_whole(
-    where: str, app: Path, folders: list[Path], pipeline: BackupPipeline
-) -> None:
-    killed(app, where, folders[-1])
-    assert visible(folders[-1]) == []
-    assert pipeline.list().backups == ()
-    assert pipeline.run().outcome == "succeeded"
-    assert content(pipeline) == FILES
-    assert pipeline.verify().outcome == "succeeded"
-
-
-@pytest.mark.parametrize("where", UNCONFIRMED)
-def test_an_archive_without_its_summary_is_listed_and_not_good(
-    where: str, app: Path, folders: list[Path], pipeline: BackupPipeline
-) -> None:
-    killed(app, where, folders[-1])
-    (left,) = pipeline.list().backups
-    assert (left.complete, left.good) == (None, False)
-    with pytest.raises(BackupNotFoundError):
-        pipeline.find()
-    assert content(pipeline, left)["app/a"] == FILES["app/a"]
-    assert pipeline.run().outcome == "succeeded"
-    assert pipeline.find() != left
-    assert content(pipeline) == FILES
-
-
-def test_after_the_summary_the_backup_is_good(
-    app: Path, folders: list[Path], pipeline: BackupPipeline
-) -> None:
-    killed(app, "after the summary", folders[-1])
-    assert pipeline.find().good
-
-
-@pytest.mark.parametrize("where", NOTHING_VISIBLE)
 def test_with_two_destinations_nothing_is_visible_at_either(
     where: str, app: Path, folders: list[Path], make: Make
 ) -> None:
@@ -105,11 +72,10 @@ def test_with_two_destinations_nothing_is_visible_at_either(
     assert both.run().outcome == "succeeded"
 
 
-@pytest.mark.parametrize("where", NOTHING_VISIBLE[1:])  # before the first entry there may be none yet
 def test_cleaning_finds_the_leftover_and_deletes_it(
-    where: str, app: Path, folders: list[Path], pipeline: BackupPipeline
+    app: Path, folders: list[Path], pipeline: BackupPipeline
 ) -> None:
-    killed(app, where, folders[-1])
+    killed(app, "within an entry", folders[-1])
     (left,) = names(folders[-1])
     assert re.fullmatch(r"shop/\.\S+\.zip\.[0-9a-f]{16}\.partial", left)
     size = (folders[-1] / left).stat().st_size
@@ -122,17 +88,6 @@ def test_cleaning_finds_the_leftover_and_deletes_it(
     assert done.swept == dry.swept
     assert (done.outcome, done.freed) == ("succeeded", size)
     assert names(folders[-1]) == []
-
-
-def test_the_second_name_of_a_finished_archive_is_swept_and_the_archive_stays(
-    app: Path, folders: list[Path], pipeline: BackupPipeline
-) -> None:
-    killed(app, "while it gets its name", folders[-1])
-    assert len(names(folders[-1])) == 2
-    pipeline.clean()
-    (archive,) = names(folders[-1])
-    assert archive.endswith(".zip")
-    assert content(pipeline, pipeline.list().backups[0])["app/a"] == FILES["app/a"]
 
 
 def test_a_leftover_that_may_belong_to_a_live_run_is_left_alone(

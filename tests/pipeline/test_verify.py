@@ -325,6 +325,19 @@ def test_an_archive_that_is_whole_but_unconfirmed_gets_its_summary_again(
     assert pipeline.list().backups[0].good
 
 
+def test_a_summary_that_was_not_kept_whole_is_taken_back(make: Make, destination: MemoryDestination) -> None:
+    make(Scripted("app", {"app/a": b"a"}), destination).run()
+    (summary,) = (name for name in destination.objects if name.endswith(".json"))
+    whole = destination.objects.pop(summary)
+    lying = FaultyDestination(destination, [Fault(method="write", does=None, after=100)])
+    pipeline = make(Scripted("app", {}), lying)
+    report = pipeline.verify(pipeline.list().backups[0])
+    assert "stored 100 bytes" in messages(report.problems, "warning")[-1]
+    assert summary not in destination.objects
+    assert pipeline.verify(pipeline.list().backups[0]).outcome == "succeeded"
+    assert destination.objects[summary] == whole
+
+
 def test_an_unconfirmed_archive_that_is_damaged_gets_no_summary(
     make: Make, destination: MemoryDestination
 ) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -104,3 +107,22 @@ def test_check_takes_its_entries_as_a_stream(tmp_path: Path) -> None:
         raise AssertionError("the problem was held back")
 
     assert next(DirectoryTarget(tmp_path).check(entries())).path == "../x"
+
+
+def test_a_disk_that_cannot_tell_how_full_it_is_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(path: str) -> NoReturn:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "statvfs", fails)
+    (problem,) = check(tmp_path, file("a"))
+    assert problem.severity == "error"
+    assert "cannot be looked into (Input/output error): restore to another place" in problem.message
+
+
+def test_where_nothing_can_be_looked_up_checking_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os.path, "lexists", lambda path: False)
+    assert check(tmp_path / "new", file("a")) == []

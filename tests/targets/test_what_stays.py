@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
@@ -228,3 +229,62 @@ def test_a_folder_that_cannot_be_made_is_a_restore_error(tmp_path: Path) -> None
 def test_an_empty_folder_name_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError):
         DirectoryTarget("")
+
+
+@pytest.mark.parametrize("call", ["open", "symlink", "link", "close"])
+def test_a_ctrl_c_in_the_moment_in_which_something_is_made_leaves_nothing_unfinished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    real = getattr(os, call)
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        answer = real(*args, **options)
+        if any(".partial" in name for name in names(tmp_path)):
+            monkeypatch.setattr(os, call, real)
+            raise KeyboardInterrupt
+        return answer
+
+    entries = {"open": file("a"), "symlink": symlink("a", "b")}
+    write(tmp_path, file("0"))
+    monkeypatch.setattr(os, call, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, file("a"), entries.get(call, hardlink("b", "a")), overwrite=True)
+    assert [name for name in names(tmp_path) if ".partial" in name] == []
+
+
+@pytest.mark.parametrize("call", ["close", "dup"])
+def test_a_hard_link_that_cannot_be_made_is_a_file_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    real = getattr(os, call)
+
+    def fails(fd: int) -> NoReturn:
+        if call == "close":
+            real(fd)
+        monkeypatch.setattr(os, call, real)
+        raise OSError(errno.EIO, "Input/output error")
+
+    def entries() -> Iterator[Entry]:
+        yield file("a")
+        monkeypatch.setattr(os, call, fails)
+        yield hardlink("b", "a")
+
+    assert [*DirectoryTarget(tmp_path).write(entries())] == []
+    assert names(tmp_path) == ["a", "b"]
+    assert (tmp_path / "b").read_bytes() == b"content"
+
+
+def test_a_folder_that_closes_with_an_error_was_restored_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.close
+
+    def entries() -> Iterator[Entry]:
+        yield file("a")
+        monkeypatch.setattr(os, "close", fails)
+
+    def fails(fd: int) -> NoReturn:
+        real(fd)
+        raise OSError(errno.EIO, "Input/output error")
+
+    assert [*DirectoryTarget(tmp_path).write(entries())] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from backupkit.errors import DestinationError
 from backupkit.model import StoredObject
@@ -37,6 +38,9 @@ class Branch:
         self._thread = threading.Thread(
             target=self._run, args=(name, overwrite), name=f"backupkit {destination.location}", daemon=True
         )
+
+    def start(self) -> None:
+        """Begin writing. Not in the constructor: Ctrl-C may interrupt this, and `abort` must be possible then."""
         self._thread.start()
 
     def put(self, chunk: bytes) -> None:
@@ -62,6 +66,8 @@ class Branch:
 
     def wait(self) -> None:
         """Wait until the destination has ended, one way or the other, or has stalled."""
+        if self._thread.ident is None:
+            return  # interrupted before it began; should it yet begin, it sees that it was aborted
         with self._changed:
             self._wait_until(lambda: False)
             stalled = self._stalled
@@ -78,11 +84,16 @@ class Branch:
 
     def _run(self, name: str, overwrite: bool) -> None:
         try:
+            if self._stop:
+                raise self._stop
             result = self.destination.write(name, self._chunks(), overwrite=overwrite)
             if not self._drained or result.size != self._taken:
+                with suppress(Exception):  # nothing half-written is to be visible
+                    if not overwrite:
+                        self.destination.delete(name)
                 raise DestinationError(
                     f"The destination {self.destination.location} stored {result.size} bytes of {name!r} and "
-                    f"was given {self._taken}: do not trust that object.",
+                    f"was given {self._taken}: it is broken, do not trust it.",
                     location=self.destination.location,
                     name=name,
                 )

@@ -138,6 +138,7 @@ class FanOut:
         try:
             for index, destination in live:
                 branches[index] = Branch(destination, name, overwrite, self._stall_limit)
+                branches[index].start()
             for chunk in stream:
                 for branch in branches.values():
                     branch.put(chunk)

@@ -71,11 +71,14 @@ class LocalDestination:
         with closed_on_failure(chunks) as stream:
             check_name(name)
             path = self.folder / name
-            with self._errors("written", name):
-                if not overwrite and os.path.lexists(path):
-                    raise FileExistsError(errno.EEXIST, "exists already")
-                ours, file = self._open_partial(path)
+            ours = path.with_name(f".{path.name}.{os.urandom(8).hex()}.partial")
+            file = -1
             try:
+                # Opened in here, because Ctrl-C may come in the very moment in which the file has been made.
+                with self._errors("written", name):
+                    if not overwrite and os.path.lexists(path):
+                        raise FileExistsError(errno.EEXIST, "exists already")
+                    file = self._open_new(ours)
                 self._fill(file, stream, name)
                 with self._errors("written", name):
                     os.fsync(file)
@@ -110,7 +113,8 @@ class LocalDestination:
                 if length is not None:
                     length -= len(chunk)
         finally:
-            os.close(file)
+            with suppress(OSError):  # nothing was written that could be lost
+                os.close(file)
 
     def stat(self, name: str) -> StoredObject:
         check_name(name)
@@ -145,11 +149,10 @@ class LocalDestination:
         with self._errors("deleted", leftover.name), suppress(FileNotFoundError):
             self._unlink(self.folder / leftover.name)
 
-    def _open_partial(self, path: Path) -> tuple[Path, int]:
+    def _open_new(self, path: Path) -> int:
         for _ in range(100):  # whoever deletes the last object of a folder removes it, perhaps just now
-            partial = path.with_name(f".{path.name}.{os.urandom(8).hex()}.partial")
             try:
-                return partial, os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             except FileNotFoundError:
                 self._make_folders(path.parent)
         raise FileNotFoundError(errno.ENOENT, "the folder vanishes as often as it is made")

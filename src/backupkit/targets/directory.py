@@ -73,7 +73,7 @@ class DirectoryTarget:
         """
         folder = os.path.abspath(self.folder)
         base = folder
-        while not os.path.lexists(base):
+        while base != "/" and not os.path.lexists(base):
             base = os.path.dirname(base)
         if not os.path.isdir(base):
             yield Problem(message=f"{base!r} is not a folder: restore to another place.", path=folder)
@@ -81,11 +81,18 @@ class DirectoryTarget:
         if not os.access(base, os.R_OK | os.W_OK | os.X_OK):
             yield Problem(message=f"{base!r} cannot be written: change its mode or its owner.", path=folder)
             return
+        try:
+            disk = os.statvfs(base)
+            opened = Folders(folder) if base == folder else nullcontext()
+        except OSError as error:
+            message = f"{base!r} cannot be looked into ({reason_of(error)}): restore to another place."
+            yield Problem(message=message, path=folder)
+            return
         needed = names = unknown = 0
         tally = self._tally(folder)
         metadata = Metadata(setuid=self.setuid, warn=lambda _: None)
         finished = Finished(metadata, comparing=not self.overwrite) if self.resume else None
-        with Folders(folder) if base == folder else nullcontext() as folders:
+        with opened as folders:
             for entry in entries:
                 names += tally.add(entry)
                 content = tally.brings_content(entry)
@@ -118,7 +125,7 @@ class DirectoryTarget:
                 path=folder,
             )
         yield from tally.problems()
-        yield from _space_problems(base, needed, names, path=folder)
+        yield from _space_problems(disk, base, needed, names, path=folder)
 
     def write(self, entries: Iterable[Entry]) -> Iterator[Problem]:
         """Put the entries in place, in order, yielding a problem for each that could not be.
@@ -158,9 +165,10 @@ class DirectoryTarget:
         return Tally(folder, max_size=max_size, max_entries=self.max_entries)
 
 
-def _space_problems(base: str, needed: int, names: int, *, path: str) -> Iterator[Problem]:
+def _space_problems(
+    disk: os.statvfs_result, base: str, needed: int, names: int, *, path: str
+) -> Iterator[Problem]:
     """Yield what the file system that `base` is on has too little of."""
-    disk = os.statvfs(base)
     root = os.geteuid() == 0
     free = disk.f_frsize * (disk.f_bfree if root else disk.f_bavail)
     if needed > free:

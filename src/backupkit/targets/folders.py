@@ -27,7 +27,7 @@ class Folders:
 
     def __exit__(self, *_: object) -> None:
         while self._fds:
-            os.close(self._fds.pop())
+            _close(self._fds.pop())
 
     def open(self, folder: str, *, create: bool = False) -> int:
         """The folder's descriptor, good until the next call. FileNotFoundError unless it is or is made."""
@@ -37,7 +37,7 @@ class Folders:
             levels = [(name,) for name in names[:_LEVELS]] + [tuple(names[_LEVELS:])] * (len(names) > _LEVELS)
             while self._levels != levels[: len(self._levels)]:
                 self._levels.pop()
-                os.close(self._fds.pop())
+                _close(self._fds.pop())
             for level in levels[len(self._levels) :]:
                 self._fds.append(self._descend(level, create))
                 self._levels.append(level)
@@ -51,9 +51,14 @@ class Folders:
                 child = _open_folder(name, fd, create)
             finally:
                 if fd != top:
-                    os.close(fd)
+                    _close(fd)
             fd = child
         return fd
+
+
+def _close(fd: int) -> None:
+    with suppress(OSError):  # it is closed whatever this says, and nothing was written through it
+        os.close(fd)
 
 
 def _open_folder(name: str, parent: int, create: bool) -> int:

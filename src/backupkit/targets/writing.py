@@ -132,8 +132,8 @@ class Writer:
 
     def _put_file(self, entry: Entry, name: str, parent: int) -> None:
         partial = partial_name(name, self._suffix)
-        fd = os.open(partial, _NEW_FILE, 0o600, dir_fd=parent)
-        try:
+        try:  # from here on, because Ctrl-C may come in the very moment in which the file has been made
+            fd = os.open(partial, _NEW_FILE, 0o600, dir_fd=parent)
             try:
                 if entry.holes:
                     _write_sparse(fd, self._tally.bounded(entry), entry.holes)
@@ -153,8 +153,8 @@ class Writer:
         if not entry.target or "\0" in entry.target:
             raise RestoreError(f"{entry.path!r} is a symlink to nothing: it was left out.", path=entry.path)
         partial = partial_name(name, self._suffix)
-        os.symlink(entry.target, partial, dir_fd=parent)
         try:
+            os.symlink(entry.target, partial, dir_fd=parent)
             self._metadata.apply_to_symlink(entry, partial, parent)
             self._place(partial, name, parent)
         except BaseException:
@@ -171,18 +171,19 @@ class Writer:
         target_folder, _, target_name = target.rpartition("/")
         partial = partial_name(name, self._suffix)
         try:
-            source = os.dup(self._folders.open(target_folder))  # a copy: the next call may close this one
             try:
-                parent = self._folders.open(folder)
-                os.link(target_name, partial, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
-            finally:
-                os.close(source)
-        except OSError:
-            return False  # too many links, or a file system without them
-        try:
+                source = os.dup(self._folders.open(target_folder))  # a copy: the next call may close this one
+                try:
+                    parent = self._folders.open(folder)
+                    os.link(target_name, partial, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+                finally:
+                    os.close(source)
+            except OSError:
+                return False  # too many links, or a file system without them
             self._place(partial, name, parent)
-        finally:
-            _discard(partial, parent)  # a rename onto another link to the same file does nothing at all
+        finally:  # also after success: a rename onto another link to the same file does nothing at all
+            with suppress(OSError):
+                _discard(partial, self._folders.open(folder))
         return True
 
     def _linked_to(self, entry: Entry) -> str:

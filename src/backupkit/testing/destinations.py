@@ -96,9 +96,10 @@ class Fault:
 
     It happens in the `call`-th call of `method` (1 is the first, None is each), once `after` bytes of a
     write or read, or objects of a list, have passed; at the end, if there are fewer. `does` is an exception
-    to raise, a function to call (it may block, or kill the process), or None: then the bytes or objects
-    simply end there, as those of a destination that lies. With `answer_lost` the call is first carried
-    out in full.
+    to raise, a function to call (it may block, or kill the process), or None. After a function, or None, the
+    bytes or objects simply end there, as those of a destination that lies; with `goes_on` the rest follows,
+    as from a destination that is slow. With `answer_lost` the call is first carried out in full. A fault that
+    is `lasting`, such as a full disk, befalls every later call of the method too.
     """
 
     method: Method
@@ -106,6 +107,13 @@ class Fault:
     call: int | None = 1
     after: int = 0
     answer_lost: bool = False
+    goes_on: bool = False
+    lasting: bool = False
+
+    def befalls(self, method: Method, call: int) -> bool:
+        if method != self.method:
+            return False
+        return self.call in (None, call) or (self.lasting and self.call is not None and call > self.call)
 
     def happen(self) -> None:
         if isinstance(self.does, BaseException):
@@ -131,7 +139,7 @@ class FaultyDestination:
     def write(self, name: str, chunks: Chunks, *, overwrite: bool = False) -> StoredObject:
         fault = self._due("write")
         with closed_on_failure(chunks) as stream:
-            stored = self.inner.write(name, _cut(stream, fault, len, _head), overwrite=overwrite)
+            stored = self.inner.write(name, _cut(stream, fault, len, _split), overwrite=overwrite)
         self._lose_answer(fault)
         return stored
 
@@ -140,32 +148,35 @@ class FaultyDestination:
         chunks = self.inner.read(name, start=start, length=length)
         if self._piece:
             chunks = _pieces(chunks, self._piece)
-        yield from _cut(chunks, fault, len, _head)
+        yield from _cut(chunks, fault, len, _split)
         self._lose_answer(fault)
 
     def stat(self, name: str) -> StoredObject:
         fault = self._due("stat")
         self._fail(fault)
-        stored = self.inner.stat(name)
-        self._lose_answer(fault)
-        return stored
+        try:
+            return self.inner.stat(name)
+        finally:  # that there is none is an answer too
+            self._lose_answer(fault)
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         fault = self._due("list")
-        yield from _cut(self.inner.list(prefix), fault, lambda _: 1, lambda stored, _: stored)
+        yield from _cut(self.inner.list(prefix), fault, lambda _: 1, lambda stored, _: (stored, stored))
         self._lose_answer(fault)
 
     def delete(self, name: str) -> None:
         fault = self._due("delete")
         self._fail(fault)
-        self.inner.delete(name)
-        self._lose_answer(fault)
+        try:
+            self.inner.delete(name)
+        finally:
+            self._lose_answer(fault)
 
     def _due(self, method: Method) -> Fault | None:
         with self._lock:
             self.calls[method] += 1
             call = self.calls[method]
-        return next((f for f in self._faults if f.method == method and f.call in (None, call)), None)
+        return next((fault for fault in self._faults if fault.befalls(method, call)), None)
 
     def _fail(self, fault: Fault | None) -> None:
         if fault and not fault.answer_lost:
@@ -177,25 +188,35 @@ class FaultyDestination:
 
 
 def _cut(
-    items: Iterable[T], fault: Fault | None, measure: Callable[[T], int], head: Callable[[T, int], T]
+    items: Iterable[T],
+    fault: Fault | None,
+    measure: Callable[[T], int],
+    split: Callable[[T, int], tuple[T, T]],
 ) -> Iterator[T]:
-    """Pass the items on until the fault is due."""
+    """Pass the items on until the fault is due, and the rest of them if it goes on."""
     if fault is None or fault.answer_lost:
         yield from items
         return
+    iterator = iter(items)
+    rest: list[T] = []
     left = fault.after
-    for item in items:
+    for item in iterator:
         if measure(item) > left:
+            head, tail = split(item, left)
             if left:
-                yield head(item, left)
+                yield head
+            rest.append(tail)
             break
         yield item
         left -= measure(item)
     fault.happen()
+    if fault.goes_on:
+        yield from rest
+        yield from iterator
 
 
-def _head(chunk: bytes, size: int) -> bytes:
-    return chunk[:size]
+def _split(chunk: bytes, size: int) -> tuple[bytes, bytes]:
+    return chunk[:size], chunk[size:]
 
 
 def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from backupkit.errors import (
     BackupNotFoundError,
     ConfigurationError,
+    DestinationError,
     IntegrityError,
     ObjectExistsError,
     ObjectNotFoundError,
@@ -202,7 +203,17 @@ class ZipRepository:
 
     def confirm(self, backup: Backup) -> Backup:
         confirmed, text = self._said(backup)
-        self._destination.write(summary_name(confirmed), [text], overwrite=True)
+        name = summary_name(confirmed)
+        stored = self._destination.write(name, [text], overwrite=True)
+        if stored.size != len(text):
+            with suppress(DestinationError):  # without it the backup is unconfirmed again, and not damaged
+                self._destination.delete(name)
+            raise DestinationError(
+                f"The destination {self._destination.location} stored {stored.size} bytes of {name!r} and was "
+                f"given {len(text)}: it is broken, do not trust it.",
+                location=self._destination.location,
+                name=name,
+            )
         return replace(backup, complete=confirmed.complete, contents=confirmed.contents)
 
     def _said(self, backup: Backup) -> tuple[Backup, bytes]:
