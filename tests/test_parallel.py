@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backupkit._parallel import map_ordered, read_ahead
+from backupkit._parallel import beside, map_ordered, read_ahead
 from backupkit.testing.executors import SerialExecutor
 
 Executors = Callable[[], AbstractContextManager[Executor | None]]
@@ -198,3 +198,34 @@ def test_items_are_pulled_by_another_thread() -> None:
         yield threading.get_ident()
 
     assert [*read_ahead(items(), 1)] != [threading.get_ident()]
+
+
+@given(st.lists(st.integers(), max_size=20), st.integers(1, 5))
+def test_what_is_handed_to_a_thread_beside_is_consumed_in_order(items: list[int], depth: int) -> None:
+    consumed: list[int] = []
+    with beside(consumed.append, depth) as give:
+        for item in items:
+            give(item)
+    assert consumed == items
+
+
+def test_what_fails_beside_is_raised_at_the_end_and_nothing_follows_it() -> None:
+    consumed: list[int] = []
+
+    def consume(item: int) -> None:
+        if item == 3:
+            raise OSError("the third")
+        consumed.append(item)
+
+    with pytest.raises(OSError, match="the third"), beside(consume, 1) as give:  # noqa: PT012 - the end raises
+        for item in range(10):
+            give(item)
+    assert consumed == [0, 1, 2]
+
+
+def test_an_error_of_ones_own_is_not_replaced_and_the_thread_ends() -> None:
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="mine"), beside(lambda _: 1 / 0, 2) as give:  # noqa: PT012 - as here
+        give(1)
+        raise ValueError("mine")
+    assert threading.active_count() == before

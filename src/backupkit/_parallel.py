@@ -1,4 +1,5 @@
-"""The two ways threads are used above a destination: independent tasks in order, and a stream read ahead.
+"""The three ways threads are used above a destination: independent tasks whose results come in order, a stream that
+is read ahead, and a stream that is looked at beside its way.
 
 Two rules keep any executor of threads usable, one thread included: a task never submits to the executor or
 waits for another task, and only the caller touches a format's state. Tasks hold keys, and so never leave
@@ -12,6 +13,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from backupkit._chunks import closing_iterator
@@ -101,3 +103,31 @@ def read_ahead(items: Iterable[T], depth: int) -> Iterator[T]:
         closed.set()
         room.release()
         thread.join()
+
+
+@contextmanager
+def beside(consume: Callable[[T], object], depth: int) -> Iterator[Callable[[T], None]]:
+    """A function that hands items to a thread, which consumes them in order, at most `depth` of them later.
+
+    All are consumed when the context is left. What `consume` raises is raised there, and no item follows it.
+    """
+    items: queue.Queue[tuple[T] | None] = queue.Queue(depth)
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        while (item := items.get()) is not None:
+            if not failures:
+                try:
+                    consume(item[0])
+                except BaseException as error:
+                    failures.append(error)
+
+    thread = threading.Thread(target=run, name="backupkit beside", daemon=True)
+    thread.start()
+    try:
+        yield lambda item: items.put((item,))
+    finally:
+        items.put(None)
+        thread.join()
+    if failures:
+        raise failures[0]

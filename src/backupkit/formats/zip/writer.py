@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from backupkit._chunks import closing_iterator, gather, rechunk
-from backupkit._parallel import map_ordered
+from backupkit._parallel import beside, map_ordered
 from backupkit.compression import Deflate, Store
 from backupkit.errors import HookError, OperationCancelledError, SourceError, told
 from backupkit.formats.zip import manifest
@@ -42,6 +43,7 @@ _PIECE = 1 << 20  # an entry up to this size is sealed whole, a larger one in pi
 _GATHER = 1 << 18  # what leaves the writer comes in chunks of at least this, the last one excepted
 _TOGETHER = 32  # small entries are sealed so many at a time, if they are not more than a piece together
 _WINDOW = 8  # pieces or groups of small entries under way at once
+_DEPTH = 4  # pieces of a large entry that its hashing may lag behind
 _LONGEST_NAME = 0xFFFF
 _PATIENCE = 3  # entries that failed at every try; after them a dying disk would only be waited for
 
@@ -282,29 +284,35 @@ class ArchiveWriter:
         crc = size = stored = 0
         in_pieces = isinstance(start.compressor, PiecewiseCompressor)
 
-        def pieces() -> Iterator[bytes]:
-            nonlocal crc, size
+        def look_at(data: bytes) -> None:
+            nonlocal crc
+            digest.update(data)
+            if self._encryptor is None:
+                crc = zlib.crc32(data, crc)
+
+        def pieces(watch: Callable[[bytes], None]) -> Iterator[bytes]:
+            nonlocal size
             while True:
                 item = next(ready, None)
                 if not isinstance(item, _Packed):
                     raise _Abandoned(item)
-                digest.update(item.data)
+                watch(item.data)
                 size += len(item.data)
-                if self._encryptor is None:
-                    crc = zlib.crc32(item.data, crc)
                 yield item.packed if in_pieces else item.data
                 if item.last:
                     return
 
-        body = pieces()
-        if not in_pieces:
-            body = start.compressor.compress(body)
-        if self._encryptor is not None:
-            body = self._encryptor.encrypt(body)
         try:
-            for chunk in body:
-                stored += len(chunk)
-                yield chunk
+            # Hashing takes as long as all else that happens here, and so has a thread.
+            with beside(look_at, _DEPTH) if self._executor else nullcontext(look_at) as watch:
+                body = pieces(watch)
+                if not in_pieces:
+                    body = start.compressor.compress(body)
+                if self._encryptor is not None:
+                    body = self._encryptor.encrypt(body)
+                for chunk in body:
+                    stored += len(chunk)
+                    yield chunk
         except _Abandoned:
             # Its bytes stay behind as a gap that no directory record refers to, which every tool accepts.
             self._paths.discard(start.entry.path)
