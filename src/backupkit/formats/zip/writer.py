@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _PIECE = 1 << 20  # an entry up to this size is sealed whole, a larger one in pieces of it
 _GATHER = 1 << 18  # what leaves the writer comes in chunks of at least this, the last one excepted
 _TOGETHER = 32  # small entries are sealed so many at a time, if they are not more than a piece together
-_WINDOW = 8  # pieces or groups of small entries under way at once
+_WINDOW = 6  # pieces or groups of small entries under way at once
 _DEPTH = 4  # pieces of a large entry that its hashing may lag behind
 _LONGEST_NAME = 0xFFFF
 _PATIENCE = 3  # entries that failed at every try; after them a dying disk would only be waited for
@@ -127,7 +127,8 @@ class ArchiveWriter:
         self._given_up = 0
         self._paths: set[str] = {manifest.PATH}
         self._renamed: set[str] = set()  # names in the archive that are not their entry's path
-        self._central: list[bytes] = []
+        self._central = bytearray()  # the directory, of which a list of its records would take half as much again
+        self._records = 0
         self._lines = Spool()
 
     @property
@@ -152,9 +153,10 @@ class ArchiveWriter:
         self._paths.discard(manifest.PATH)
         yield from self._written(_grouped(self._pieces(replace(MANIFEST, chunks=self._lines.read))))
         start = self._offset
-        yield from self._central
-        size = sum(map(len, self._central))
-        yield pack_end(Directory(start, size, len(self._central)))
+        size = len(self._central)
+        for at in range(0, size, _PIECE):
+            yield bytes(self._central[at : at + _PIECE])
+        yield pack_end(Directory(start, size, self._records))
 
     def _counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
@@ -272,10 +274,10 @@ class ArchiveWriter:
         name = self._name(start.entry)
         if name is None:
             return
-        if not self._central:
+        if not self._records:
             # This entry may become a gap, and 7-Zip opens no archive that begins with one.
             yield pack_local(FOLDER)
-            self._central.append(pack_central(FOLDER))
+            self._add(FOLDER)
             self._paths.add(FOLDER_PATH)
         method = METHODS[start.compressor.algorithm]
         record = self._record(start.entry, name, method, streamed=True)
@@ -372,8 +374,12 @@ class ArchiveWriter:
     def _refuse(self, entry: Entry, why: str) -> None:
         self.problems.append(Problem(message=f"{entry.path} is not in the backup: {why}.", path=entry.path))
 
+    def _add(self, record: Record) -> None:
+        self._central += pack_central(record)
+        self._records += 1
+
     def _finish(self, entry: Entry, name: str, record: Record, sha256: str | None) -> None:
-        self._central.append(pack_central(record))
+        self._add(record)
         if entry.path == manifest.PATH:
             return
         if entry.kind in ("file", "hardlink"):
