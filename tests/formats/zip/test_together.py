@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from backupkit.errors import DestinationError, IntegrityError
 from backupkit.formats.zip.ranges import DirectRanges
 from backupkit.formats.zip.reader import ArchiveReader
+from backupkit.formats.zip.together import _Group
 from backupkit.model import Entry
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 from backupkit.testing.entries import with_content
@@ -152,3 +154,14 @@ def test_what_was_passed_over_does_not_stay_in_memory() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 12 * MiB
+
+
+def test_whoever_keeps_folders_until_the_end_keeps_none_of_what_lies_beside_them() -> None:
+    entries = [
+        Entry(path=f"{number:03}", kind="directory" if number % 10 == 0 else "file") for number in range(400)
+    ]
+    _, opened = reader(archive_of(entries, encryptor=KEY), None)
+    folders = [entry for entry in opened.entries() if entry.kind == "directory"]
+    assert len(folders) == 40
+    gc.collect()
+    assert [one for one in gc.get_objects() if isinstance(one, _Group)] == []

@@ -49,7 +49,6 @@ class _Group:
         self.start = member.record.offset
         self.end = self.start + member.extent
         self.size = member.record.size
-        self.next: _Group | None = None
         self.task: Future[list[Content]] | None = None
         self.contents: list[Content | None] | None = None
 
@@ -85,13 +84,29 @@ class Together:
         self._stream = stream
         self._executor = executor
         self._last = -1  # the number of the entry that was read last
+        self._ahead: deque[_Group] = deque()  # what comes after the entries that were given out
         self._ready: deque[_Group] = deque()
         self._lock = threading.Lock()
 
     def entries(self, members: Iterable[Member]) -> Iterator[Entry]:
-        for group in _linked(members):
+        for group in self._groups(members):
             for at, member in enumerate(group.members):
-                yield replace(member.line.entry, chunks=partial(self._content, group, at))
+                entry = member.line.entry
+                # Without its group, which whoever keeps folders until the end would keep in memory.
+                apart = entry.kind in ("directory", "symlink")
+                chunks = partial(self._stream, member) if apart else partial(self._content, group, at)
+                yield replace(entry, chunks=chunks)
+
+    def _groups(self, members: Iterable[Member]) -> Iterator[_Group]:
+        """Put neighbours into groups; some are made before the first is given out."""
+        ahead = self._ahead
+        for number, member in enumerate(members):
+            if not ahead or not ahead[-1].add(member):
+                ahead.append(_Group(member, number))
+                if len(ahead) > _AHEAD + 1:
+                    yield ahead.popleft()
+        while ahead:
+            yield ahead.popleft()
 
     def _content(self, group: _Group, at: int) -> Iterator[bytes]:
         content = self._prepared(group, at) if group.is_small else None
@@ -110,16 +125,14 @@ class Together:
             self._last = number
             if in_order:
                 self._prepare(group)
-                following = group.next
-                for _ in range(_AHEAD if self._executor else 0):
-                    if following is None:
-                        break
+                # Only then is it known what comes next: whoever collects entries may be anywhere.
+                is_current = self._ahead and self._ahead[0].first == group.first + len(group.members)
+                for following in [*self._ahead][: _AHEAD if self._executor and is_current else 0]:
                     if following.is_small:
                         try:
                             self._prepare(following)
                         except DestinationError:
                             break  # it will be asked again when its turn comes
-                    following = following.next
             if group.task is not None:
                 group.contents, group.task = [*group.task.result()], None
             if group.contents is None:
@@ -142,17 +155,3 @@ class Together:
         while len(self._ready) > _AHEAD + 2:  # entries that were passed over must not fill the memory
             passed = self._ready.popleft()
             passed.task, passed.contents = None, [None] * len(passed.members)
-
-
-def _linked(members: Iterable[Member]) -> Iterator[_Group]:
-    """Put neighbours into groups, each of which knows the next; some are made before the first is given out."""
-    ahead: deque[_Group] = deque()
-    for number, member in enumerate(members):
-        if not ahead or not ahead[-1].add(member):
-            group = _Group(member, number)
-            if ahead:
-                ahead[-1].next = group
-            ahead.append(group)
-            if len(ahead) > _AHEAD + 1:
-                yield ahead.popleft()
-    yield from ahead

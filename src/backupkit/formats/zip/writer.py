@@ -127,7 +127,9 @@ class ArchiveWriter:
         self._given_up = 0
         self._paths: set[str] = {manifest.PATH}
         self._renamed: set[str] = set()  # names in the archive that are not their entry's path
-        self._central = bytearray()  # the directory, of which a list of its records would take half as much again
+        self._central = (
+            bytearray()
+        )  # the directory, of which a list of its records would take half as much again
         self._records = 0
         self._lines = Spool()
 
