@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -118,7 +118,10 @@ class DatabaseDestination:
             database = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
         with closing(database):  # which rolls back what was not committed
             with self._errors(name):
-                database.execute("PRAGMA journal_mode = WAL")  # readers go on while a backup is written
+                # Readers go on while a backup is written. This call alone waits for nobody: where the database is
+                # locked, another connection sees to it at this very moment.
+                with suppress(sqlite3.OperationalError):
+                    database.execute("PRAGMA journal_mode = WAL")
                 database.executescript(_SCHEMA)
             yield database
 
