@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zlib
 from random import Random
 
@@ -15,6 +16,7 @@ from backupkit._chunks import rechunk
 from backupkit.errors import ConfigurationError, IntegrityError, WrongPassphraseError
 from backupkit.formats.zip import aes
 from backupkit.formats.zip.aes import OVERHEAD, WinZipAES
+from backupkit.formats.zip.key_derivation import SALT_SIZE, KeyDerivation
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Encryptor
 from backupkit.testing.codecs import EncryptorTests
@@ -118,3 +120,24 @@ def test_a_passphrase_of_more_than_99_bytes_is_refused_before_anything_is_sealed
         with pytest.raises(ConfigurationError, match="99 bytes"):
             next(use([b"content"]))
     assert next(WinZipAES(Passphrase("x" * 99)).encrypt([b"content"]))
+
+
+def test_after_a_fork_no_salt_is_used_by_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KeyDerivation, "at_once", lambda self: 8)
+    encryptor = WinZipAES(Passphrase(SECRET))
+    first = b"".join(encryptor.encrypt([b"x"]))[:SALT_SIZE]  # seven more are ready now
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, b"".join(b"".join(encryptor.encrypt([b"x"]))[:SALT_SIZE] for _ in range(7)))
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        childs = pipe.read()
+    os.waitpid(child, 0)
+    salts = [first, *(b"".join(encryptor.encrypt([b"x"]))[:SALT_SIZE] for _ in range(7))]
+    assert len(childs) == 7 * SALT_SIZE
+    salts += [childs[at : at + SALT_SIZE] for at in range(0, len(childs), SALT_SIZE)]
+    assert len(set(salts)) == 15

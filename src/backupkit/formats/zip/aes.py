@@ -55,6 +55,7 @@ class WinZipAES:
         self.passphrase = passphrase
         self._derivation = KeyDerivation(passphrase)
         self._fresh: deque[tuple[bytes, Keys]] = deque()  # salts nothing was encrypted under yet
+        self._process = os.getpid()  # that they are for: after a fork, two would encrypt under the same key
         self._expected: dict[bytes, Keys] = {}
 
     def encrypt(self, chunks: Chunks) -> Iterator[bytes]:
@@ -122,6 +123,9 @@ class WinZipAES:
             )
 
     def _fresh_keys(self) -> tuple[bytes, Keys]:
+        if self._process != os.getpid():
+            self._fresh.clear()
+            self._process = os.getpid()
         try:
             return self._fresh.popleft()
         except IndexError:
