@@ -111,7 +111,7 @@ def test_a_level_that_zstd_does_not_have_is_refused(level: int) -> None:
         Zstd(level)
 
 
-@pytest.mark.parametrize("compressor", [Store(), Deflate(4), Zstd(9)], ids=repr)
+@pytest.mark.parametrize("compressor", [Store(), Deflate(4), Zstd(9, threads=1)], ids=repr)
 def test_a_compressor_survives_the_way_to_another_process(compressor: Store | Deflate | Zstd) -> None:
     list(compressor.compress([b"a context was made"]))
     copy: Compressor = pickle.loads(pickle.dumps(compressor))
@@ -136,3 +136,23 @@ def test_a_compressor_can_be_named(name: str, algorithm: str) -> None:
 def test_a_name_that_no_compressor_has_is_refused_with_those_there_are() -> None:
     with pytest.raises(ConfigurationError, match=r"'lzma'.*none, store, deflate, gzip, zstd"):
         compressor_named("lzma")
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_a_large_unit_is_one_frame_whatever_the_threads(level: int, threads: int) -> None:
+    large = [bytes([number]) * 1000 + TEXT for number in range(40)]
+    packed = b"".join(Zstd(level, threads=threads).compress(large))
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    assert frame.decompress(packed) == b"".join(large)
+    assert (frame.eof, frame.unused_data) == (True, b"")
+
+
+def test_threads_of_zstd_change_no_byte_from_one_time_to_the_next() -> None:
+    large = [bytes([number]) * 1000 + TEXT for number in range(100)]
+    assert len({b"".join(Zstd(threads=3).compress(large)) for _ in range(5)}) == 1
+
+
+def test_a_negative_number_of_threads_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="threads=-1"):
+        Zstd(threads=-1)

@@ -130,7 +130,7 @@ def _clear_vector_registers() -> None:
 
 
 class Zstd:
-    """Zstandard (RFC 8878), one frame per unit. Levels 1 to 19; smaller than deflate, and as fast.
+    """Zstandard (RFC 8878), one frame per unit. Levels 1 to 19; smaller than deflate, and a quarter slower.
 
     A unit of more than one chunk is compressed by threads of zstd's own, one for each processor that this process
     may use, unless `threads` says otherwise; 0 is the calling thread. 7-Zip and WinZip read ZIP archives that use
