@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from backupkit._entry_file import EntryFile
@@ -398,22 +398,27 @@ def open_repository(
     passphrase: Passphrase | str | Encryptor | None = None,
     *,
     name: str | None = None,
+    legacy_time_zone: str | tzinfo | None = None,
     observers: Sequence[Observer] = (),
 ) -> Backups:
     """The backups at a URL, with nothing known but the passphrase; the format is found out from what is there.
 
     The URL names a destination, or within it the folder of one pipeline. `name` limits everything to one
-    pipeline's backups. Listing needs no passphrase. RepositoryNotFoundError if there are no backups.
+    pipeline's backups, and `legacy_time_zone` is that of the names of laravel-backup's archives (see `Zip`).
+    Listing needs no passphrase. RepositoryNotFoundError if there are no backups.
     """
     encryptor = Passphrase(passphrase) if isinstance(passphrase, str) else passphrase
-    backups = Backups(name, url, encryptor=encryptor, observers=observers)
+    format = Zip(legacy_time_zone=legacy_time_zone)
+    backups = Backups(name, url, encryptor=encryptor, format=format, observers=observers)
     listing = backups.list()
     if name is None and isinstance(url, str | os.PathLike) and not listing.of_pipelines:
         # What is learnt about a backup stands beside the pipeline's folder, so it is opened from above.
         from urllib.parse import unquote
 
         above, _, folder = backups.destinations[0].location.rpartition("/")
-        within = Backups(unquote(folder), f"{above}/", encryptor=encryptor, observers=observers)
+        within = Backups(
+            unquote(folder), f"{above}/", encryptor=encryptor, format=format, observers=observers
+        )
         inside = within.list()
         if inside.of_pipelines or (inside.backups and not listing.backups):
             return within

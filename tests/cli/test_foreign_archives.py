@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -53,3 +54,13 @@ def test_a_folder_of_nothing_but_old_archives_can_be_listed(tmp_path: Path) -> N
     put(tmp_path / "shop", SECRET)
     lines = [*listing_lines(open_repository(tmp_path / "shop").list(), details=False)]
     assert len(lines) == 2
+
+
+def test_the_zone_of_old_names_goes_with_a_url(saved: Shop) -> None:
+    put(saved.backups / "shop", SECRET)
+    listed = saved.backupkit("list", "backups", "--legacy-time-zone", "Asia/Tokyo", "--json")
+    times = {one["id"]: one["time"] for one in json.loads(listed.stdout)["backups"]}
+    assert times[STEM] == "2026-01-30T17:30:00+00:00"
+    unknown = saved.backupkit("list", "backups", "--legacy-time-zone", "Mars/Olympus")
+    assert unknown.returncode == 2
+    assert "Mars/Olympus" in unknown.stderr

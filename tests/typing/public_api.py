@@ -113,6 +113,7 @@ def pipelines() -> None:
 def backups(some: Backups) -> None:
     assert_type(open_repository("/mnt/backup"), Backups)
     assert_type(open_repository(Path("/mnt/backup"), "passphrase", name="shop"), Backups)
+    assert_type(open_repository("/mnt/backup", legacy_time_zone="Europe/Berlin"), Backups)
     assert_type(open_repository(MemoryDestination(), Passphrase("passphrase")), Backups)
     assert_type(Backups(None, ["/mnt/backup"], encryptor=None), Backups)
     assert_type(some.list(), Listing)

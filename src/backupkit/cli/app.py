@@ -20,6 +20,7 @@ from backupkit.cli.options import (
     At,
     DryRun,
     Json,
+    LegacyTimeZone,
     Only,
     PassphraseCommand,
     PassphraseEnv,
@@ -173,6 +174,7 @@ def list_(
     passphrase_file: PassphraseFile = None,
     passphrase_env: PassphraseEnv = None,
     passphrase_command: PassphraseCommand = None,
+    legacy_time_zone: LegacyTimeZone = None,
     json: Json = False,
 ) -> None:
     """Show the backups, newest first; needs no passphrase.
@@ -184,7 +186,9 @@ def list_(
     """
     output = Output(json=json)
     with output.ending():
-        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        place = Place(
+            url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command), legacy_time_zone
+        )
         listing = place.use(lambda backups, _: _detailed(backups) if details else backups.list())
         output.listing(listing, listing_lines(listing, details=details))
 
@@ -198,6 +202,7 @@ def verify(
     passphrase_file: PassphraseFile = None,
     passphrase_env: PassphraseEnv = None,
     passphrase_command: PassphraseCommand = None,
+    legacy_time_zone: LegacyTimeZone = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -212,7 +217,9 @@ def verify(
     """
     output = Output(json=json, quiet=quiet)
     with output.ending():
-        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        place = Place(
+            url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command), legacy_time_zone
+        )
         report = place.use(
             lambda backups, cancel: backups.verify(backup, at=at, cancel=cancel), observers=output.observers()
         )
@@ -253,6 +260,7 @@ def restore(
     passphrase_file: PassphraseFile = None,
     passphrase_env: PassphraseEnv = None,
     passphrase_command: PassphraseCommand = None,
+    legacy_time_zone: LegacyTimeZone = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -270,7 +278,9 @@ def restore(
     """
     output = Output(json=json, quiet=quiet)
     with output.ending():
-        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        place = Place(
+            url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command), legacy_time_zone
+        )
         contents = _contents(only)
 
         def operation(backups: Backups, cancel: threading.Event) -> Report:

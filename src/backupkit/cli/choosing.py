@@ -74,6 +74,7 @@ class Place:
     url: str | None
     app: str | None
     passphrase: Passphrase | None
+    legacy_time_zone: str | None = None
 
     def use(
         self, operation: Callable[[Backups, threading.Event], T], *, observers: tuple[Observer, ...] = ()
@@ -92,6 +93,10 @@ class Place:
                 raise ConfigurationError(
                     "The passphrase options go with a URL; a pipeline brings its own: leave them out."
                 )
+            if self.legacy_time_zone is not None:
+                raise ConfigurationError(
+                    "--legacy-time-zone goes with a URL; a pipeline says it as format=Zip(legacy_time_zone=…)."
+                )
             return _do(operation, chosen_pipeline(self.app, observers))
         if self.app is not None:
             raise ConfigurationError("--app and a URL both say where the backups are: give one of them.")
@@ -99,7 +104,7 @@ class Place:
         if passphrase is None and os.environ.get(PASSPHRASE_VARIABLE):
             passphrase = Passphrase.from_env(PASSPHRASE_VARIABLE)
         try:
-            return _do(operation, open_repository(self.url, passphrase, observers=observers))
+            return _do(operation, self._opened(passphrase, observers))
         except WrongPassphraseError as error:
             if passphrase is not None:
                 raise
@@ -109,7 +114,12 @@ class Place:
                     f"or set {PASSPHRASE_VARIABLE}."
                 )
                 raise
-        return _do(operation, open_repository(self.url, _asked(), observers=observers))
+        return _do(operation, self._opened(_asked(), observers))
+
+    def _opened(self, passphrase: Passphrase | None, observers: tuple[Observer, ...]) -> Backups:
+        return open_repository(
+            self.url or "", passphrase, legacy_time_zone=self.legacy_time_zone, observers=observers
+        )
 
 
 def _do(operation: Callable[[Backups, threading.Event], T], backups: Backups) -> T:

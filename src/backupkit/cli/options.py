@@ -50,6 +50,14 @@ PassphraseCommand = Annotated[
         help="The first line it prints is the passphrase. No shell.",
     ),
 ]
+LegacyTimeZone = Annotated[
+    str | None,
+    typer.Option(
+        "--legacy-time-zone",
+        metavar="ZONE",
+        help="Of the times in the names of laravel-backup's archives, such as Europe/Berlin.",
+    ),
+]
 At = Annotated[
     str | None, typer.Option("--at", metavar="LOCATION", help="Only this one of the destinations.")
 ]
