@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -119,3 +120,21 @@ def test_closing_iterator_closes_what_it_iterates_over(stop: str) -> None:
 def test_closing_iterator_takes_what_cannot_be_closed() -> None:
     with closing_iterator([b"one"]) as iterator:
         assert [*iterator] == [b"one"]
+
+
+def test_what_a_thread_still_reads_does_not_hide_the_first_error() -> None:
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def chunks() -> Iterator[bytes]:
+        waiting.set()
+        go_on.wait()
+        yield b"late"
+
+    iterator = chunks()
+    thread = threading.Thread(target=next, args=(iterator,))
+    with pytest.raises(KeyboardInterrupt), closing_iterator(iterator):  # noqa: PT012 - as it happens
+        thread.start()
+        waiting.wait()
+        raise KeyboardInterrupt
+    go_on.set()
+    thread.join()

@@ -77,7 +77,12 @@ class closing_iterator(Generic[T]):  # noqa: N801 - it is used like contextlib.c
     def __enter__(self) -> Iterator[T]:
         return self._iterator
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         close = getattr(self._iterator, "close", None)
         if close is not None:
-            close()
+            try:
+                close()
+            except ValueError:
+                # After a second Ctrl-C, which did not wait for the thread that runs it, the first error counts.
+                if kind is None:
+                    raise

@@ -91,3 +91,17 @@ def test_where_no_memory_may_be_made_executable_nothing_is_compiled() -> None:
         pytest.skip("this kernel cannot refuse executable memory (prctl PR_SET_MDWE, Linux 6.3)")
     done = subprocess.run([sys.executable, "-c", HARDENED], check=False)
     assert done.returncode == 0
+
+
+def test_where_no_thread_can_be_started_openssl_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    compiler(monkeypatch, worth=1)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert KeyDerivation(Passphrase(SECRET)).derive(SALTS) == by_hashlib(SALTS)
+
+
+def test_keys_do_not_show_themselves() -> None:
+    (keys,) = KeyDerivation(Passphrase(SECRET)).derive(SALTS[:1])
+    assert repr(keys) == f"{keys}" == "Keys(…)"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from backupkit._chunks import rechunk
 from backupkit.errors import IntegrityError
+from backupkit.formats.zip import manifest
 from backupkit.formats.zip.manifest import Footer, Header, Line, footer_text, header_text, line_text, parse
 from backupkit.formats.zip.spool import Spool
 from backupkit.model import Entry, Kind, Owner, Problem
@@ -243,3 +245,18 @@ def test_a_spool_takes_less_room_than_its_text() -> None:
         entry = Entry(path=f"app/file-{number}", mode=0o644)
         spool.add(line_text(Line(entry, entry.path, None), first=False))
     assert sum(map(len, spool._parts)) < sum(map(len, spool.read())) / 5
+
+
+def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "_LONGEST", 10_000)
+    read = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal read
+        while True:
+            read += 1000
+            yield b" " * 1000
+
+    with pytest.raises(IntegrityError, match="A line of the manifest is longer"):
+        list(parse(endless()))
+    assert read == 11_000

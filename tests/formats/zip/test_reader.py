@@ -155,6 +155,7 @@ def test_content_is_the_same_whatever_the_pieces_it_arrives_in(
     for size in range(1, 50):
 
         class Ranges:
+            in_any_order = True
             total = len(archive)
 
             def read(self, start: int, length: int, size: int = size) -> Iterator[bytes]:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backupkit.errors import IntegrityError, UnsupportedCodecError, WrongPassphraseError
+from backupkit.errors import (
+    DestinationError,
+    IntegrityError,
+    UnsupportedCodecError,
+    WrongPassphraseError,
+)
 from backupkit.formats.zip import ranges
 from backupkit.formats.zip.format import Zip
 from backupkit.formats.zip.ranges import SequentialRanges
@@ -95,6 +102,51 @@ def test_reading_everything_in_order_takes_two_passes() -> None:
             contents = [b"".join(entry.chunks()) for entry in repository.read(backup)]
     assert contents == [CONTENT] * 10
     assert key.decrypted == 3
+
+
+@pytest.mark.parametrize("threads", [False, True])
+def test_neither_folders_nor_large_entries_cost_a_pass_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, threads: bool
+) -> None:
+    monkeypatch.setattr(ranges, "_TAIL", 20_000)
+    destination, key = MemoryDestination(), ToyEncryptor(b"key")
+    entries: list[Entry] = []
+    for number in range(6):
+        entries += [
+            Entry(path=f"{number}", kind="directory"),
+            with_content(Entry(path=f"{number}/a"), CONTENT),
+            Entry(path=f"{number}/b", kind="symlink", target="a"),
+            with_content(Entry(path=f"{number}/large"), *[CONTENT] * 12),
+        ]
+    with Zip().open(destination, name="shop", encryptor=key) as repository:
+        backup = repository.write(entries, time=NOON, contents=BOTH, retry=Retry(tries=1)).backup
+    with (
+        ThreadPoolExecutor(2) if threads else nullcontext() as executor,
+        Zip().open(destination, name="shop", encryptor=key, executor=executor) as repository,
+    ):
+        read = {entry.path: b"".join(entry.chunks()) for entry in repository.read(backup)}
+    assert read["5/large"] == CONTENT * 12
+    assert key.decrypted == 2  # one to learn its length, one for all contents
+
+
+def test_a_stream_that_failed_is_opened_anew_by_whoever_tries_again() -> None:
+    opened = 0
+
+    def stream() -> Iterator[bytes]:
+        nonlocal opened
+        opened += 1
+        yield CONTENT[:500]
+        if opened == 2:
+            raise DestinationError("the connection was lost", location="memory:", retryable=True)
+        yield CONTENT[500:1000]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranges, "_TAIL", 50)
+        found = SequentialRanges(stream)
+        assert b"".join(found.read(0, 400)) == CONTENT[:400]
+        with pytest.raises(DestinationError):
+            list(found.read(600, 100))
+        assert b"".join(found.read(600, 100)) == CONTENT[600:700]
 
 
 def test_the_name_of_the_archive_tells_its_scheme() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -39,8 +39,8 @@ def key_for(record: ForeignRecord, secret: bytes, head: bytes) -> Key | None:
 
 @dataclass(frozen=True, slots=True)
 class _AESKey:
-    cipher: bytes
-    tag: bytes
+    cipher: bytes = field(repr=False)
+    tag: bytes = field(repr=False)
 
     def decrypt(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         crypt = counter_mode(self.cipher)
@@ -66,7 +66,7 @@ def _aes(size: int, secret: bytes, head: bytes) -> Key | None:
 
 @dataclass(frozen=True, slots=True)
 class _ZipCryptoKey:
-    start: Callable[[], Any]
+    start: Callable[[], Any] = field(repr=False)  # it holds the passphrase
 
     def decrypt(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         crypt = self.start()

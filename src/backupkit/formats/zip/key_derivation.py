@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from backupkit.errors import ConfigurationError
@@ -27,6 +28,9 @@ class Keys(NamedTuple):
     cipher: bytes
     tag: bytes
     verifier: bytes
+
+    def __repr__(self) -> str:
+        return "Keys(…)"
 
 
 class KeyDerivation:
@@ -83,7 +87,8 @@ class _Compiler:
         if self._left <= 0 and not self._started:
             self._started = True
             # Not a daemon, which the end of the process would interrupt within LLVM.
-            threading.Thread(target=self._compile, name="backupkit compiler").start()
+            with suppress(RuntimeError):  # no thread can be started: OpenSSL does the same
+                threading.Thread(target=self._compile, name="backupkit compiler").start()
         return self._lanes
 
     def _compile(self) -> None:
@@ -92,12 +97,13 @@ class _Compiler:
 
 def compiled() -> Lanes | None:
     """Compile `Lanes`; None where that is not installed, not allowed, not right or not faster."""
-    if not _may_compile():
-        return None
     try:
-        lanes = Lanes()
+        return _tried(Lanes()) if _may_compile() else None
     except Exception:
         return None  # without llvmlite, or on a processor it does not know: OpenSSL does the same
+
+
+def _tried(lanes: Lanes) -> Lanes | None:
     pads, salts = HmacPads(b"trial"), [os.urandom(SALT_SIZE) for _ in range(lanes.keys)]
     ours, by_lanes = _timed(lambda: [one[:66] for one in lanes.derive(pads, salts, _ROUNDS)])
     theirs, by_openssl = _timed(lambda: [_by_openssl(b"trial", salt) for salt in salts])

@@ -19,6 +19,7 @@ from backupkit.model import Contents, Entry, Kind, Owner, Problem
 
 PATH = ".backupkit/manifest.json"
 _VERSION = 1
+_LONGEST = 256 << 20  # bytes of a line: an entry with ten million holes, or all problems of a run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,12 +128,24 @@ def parse(chunks: Iterable[bytes]) -> Iterator[Header | Line | Footer]:
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
+    parts: list[bytes] = []
+    held = 0
     for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole
-    if rest:
-        yield rest
+        for number, part in enumerate(chunk.split(b"\n")):
+            if number:
+                yield b"".join(parts)
+                parts.clear()
+                held = 0
+            parts.append(part)
+            held += len(part)
+        if held > _LONGEST:
+            raise IntegrityError(
+                f"A line of the manifest is longer than {_LONGEST >> 20} MiB, as in archives that are made to fill "
+                "the memory.",
+                where=PATH,
+            )
+    if held:
+        yield b"".join(parts)
 
 
 def _header(fields: dict[str, Any]) -> Header:

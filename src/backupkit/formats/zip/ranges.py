@@ -14,7 +14,10 @@ _TAIL = 8 << 20
 
 
 class Ranges(Protocol):
-    """The bytes of an archive, by position."""
+    """The bytes of an archive, by position. `in_any_order` says that going back costs nothing."""
+
+    @property
+    def in_any_order(self) -> bool: ...
 
     @property
     def total(self) -> int: ...
@@ -24,6 +27,8 @@ class Ranges(Protocol):
 
 class DirectRanges:
     """The ranges of an object as the destination gives them."""
+
+    in_any_order = True
 
     def __init__(self, destination: Destination, name: str, total: int) -> None:
         self.total = total
@@ -40,6 +45,8 @@ class SequentialRanges:
     8 MiB are kept, so that the directory and manifest of most archives need no pass of their own. Nothing
     is written to disk.
     """
+
+    in_any_order = False
 
     def __init__(self, open_stream: Callable[[], Iterator[bytes]]) -> None:
         self._open = open_stream
@@ -75,8 +82,13 @@ class SequentialRanges:
         """What the next chunk of the stream has of the range, perhaps nothing yet; None after the last one."""
         if start < self._position:
             self._stream, self._position, self._rest = filter(None, self._open()), 0, b""
-        chunk = self._rest or next(self._stream, b"")
+        try:
+            chunk = self._rest or next(self._stream, b"")
+        except BaseException:
+            self._position = self.total  # the stream is of no more use: whoever tries again gets a new one
+            raise
         if not chunk:
+            self._position = self.total
             return None
         skip = min(start - self._position, len(chunk))
         wanted = chunk[skip : skip + end - start]

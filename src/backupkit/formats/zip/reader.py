@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from backupkit.errors import IntegrityError, WrongPassphraseError
@@ -81,8 +83,14 @@ class ArchiveReader:
         """Yield the entries; each is compared with its record in the directory before it is given out.
 
         Whoever pulls the contents of small entries one after the other gets them from groups that are fetched
-        and decoded together, on the executor and ahead of being asked for.
+        and decoded together, on the executor and ahead of being asked for; unless that would mean to go back in
+        an archive that can only be read from its beginning.
         """
+        if not self._ranges.in_any_order:
+            return (
+                replace(member.line.entry, chunks=partial(self._streamed, member))
+                for member in self._members()
+            )
         together = Together(
             fetch=self._fetched, decode=self._decoded, stream=self._streamed, executor=self._executor
         )
