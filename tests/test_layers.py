@@ -16,7 +16,7 @@ HERE = "tests/test_layers.py"
 
 # A room is a module or folder directly below the package. It may import what stands below it, and itself.
 LAYERS = (
-    {"errors", "model", "_chunks", "_parallel", "sizes"},
+    {"errors", "model", "_chunks", "_parallel", "sizes", "zones"},
     {"protocols", "events", "passphrase", "retrying", "patterns"},
     {
         *("formats", "sources", "targets", "destinations", "compression", "retention", "health", "observers"),
@@ -30,6 +30,7 @@ LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 # Within a layer: who may lean on whom, and why. Each pair goes one way.
 NEIGHBOURS = {
     ("sizes", "errors"): "an unreadable size is a ConfigurationError",
+    ("zones", "errors"): "so is an unknown time zone",
     ("_parallel", "_chunks"): "who reads ahead closes what it read from",
     ("protocols", "events"): "the contracts name the values that pass through them",
     ("protocols", "passphrase"): "the same",

@@ -112,6 +112,16 @@ class DestinationError(BackupKitError):
         self.retryable = retryable
 
 
+def not_kept_whole(location: str, name: str, *, stored: int, given: int) -> DestinationError:
+    """For a destination that says it has stored an object, of another size than it was given."""
+    return DestinationError(
+        f"The destination {location} stored {stored} bytes of {name!r} and was given {given}: it is broken, "
+        "do not trust it.",
+        location=location,
+        name=name,
+    )
+
+
 class ObjectNotFoundError(DestinationError, FileNotFoundError):
     """No object of this name is at the destination."""
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 
 from backupkit.errors import ConfigurationError
 from backupkit.model import Backup, Contents, Kept, Removed, RetentionPlan
 from backupkit.sizes import format_size, parse_size
+from backupkit.zones import zone_named
 
 # What a period of each tier is called: also the key that tells two periods apart. %G is the ISO year: with
 # the calendar year, a week would break in two at New Year, and its first days be confused with the last.
@@ -95,10 +96,10 @@ class TieredRetention:
             )
         if self.max_size is not None:
             object.__setattr__(self, "max_size", parse_size(self.max_size))
-        _zone(self.time_zone)
+        zone_named(self.time_zone)
 
     def plan(self, backups: Sequence[Backup], *, now: datetime) -> RetentionPlan:
-        zone = _zone(self.time_zone)
+        zone = zone_named(self.time_zone)
         all_since, *tiers_since = self._boundaries(now.astimezone(zone))
         recent = f"newer than {self.keep_all_days} day{'' if self.keep_all_days == 1 else 's'}"
         spared: set[Backup] = set()
@@ -244,20 +245,6 @@ def _back(wall: datetime, *, days: int = 0, months: int = 0) -> datetime:
     year, month = divmod(wall.year * 12 + wall.month - 1 - months, 12)
     day = min(wall.day, monthrange(year, month + 1)[1])
     return wall.replace(year=year, month=month + 1, day=day) - timedelta(days=days)
-
-
-def _zone(key: str) -> tzinfo:
-    if key == "UTC":
-        return UTC
-    from zoneinfo import ZoneInfo
-
-    try:
-        return ZoneInfo(key)
-    except (LookupError, OSError, TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f'There is no time zone {key!r} on this machine: use "UTC", or a name such as "Europe/Berlin" '
-            "with the system's time zone data or the package tzdata installed."
-        ) from error
 
 
 def _require_whole(policy: object, name: str, *, least: int) -> None:

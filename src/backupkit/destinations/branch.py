@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from backupkit.errors import DestinationError
+from backupkit.errors import DestinationError, not_kept_whole
 from backupkit.model import StoredObject
 from backupkit.protocols import Destination
 
@@ -91,12 +91,7 @@ class Branch:
                 with suppress(Exception):  # nothing half-written is to be visible
                     if not overwrite:
                         self.destination.delete(name)
-                raise DestinationError(
-                    f"The destination {self.destination.location} stored {result.size} bytes of {name!r} and "
-                    f"was given {self._taken}: it is broken, do not trust it.",
-                    location=self.destination.location,
-                    name=name,
-                )
+                raise not_kept_whole(self.destination.location, name, stored=result.size, given=self._taken)
         except BaseException as error:
             self._end(error=error)
         else:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Literal
 
-from backupkit.errors import ConfigurationError
 from backupkit.model import Backup, Contents, MadeBy
+from backupkit.zones import zone_named
 
 BOTH: frozenset[Contents] = frozenset({"files", "databases"})
 
@@ -134,14 +134,4 @@ def zone_of(zone: str | tzinfo | None) -> tzinfo | None:
     """The time zone meant; ConfigurationError if there is none of this name."""
     if zone is None or isinstance(zone, tzinfo):
         return zone
-    if zone == "UTC":
-        return UTC
-    from zoneinfo import ZoneInfo
-
-    try:
-        return ZoneInfo(zone)
-    except (LookupError, OSError, TypeError, ValueError, AttributeError) as error:
-        raise ConfigurationError(
-            f'There is no time zone {zone!r} on this machine: use "UTC", or a name such as "Europe/Berlin" '
-            "with the system's time zone data or the package tzdata installed."
-        ) from error
+    return zone_named(zone)

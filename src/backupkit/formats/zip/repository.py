@@ -19,6 +19,7 @@ from backupkit.errors import (
     ObjectExistsError,
     ObjectNotFoundError,
     WrongPassphraseError,
+    not_kept_whole,
 )
 from backupkit.formats.zip import manifest
 from backupkit.formats.zip.aes import WinZipAES
@@ -208,12 +209,7 @@ class ZipRepository:
         if stored.size != len(text):
             with suppress(DestinationError):  # without it the backup is unconfirmed again, and not damaged
                 self._destination.delete(name)
-            raise DestinationError(
-                f"The destination {self._destination.location} stored {stored.size} bytes of {name!r} and was "
-                f"given {len(text)}: it is broken, do not trust it.",
-                location=self._destination.location,
-                name=name,
-            )
+            raise not_kept_whole(self._destination.location, name, stored=stored.size, given=len(text))
         return replace(backup, complete=confirmed.complete, contents=confirmed.contents)
 
     def _said(self, backup: Backup) -> tuple[Backup, bytes]:
