@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # pytest's importlib mode leaves sys.path alone, and tests write `from tests.tools import …`.
@@ -15,3 +17,25 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+from tests import servers  # noqa: E402 - only now can it be found
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[servers.Server]:
+    """Shared by all tests that leave it as it was: they make databases with names of their own."""
+    with servers.postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[servers.Server]:
+    with servers.mariadb() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[servers.Server]:
+    """It holds one data set: each test empties it first."""
+    with servers.redis() as server:
+        yield server

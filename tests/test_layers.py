@@ -16,8 +16,8 @@ HERE = "tests/test_layers.py"
 
 # A room is a module or folder directly below the package. It may import what stands below it, and itself.
 LAYERS = (
-    {"errors", "model", "_chunks", "_parallel", "sizes", "zones"},
-    {"protocols", "events", "passphrase", "retrying", "patterns"},
+    {"errors", "model", "_chunks", "_parallel", "_program", "sizes", "zones"},
+    {"protocols", "events", "passphrase", "retrying", "patterns", "databases"},
     {
         *("formats", "sources", "targets", "destinations", "compression", "retention", "health", "observers"),
         *("locking", "marks", "selection"),
@@ -35,6 +35,7 @@ NEIGHBOURS = {
     ("protocols", "events"): "the contracts name the values that pass through them",
     ("protocols", "passphrase"): "the same",
     ("protocols", "retrying"): "the same",
+    ("protocols", "databases"): "the same",
     ("formats", "compression"): "a format has a compressor of its own choice",
     ("backups", "_operation"): "what every operation has in common",
     ("pipeline", "_operation"): "the same",

@@ -1,4 +1,4 @@
-"""The stock tools that tests hold our archives against, and whose archives we read."""
+"""The programs that tests need: archivers whose archives we read and that read ours, and database servers."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ PACKAGES = {
     "bsdtar": "libarchive-tools",
     "zip": "zip",
     "php": "php-cli php-zip",
+    "initdb": "postgresql",
+    "psql": "postgresql-client",
+    "mariadbd": "mariadb-server",
+    "mariadb-install-db": "mariadb-server",
+    "redis-server": "redis-server",
+    "redis-cli": "redis-tools",
 }
 # What a program must be able to do, where it may be there without.
 _CHECKS = {"php": ["-r", "exit(extension_loaded('zip') ? 0 : 1);"]}

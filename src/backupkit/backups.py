@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from backupkit._entry_file import EntryFile
 from backupkit._operation import Running, has_errors, raise_all, utc_now
 from backupkit._parallel import default_executor
-from backupkit._restoring import InPlace, opened_target
+from backupkit._restoring import InPlace, RestoreOptions, is_database, opened_target
 from backupkit._verifying import verify_copy
 from backupkit.destinations.opening import open_destination, open_destinations
 from backupkit.errors import (
@@ -42,6 +42,7 @@ from backupkit.model import (
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Destination, Encryptor, Format, Observer, Repository, Target
 from backupkit.selection import Selection
+from backupkit.targets.routed import RoutedTarget
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -170,11 +171,14 @@ class Backups:
         self,
         backup: Backup | str = "latest",
         *,
-        to: Target | str | os.PathLike[str],
+        to: Target | str | os.PathLike[str] | None = None,
+        databases: Mapping[str, Target | str] | None = None,
         at: str | None = None,
         only: Contents | None = None,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        tables: Sequence[str] = (),
+        create: bool = False,
         overwrite: bool = False,
         setuid: bool = False,
         resume: bool = False,
@@ -183,7 +187,12 @@ class Backups:
         dry_run: bool = False,
         cancel: threading.Event | None = None,
     ) -> Report:
-        """Write the entries of a backup to a folder or another target.
+        """Write the entries of a backup to a folder, a database or another target.
+
+        `to` is a folder, the URL of a database for the only dump in the backup, or a target. `databases` says
+        which dump goes into which database, as in `{"shop": "postgresql://…/shop"}`: dumps that it does not
+        name go to `to`, as files, and without `to` nothing but these dumps is restored. See `DatabaseTarget`
+        for what happens there, and for `create` and `tables`.
 
         `only` the databases or the files, of the latest backup that holds those; `include` and `exclude` are
         gitignore patterns, or whole paths, within the backup. What would be in the way is found before
@@ -191,24 +200,30 @@ class Backups:
         cannot be written is a problem of the report, which then says "incomplete".
 
         `overwrite`, `setuid`, `resume`, `max_size` and `max_entries` are those of `DirectoryTarget`, for a
-        folder; another target has its own. What `resume` leaves as it is counts as `skipped` in the report.
+        folder; a target that was made has its own. What `resume` leaves as it is counts as `skipped` in the report.
         """
         with self._running("restore", cancel) as running:
             in_place = InPlace(running)
-            target = in_place.watched(
-                opened_target(
-                    to,
-                    overwrite=overwrite,
-                    setuid=setuid,
-                    resume=resume,
-                    max_size=max_size,
-                    max_entries=max_entries,
-                )
+            options = RestoreOptions(
+                overwrite=overwrite,
+                setuid=setuid,
+                resume=resume,
+                max_size=max_size,
+                max_entries=max_entries,
+                create=create,
+                tables=tables,
             )
+            target = in_place.watched(opened_target(to, databases, options))
+            where = str(to if to is not None else ", ".join(databases or ()))
+            if to is None or is_database(to):
+                if only == "files":
+                    raise ConfigurationError("Files cannot be restored to a database: give to= a folder.")
+                only = "databases"
             backup, silent = self._found(backup, at=at, only=only)
             for problem in _warnings(backup, silent):
                 running.add(problem)
-            selection = Selection(include=include, exclude=exclude, only=only)
+            takes = target.takes if isinstance(target, RoutedTarget) else None
+            selection = Selection(include=include, exclude=exclude, only=only, wanted=takes)
             with self._executor() as executor, self._repository_of(backup, executor) as repository:
                 if include:
                     selection.learn(repository.read(backup))
@@ -222,7 +237,7 @@ class Backups:
                 if not selection.count:
                     raise RestoreError(
                         f"Nothing in the backup {backup.id} matches what was asked for: look at its entries.",
-                        path=str(to),
+                        path=where,
                     )
                 if dry_run:
                     running.entries = selection.count - running.skipped
@@ -230,7 +245,7 @@ class Backups:
                     running.destinations.append(_used(backup, outcome))
                     return running.finish(outcome)
                 if has_errors(running.problems):
-                    raise RestoreError(_obstacles(running.problems), path=str(to))
+                    raise RestoreError(_obstacles(running.problems), path=where)
                 running.expect(selection.size - in_place.size)
                 for problem in target.write(in_place.around(selection.of(repository.read(backup)))):
                     running.add(problem)

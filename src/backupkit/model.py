@@ -113,6 +113,7 @@ class Entry:
     holes: tuple[tuple[int, int], ...] = ()
     chunks: Callable[[], Iterator[bytes]] = field(default=no_chunks, compare=False, repr=False)
     warnings: list[Problem] = field(default_factory=list, compare=False, repr=False)
+    rows: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

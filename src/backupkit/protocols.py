@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
+from backupkit.databases.urls import DatabaseURL
 from backupkit.events import Event
 from backupkit.model import (
     Backup,
@@ -65,6 +66,15 @@ class ExcludesPaths(Protocol):
 
     def excluding(self, paths: Sequence[Path]) -> Source:
         """Return a source that leaves out these absolute folders and all that is in them."""
+        ...
+
+
+@runtime_checkable
+class DumpsDatabases(Protocol):
+    """A source that dumps databases of servers, and can tell which: a drill must never touch those themselves."""
+
+    def database_of(self, path: str) -> DatabaseURL | None:
+        """The database that the dump at this path of a backup is of, if it is one of this source's; no I/O."""
         ...
 
 

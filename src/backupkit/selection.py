@@ -12,10 +12,11 @@ from backupkit.patterns import matcher
 class Selection:
     """Entries that match one of `include` (all, if there are none) and none of `exclude`, of `only` one kind.
 
-    Databases are what stands under `db-dumps/`; files are the rest. A pattern is in gitignore syntax, or the
-    whole path of an entry, which stands for itself whatever characters it has. `count` and `size` are those
-    of the entries that `learn` or `learning` saw. With `include`, `learn` must see all of them once; then the
-    folders that lead to a selected entry come too, so that they get their own modes and times.
+    Databases are what stands under `db-dumps/`; files are the rest; `wanted` says which have a place at all.
+    A pattern is in gitignore syntax, or the whole path of an entry, which stands for itself whatever characters
+    it has. `count` and `size` are those of the entries that `learn` or `learning` saw. With `include`, `learn`
+    must see all of them once; then the folders that lead to a selected entry come too, so that they get their
+    own modes and times.
     """
 
     def __init__(
@@ -24,8 +25,10 @@ class Selection:
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
         only: Contents | None = None,
+        wanted: Callable[[Entry], bool] | None = None,
     ) -> None:
         self._only = only
+        self._wanted = wanted
         self._included = _matcher(include) if include else None
         self._excluded = _matcher(exclude)
         self._parents: set[str] = set()
@@ -55,6 +58,8 @@ class Selection:
                 yield entry
 
     def _matches(self, entry: Entry) -> bool:
+        if self._wanted is not None and not self._wanted(entry):
+            return False
         if self._only not in (None, "databases" if entry.path.startswith(f"{DUMPS}/") else "files"):
             return False
         path = f"{entry.path}/" if entry.kind == "directory" else entry.path

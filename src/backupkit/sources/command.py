@@ -89,7 +89,7 @@ class Command:
         yield Entry(path=path, mode=0o600, chunks=lambda: self._output(path))
 
     def _output(self, path: str) -> Iterator[bytes]:
-        from backupkit.sources._program import Program, ProgramError
+        from backupkit._program import Program, ProgramError
 
         def failed(what: str, *, retryable: bool = True) -> SourceError:
             return SourceError(f"{self.argv[0]}, for {path}, {what}", path=path, retryable=retryable)

@@ -87,6 +87,8 @@ def line_text(line: Line, *, first: bool) -> bytes:
         parts.append(f'"xattrs": {text(xattrs)}')
     if entry.holes:
         parts.append(f'"holes": {text(entry.holes)}')
+    if entry.rows:
+        parts.append(f'"rows": {text(entry.rows)}')
     if line.sha256 is not None:
         parts.append(f'"sha256": "{line.sha256}"')
     return f"{'' if first else ','}\n{', '.join(parts)}}}".encode()
@@ -183,6 +185,7 @@ def _line(fields: dict[str, Any]) -> Line:
             key: base64.b64decode(value, validate=True) for key, value in fields.get("xattrs", {}).items()
         },
         holes=tuple((int(start), int(length)) for start, length in fields.get("holes", ())),
+        rows={table: int(count) for table, count in fields.get("rows", {}).items()},
     )
     return Line(entry, _text(fields.get("name", path)), _text_or_none(fields.get("sha256")))
 

@@ -194,6 +194,7 @@ class ArchiveWriter:
 
     def _pieces(self, entry: Entry) -> Iterator[_Item]:
         entry.warnings.clear()
+        entry.rows.clear()
         with closing_iterator(entry.chunks()) as chunks:
             pieces = rechunk(chunks, _PIECE)
             piece = next(pieces, b"")

@@ -1,15 +1,15 @@
-"""A program whose output is pulled, within limits, and which never outlives a failure."""
+"""A program that is fed and whose output is pulled, within limits, and which never outlives a failure."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from selectors import DefaultSelector
@@ -28,8 +28,14 @@ class Program:
     """Runs while its `with` lasts; an exception in there ends it with all its children.
 
     The program leads a session, and so a process group, of its own. Raises OSError if it cannot be
-    started. Limits are seconds: `time_limit` counts from the start to the exit, `silence_limit` anew after
-    each byte on either stream, and only while `output` waits.
+    started. It inherits the descriptors in `pass_fds`, and reads the chunks of `feed` on its standard input,
+    which `output` pulls as the program takes them and which has to be read whole: an exception of theirs
+    passes through, and ends the program while its input is still open, so that it never takes what it was
+    given for all there is.
+
+    Limits are seconds: `time_limit` counts from the start to the exit, `silence_limit` anew after each byte
+    on any stream, and only while `output` waits, `straggling` from the exit of the program itself to the end
+    of its output, which children of it may hold.
     """
 
     def __init__(
@@ -37,31 +43,39 @@ class Program:
         argv: Sequence[str],
         *,
         env: Mapping[str, str],
-        cwd: Path | None,
-        time_limit: float | None,
-        silence_limit: float | None,
+        cwd: Path | None = None,
+        time_limit: float | None = None,
+        silence_limit: float | None = None,
+        straggling: float | None = None,
+        pass_fds: Collection[int] = (),
+        feed: Iterable[bytes] | None = None,
     ) -> None:
-        import fcntl
         import subprocess
 
         self._process = subprocess.Popen(
             argv,
             bufsize=0,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if feed is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=cwd,
             env=env,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
         self._time_limit = time_limit
         self._silence_limit = silence_limit
+        self._straggling = straggling
         self._started = self._heard = time.monotonic()
+        self._ended: float | None = None
         self._output_open = True
+        self._feed = None if feed is None else iter(feed)
+        self._to_feed = memoryview(b"")
         self.errors = bytearray()  # the end of standard error
-        if hasattr(fcntl, "F_SETPIPE_SZ"):
-            with suppress(OSError):  # the user's pipes may have used up what is allowed
-                fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, _CHUNK)  # type: ignore[arg-type]
+        _widen(self._process.stdout)
+        if self._process.stdin is not None:
+            _widen(self._process.stdin)
+            os.set_blocking(self._process.stdin.fileno(), False)
 
     def __enter__(self) -> Program:
         return self
@@ -83,8 +97,10 @@ class Program:
         with selectors.DefaultSelector() as selector:
             for stream in (self._process.stdout, self._process.stderr):
                 selector.register(stream, selectors.EVENT_READ)  # type: ignore[arg-type] # both are pipes
+            if self._process.stdin is not None:
+                selector.register(self._process.stdin, selectors.EVENT_WRITE)
             while self._output_open:
-                if chunk := self._receive(selector, self._left()):
+                if chunk := self._receive(selector, self._wait()):
                     yield chunk
                     self._heard = time.monotonic()  # what the reader took was not the program's silence
             pause = 0.001
@@ -95,11 +111,18 @@ class Program:
 
         if self._process.returncode != 0:
             raise ProgramError(_how_it_ended(self._process.returncode))
+        if self._feed is not None:
+            raise ProgramError("ended before it had read all that it was given")
 
     def _receive(self, selector: DefaultSelector, timeout: float | None) -> bytes:
-        """Wait for either stream; return what came on standard output."""
+        """Wait for any stream; return what came on standard output."""
         output = b""
         for key, _ in selector.select(timeout):
+            if key.fileobj is self._process.stdin:
+                if not self._give(key.fd):
+                    selector.unregister(key.fileobj)
+                    self._process.stdin.close()
+                continue
             data = os.read(key.fd, _CHUNK)
             self._heard = time.monotonic()
             if key.fileobj is self._process.stdout:
@@ -111,6 +134,36 @@ class Program:
             if not data:
                 selector.unregister(key.fileobj)
         return output
+
+    def _give(self, stdin: int) -> bool:
+        """Write what its input takes now; False when there is no more, or nobody reads it any more."""
+        while not self._to_feed:
+            chunk = None if self._feed is None else next(self._feed, None)
+            if chunk is None:
+                self._feed = None
+                return False
+            self._to_feed = memoryview(chunk)
+            self._heard = time.monotonic()  # waiting for what to give was not the program's silence
+        try:
+            written = os.write(stdin, self._to_feed)
+        except BlockingIOError:
+            return True
+        except BrokenPipeError:
+            return False
+        self._to_feed = self._to_feed[written:]
+        self._heard = time.monotonic()
+        return True
+
+    def _wait(self) -> float | None:
+        """How long to wait for the next byte; ProgramError if only a child is left to write it, for too long."""
+        left = self._left()
+        if self._straggling is None:
+            return left
+        if self._ended is None and self._exited():
+            self._ended = time.monotonic()
+        if self._ended is not None and time.monotonic() - self._ended >= self._straggling:
+            raise ProgramError("ended, but left a process behind that holds its output open")
+        return min(0.5, left or 0.5)
 
     def _left(self) -> float | None:
         """Seconds until the next limit."""
@@ -162,9 +215,17 @@ class Program:
         return self._process.returncode is not None
 
     def _close(self) -> None:
-        for stream in (self._process.stdout, self._process.stderr):
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()
+
+
+def _widen(pipe: IO[bytes] | None) -> None:
+    import fcntl
+
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):  # the user's pipes may have used up what is allowed
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _CHUNK)  # type: ignore[arg-type] # it is a pipe
 
 
 def _lasts(claim: Callable[[], bool]) -> bool:

@@ -1,0 +1,188 @@
+"""`DatabaseTarget`: a dump goes back into a database, by the vendor's own client."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from backupkit._chunks import closing_iterator
+from backupkit.databases.clients import DatabaseClient, client_of
+from backupkit.databases.programs import ClientError, Limits
+from backupkit.databases.urls import DatabaseURL, Engine, parse_database_url
+from backupkit.errors import ConfigurationError, RestoreError
+from backupkit.model import Entry, Problem
+from backupkit.targets.decompressing import decompressed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loading:
+    """What an engine is told when it loads a dump: what is to be there before, and what is wanted of it."""
+
+    replace: bool
+    tables: tuple[str, ...]
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """How an engine loads a dump. `atomic`: what was there stays, all of it, unless the load succeeds.
+
+    An atomic one is given `Loading.replace`; any other finds the database empty. It raises ClientError, and
+    what the chunks raise passes through.
+    """
+
+    load: Callable[[DatabaseClient, Iterator[bytes], Loading], None]
+    atomic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseTarget:
+    """Restores one dump into the database that `url` names, streamed into the vendor's client.
+
+    The database must be there and empty; `create` makes it if it is missing, and `overwrite` allows one that
+    holds something, all of which then gives way. The first error ends it. PostgreSQL, SQLite and Redis
+    change from what was there to what was restored in one step, and a failure leaves them as they were.
+    MySQL and MongoDB cannot: there the dump is read through and found whole before anything is replaced,
+    and after a failure the database is emptied, or dropped if it was made here.
+
+    `tables` restores only those, from PostgreSQL's custom form. `tools` is the folder of the vendor's
+    programs, where they are not in the PATH. A password in the URL reaches them by a private file. Dumps
+    that were compressed by gzip or bzip2, as other programs leave them, are decompressed on the way.
+    """
+
+    url: DatabaseURL
+    overwrite: bool = field(default=False, kw_only=True)
+    create: bool = field(default=False, kw_only=True)
+    tables: tuple[str, ...] = field(default=(), kw_only=True)
+    tools: Path | None = field(default=None, kw_only=True)
+    time_limit: timedelta | None = field(default=None, kw_only=True)
+
+    def __init__(
+        self,
+        url: str | DatabaseURL,
+        *,
+        overwrite: bool = False,
+        create: bool = False,
+        tables: Sequence[str] = (),
+        tools: str | os.PathLike[str] | None = None,
+        time_limit: timedelta | None = None,
+    ) -> None:
+        parsed = parse_database_url(url)
+        if not parsed.database and parsed.engine != "redis":
+            raise ConfigurationError(f"{parsed} names no database to restore to: write {parsed}/name.")
+        if isinstance(tables, str):
+            raise ConfigurationError(f"tables={tables!r} is one text: give a list, [{tables!r}].")
+        if tables and parsed.engine != "postgresql":
+            raise ConfigurationError(
+                "Only PostgreSQL dumps in the custom form can be restored table by table: restore the whole dump "
+                "to another database, and copy the tables from there."
+            )
+        set_once = object.__setattr__
+        set_once(self, "url", parsed)
+        set_once(self, "overwrite", overwrite)
+        set_once(self, "create", create)
+        set_once(self, "tables", tuple(tables))
+        set_once(self, "tools", None if tools is None else Path(tools))
+        set_once(self, "time_limit", time_limit)
+
+    def check(self, entries: Iterable[Entry]) -> Iterator[Problem]:
+        """Yield what would keep `write` from succeeding: asks the server, changes nothing, reads no content."""
+        dumps = [entry.path for entry in entries if entry.kind in ("file", "hardlink")]
+        if len(dumps) > 1:
+            yield Problem(
+                message=f"{self.url} takes one dump, and there are {len(dumps)} ({', '.join(dumps[:5])}): say "
+                "which with include=, or give each its own with databases={name: url}.",
+                path=str(self.url),
+            )
+            return
+        try:
+            state = self._client().state()
+        except ClientError as error:
+            yield Problem(message=str(error), path=str(self.url))
+            return
+        if state == "missing" and not self.create:
+            yield Problem(
+                message=f"There is no database {self.url}: create it, or say create=True.", path=str(self.url)
+            )
+        if state == "filled" and not self.overwrite and not self.tables:
+            yield Problem(
+                message=f"The database {self.url} is not empty: restore to another one, or say overwrite=True to "
+                "replace all that is in it.",
+                path=str(self.url),
+            )
+
+    def write(self, entries: Iterable[Entry]) -> Iterator[Problem]:
+        """Load the dump; RestoreError if that fails, and what its chunks raise passes through."""
+        for entry in entries:
+            if entry.kind in ("file", "hardlink"):
+                self._load(entry)
+        yield from ()
+
+    def _client(self) -> DatabaseClient:
+        return client_of(self.url, tools=self.tools)
+
+    def _load(self, entry: Entry) -> None:
+        client, loader = self._client(), _loader(self.url.engine)
+        try:
+            state = client.state()
+            if state == "missing" and self.create:
+                client.create()
+            elif state == "missing" or (state == "filled" and not self.overwrite and not self.tables):
+                raise ClientError("it is missing, or not empty, by now")
+            loading = Loading(
+                replace=state == "filled" and not self.tables,
+                tables=self.tables,
+                limits=Limits(time=self.time_limit),
+            )
+            if not loader.atomic and state == "filled":
+                _read_through(entry)
+                client.drop()
+                client.create()
+            try:
+                with closing_iterator(decompressed(entry.chunks())) as chunks:
+                    loader.load(client, chunks, loading)
+            except BaseException:
+                # What is left half-way could be taken for a restored database.
+                with suppress(ClientError):
+                    if state == "missing" or not loader.atomic:
+                        client.drop()
+                    if state != "missing" and not loader.atomic:
+                        client.create()
+                raise
+        except ClientError as error:
+            raise RestoreError(
+                f"{entry.path} could not be restored to {self.url}: {error}", path=entry.path
+            ) from error
+
+
+def _read_through(entry: Entry) -> None:
+    for _ in entry.chunks():
+        pass
+
+
+def _loader(engine: Engine) -> Loader:
+    match engine:
+        case "postgresql":
+            from backupkit.targets.postgresql import load_postgresql
+
+            return Loader(load_postgresql, atomic=True)
+        case "mysql" | "mariadb":
+            from backupkit.targets.mysql import load_mysql
+
+            return Loader(load_mysql, atomic=False)
+        case "mongodb":
+            from backupkit.targets.mongodb import load_mongodb
+
+            return Loader(load_mongodb, atomic=False)
+        case "redis":
+            from backupkit.targets.redis import load_redis
+
+            return Loader(load_redis, atomic=True)
+        case "sqlite":
+            from backupkit.targets.sqlite import load_sqlite
+
+            return Loader(load_sqlite, atomic=True)
