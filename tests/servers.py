@@ -78,7 +78,12 @@ def postgresql(*, settings: Sequence[str] = ()) -> Iterator[Server]:
         ]
         with _running(arguments, user, folder) as process:
             server = Server("postgresql", port, folder, folder, "admin", PASSWORD, process)
-            ready = [programs / "pg_isready", "--quiet", "--host=127.0.0.1", f"--port={port}"]
+            ready: list[str | Path] = [
+                programs / "pg_isready",
+                "--quiet",
+                "--host=127.0.0.1",
+                f"--port={port}",
+            ]
             _wait_for(server, lambda: subprocess.run(ready, check=False).returncode == 0)
             yield server
 
@@ -87,12 +92,11 @@ def postgresql(*, settings: Sequence[str] = ()) -> Iterator[Server]:
 def mariadb(*, settings: Sequence[str] = ()) -> Iterator[Server]:
     """A MariaDB server whose administrator has a password."""
     server_program = require_tool("mariadbd")
-    install = require_tool("mariadb-install-db")
     with _folder("mysql") as (folder, user):
         port = free_port()
         _done(
             [
-                *(install, "--no-defaults", f"--datadir={folder / 'data'}", "--skip-test-db"),
+                *("mariadb-install-db", "--no-defaults", f"--datadir={folder / 'data'}", "--skip-test-db"),
                 *("--auth-root-authentication-method=normal", "--skip-log-bin"),
             ],
             user,

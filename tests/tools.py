@@ -19,7 +19,7 @@ PACKAGES = {
     "initdb": "postgresql",
     "psql": "postgresql-client",
     "mariadbd": "mariadb-server",
-    "mariadb-install-db": "mariadb-server",
+    "mariadb-dump": "mariadb-client",
     "redis-server": "redis-server",
     "redis-cli": "redis-tools",
 }
