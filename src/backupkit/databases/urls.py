@@ -88,10 +88,11 @@ class DatabaseURL:
         if self.socket:
             options = {"host" if self.engine == "postgresql" else "unix_socket": self.socket, **options}
         asked = "&".join(f"{quote(key, safe='')}={quote(value, safe='/')}" for key, value in options.items())
+        asked = f"?{asked}" if asked else ""
         if self.engine == "sqlite":
-            return f"sqlite:///{self.database}"
+            return f"sqlite:///{quote(self.database, safe='/')}{asked}"
         scheme = f"{self.scheme}+{self.driver}" if self.driver else self.scheme
-        return f"{scheme}://{who}{where}/{quote(self.database, safe='')}{'?' if asked else ''}{asked}"
+        return f"{scheme}://{who}{where}/{quote(self.database, safe='')}{asked}"
 
     def same_server(self, other: DatabaseURL) -> bool:
         """Whether both name one server, as far as their texts tell."""
@@ -270,7 +271,7 @@ def _beginning(scheme: str, separator: str) -> str:
 
 
 def _authority(host: str, port: int | None) -> str:
-    host = f"[{host}]" if ":" in host else quote(host, safe="")
+    host = f"[{quote(host, safe=':')}]" if ":" in host else quote(host, safe="")
     return host if port is None else f"{host}:{port}"
 
 
