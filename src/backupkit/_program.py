@@ -34,8 +34,8 @@ class Program:
     given for all there is.
 
     Limits are seconds: `time_limit` counts from the start to the exit, `silence_limit` anew after each byte
-    on any stream, and only while `output` waits, `straggling` from the exit of the program itself to the end
-    of its output, which children of it may hold.
+    on any stream (on standard error only if `errors_count`), and only while `output` waits, `straggling` from
+    the exit of the program itself to the end of its output, which children of it may hold.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Program:
         cwd: Path | None = None,
         time_limit: float | None = None,
         silence_limit: float | None = None,
+        errors_count: bool = True,
         straggling: float | None = None,
         pass_fds: Collection[int] = (),
         feed: Iterable[bytes] | None = None,
@@ -65,6 +66,7 @@ class Program:
         )
         self._time_limit = time_limit
         self._silence_limit = silence_limit
+        self._errors_count = errors_count
         self._straggling = straggling
         self._started = self._heard = time.monotonic()
         self._ended: float | None = None
@@ -124,8 +126,10 @@ class Program:
                     self._process.stdin.close()
                 continue
             data = os.read(key.fd, _CHUNK)
-            self._heard = time.monotonic()
-            if key.fileobj is self._process.stdout:
+            is_output = key.fileobj is self._process.stdout
+            if is_output or self._errors_count:
+                self._heard = time.monotonic()
+            if is_output:
                 output = data
                 self._output_open = bool(data)
             else:

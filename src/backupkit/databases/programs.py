@@ -101,6 +101,7 @@ def output_of(
             env=access.env,
             time_limit=_seconds(limits.time),
             silence_limit=_seconds(limits.silence),
+            errors_count=False,  # what talks without end about its troubles has stalled all the same
             straggling=_STRAGGLING,
             pass_fds=access.descriptors,
             feed=feed,
