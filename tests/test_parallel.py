@@ -188,7 +188,7 @@ def test_closing_closes_what_was_read_from_and_leaves_no_thread(read: int) -> No
     before = threading.active_count()
     ahead = read_ahead(items(), 2)
     assert [next(ahead) for _ in range(read)] == [*range(read)]
-    ahead.close()  # type: ignore[attr-defined]
+    ahead.close()
     assert ended.is_set() or not read
     assert threading.active_count() == before
 

@@ -12,7 +12,7 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -67,7 +67,7 @@ def map_ordered(
                 future.exception()
 
 
-def read_ahead(items: Iterable[T], depth: int) -> Iterator[T]:
+def read_ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
     """The same items, pulled by a thread of their own, which is at most `depth` of them ahead of the reader.
 
     What the items raise is raised in their place. When the iterator is closed, the thread ends before the

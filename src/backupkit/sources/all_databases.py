@@ -1,0 +1,109 @@
+"""`AllDatabases`: every database of a server, found when the backup runs."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from backupkit.databases.clients import DatabaseClient
+from backupkit.databases.urls import DatabaseURL
+from backupkit.errors import ConfigurationError, SourceError
+from backupkit.model import DUMPS, Contents, Entry, Problem
+from backupkit.protocols import DumpsDatabases, Source
+from backupkit.sources._dumps import as_source_errors
+from backupkit.sources._names import check_component
+
+
+class ServerSource(Source, DumpsDatabases, Protocol):
+    """A source that can dump any database of its server: `PostgreSQL`, `MySQL`, `MariaDB`, `MongoDB`."""
+
+    @property
+    def url(self) -> DatabaseURL: ...
+
+    def client(self) -> DatabaseClient: ...
+
+    def with_database(self, name: str, *, dump_name: str) -> ServerSource:
+        """The same source for another database of the server; its dump is called `<engine>-<dump_name>.<ext>`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class AllDatabases:
+    """Every database of the server that `source` is on, one after the other, each by that source's options.
+
+        AllDatabases(PostgreSQL("postgresql://backup@db.example/postgres"), exclude=["scratch_*"])
+
+    Which there are is asked when the backup runs, so that new ones are never forgotten; those that belong to
+    the server itself are left out. `include` and `exclude` are names, or patterns with `*` and `?`. The dump of
+    the database `shop` is `db-dumps/<engine>-<name>/shop.sql`, where `name` is the server's host unless given.
+    A database that fails is a problem of the backup, and the others follow. To find none is an error.
+    """
+
+    source: ServerSource
+    name: str
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+
+    def __init__(
+        self,
+        source: ServerSource,
+        *,
+        name: str | None = None,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+    ) -> None:
+        if not hasattr(source, "with_database"):
+            raise ConfigurationError(
+                f"{type(source).__name__} is no source of a database server with several databases: give a "
+                "PostgreSQL, MySQL, MariaDB or MongoDB."
+            )
+        for option, names in (("include", include), ("exclude", exclude)):
+            if isinstance(names, str):
+                raise ConfigurationError(f"{option}={names!r} is one text: give a list, [{names!r}].")
+        label = name or source.url.host or "localhost"
+        check_component(label, of=f"The folder of the databases of {source.url}")
+        set_once = object.__setattr__
+        set_once(self, "source", source)
+        set_once(self, "name", f"{source.url.engine}-{label}")
+        set_once(self, "include", tuple(include))
+        set_once(self, "exclude", tuple(exclude))
+
+    @property
+    def contents(self) -> Contents:
+        return "databases"
+
+    def entries(self) -> Iterator[Entry | Problem]:
+        """Ask the server for its databases, then yield the entries of each."""
+        with as_source_errors(self.source.url, self.name):
+            names = [name for name in self.source.client().databases() if self._means(name)]
+        if not names:
+            raise SourceError(
+                f"No database was found on {self.source.url} that is to be dumped: correct include= and exclude=, "
+                "or grant the user the right to see them.",
+                path=self.name,
+            )
+        label = self.name.partition("-")[2]
+        for name in names:
+            try:
+                one = self.source.with_database(name, dump_name=f"{label}/{name}")
+            except ConfigurationError as error:  # a database may have any name, and a dump may not
+                yield Problem(message=str(error), path=self.name)
+                continue
+            yield from one.entries()
+
+    def database_of(self, path: str) -> DatabaseURL | None:
+        """The database that the dump at this path is of, if it is one of this server's."""
+        from dataclasses import replace
+
+        folder = f"{DUMPS}/{self.name}/"
+        if not path.startswith(folder):
+            return None
+        return replace(self.source.url, database=path.removeprefix(folder).rpartition(".")[0])
+
+    def _means(self, name: str) -> bool:
+        def one_of(patterns: Sequence[str]) -> bool:
+            return any(name == pattern or fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+        return (not self.include or one_of(self.include)) and not one_of(self.exclude)
