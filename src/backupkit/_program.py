@@ -167,7 +167,7 @@ class Program:
             self._ended = time.monotonic()
         if self._ended is not None and time.monotonic() - self._ended >= self._straggling:
             raise ProgramError("ended, but left a process behind that holds its output open")
-        return min(0.5, left or 0.5)
+        return min(0.1, left or 0.1)
 
     def _left(self) -> float | None:
         """Seconds until the next limit."""
