@@ -26,13 +26,15 @@ def from_sqlalchemy(engine: object, **options: Any) -> Source:
 
     Options of the URL that are the driver's own business are passed over; those on TLS must be known here.
     """
-    url = getattr(engine, "url", engine)
-    render = getattr(url, "render_as_string", None)
-    if render is None:
+    url: Any = getattr(engine, "url", engine)
+    if not hasattr(url, "render_as_string"):
         raise ConfigurationError(
             f"{type(engine).__name__} is no SQLAlchemy engine or URL: give what create_engine() returned."
         )
-    return database(str(render(hide_password=False)), **options)
+    if url.drivername.partition("+")[0] == "sqlite" and url.database:
+        # SQLAlchemy takes a path as it stands in the URL, percent signs included.
+        return database(DatabaseURL(engine="sqlite", scheme="sqlite", database=url.database), **options)
+    return database(url.render_as_string(hide_password=False), **options)
 
 
 def from_django(
