@@ -8,9 +8,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 PASSPHRASE = "a throw-away passphrase of a benchmark"
 MiB = 1 << 20
@@ -42,6 +43,9 @@ class Figures:
     cpu: float
     peak: float  # MiB
     size: int = 0  # of what it wrote
+
+
+Run: TypeAlias = Callable[[], Figures]
 
 
 def timed(command: Sequence[str], **environment: str) -> Figures:
@@ -128,6 +132,18 @@ def find_zip_archive() -> ZipArchive | None:
 
 def archive_in(path: Path) -> Path:
     return path if path.is_file() else next(path.rglob("*.zip"))
+
+
+def taken_in_turn(runs: Mapping[str, Run], rounds: int, fewer: Mapping[str, int]) -> dict[str, list[Figures]]:
+    """Run all of them round after round, each round in another order."""
+    figures: dict[str, list[Figures]] = {name: [] for name in runs}
+    names = list(runs)
+    for number in range(rounds):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            if number < fewer.get(name, rounds):
+                figures[name].append(runs[name]())
+    return {name: ran for name, ran in figures.items() if ran}
 
 
 def show_figures(runs: dict[str, list[Figures]]) -> None:

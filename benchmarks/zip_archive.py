@@ -16,19 +16,20 @@ import shutil
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import ParamSpec, TypeAlias, TypeVar
+from typing import ParamSpec, TypeVar
 
 import memory
 import primitives
 from programs import (
     Figures,
     Ours,
+    Run,
     SevenZip,
     ZipArchive,
     archive_in,
@@ -36,10 +37,10 @@ from programs import (
     find_zip_archive,
     show_figures,
     show_ratios,
+    taken_in_turn,
 )
 from trees import TREES, Tree
 
-Run: TypeAlias = Callable[[], Figures]
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -195,18 +196,6 @@ TITLES = {
     "verify": "7zz t and backupkit's verify, each on its own archive; 7zz on ours",
     "restore": "7zz x and backupkit's restore, each from its own archive; 7zz from ours",
 }
-
-
-def taken_in_turn(runs: Mapping[str, Run], rounds: int, fewer: Mapping[str, int]) -> dict[str, list[Figures]]:
-    """Run all of them round after round, each round in another order."""
-    figures: dict[str, list[Figures]] = {name: [] for name in runs}
-    names = list(runs)
-    for number in range(rounds):
-        first = number % len(names)
-        for name in names[first:] + names[:first]:
-            if number < fewer.get(name, rounds):
-                figures[name].append(runs[name]())
-    return {name: ran for name, ran in figures.items() if ran}
 
 
 def warm(path: Path) -> Path:

@@ -12,6 +12,8 @@ pipeline.restore("latest", to="/srv/restored")
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from backupkit.backups import Backups, open_repository
 from backupkit.compression import Deflate, Store, Zstd
 from backupkit.destinations.local import LocalDestination
@@ -63,12 +65,24 @@ from backupkit.sources.files import Directory
 from backupkit.sources.hooks import Around
 from backupkit.sources.sqlite import SQLite
 from backupkit.targets import DirectoryTarget
+from backupkit.targets.database import DatabaseTarget
+
+if TYPE_CHECKING:
+    from backupkit.sources.all_databases import AllDatabases
+    from backupkit.sources.databases import database
+    from backupkit.sources.frameworks import from_django, from_sqlalchemy
+    from backupkit.sources.mongodb import MongoDB
+    from backupkit.sources.mysql import MariaDB, MySQL
+    from backupkit.sources.parallel import Parallel
+    from backupkit.sources.postgresql import PostgreSQL
+    from backupkit.sources.redis import Redis
 
 __version__ = "0.1.0"
 
 __all__ = [
     "APPLICATION_EXCLUDES",
     "AccessDeniedError",
+    "AllDatabases",
     "Around",
     "Backup",
     "BackupAlreadyRunningError",
@@ -78,6 +92,7 @@ __all__ = [
     "Backups",
     "Command",
     "ConfigurationError",
+    "DatabaseTarget",
     "Deflate",
     "DestinationError",
     "DestinationResult",
@@ -93,15 +108,21 @@ __all__ = [
     "LocalDestination",
     "LoggingObserver",
     "MachineLock",
+    "MariaDB",
     "MaximumAge",
     "MaximumStorage",
+    "MongoDB",
+    "MySQL",
     "ObjectExistsError",
     "ObjectNotFoundError",
     "OperationCancelledError",
     "Owner",
+    "Parallel",
     "Passphrase",
+    "PostgreSQL",
     "Problem",
     "ProgressObserver",
+    "Redis",
     "Removed",
     "Report",
     "RepositoryError",
@@ -119,6 +140,37 @@ __all__ = [
     "WrongPassphraseError",
     "Zip",
     "Zstd",
+    "database",
+    "from_django",
+    "from_sqlalchemy",
     "open_destination",
     "open_repository",
 ]
+
+# Imported when they are first asked for: few applications have every kind of database.
+_LATE = {
+    "AllDatabases": "all_databases",
+    "MariaDB": "mysql",
+    "MongoDB": "mongodb",
+    "MySQL": "mysql",
+    "Parallel": "parallel",
+    "PostgreSQL": "postgresql",
+    "Redis": "redis",
+    "database": "databases",
+    "from_django": "frameworks",
+    "from_sqlalchemy": "frameworks",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(f"backupkit.sources.{_LATE[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_LATE]
