@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
-import stat
-import sys
-from collections.abc import Callable
+import secrets
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,16 +15,15 @@ from backupkit.databases import programs
 from backupkit.errors import BackupKitError
 from backupkit.model import Entry
 from backupkit.protocols import Source
-from backupkit.sources.postgresql import PostgreSQL
-from tests.servers import Server
+from tests.services.engines import PROGRAMS, Engine, engine_named, stand_ins
 
 pytestmark = pytest.mark.services
 
 SILENCE = timedelta(seconds=1)
-LIAR = """#!{python}
+LIAR = """
 import os, subprocess, sys, time
 if "--version" in sys.argv:
-    os.execv({real!r}, [{real!r}, *sys.argv[1:]])
+    os.execv(REAL, [REAL, *sys.argv[1:]])
 dump = open({dump!r}, "rb").read()
 def give(data):
     sys.stdout.buffer.write(data)
@@ -59,31 +54,14 @@ LIES = {
 }
 
 
-@dataclass(frozen=True)
-class Engine:
-    """A source that is dumped by `program` from a folder of programs, and what that writes when it is honest."""
-
-    program: str
-    source: Callable[[Path | None], Source]
-
-
-@pytest.fixture(params=["postgresql plain"])
+@pytest.fixture(params=PROGRAMS)
 def engine(request: pytest.FixtureRequest) -> Engine:
-    name = str(request.param)
-    match name.split():
-        case ["postgresql", form]:
-            server: Server = request.getfixturevalue("postgresql_server")
+    return engine_named(str(request.param), request)
 
-            def postgresql(tools: Path | None) -> Source:
-                return PostgreSQL(
-                    server.url("postgres"),
-                    form="custom" if form == "custom" else "plain",
-                    tools=tools,
-                    silence_limit=SILENCE,
-                )
 
-            return Engine("pg_dump", postgresql)
-    raise AssertionError(name)
+@pytest.fixture
+def url(engine: Engine) -> str:
+    return engine.fill(f"lies_{secrets.token_hex(4)}")
 
 
 def content(source: Source) -> bytes:
@@ -91,37 +69,26 @@ def content(source: Source) -> bytes:
     return b"".join(entry.chunks())
 
 
-def liar(folder: Path, engine: Engine, act: str) -> Path:
-    """A folder of programs in which one lies, and the others are the real ones."""
-    real = shutil.which(engine.program)
-    assert real is not None
-    (folder / "dump").write_bytes(content(engine.source(None)))
-    tools = folder / "tools"
-    tools.mkdir()
-    for program in ("psql", "pg_restore", "mariadb", "mysql", "redis-cli"):
-        if program != engine.program and (found := shutil.which(program)):
-            (tools / program).symlink_to(found)
-    script = tools / engine.program
-    script.write_text(
-        LIAR.format(python=sys.executable, real=real, dump=os.fspath(folder / "dump"), act=act),
-        encoding="utf-8",
-    )
-    script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    return tools
+def liar(folder: Path, engine: Engine, url: str, act: str) -> Source:
+    """A source whose dump program lies, and whose other programs are the real ones."""
+    (folder / "dump").write_bytes(content(engine.source(url)))
+    script = LIAR.format(dump=os.fspath(folder / "dump"), act=act)
+    tools = stand_ins(folder / "tools", engine.programs, script, named=engine.program)
+    return engine.source(url, tools=tools, silence_limit=SILENCE)
 
 
-def test_an_honest_stand_in_is_believed(engine: Engine, tmp_path: Path) -> None:
-    tools = liar(tmp_path, engine, "give(dump)")
-    assert content(engine.source(tools)) == (tmp_path / "dump").read_bytes()
+def test_an_honest_stand_in_is_believed(engine: Engine, url: str, tmp_path: Path) -> None:
+    source = liar(tmp_path, engine, url, "give(dump)")
+    assert content(source) == (tmp_path / "dump").read_bytes()
 
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_lie_fails_the_run(
-    engine: Engine, lie: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, url: str, lie: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(programs, "_STRAGGLING", 0.3)
     act, words = LIES[lie]
-    source = engine.source(liar(tmp_path, engine, act))
+    source = liar(tmp_path, engine, url, act)
     place = tmp_path / "place"
     place.mkdir()
     pipeline = BackupPipeline("shop", source, place, encryptor=None, retry=Retry(tries=1))
@@ -133,10 +100,10 @@ def test_a_lie_fails_the_run(
     assert [path for path in place.rglob("*") if path.is_file()] == []
 
 
-def test_a_dump_that_is_given_up_ends_its_program(engine: Engine, tmp_path: Path) -> None:
+def test_a_dump_that_is_given_up_ends_its_program(engine: Engine, url: str, tmp_path: Path) -> None:
     act = f"open({os.fspath(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); give(dump); time.sleep(600)"
-    tools = liar(tmp_path, engine, act)
-    (entry,) = [one for one in engine.source(tools).entries() if isinstance(one, Entry)]
+    source = liar(tmp_path, engine, url, act)
+    (entry,) = [one for one in source.entries() if isinstance(one, Entry)]
     with closing(entry.chunks()) as chunks:  # type: ignore[type-var] # it is a generator
         next(chunks)
     pid = int((tmp_path / "pid").read_text())
