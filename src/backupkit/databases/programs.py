@@ -113,7 +113,7 @@ def output_of(
             yield from output
         except ProgramError as error:
             said = readable(bytes(program.errors), access.secrets)
-            heard = f"it said: {said[-_QUOTED:]}" if said else "it said nothing on standard error"
+            heard = f"it said: {said[-_QUOTED:].rstrip('.')}" if said else "it said nothing on standard error"
             meaning = explain(said)
             message = f"{meaning} ({name} {error}; {heard})" if meaning else f"{name} {error}; {heard}."
             raise ClientError(message, retryable=True) from error

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backupkit.databases.programs import (
+    Access,
+    ClientError,
+    answer_of,
+    check_extra_options,
+    environment,
+    find_program,
+    output_of,
+    readable,
+    with_tail,
+)
+from backupkit.errors import ConfigurationError
+
+SSL = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+def nothing_known(said: str) -> None:
+    return None
+
+
+def access(**more: str) -> Access:
+    return Access(env=environment(**more), secrets=("hunter2", "geheim nis"))
+
+
+def sh(code: str) -> list[str]:
+    return ["sh", "-c", code]
+
+
+def failure(code: str) -> ClientError:
+    with pytest.raises(ClientError) as failed:
+        answer_of(sh(code), access(), explain=nothing_known)
+    return failed.value
+
+
+def test_a_client_sees_little_of_this_process_s_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:hunter2@h/d")
+    monkeypatch.setenv("PGSSLMODE", "require")
+    monkeypatch.setenv("PGPASSWORD", "hunter2")
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    found = environment("PG", without={"PGPASSWORD"}, EXTRA="1")
+    assert set(found) <= {
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "TMPDIR",
+        "TZ",
+        *SSL,
+        "PGSSLMODE",
+        "EXTRA",
+        "LC_ALL",
+    }
+    assert (found["PGSSLMODE"], found["EXTRA"], found["LC_ALL"]) == ("require", "1", "C")
+
+
+def test_what_a_program_says_is_quoted_on_one_line_without_secrets() -> None:
+    error = failure("echo 'no: hunter2' >&2; printf 'at \\033[1mpostgresql://u:p@h\\n' >&2; exit 4")
+    assert str(error) == "sh exited with status 4; it said: no: *** at [1mpostgresql://***@h."
+
+
+def test_a_flood_of_complaints_is_quoted_from_its_end() -> None:
+    error = str(failure("yes complaint | head -c 100000 >&2; echo the last >&2; exit 1"))
+    assert len(error) < 1300
+    assert error.endswith("the last.")
+
+
+@given(st.binary(max_size=200))
+def test_whatever_a_program_says_can_be_read(said: bytes) -> None:
+    text = readable(said + b"hunter2", ["hunter2"])
+    assert text.isprintable()
+    assert "hunter2" not in text
+
+
+def test_a_program_that_is_not_there_is_said_with_its_package(tmp_path: Path) -> None:
+    with pytest.raises(ClientError, match=r"no-such or neither is not installed.*Debian: x.*tools="):
+        find_program(["no-such", "neither"], None, package="Debian: x")
+    with pytest.raises(ClientError, match=str(tmp_path)):
+        find_program(["sh"], tmp_path, package="Debian: x")
+
+
+def test_the_folder_of_tools_comes_before_the_path(tmp_path: Path) -> None:
+    own = tmp_path / "sh"
+    own.write_text("#!/bin/sh\n")
+    own.chmod(own.stat().st_mode | stat.S_IXUSR)
+    assert find_program(["sh"], tmp_path, package="") == os.fspath(own)
+
+
+def test_a_program_that_cannot_be_started_is_said(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("#!/no/such/interpreter\n")
+    broken.chmod(0o755)
+    with pytest.raises(ClientError, match="broken could not be started"):
+        list(output_of([os.fspath(broken)], access(), explain=nothing_known))
+
+
+def test_arguments_of_the_access_come_first() -> None:
+    code = "import sys; print(sys.argv[1:])"
+    reaching = Access(env=environment(), arguments=("-c", code, "host"))
+    assert answer_of([sys.executable, "last"], reaching, explain=nothing_known) == "['host', 'last']\n"
+
+
+@given(st.lists(st.binary(max_size=6000), max_size=8))
+def test_the_tail_is_the_end_of_what_passed(chunks: list[bytes]) -> None:
+    tail = bytearray()
+    assert list(with_tail(chunks, tail)) == chunks
+    whole = b"".join(chunks)
+    assert bytes(tail) == whole[-len(tail) :] if tail else not whole
+    assert len(tail) >= min(len(whole), 4096)
+
+
+@pytest.mark.parametrize("option", ["--password=x", "-px", "--uri=mongodb://u:p@h", "--password"])
+def test_a_password_among_the_extra_options_is_refused_unquoted(option: str) -> None:
+    with pytest.raises(ConfigurationError, match="seen by every user") as refused:
+        check_extra_options(["--verbose", option])
+    assert option not in str(refused.value)
+
+
+def test_one_text_is_no_list_of_options() -> None:
+    with pytest.raises(ConfigurationError, match="give a list"):
+        check_extra_options("--verbose")
