@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from backupkit._operation import Running
-from backupkit.databases.urls import is_database_url
+from backupkit.databases.urls import is_database_url, parse_database_url
 from backupkit.errors import ConfigurationError
 from backupkit.model import Entry
 from backupkit.protocols import Target
@@ -51,23 +51,26 @@ def opened_target(
         )
     if to is None and not databases:
         raise ConfigurationError("Nothing says where to restore to: give to=, databases= or both.")
-    if databases and (isinstance(to, DatabaseTarget) or (isinstance(to, str) and is_database_url(to))):
+    if databases and to is not None and is_database(to):
         raise ConfigurationError(
             "to= and databases= both name databases: name all of them in databases=, and a folder, if any, in to=."
         )
-    rest = None if to is None else _opened(to, options)
-    dumps = {
-        name: _opened(one, options) if is_database(one) else _not_a_database(name)
-        for name, one in (databases or {}).items()
-    }
-    opened = [one for one in (rest, *dumps.values()) if one is not None]
-    if options.for_folders and not any(isinstance(one, DirectoryTarget) for one in opened):
+    places = [*([] if to is None else [to]), *(databases or {}).values()]
+    folder = isinstance(to, str | os.PathLike) and not is_database(to)
+    database = any(isinstance(place, str) and is_database_url(place) for place in places)
+    if (
+        (options.overwrite and not (folder or database))
+        or (options.for_folders and not folder)
+        or (options.for_databases and not database)
+    ):
         raise ConfigurationError(
-            "setuid, resume, max_size and max_entries are for restoring to a folder: give them to the target "
-            "that you made, as in DirectoryTarget(…, resume=True)."
+            "setuid, resume, max_size and max_entries are for a folder, create and tables for a database, and "
+            "overwrite for both, where its path or URL is named: give them to the target that you made, as in "
+            "DirectoryTarget(…, resume=True)."
         )
-    if options.for_databases and not any(isinstance(one, DatabaseTarget) for one in opened):
-        raise ConfigurationError("create and tables are for restoring to a database: name one by its URL.")
+    rest = None if to is None else _opened(to, options)
+    dumps = {name: _opened_database(name, one, options) for name, one in (databases or {}).items()}
+    _check_distinct(dumps)
     return RoutedTarget(dumps, rest) if dumps or rest is None else rest
 
 
@@ -76,10 +79,26 @@ def is_database(place: Place) -> bool:
     return isinstance(place, DatabaseTarget) or (isinstance(place, str) and is_database_url(place))
 
 
+def location_of(to: Place | None, databases: Mapping[str, Target | str] | None) -> str:
+    """Where a restore goes, as a message may say it: without the passwords of URLs."""
+    if to is None:
+        return ", ".join(databases or ())
+    if isinstance(to, DatabaseTarget):
+        return str(to.url)
+    if isinstance(to, str) and is_database_url(to):
+        return str(parse_database_url(to))
+    return os.fspath(to) if isinstance(to, str | os.PathLike) else type(to).__name__
+
+
 def _opened(place: Place, options: RestoreOptions) -> Target:
     if isinstance(place, str) and is_database_url(place):
         return DatabaseTarget(
             place, overwrite=options.overwrite, create=options.create, tables=options.tables
+        )
+    if isinstance(place, str) and "://" in place:  # not repeated: it may hold a password
+        raise ConfigurationError(
+            f"{place.partition('://')[0]}:// is nothing that can be restored to: name a folder, or the URL of a "
+            "database."
         )
     if isinstance(place, str | os.PathLike):
         return DirectoryTarget(
@@ -90,18 +109,34 @@ def _opened(place: Place, options: RestoreOptions) -> Target:
             max_size=options.max_size,
             max_entries=options.max_entries,
         )
-    if options != RestoreOptions():
-        raise ConfigurationError(
-            "overwrite, setuid, resume, max_size, max_entries, create and tables are for a folder or database that "
-            "is named: give them to the target that you made, as in DirectoryTarget(…, resume=True)."
-        )
     return place
 
 
-def _not_a_database(name: str) -> Target:
-    raise ConfigurationError(
-        f"databases={{{name!r}: …}} does not name a database: give its URL, or a DatabaseTarget."
-    )
+def _opened_database(name: str, place: Target | str, options: RestoreOptions) -> Target:
+    """Anybody's target may take a dump; what is for files of all kinds is a mistake here."""
+    if isinstance(place, str | os.PathLike) and not is_database(place):
+        raise ConfigurationError(
+            f"databases={{{name!r}: …}} does not name a database: give its URL, or a target for it."
+        )
+    if isinstance(place, DirectoryTarget):
+        raise ConfigurationError(
+            f"databases={{{name!r}: …}} is a folder: give that as to=, and the dump is restored there as a file."
+        )
+    return _opened(place, options)
+
+
+def _check_distinct(dumps: Mapping[str, Target]) -> None:
+    """Two dumps for one database: the second would be refused, or with overwrite replace the first."""
+    seen: list[tuple[str, DatabaseTarget]] = []
+    for name, target in dumps.items():
+        if not isinstance(target, DatabaseTarget):
+            continue
+        for other, before in seen:
+            if target.url.same_database(before.url):
+                raise ConfigurationError(
+                    f"{other!r} and {name!r} would both be restored to {target.url}: give each its own database."
+                )
+        seen.append((name, target))
 
 
 class InPlace:

@@ -16,6 +16,7 @@ from backupkit.databases.urls import DatabaseURL, Engine, parse_database_url
 from backupkit.errors import ConfigurationError, RestoreError
 from backupkit.model import Entry, Problem
 from backupkit.targets.decompressing import decompressed
+from backupkit.targets.dumps import of_another_engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +99,9 @@ class DatabaseTarget:
                 "which with include=, or give each its own with databases={name: url}.",
                 path=str(self.url),
             )
+            return
+        if dumps and (problem := of_another_engine(dumps[0], self.url)) is not None:
+            yield problem
             return
         try:
             state = self._client().state()
