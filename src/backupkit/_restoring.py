@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard, cast
 
 from backupkit._operation import Running
-from backupkit.databases.urls import is_database_url, parse_database_url
+from backupkit.databases.urls import DatabaseURL, is_database_url, parse_database_url
 from backupkit.errors import ConfigurationError
 from backupkit.model import Entry
 from backupkit.protocols import Target
@@ -38,12 +38,11 @@ class RestoreOptions:
         return self.create or bool(self.tables)
 
 
-Place: TypeAlias = "Target | str | os.PathLike[str]"
+Place: TypeAlias = "Target | DatabaseURL | str | os.PathLike[str]"
+Databases: TypeAlias = "Mapping[str, Target | DatabaseURL | str]"
 
 
-def opened_target(
-    to: Place | None, databases: Mapping[str, Target | str] | None, options: RestoreOptions
-) -> Target:
+def opened_target(to: Place | None, databases: Databases | None, options: RestoreOptions) -> Target:
     """The target for all that was named; ConfigurationError for options that none of them would heed."""
     if databases is not None and not isinstance(databases, Mapping):
         raise ConfigurationError(
@@ -57,7 +56,7 @@ def opened_target(
         )
     places = [*([] if to is None else [to]), *(databases or {}).values()]
     folder = isinstance(to, str | os.PathLike) and not is_database(to)
-    database = any(isinstance(place, str) and is_database_url(place) for place in places)
+    database = any(map(_is_url, places))
     if (
         (options.overwrite and not (folder or database))
         or (options.for_folders and not folder)
@@ -76,22 +75,26 @@ def opened_target(
 
 def is_database(place: Place) -> bool:
     """Whether only dumps can go there."""
-    return isinstance(place, DatabaseTarget) or (isinstance(place, str) and is_database_url(place))
+    return isinstance(place, DatabaseTarget) or _is_url(place)
 
 
-def location_of(to: Place | None, databases: Mapping[str, Target | str] | None) -> str:
+def _is_url(place: Place) -> TypeGuard[DatabaseURL | str]:
+    return isinstance(place, DatabaseURL) or (isinstance(place, str) and is_database_url(place))
+
+
+def location_of(to: Place | None, databases: Databases | None) -> str:
     """Where a restore goes, as a message may say it: without the passwords of URLs."""
     if to is None:
         return ", ".join(databases or ())
     if isinstance(to, DatabaseTarget):
         return str(to.url)
-    if isinstance(to, str) and is_database_url(to):
+    if _is_url(to):
         return str(parse_database_url(to))
     return os.fspath(to) if isinstance(to, str | os.PathLike) else type(to).__name__
 
 
 def _opened(place: Place, options: RestoreOptions) -> Target:
-    if isinstance(place, str) and is_database_url(place):
+    if _is_url(place):
         return DatabaseTarget(
             place, overwrite=options.overwrite, create=options.create, tables=options.tables
         )
@@ -109,10 +112,10 @@ def _opened(place: Place, options: RestoreOptions) -> Target:
             max_size=options.max_size,
             max_entries=options.max_entries,
         )
-    return place
+    return cast("Target", place)
 
 
-def _opened_database(name: str, place: Target | str, options: RestoreOptions) -> Target:
+def _opened_database(name: str, place: Target | DatabaseURL | str, options: RestoreOptions) -> Target:
     """Anybody's target may take a dump; what is for files of all kinds is a mistake here."""
     if isinstance(place, str | os.PathLike) and not is_database(place):
         raise ConfigurationError(

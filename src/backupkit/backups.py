@@ -15,6 +15,7 @@ from backupkit._operation import Running, has_errors, raise_all, utc_now
 from backupkit._parallel import default_executor
 from backupkit._restoring import InPlace, RestoreOptions, is_database, location_of, opened_target
 from backupkit._verifying import verify_copy
+from backupkit.databases.urls import DatabaseURL
 from backupkit.destinations.opening import open_destination, open_destinations
 from backupkit.errors import (
     BackupKitError,
@@ -171,8 +172,8 @@ class Backups:
         self,
         backup: Backup | str = "latest",
         *,
-        to: Target | str | os.PathLike[str] | None = None,
-        databases: Mapping[str, Target | str] | None = None,
+        to: Target | DatabaseURL | str | os.PathLike[str] | None = None,
+        databases: Mapping[str, Target | DatabaseURL | str] | None = None,
         at: str | None = None,
         only: Contents | None = None,
         include: Sequence[str] = (),

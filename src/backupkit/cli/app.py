@@ -34,7 +34,6 @@ from backupkit.cli.options import (
 from backupkit.cli.output import Output
 from backupkit.cli.reports import dry_clean_lines, restore_lines
 from backupkit.cli.stopping import cancelled_by_signals
-from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import BackupKitError, ConfigurationError
 from backupkit.model import Backup, Contents, Listing, Problem, Report
 
@@ -311,8 +310,8 @@ def restore(
         def operation(backups: Backups, cancel: threading.Event) -> Report:
             return backups.restore(
                 backup,
-                to=target.full() if isinstance(target, DatabaseURL) else target,
-                databases={name: url.full() for name, url in databases.items()} or None,
+                to=target,
+                databases=databases or None,
                 at=at,
                 only=contents,
                 include=include or (),

@@ -164,8 +164,9 @@ class DatabaseTarget:
 
 
 def _read_through(entry: Entry) -> None:
-    for _ in entry.chunks():
-        pass
+    with closing_iterator(decompressed(entry.chunks())) as chunks:
+        for _ in chunks:
+            pass
 
 
 def _loader(engine: Engine) -> Loader:
