@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 
 from backupkit._chunks import closing_iterator
@@ -20,7 +20,7 @@ from backupkit.events import (
     Started,
     Waiting,
 )
-from backupkit.model import DestinationResult, Entry, Operation, Outcome, Problem, Report
+from backupkit.model import DestinationResult, Entry, Operation, Outcome, Problem, Report, RestoredDump
 from backupkit.protocols import Observer
 from backupkit.retrying import Retry
 
@@ -52,6 +52,8 @@ class Running:
         self.entries = 0
         self.read = 0
         self.skipped = 0
+        self.restore_took: timedelta | None = None
+        self.dumps: list[RestoredDump] = []
         self.problems: list[Problem] = []
         self._known: set[Problem] = set()
         self._kept = 0
@@ -91,6 +93,8 @@ class Running:
             read=self.read,
             written=written,
             skipped=self.skipped,
+            restore_took=self.restore_took,
+            dumps=tuple(self.dumps),
             problems=tuple(self.problems),
             destinations=tuple(self.destinations),
         )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard, cast
 
 from backupkit._operation import Running
-from backupkit.databases.urls import is_database_url
+from backupkit.databases.urls import DatabaseURL, is_database_url, parse_database_url
 from backupkit.errors import ConfigurationError
 from backupkit.model import Entry
 from backupkit.protocols import Target
@@ -38,12 +38,11 @@ class RestoreOptions:
         return self.create or bool(self.tables)
 
 
-Place: TypeAlias = "Target | str | os.PathLike[str]"
+Place: TypeAlias = "Target | DatabaseURL | str | os.PathLike[str]"
+Databases: TypeAlias = "Mapping[str, Target | DatabaseURL | str]"
 
 
-def opened_target(
-    to: Place | None, databases: Mapping[str, Target | str] | None, options: RestoreOptions
-) -> Target:
+def opened_target(to: Place | None, databases: Databases | None, options: RestoreOptions) -> Target:
     """The target for all that was named; ConfigurationError for options that none of them would heed."""
     if databases is not None and not isinstance(databases, Mapping):
         raise ConfigurationError(
@@ -51,35 +50,58 @@ def opened_target(
         )
     if to is None and not databases:
         raise ConfigurationError("Nothing says where to restore to: give to=, databases= or both.")
-    if databases and (isinstance(to, DatabaseTarget) or (isinstance(to, str) and is_database_url(to))):
+    if databases and to is not None and is_database(to):
         raise ConfigurationError(
             "to= and databases= both name databases: name all of them in databases=, and a folder, if any, in to=."
         )
-    rest = None if to is None else _opened(to, options)
-    dumps = {
-        name: _opened(one, options) if is_database(one) else _not_a_database(name)
-        for name, one in (databases or {}).items()
-    }
-    opened = [one for one in (rest, *dumps.values()) if one is not None]
-    if options.for_folders and not any(isinstance(one, DirectoryTarget) for one in opened):
+    places = [*([] if to is None else [to]), *(databases or {}).values()]
+    folder = isinstance(to, str | os.PathLike) and not is_database(to)
+    database = any(map(_is_url, places))
+    if (
+        (options.overwrite and not (folder or database))
+        or (options.for_folders and not folder)
+        or (options.for_databases and not database)
+    ):
         raise ConfigurationError(
-            "setuid, resume, max_size and max_entries are for restoring to a folder: give them to the target "
-            "that you made, as in DirectoryTarget(…, resume=True)."
+            "setuid, resume, max_size and max_entries are for a folder, create and tables for a database, and "
+            "overwrite for both, where its path or URL is named: give them to the target that you made, as in "
+            "DirectoryTarget(…, resume=True)."
         )
-    if options.for_databases and not any(isinstance(one, DatabaseTarget) for one in opened):
-        raise ConfigurationError("create and tables are for restoring to a database: name one by its URL.")
+    rest = None if to is None else _opened(to, options)
+    dumps = {name: _opened_database(name, one, options) for name, one in (databases or {}).items()}
+    _check_distinct(dumps)
     return RoutedTarget(dumps, rest) if dumps or rest is None else rest
 
 
 def is_database(place: Place) -> bool:
     """Whether only dumps can go there."""
-    return isinstance(place, DatabaseTarget) or (isinstance(place, str) and is_database_url(place))
+    return isinstance(place, DatabaseTarget) or _is_url(place)
+
+
+def _is_url(place: Place) -> TypeGuard[DatabaseURL | str]:
+    return isinstance(place, DatabaseURL) or (isinstance(place, str) and is_database_url(place))
+
+
+def location_of(to: Place | None, databases: Databases | None) -> str:
+    """Where a restore goes, as a message may say it: without the passwords of URLs."""
+    if to is None:
+        return ", ".join(databases or ())
+    if isinstance(to, DatabaseTarget):
+        return str(to.url)
+    if _is_url(to):
+        return str(parse_database_url(to))
+    return os.fspath(to) if isinstance(to, str | os.PathLike) else type(to).__name__
 
 
 def _opened(place: Place, options: RestoreOptions) -> Target:
-    if isinstance(place, str) and is_database_url(place):
+    if _is_url(place):
         return DatabaseTarget(
             place, overwrite=options.overwrite, create=options.create, tables=options.tables
+        )
+    if isinstance(place, str) and "://" in place:  # not repeated: it may hold a password
+        raise ConfigurationError(
+            f"{place.partition('://')[0]}:// is nothing that can be restored to: name a folder, or the URL of a "
+            "database."
         )
     if isinstance(place, str | os.PathLike):
         return DirectoryTarget(
@@ -90,18 +112,34 @@ def _opened(place: Place, options: RestoreOptions) -> Target:
             max_size=options.max_size,
             max_entries=options.max_entries,
         )
-    if options != RestoreOptions():
+    return cast("Target", place)
+
+
+def _opened_database(name: str, place: Target | DatabaseURL | str, options: RestoreOptions) -> Target:
+    """Anybody's target may take a dump; what is for files of all kinds is a mistake here."""
+    if isinstance(place, str | os.PathLike) and not is_database(place):
         raise ConfigurationError(
-            "overwrite, setuid, resume, max_size, max_entries, create and tables are for a folder or database that "
-            "is named: give them to the target that you made, as in DirectoryTarget(…, resume=True)."
+            f"databases={{{name!r}: …}} does not name a database: give its URL, or a target for it."
         )
-    return place
+    if isinstance(place, DirectoryTarget):
+        raise ConfigurationError(
+            f"databases={{{name!r}: …}} is a folder: give that as to=, and the dump is restored there as a file."
+        )
+    return _opened(place, options)
 
 
-def _not_a_database(name: str) -> Target:
-    raise ConfigurationError(
-        f"databases={{{name!r}: …}} does not name a database: give its URL, or a DatabaseTarget."
-    )
+def _check_distinct(dumps: Mapping[str, Target]) -> None:
+    """Two dumps for one database: the second would be refused, or with overwrite replace the first."""
+    seen: list[tuple[str, DatabaseTarget]] = []
+    for name, target in dumps.items():
+        if not isinstance(target, DatabaseTarget):
+            continue
+        for other, before in seen:
+            if target.url.same_database(before.url):
+                raise ConfigurationError(
+                    f"{other!r} and {name!r} would both be restored to {target.url}: give each its own database."
+                )
+        seen.append((name, target))
 
 
 class InPlace:

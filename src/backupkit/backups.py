@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from backupkit._entry_file import EntryFile
 from backupkit._operation import Running, has_errors, raise_all, utc_now
 from backupkit._parallel import default_executor
-from backupkit._restoring import InPlace, RestoreOptions, is_database, opened_target
+from backupkit._restoring import InPlace, RestoreOptions, is_database, location_of, opened_target
 from backupkit._verifying import verify_copy
+from backupkit.databases.urls import DatabaseURL
 from backupkit.destinations.opening import open_destination, open_destinations
 from backupkit.errors import (
     BackupKitError,
@@ -171,8 +172,8 @@ class Backups:
         self,
         backup: Backup | str = "latest",
         *,
-        to: Target | str | os.PathLike[str] | None = None,
-        databases: Mapping[str, Target | str] | None = None,
+        to: Target | DatabaseURL | str | os.PathLike[str] | None = None,
+        databases: Mapping[str, Target | DatabaseURL | str] | None = None,
         at: str | None = None,
         only: Contents | None = None,
         include: Sequence[str] = (),
@@ -214,13 +215,13 @@ class Backups:
                 tables=tables,
             )
             target = in_place.watched(opened_target(to, databases, options))
-            where = str(to if to is not None else ", ".join(databases or ()))
+            where = location_of(to, databases)
             if to is None or is_database(to):
                 if only == "files":
                     raise ConfigurationError("Files cannot be restored to a database: give to= a folder.")
                 only = "databases"
             backup, silent = self._found(backup, at=at, only=only)
-            for problem in _warnings(backup, silent):
+            for problem in warnings_about(backup, silent):
                 running.add(problem)
             takes = target.takes if isinstance(target, RoutedTarget) else None
             selection = Selection(include=include, exclude=exclude, only=only, wanted=takes)
@@ -234,7 +235,7 @@ class Backups:
                     running.add(problem)
                 for _ in chosen:
                     pass  # a check may stop early, and they are counted as they come
-                if not selection.count:
+                if not selection.count and not has_errors(running.problems):
                     raise RestoreError(
                         f"Nothing in the backup {backup.id} matches what was asked for: look at its entries.",
                         path=where,
@@ -245,7 +246,7 @@ class Backups:
                     running.destinations.append(_used(backup, outcome))
                     return running.finish(outcome)
                 if has_errors(running.problems):
-                    raise RestoreError(_obstacles(running.problems), path=where)
+                    raise RestoreError(obstacles(running.problems), path=where)
                 running.expect(selection.size - in_place.size)
                 for problem in target.write(in_place.around(selection.of(repository.read(backup)))):
                     running.add(problem)
@@ -388,7 +389,7 @@ def _used(backup: Backup, outcome: Outcome) -> DestinationResult:
     return DestinationResult(location=backup.location, outcome=outcome, backup=backup)
 
 
-def _warnings(backup: Backup, silent: Sequence[DestinationError]) -> Iterator[Problem]:
+def warnings_about(backup: Backup, silent: Sequence[DestinationError]) -> Iterator[Problem]:
     """What whoever restores this backup should know."""
     for error in silent:
         message = f"A newer backup may be at a destination that did not answer: {error}"
@@ -402,7 +403,7 @@ def _warnings(backup: Backup, silent: Sequence[DestinationError]) -> Iterator[Pr
         )
 
 
-def _obstacles(problems: Sequence[Problem]) -> str:
+def obstacles(problems: Sequence[Problem]) -> str:
     errors = [problem.message for problem in problems if problem.severity == "error"]
     more = f" … and {len(errors) - 3} more" if len(errors) > 3 else ""
     return f"Nothing was restored: {' '.join(errors[:3])}{more}"

@@ -15,7 +15,7 @@ from backupkit.errors import ObjectNotFoundError
 from backupkit.model import Backup
 from backupkit.protocols import Destination
 
-Mark: TypeAlias = Literal["verified", "damaged"]
+Mark: TypeAlias = Literal["verified", "damaged", "proven", "refuted"]
 Marks: TypeAlias = Mapping[tuple[str, str], Mapping[str, datetime]]
 """By name and id of the backup: when each kind of mark was last made."""
 
@@ -52,12 +52,25 @@ def read_marks(destination: Destination, name: str | None) -> Marks:
 
 
 def apply(marks: Marks, backup: Backup) -> Backup:
-    """The backup with what its marks say; the newest mark wins, and damage if two are of the same time."""
+    """The backup with what its marks say; of two that contradict each other the newest, or the worse one, wins.
+
+    A drill that succeeded does not unsay damage, which it may not have come to; and a damaged backup is no
+    longer proven.
+    """
     times = marks.get((backup.name, backup.id), {})
-    verified, damaged = times.get("verified"), times.get("damaged")
-    if damaged is not None and (verified is None or damaged >= verified):
-        return replace(backup, verified=None, damaged=True)
-    return backup if verified is None else replace(backup, verified=verified, damaged=False)
+    if not times:
+        return backup
+    verified, damaged = _standing(times.get("verified"), times.get("damaged"))
+    proven, refuted = _standing(times.get("proven"), times.get("refuted"))
+    return replace(
+        backup, verified=verified, damaged=damaged, proven=None if damaged else proven, refuted=refuted
+    )
+
+
+def _standing(good: datetime | None, bad: datetime | None) -> tuple[datetime | None, bool]:
+    """When the good was found out, if nothing bad was since; and whether the bad stands."""
+    stands = bad is not None and (good is None or bad >= good)
+    return (None if stands else good), stands
 
 
 def remove_marks(destination: Destination, name: str, id_: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
@@ -13,7 +14,7 @@ DUMPS = "db-dumps"  # the folder in a backup under which databases stand; the fi
 Kind: TypeAlias = Literal["file", "directory", "symlink", "hardlink"]
 Severity: TypeAlias = Literal["warning", "error"]
 Outcome: TypeAlias = Literal["succeeded", "incomplete", "failed"]
-Operation: TypeAlias = Literal["run", "restore", "verify", "clean", "monitor"]
+Operation: TypeAlias = Literal["run", "restore", "verify", "drill", "clean", "monitor"]
 MadeBy: TypeAlias = Literal["backupkit", "laravel-backup", "other"]
 
 _NO_XATTRS: Mapping[str, bytes] = MappingProxyType({})
@@ -123,7 +124,9 @@ class Backup:
     `complete` is False when its run lost something and None when nothing says how the run ended.
     `stored` counts the bytes it occupies. `entries`, `size` (plain bytes), `host` and `tags` are None
     until `details(backup)` has read them. `verified` is when it was last read back in full without fault;
-    `damaged` says that the newest verification found bytes that are not what was written. `made_by` is what
+    `damaged` says that the newest verification found bytes that are not what was written. `proven` is when a
+    drill last restored all of it and found nothing wrong; `refuted` says that the newest drill did find
+    something, which may be the fault of the drill's server or of its assertions as well. `made_by` is what
     the name says: of an "other" nobody knows whether it belongs to the pipeline, so cleaning and health
     checks leave it alone. The `contents` of what others made are unknown, and empty, until it was verified.
     """
@@ -141,6 +144,8 @@ class Backup:
     tags: tuple[str, ...] | None = None
     verified: datetime | None = None
     damaged: bool = False
+    proven: datetime | None = None
+    refuted: bool = False
     made_by: MadeBy = "backupkit"
 
     @property
@@ -234,11 +239,35 @@ class DestinationResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestoredDump:
+    """A dump that a drill restored to a database (its URL, without the password), and how long that took."""
+
+    path: str
+    database: str
+    took: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What the assertions of a drill are given: a backup, restored.
+
+    Its files are in `folder`, under the paths that they have in the backup. `databases` holds, by the short
+    name of each dump (`shop` of `db-dumps/mysql-shop.sql`), the URL to connect to, with the password.
+    """
+
+    folder: Path
+    databases: Mapping[str, str] = field(repr=False)
+    backup: Backup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """How an operation ended: as a whole, and at each destination.
 
     `entries` and `read` count what was read (entries, plain bytes), `written` the bytes stored or restored,
     `skipped` the entries that a resumed restore found finished; they are in neither of the others.
+    Of a drill, `restore_took` is how long all was restored, without the checks before and the assertions after,
+    and `dumps` are those that went to databases.
     `problems` holds all of them, those of the destinations included.
     """
 
@@ -251,5 +280,7 @@ class Report:
     read: int = 0
     written: int = 0
     skipped: int = 0
+    restore_took: timedelta | None = None
+    dumps: tuple[RestoredDump, ...] = ()
     problems: tuple[Problem, ...] = ()
     destinations: tuple[DestinationResult, ...] = ()

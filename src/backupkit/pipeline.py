@@ -7,18 +7,21 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from backupkit._cleaning import remove_all, stale_leftovers
+from backupkit._drilling import Drill
 from backupkit._operation import Running, has_errors, raise_all, utc_now
 from backupkit._parallel import default_executor
+from backupkit._placing import Assertion, drill_options
 from backupkit._reading import apart_from, read_sources
-from backupkit.backups import Backups
+from backupkit.backups import Backups, warnings_about
 from backupkit.compression import compressor_named
+from backupkit.databases.urls import DatabaseURL
 from backupkit.destinations.fan_out import FanOut
 from backupkit.errors import (
     BackupAlreadyRunningError,
@@ -176,6 +179,58 @@ class BackupPipeline(Backups):
             if len(failures) == len(self.destinations):
                 raise_all(f"Nothing could be cleaned for {self.name}", failures)
             return running.finish(running.outcome)
+
+    def drill(
+        self,
+        backup: Backup | str = "latest",
+        *,
+        at: str | None = None,
+        only: Contents | None = None,
+        databases: Mapping[str, str | DatabaseURL] | None = None,
+        scratch: str | os.PathLike[str] | None = None,
+        assertions: Sequence[Assertion] = (),
+        compare_rows: bool = False,
+        keep: bool = False,
+        cancel: threading.Event | None = None,
+    ) -> Report:
+        """Rehearse a restore: put a backup into scratch places, ask `assertions` about it, and remove it again.
+
+        Files go to a new folder below `scratch` (default: the system's folder for temporary files), which only
+        its owner can enter. Each dump goes to a database that the drill makes and drops: on the server that
+        `databases` names for it (`{"shop": "postgresql://scratch-server/"}`; with a database in the URL, that
+        one, which must not exist), otherwise on the server that it came from. The original is never touched.
+        Dumps for which no server is known stay files, which is a warning.
+
+        An assertion is called with a `Restored`; it fails by raising an exception or returning False. With
+        `compare_rows`, the rows of each table are compared with those that a source with `count_rows=True`
+        recorded. `keep` leaves all in place and tells where.
+
+        The report says "succeeded" or "failed", which is kept beside the backup (`Backup.proven`, `refuted`, or
+        `damaged`), or "incomplete" if rows could not be compared. A drill that could not be held, because there is
+        no server, room or right for it, raises, and says nothing about the backup.
+        """
+        with self._running("drill", cancel) as running:
+            options = drill_options(
+                only=only,
+                databases=databases,
+                scratch=scratch,
+                assertions=assertions,
+                compare_rows=compare_rows,
+                keep=keep,
+            )
+            found, silent = self._found(backup, at=at, only=only)
+            for problem in warnings_about(found, silent):
+                running.add(problem)
+            with self._executor() as executor:
+                return Drill(
+                    running=running,
+                    backup=found,
+                    destination=self._destination_of(found),
+                    repository=lambda: self._repository_of(found, executor),
+                    sources=self.sources,
+                    options=options,
+                    clock=self._clock,
+                ).hold()
 
     def monitor(self, *, cancel: threading.Event | None = None) -> Report:
         """Ask every health check about every destination. Unhealthy is a report that says "failed", no error."""

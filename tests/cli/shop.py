@@ -93,7 +93,10 @@ class Shop:
 
     def document(self, *arguments: str) -> tuple[int, Any]:
         """The exit code, and the one JSON document that is all there is to read."""
-        done = self.backupkit(*arguments, "--json")
+        return self.document_with({}, *arguments)
+
+    def document_with(self, variables: Mapping[str, str], *arguments: str) -> tuple[int, Any]:
+        done = self.backupkit(*arguments, "--json", **variables)
         assert done.stderr == ""
         return done.returncode, json.loads(done.stdout)
 

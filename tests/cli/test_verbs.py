@@ -86,8 +86,10 @@ def test_list_shows_the_backups(saved: Shop, where: tuple[str, ...]) -> None:
     done = saved.backupkit("list", *where)
     assert done.returncode == 0
     head, row = done.stdout.splitlines()
-    assert head.split() == ["ID", "TIME", "CONTENTS", "STORED", "STATE", "VERIFIED", "DESTINATION"]
-    assert re.fullmatch(rf"{ID}  {MINUTE}  databases\+files  [\d.]+ kB +complete  never +file://\S+", row)
+    assert head.split() == ["ID", "TIME", "CONTENTS", "STORED", "STATE", "VERIFIED", "PROVEN", "DESTINATION"]
+    assert re.fullmatch(
+        rf"{ID}  {MINUTE}  databases\+files  [\d.]+ kB +complete  never +never +file://\S+", row
+    )
 
 
 def test_list_names_the_pipelines_where_there_are_several(saved: Shop) -> None:
@@ -137,7 +139,7 @@ def test_verify_reads_everything_and_list_says_so(saved: Shop, where: tuple[str,
     assert done.returncode == 0
     assert "The verification of " in done.stdout
     assert re.search(r": 5 entries, [\d.]+ kB read and compared\.", done.stdout)
-    assert re.search(rf"complete  {MINUTE}  file:", saved.backupkit("list", "backups").stdout)
+    assert re.search(rf"complete  {MINUTE}  never   file:", saved.backupkit("list", "backups").stdout)
 
 
 @pytest.mark.parametrize("where", [APP, URL])
@@ -300,7 +302,7 @@ def test_names_that_are_not_text_survive_json(saved: Shop) -> None:
     assert os.fsdecode(b"[red]line\n\xff.txt") in document["problems"][0]["path"]
 
 
-@pytest.mark.parametrize("verb", ["demo", "run", "list", "verify", "restore", "clean", "monitor"])
+@pytest.mark.parametrize("verb", ["demo", "run", "list", "verify", "restore", "drill", "clean", "monitor"])
 def test_each_verb_teaches_by_example(unchanged: Shop, verb: str) -> None:
     done = unchanged.backupkit(verb, "--help")
     assert done.returncode == 0
@@ -310,7 +312,8 @@ def test_each_verb_teaches_by_example(unchanged: Shop, verb: str) -> None:
 def test_the_help_shows_the_order_of_things(unchanged: Shop) -> None:
     text = unchanged.backupkit("--help").stdout
     places = [
-        text.index(f"backupkit {verb} ") for verb in ("run", "list", "verify", "restore", "clean", "monitor")
+        text.index(f"backupkit {verb} ")
+        for verb in ("run", "list", "verify", "restore", "drill", "clean", "monitor")
     ]
     assert places == sorted(places)
 

@@ -13,11 +13,13 @@ import typer
 
 import backupkit
 from backupkit.backups import Backups
-from backupkit.cli.choosing import Place, chosen_pipeline, given_passphrase
+from backupkit.cli.choosing import Place, chosen_assertions, chosen_pipeline, given_passphrase
+from backupkit.cli.databases import database_url, named_databases
 from backupkit.cli.listings import listing_lines
 from backupkit.cli.options import (
     App,
     At,
+    Database,
     DryRun,
     Json,
     LegacyTimeZone,
@@ -73,8 +75,9 @@ def backupkit_(
       2. see what there is       backupkit list    --app shop.backups:pipeline
       3. read it back            backupkit verify  --app shop.backups:pipeline
       4. get it back             backupkit restore --app shop.backups:pipeline --to /srv/restored
-      5. remove old ones         backupkit clean   --app shop.backups:pipeline --dry-run
-      6. be told of trouble      backupkit monitor --app shop.backups:pipeline
+      5. rehearse that           backupkit drill   --app shop.backups:pipeline
+      6. remove old ones         backupkit clean   --app shop.backups:pipeline --dry-run
+      7. be told of trouble      backupkit monitor --app shop.backups:pipeline
 
     \b
     where shop/backups.py says what goes where:
@@ -228,9 +231,18 @@ def verify(
 
 @app.command()
 def restore(
-    to: Annotated[str, typer.Option(metavar="FOLDER", help="Where to; made if it is missing.")],
     url: Url = None,
     app: App = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="A folder, made if it is missing, or for the only dump the URL of a database (env:VARIABLE, if it "
+            "has a password).",
+            show_default=False,
+        ),
+    ] = None,
+    database: Database = None,
     backup: Which = "latest",
     at: At = None,
     only: Annotated[Only | None, typer.Option(help="Leave out the other half.")] = None,
@@ -241,8 +253,16 @@ def restore(
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="PATTERN", help="All but what matches. Repeatable.")
     ] = None,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Only this table, of PostgreSQL dumps in the custom form. Repeatable."
+        ),
+    ] = None,
+    create: Annotated[bool, typer.Option("--create", help="Make the databases that are missing.")] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that are in the way.")
+        bool,
+        typer.Option("--overwrite", help="Replace files that are in the way, and all that is in a database."),
     ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on after an interruption: leave what is finished.")
@@ -264,7 +284,7 @@ def restore(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write what is in a backup to a folder.
+    """Write what is in a backup to a folder, to databases, or both.
 
     Whatever would be in the way is found before anything is written.
 
@@ -273,6 +293,8 @@ def restore(
       backupkit restore --app shop.backups:pipeline --to /srv/restored
       backupkit restore /mnt/backup --to ./found --include 'shop/uploads/2026/*.jpg'
       backupkit restore /mnt/backup --to /srv/restored --resume
+      backupkit restore /mnt/backup --to postgresql://localhost/shop --create
+      backupkit restore /mnt/backup --to /srv/restored --database shop=env:SHOP_URL --overwrite
     On another machine, with nothing but the disk and the passphrase:
       backupkit restore /mnt/backup --to /srv --passphrase-file passphrase.txt
     """
@@ -282,15 +304,20 @@ def restore(
             url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command), legacy_time_zone
         )
         contents = _contents(only)
+        databases = named_databases(database)
+        target = None if to is None else database_url(to, "--to") or to
 
         def operation(backups: Backups, cancel: threading.Event) -> Report:
             return backups.restore(
                 backup,
-                to=to,
+                to=target,
+                databases=databases or None,
                 at=at,
                 only=contents,
                 include=include or (),
                 exclude=exclude or (),
+                tables=table or (),
+                create=create,
                 overwrite=overwrite,
                 setuid=setuid,
                 resume=resume,
@@ -301,7 +328,79 @@ def restore(
             )
 
         report = place.use(operation, observers=output.observers())
-        output.report(report, restore_lines(report, to=to, dry_run=dry_run))
+        places = [
+            *([] if target is None else [str(target)]),
+            *(f"{url}, the database {name}" for name, url in databases.items()),
+        ]
+        output.report(report, restore_lines(report, to=places, dry_run=dry_run))
+
+
+@app.command()
+def drill(
+    app: App = None,
+    backup: Which = "latest",
+    at: At = None,
+    only: Annotated[Only | None, typer.Option(help="Leave out the other half.")] = None,
+    database: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--database",
+            metavar="NAME=URL",
+            help="A server for the scratch database of this dump; default: the one it came from. With a password: "
+            "NAME=env:VARIABLE, which holds the URL. Repeatable.",
+        ),
+    ] = None,
+    scratch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER", help="Restore files below it. Default: the folder for temporary files."
+        ),
+    ] = None,
+    assertion: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--assert",
+            metavar="MODULE:FUNCTION",
+            help="Call it with what was restored; it fails by an exception or by returning False. Repeatable.",
+        ),
+    ] = None,
+    compare_rows: Annotated[
+        bool, typer.Option("--compare-rows", help="Compare the rows with those counted when it was dumped.")
+    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything in place, and tell where.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Rehearse a restore in scratch places.
+
+    Files go to a new folder, dumps to new databases; the originals are never touched, and all is removed again.
+    That is remembered beside the backup: `list` shows when it was proven. Exit code 1 if it failed, or could not
+    be held; 3 if rows could not be compared.
+
+    \b
+    Examples:
+      backupkit drill --app shop.backups:pipeline
+      backupkit drill --app shop.backups:pipeline --assert shop.backups:has_orders --compare-rows
+      backupkit drill --app shop.backups:pipeline --database shop=postgresql://scratch-server/
+    """
+    output = Output(json=json, quiet=quiet)
+    with output.ending():
+        contents, databases = _contents(only), named_databases(database)
+        pipeline = chosen_pipeline(app, output.observers())
+        assertions = chosen_assertions(assertion or ())
+        with cancelled_by_signals() as cancel:
+            report = pipeline.drill(
+                backup,
+                at=at,
+                only=contents,
+                databases=databases,
+                scratch=scratch,
+                assertions=assertions,
+                compare_rows=compare_rows,
+                keep=keep,
+                cancel=cancel,
+            )
+        output.report(report)
 
 
 @app.command()

@@ -7,10 +7,11 @@ import os
 import shlex
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from backupkit._placing import Assertion
 from backupkit.backups import Backups, open_repository
 from backupkit.cli.stopping import cancelled_by_signals
 from backupkit.errors import ConfigurationError, WrongPassphraseError
@@ -39,9 +40,34 @@ def chosen_pipeline(app: str | None, observers: tuple[Observer, ...]) -> BackupP
 
 
 def _loaded(app: str) -> BackupPipeline:
-    module_name, _, attribute = app.partition(":")
+    found = _named(app, option="--app", what="pipeline")
+    pipeline = found if isinstance(found, BackupPipeline) or not callable(found) else found()
+    if not isinstance(pipeline, BackupPipeline):
+        raise ConfigurationError(
+            f"{app} is of type {type(pipeline).__name__}, not a BackupPipeline: name one, "
+            "or a function without arguments that returns one."
+        )
+    return pipeline
+
+
+def chosen_assertions(names: Sequence[str]) -> list[Assertion]:
+    """The functions that `--assert` names."""
+    assertions: list[Assertion] = []
+    for name in names:
+        found = _named(name, option="--assert", what="function")
+        if not callable(found):
+            raise ConfigurationError(
+                f"{name} is of type {type(found).__name__}, not a function: name one that takes what was restored."
+            )
+        assertions.append(found)
+    return assertions
+
+
+def _named(path: str, *, option: str, what: str) -> object:
+    """What `package.module:name` names, looked for in this folder too."""
+    module_name, _, attribute = path.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
-        raise ConfigurationError(f"{app!r} does not name a pipeline: write it as package.module:pipeline.")
+        raise ConfigurationError(f"{path!r} does not name a {what}: write it as package.module:{what}.")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
@@ -50,21 +76,14 @@ def _loaded(app: str) -> BackupPipeline:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the application's own module misses another one
         raise ConfigurationError(
-            f"There is no module {error.name!r}, which --app {app} names: run this in the folder that holds it."
+            f"There is no module {error.name!r}, which {option} {path} names: run this in the folder that holds it."
         ) from error
     try:
-        found = getattr(module, attribute)
+        return getattr(module, attribute)
     except AttributeError as error:
         raise ConfigurationError(
-            f"The module {module_name!r} has no {attribute!r}: name its pipeline."
+            f"The module {module_name!r} has no {attribute!r}: name its {what}."
         ) from error
-    pipeline = found if isinstance(found, BackupPipeline) or not callable(found) else found()
-    if not isinstance(pipeline, BackupPipeline):
-        raise ConfigurationError(
-            f"{app} is of type {type(pipeline).__name__}, not a BackupPipeline: name one, "
-            "or a function without arguments that returns one."
-        )
-    return pipeline
 
 
 @dataclass(frozen=True, slots=True)

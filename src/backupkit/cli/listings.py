@@ -36,6 +36,7 @@ def _cells(backup: Backup, *, several: bool, foreign: bool, details: bool) -> di
         "STORED": format_size(backup.stored),
         "STATE": state(backup),
         "VERIFIED": "damaged" if backup.damaged else minutes(backup.verified) if backup.verified else "never",
+        "PROVEN": minutes(backup.proven) if backup.proven else "failed" if backup.refuted else "never",
         **(more if details else {}),
         "DESTINATION": backup.location,
     }

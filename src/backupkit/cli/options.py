@@ -67,6 +67,15 @@ Which = Annotated[
         "--backup", metavar="ID", help="An id from `list`, or its beginning, or latest: newest good."
     ),
 ]
+Database = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--database",
+        metavar="NAME=URL",
+        help="Where the dump of this name goes. With a password: NAME=env:VARIABLE, which holds the URL. "
+        "Repeatable.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, and do nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing unless something is wrong.")]

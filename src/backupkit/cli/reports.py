@@ -13,6 +13,7 @@ _NOUN: Mapping[Operation, str] = {
     "run": "run",
     "restore": "restore",
     "verify": "verification",
+    "drill": "drill",
     "clean": "cleaning",
     "monitor": "health check",
 }
@@ -33,10 +34,12 @@ def report_lines(report: Report) -> Iterator[str]:
         yield from _plan_lines(report)
     else:
         yield from _indented(columns([_result(result) for result in report.destinations]))
+    if report.operation == "drill":
+        yield from _drill_lines(report)
     yield from problem_lines(report.problems)
 
 
-def restore_lines(report: Report, *, to: str, dry_run: bool) -> Iterator[str]:
+def restore_lines(report: Report, *, to: Iterable[str], dry_run: bool) -> Iterator[str]:
     """Yield the same of a restore, with what was restored and where to."""
     if dry_run:
         would = counted(report.entries, "entry", "entries")
@@ -49,8 +52,17 @@ def restore_lines(report: Report, *, to: str, dry_run: bool) -> Iterator[str]:
     for result in report.destinations:
         if result.backup is not None:
             yield printable(f"  from {result.backup.id} at {result.location}")
-    yield f"  to {printable(to)}"
+    for place in to:
+        yield f"  to {printable(place)}"
     yield from problem_lines(report.problems)
+
+
+def _drill_lines(report: Report) -> Iterator[str]:
+    """Yield how long what took, for whoever has to say how soon everything would be back."""
+    if report.restore_took is not None:
+        yield f"  restored in {duration(report.restore_took)}"
+    rows = [[duration(dump.took), dump.path, f"to {dump.database}"] for dump in report.dumps]
+    yield from _indented(_indented(columns(rows) if rows else []))
 
 
 def dry_clean_lines(report: Report) -> Iterator[str]:
@@ -102,6 +114,8 @@ def _facts(report: Report) -> list[str]:
             return [entries, f"{format_size(report.written)} written", *finished]
         case "verify":
             return [entries, f"{format_size(report.read)} read and compared"]
+        case "drill":
+            return [entries, f"{format_size(report.written)} restored to scratch places"]
         case "clean":
             return [f"{format_size(sum(result.freed for result in report.destinations))} freed"]
         case "monitor":

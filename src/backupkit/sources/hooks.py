@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError, HookError, told
 from backupkit.model import Contents, Entry, Problem
-from backupkit.protocols import ExcludesPaths, Source
+from backupkit.protocols import DumpsDatabases, ExcludesPaths, Source
 
 Hook: TypeAlias = Callable[[], AbstractContextManager[object]]
 
@@ -73,6 +74,10 @@ class Around:
         if isinstance(self.source, ExcludesPaths):
             return Around(self.source.excluding(paths), *self.hooks)
         return self
+
+    def database_of(self, path: str) -> DatabaseURL | None:
+        """What the source inside says: the hooks change nothing about what it dumps."""
+        return self.source.database_of(path) if isinstance(self.source, DumpsDatabases) else None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from backupkit._chunks import rechunk
+from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError, SourceError
 from backupkit.model import DUMPS, Contents, Entry
 from backupkit.sources._names import check_component
@@ -89,6 +90,11 @@ class SQLite:
     @property
     def _entry_path(self) -> str:
         return f"{DUMPS}/{self.name}"
+
+    def database_of(self, path: str) -> DatabaseURL | None:
+        if path != self._entry_path:
+            return None
+        return DatabaseURL(engine="sqlite", scheme="sqlite", database=os.path.abspath(self.path))
 
     def entries(self) -> Iterator[Entry]:
         """Yield the one entry, after a look at whether there is a database; a lock is not waited for yet."""

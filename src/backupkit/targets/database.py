@@ -16,6 +16,7 @@ from backupkit.databases.urls import DatabaseURL, Engine, parse_database_url
 from backupkit.errors import ConfigurationError, RestoreError
 from backupkit.model import Entry, Problem
 from backupkit.targets.decompressing import decompressed
+from backupkit.targets.dumps import of_another_engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,9 @@ class DatabaseTarget:
                 path=str(self.url),
             )
             return
+        if dumps and (problem := of_another_engine(dumps[0], self.url)) is not None:
+            yield problem
+            return
         try:
             state = self._client().state()
         except ClientError as error:
@@ -160,8 +164,9 @@ class DatabaseTarget:
 
 
 def _read_through(entry: Entry) -> None:
-    for _ in entry.chunks():
-        pass
+    with closing_iterator(decompressed(entry.chunks())) as chunks:
+        for _ in chunks:
+            pass
 
 
 def _loader(engine: Engine) -> Loader:

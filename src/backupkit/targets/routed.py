@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from backupkit.databases.urls import ENGINES
 from backupkit.errors import IntegrityError, RestoreError, SourceError
 from backupkit.model import DUMPS, Entry, Problem
 from backupkit.protocols import Target
-
-_EXTENSIONS = (".sql", ".pgdump", ".archive", ".rdb", ".sqlite3")
+from backupkit.targets.dumps import short_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +46,17 @@ class RoutedTarget:
             rest = without_dumps()
         for _ in rest:
             pass  # a check may stop early, and the dumps may come later
+        yield from misnamed({name: [entry.path for entry in meant] for name, meant in dumps.items()})
         for name, meant in dumps.items():
-            if not meant:
-                yield _problem(f"There is no dump {name!r} in what was asked for: look at the entries.", name)
-            elif len(meant) > 1:
-                paths = ", ".join(entry.path for entry in meant)
-                yield _problem(f"{name!r} means several dumps ({paths}): give the path of one.", name)
-            else:
+            if len(meant) == 1:
                 yield from self.databases[name].check(meant)
         yield from others
 
     def write(self, entries: Iterable[Entry]) -> Iterator[Problem]:
-        """Put all in place, in the order they come. RestoreError if everything that was asked for failed."""
+        """Put all in place, in the order they come. RestoreError if everything that was asked for failed.
+
+        What ends the writing is raised after the problems that were found before it.
+        """
         problems: deque[Problem] = deque()
         failures: list[RestoreError] = []
         done = 0
@@ -78,38 +75,52 @@ class RoutedTarget:
                     failures.append(error)
                     problems.append(_problem(str(error), entry.path))
                 except (IntegrityError, SourceError) as error:
-                    message = f"{entry.path} was not restored: {error}"
-                    failures.append(RestoreError(message, path=entry.path))
-                    problems.append(_problem(message, entry.path))
+                    failure = RestoreError(f"{entry.path} was not restored: {error}", path=entry.path)
+                    failure.__cause__ = error
+                    failures.append(failure)
+                    problems.append(_problem(str(failure), entry.path))
 
-        if self.rest is not None:
-            for problem in self.rest.write(without_dumps()):
+        try:
+            rest = without_dumps()
+            for problem in self.rest.write(rest) if self.rest is not None else _nowhere(rest):
                 while problems:
                     yield problems.popleft()
                 yield problem
-        else:
-            for _ in without_dumps():
-                pass
+        except Exception:
+            yield from problems
+            raise
         yield from problems
         if failures and not done and self.rest is None:
             raise failures[0] if len(failures) == 1 else ExceptionGroup("No database was restored", failures)
 
     def _name_of(self, entry: Entry) -> str | None:
-        """The name that means this entry, the most exact one."""
-        if entry.kind not in ("file", "hardlink") or not entry.path.startswith(f"{DUMPS}/"):
-            return None
-        below = entry.path.removeprefix(f"{DUMPS}/")
-        return next((name for name in (entry.path, below, short_name(below)) if name in self.databases), None)
+        return name_of(entry, self.databases)
 
 
-def short_name(dump: str) -> str:
-    """What a dump is of: `mysql-shop.sql.gz` → `shop`, `postgresql-main/shop.pgdump` → `main/shop`."""
-    name = dump.removesuffix(".gz").removesuffix(".bz2")
-    for extension in _EXTENSIONS:
-        name = name.removesuffix(extension)
-    for engine in ENGINES:
-        name = name.removeprefix(f"{engine}-")
-    return name
+def name_of(entry: Entry, names: Container[str]) -> str | None:
+    """The one of these names that means this entry, the most exact one; None if none does."""
+    if entry.kind not in ("file", "hardlink") or not entry.path.startswith(f"{DUMPS}/"):
+        return None
+    below = entry.path.removeprefix(f"{DUMPS}/")
+    return next((name for name in (entry.path, below, short_name(below)) if name in names), None)
+
+
+def misnamed(meant: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
+    """What is wrong with names, each given with the paths of the dumps that it means."""
+    for name, paths in meant.items():
+        if not paths:
+            yield _problem(f"There is no dump {name!r} in what was asked for: look at the entries.", name)
+        elif len(paths) > 1:
+            yield _problem(
+                f"{name!r} means several dumps ({', '.join(paths)}): give the path of one.",
+                name,
+            )
+
+
+def _nowhere(entries: Iterable[Entry]) -> Iterator[Problem]:
+    for _ in entries:
+        pass
+    yield from ()
 
 
 def _problem(message: str, path: str) -> Problem:

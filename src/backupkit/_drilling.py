@@ -1,0 +1,250 @@
+"""A drill: a backup is restored to scratch places, questioned there, and what was found is kept beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+
+from backupkit._operation import Running, has_errors
+from backupkit._placing import DrillOptions, Dump, Placing
+from backupkit._questioning import not_recorded, objection, rows_differ
+from backupkit._scratch import drop_abandoned, scratch_folder
+from backupkit.databases.programs import ClientError
+from backupkit.databases.urls import DatabaseURL
+from backupkit.errors import DestinationError, IntegrityError, RestoreError
+from backupkit.marks import Mark, write_mark
+from backupkit.model import (
+    DUMPS,
+    Backup,
+    DestinationResult,
+    Entry,
+    Outcome,
+    Problem,
+    Report,
+    Restored,
+    RestoredDump,
+)
+from backupkit.protocols import Destination, Repository, Source
+from backupkit.selection import Selection
+from backupkit.targets import DirectoryTarget
+from backupkit.targets.dumps import of_another_engine, short_name
+from backupkit.targets.routed import RoutedTarget, misnamed, name_of
+
+# What a load that failed says about its server, not about the dump, even if the server answers again by now.
+_SERVER_TROUBLE = re.compile(r"No space left on device|The server went away")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drill:
+    """One drill of one backup. It raises if it could not be held: that proves nothing either way."""
+
+    running: Running
+    backup: Backup
+    destination: Destination
+    repository: Callable[[], AbstractContextManager[Repository]]
+    sources: tuple[Source, ...]
+    options: DrillOptions
+    clock: Callable[[], datetime]
+
+    def hold(self) -> Report:
+        """Restore, question, record, and remove everything again."""
+        with ExitStack() as places:
+            outcome = self._held(places)
+        result = DestinationResult(
+            location=self.backup.location,
+            outcome=outcome,
+            backup=self.backup,
+            problems=tuple(self.running.problems),
+        )
+        self.running.destinations.append(result)
+        return self.running.finish(outcome, written=self.running.read)
+
+    def _held(self, places: ExitStack) -> Outcome:
+        running, options = self.running, self.options
+        scratch = places.enter_context(scratch_folder(options.scratch, keep=options.keep, tell=running.add))
+        folder = scratch / "restored"
+        placing = Placing(sources=self.sources, options=options, folder=folder, clock=self.clock)
+        dumps: dict[str, Dump] = {}
+        damaged: list[IntegrityError] = []
+        try:
+            with self.repository() as repository:
+                selection = Selection(only=options.only)
+                dumps = self._planned(placing, selection, repository)
+                self._make_databases(dumps.values(), places)
+                running.expect(selection.size)
+                self._restore(selection.of(repository.read(self.backup)), folder, dumps, damaged)
+        except IntegrityError as error:  # of the structure; that of one content is a problem of its entry
+            running.add(Problem(message=str(error), path=error.where, destination=self.backup.location))
+            damaged.append(error)
+        finally:
+            if damaged:  # however the rest ends: this was seen
+                self._record("damaged")
+        if damaged:
+            return "failed"
+        uncounted: list[Problem] = []
+        if not has_errors(running.problems):
+            if options.compare_rows:
+                uncounted = self._compare_rows(dumps.values())
+            self._ask(folder, dumps)
+        running.check_cancelled()
+        if has_errors(running.problems):
+            self._record("refuted")
+            return "failed"
+        for problem in uncounted:
+            running.add(problem)
+        if not uncounted:
+            self._prove()
+        return running.outcome
+
+    def _planned(self, placing: Placing, selection: Selection, repository: Repository) -> dict[str, Dump]:
+        """Where each dump goes, by its path. Raises, before anything is made, if something stands against it."""
+        running, dumps = self.running, dict[str, Dump]()
+        named: dict[str, list[str]] = {name: [] for name in self.options.databases}
+        sources: list[DatabaseURL] = []
+
+        def files() -> Iterator[Entry]:
+            for entry in selection.learning(repository.read(self.backup)):
+                running.check_cancelled()
+                place = placing.place_of(entry)
+                if isinstance(place, Dump):
+                    dumps[entry.path] = place
+                elif place is not None:
+                    running.add(place)
+                if (name := name_of(entry, named)) is not None:
+                    named[name].append(entry.path)
+                source, _ = placing.source_of(entry.path)
+                sources.extend([] if source is None else [source])
+                if not isinstance(place, Dump) or place.scratch is None:
+                    yield entry
+
+        chosen = files()
+        for problem in DirectoryTarget(placing.folder).check(chosen):
+            running.add(problem)
+        for _ in chosen:
+            pass  # a check may stop early
+        for problem in misnamed(named):
+            running.add(problem)
+        for dump in dumps.values():
+            placing.check_apart(dump, sources)
+            if (mismatch := of_another_engine(dump.path, dump.url)) is not None:
+                running.add(mismatch)
+        errors = [problem.message for problem in running.problems if problem.severity == "error"]
+        if not selection.count:
+            errors.append(f"The backup {self.backup.id} holds nothing of what was asked for.")
+        if errors:
+            raise RestoreError(f"The drill could not begin: {' '.join(errors[:3])}", path=self.backup.id)
+        return dumps
+
+    def _make_databases(self, dumps: Iterable[Dump], places: ExitStack) -> None:
+        """Make all scratch databases, once it is known that every server answers."""
+        databases = [(dump.path, dump.scratch) for dump in dumps if dump.scratch is not None]
+        for path, database in databases:
+            self.running.check_cancelled()
+            database.check(path)
+        swept: list[DatabaseURL] = []
+        for _, database in databases:
+            if database.made_up and not any(map(database.url.same_server, swept)):
+                swept.append(database.url)
+                drop_abandoned(database, self.clock(), self.running.add)
+        for path, database in databases:
+            self.running.check_cancelled()
+            places.enter_context(database.made(path, keep=self.options.keep, tell=self.running.add))
+
+    def _restore(
+        self,
+        entries: Iterable[Entry],
+        folder: Path,
+        dumps: Mapping[str, Dump],
+        damaged: list[IntegrityError],
+    ) -> None:
+        """Restore all, noting damage and times. RestoreError if that failed for want of a place to restore to."""
+        began = self.clock()
+        loaded = {path: dump for path, dump in dumps.items() if dump.scratch is not None}
+        target = RoutedTarget(loaded, DirectoryTarget(folder))
+        for problem in target.write(self._noting(entry, damaged) for entry in entries):
+            self.running.add(problem)
+        self.running.restore_took = self.clock() - began
+        for dump in loaded.values():
+            if dump.took is not None:
+                restored = RestoredDump(path=dump.path, database=str(dump.url), took=dump.took)
+                self.running.dumps.append(restored)
+            elif dump.failure is not None and not damaged:
+                self._check_server(dump, dump.failure)
+
+    def _noting(self, entry: Entry, damaged: list[IntegrityError]) -> Entry:
+        def chunks() -> Iterator[bytes]:
+            try:
+                yield from entry.chunks()
+            except IntegrityError as error:
+                damaged.append(error)
+                raise
+
+        return self.running.watched(replace(entry, chunks=chunks))
+
+    def _check_server(self, dump: Dump, failure: RestoreError) -> None:
+        """Raise the failure if it is the server's: that says nothing about the backup."""
+        if _SERVER_TROUBLE.search(str(failure)):
+            raise failure
+        try:
+            dump.client.state()
+        except ClientError:
+            raise failure from failure.__cause__
+
+    def _compare_rows(self, dumps: Iterable[Dump]) -> list[Problem]:
+        """Add a problem for each dump whose rows differ; return those for dumps of which nothing is known."""
+        uncounted = []
+        for dump in dumps:
+            self.running.check_cancelled()
+            if dump.scratch is None and not dump.rows:
+                continue  # byte for byte the file that was copied, by its checksum
+            try:
+                found = dump.client.count_rows()
+            except ClientError as error:
+                raise RestoreError(
+                    f"The rows of {dump.path} in {dump.url} could not be counted: {error}", path=dump.path
+                ) from error
+            if not dump.rows and found:
+                uncounted.append(not_recorded(dump.path))
+            elif (problem := rows_differ(dump.path, dump.rows, found)) is not None:
+                self.running.add(problem)
+        return uncounted
+
+    def _ask(self, folder: Path, dumps: Mapping[str, Dump]) -> None:
+        """Ask every assertion, whatever the others say."""
+        folder.mkdir(exist_ok=True)  # where a backup holds databases only, nothing was restored there
+        restored = Restored(folder=folder, databases=MappingProxyType(_urls(dumps)), backup=self.backup)
+        secrets = [dump.url.password for dump in dumps.values() if dump.url.password]
+        for assertion in self.options.assertions:
+            self.running.check_cancelled()
+            if (problem := objection(assertion, restored, secrets)) is not None:
+                self.running.add(problem)
+
+    def _prove(self) -> None:
+        only = self.options.only
+        if only is None or self.backup.contents <= {only}:
+            self._record("proven")
+            return
+        message = f"The backup {self.backup.id} does not count as proven: only its {only} were rehearsed."
+        self.running.add(Problem(message=message, severity="warning"))
+
+    def _record(self, mark: Mark) -> None:
+        try:
+            write_mark(self.destination, self.backup, mark, self.clock())
+        except DestinationError as error:
+            message = f"That the backup {self.backup.id} is {mark} could not be recorded: {error}"
+            self.running.add(Problem(message=message, severity="warning", destination=self.backup.location))
+
+
+def _urls(dumps: Mapping[str, Dump]) -> dict[str, str]:
+    """The URLs, with passwords, by the short names of the dumps, or where those clash by their whole ones."""
+    below = {path: path.removeprefix(f"{DUMPS}/") for path in dumps}
+    short = [short_name(name) for name in below.values()]
+    return {
+        short_name(name) if short.count(short_name(name)) == 1 else name: dumps[path].url.full()
+        for path, name in below.items()
+    }

@@ -1,0 +1,200 @@
+"""Scratch folders and databases: made for a drill, and gone after it or, if that was killed, after the next."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+from backupkit.databases.clients import DatabaseClient, client_of
+from backupkit.databases.programs import ClientError
+from backupkit.databases.urls import DatabaseURL
+from backupkit.errors import RestoreError
+from backupkit.model import Problem
+
+Tell: TypeAlias = Callable[[Problem], None]
+
+_FOLDER = "backupkit-drill-"
+_KEPT_FOLDER = "backupkit-kept-"
+# Lower case and short: MySQL may fold names, and PostgreSQL cuts them at 63 bytes.
+_DATABASE = re.compile(r"backupkit_drill_(\d{14})_[0-9a-f]{10}", re.ASCII)
+_ABANDONED = timedelta(hours=24)  # another machine's drill may use the same server, and take long
+_NEW = 60.0  # seconds in which a folder that was made just now may not be locked yet
+
+
+@dataclass(frozen=True, slots=True)
+class ScratchDatabase:
+    """A database that is not there yet. `made_up`: its name is ours, so that nobody else can mean it.
+
+    Redis has no databases to make: there it is an empty one of a server that was named for it.
+    """
+
+    url: DatabaseURL
+    tools: Path | None
+    made_up: bool
+
+    @property
+    def client(self) -> DatabaseClient:
+        return client_of(self.url, tools=self.tools)
+
+    def check(self, path: str) -> None:
+        """RestoreError if the server does not answer, or the database exists: it is not ours to drop."""
+        try:
+            state = self.client.state()
+        except ClientError as error:
+            raise self._refused(path, error) from error
+        if self.url.engine == "redis" and state == "filled":
+            raise RestoreError(
+                f"{path} cannot be rehearsed at {self.url}, which holds data: name an empty Redis server.",
+                path=path,
+            )
+        if self.url.engine != "redis" and state != "missing":
+            raise RestoreError(
+                f"{path} cannot be rehearsed in {self.url}, which exists already, and a drill drops what it used: "
+                "name one that does not exist, or the server alone.",
+                path=path,
+            )
+
+    @contextmanager
+    def made(self, path: str, *, keep: bool, tell: Tell) -> Iterator[None]:
+        """Make it, and drop it in the end unless `keep`; what that leaves is told. RestoreError."""
+        if self.url.engine != "redis":
+            try:
+                self.client.create()
+            except ClientError as error:  # it belongs to somebody else, or is not there
+                raise self._refused(path, error) from error
+            except BaseException:
+                self._drop_half_made()
+                raise
+        try:
+            yield
+        finally:
+            if keep:
+                tell(_kept(f"The scratch database {self.url}"))
+            else:
+                try:
+                    self.client.drop()
+                except ClientError as error:
+                    tell(_left(f"The scratch database {self.url}", error))
+
+    def _drop_half_made(self) -> None:
+        """After an interruption nobody knows whether the server went on; what holds something is not ours."""
+        with suppress(ClientError):
+            if self.made_up or self.client.state() == "empty":
+                self.client.drop()
+
+    def _refused(self, path: str, error: ClientError) -> RestoreError:
+        return RestoreError(
+            f"The drill could not begin: there is no scratch database for {path} at {self.url}: {error}",
+            path=path,
+        )
+
+
+def scratch_name(now: datetime, *, keep: bool) -> str:
+    """A name for a scratch database that nobody has; later drills drop it unless it is to be kept."""
+    stamp = now.astimezone(UTC).strftime("%Y%m%d%H%M%S")
+    return f"backupkit_{'kept' if keep else 'drill'}_{stamp}_{os.urandom(5).hex()}"
+
+
+def drop_abandoned(database: ScratchDatabase, now: datetime, tell: Tell) -> None:
+    """Drop what killed drills left on this server more than 24 hours ago, by the time in the name."""
+    try:
+        names = database.client.databases()
+    except ClientError:
+        return  # who may not see the others cannot tidy up after them
+    for name in names:
+        found = _DATABASE.fullmatch(name)
+        if found is None:
+            continue
+        with suppress(ValueError):  # not a time, so not a name of ours
+            made = datetime.strptime(found[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+            if now - made > _ABANDONED:
+                url = replace(database.url, database=name)
+                try:
+                    client_of(url, tools=database.tools).drop()
+                except ClientError as error:
+                    tell(_left(f"The abandoned scratch database {url}", error))
+
+
+@contextmanager
+def scratch_folder(within: str | os.PathLike[str] | None, *, keep: bool, tell: Tell) -> Iterator[Path]:
+    """A new folder that only its owner may enter, below `within` or the system's temporary folder.
+
+    It is removed in the end unless `keep`. What killed drills of this user left there is removed first.
+    RestoreError if it cannot be made.
+    """
+    import fcntl
+    import tempfile
+
+    above = os.path.abspath(within or tempfile.gettempdir())
+    try:
+        _remove_abandoned(above)
+        folder = Path(tempfile.mkdtemp(prefix=_KEPT_FOLDER if keep else _FOLDER, dir=above))
+    except OSError as error:
+        raise RestoreError(
+            f"The drill could not begin: no scratch folder can be made in {above!r} ({error.strerror}): name "
+            "another with scratch=.",
+            path=above,
+        ) from error
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with suppress(OSError):  # a file system without locks: there, nobody sees that it is abandoned
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            yield folder
+        finally:
+            os.close(descriptor)
+    finally:
+        if keep:
+            tell(_kept(f"The scratch folder {str(folder)!r}"))
+        else:
+            try:
+                _remove(folder)
+            except OSError as error:
+                tell(_left(f"The scratch folder {str(folder)!r}", error))
+
+
+def _remove_abandoned(above: str) -> None:
+    """Only a living drill holds the lock of its folder."""
+    import fcntl
+
+    for name in os.listdir(above):
+        if not name.startswith(_FOLDER):
+            continue
+        path = os.path.join(above, name)
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                status = os.fstat(descriptor)
+                if status.st_uid == os.geteuid() and status.st_ctime < time.time() - _NEW:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    _remove(Path(path))
+            finally:
+                os.close(descriptor)
+
+
+def _remove(folder: Path) -> None:
+    """Remove the folder with all that is in it, folders without rights for their owner included."""
+    pending = [os.fspath(folder)]
+    while pending:
+        one = pending.pop()
+        os.chmod(one, stat.S_IRWXU)
+        with os.scandir(one) as inside:
+            pending += [entry.path for entry in inside if entry.is_dir(follow_symlinks=False)]
+    shutil.rmtree(folder)
+
+
+def _kept(what: str) -> Problem:
+    return Problem(message=f"{what} was kept, as asked: remove it when it is done with.", severity="warning")
+
+
+def _left(what: str, error: Exception) -> Problem:
+    return Problem(message=f"{what} could not be removed: {error}. Remove it by hand.", severity="warning")
