@@ -17,6 +17,7 @@ from backupkit.errors import ConfigurationError, RestoreError
 from backupkit.model import DUMPS, Contents, Entry, Problem, Restored
 from backupkit.protocols import DumpsDatabases, Source
 from backupkit.sources.hooks import Around
+from backupkit.sources.parallel import Parallel
 from backupkit.targets.database import DatabaseTarget
 from backupkit.targets.dumps import short_name
 from backupkit.targets.routed import name_of
@@ -149,10 +150,8 @@ class Placing:
 
     def source_of(self, path: str) -> tuple[DatabaseURL | None, Path | None]:
         """The database that a dump is of, and the folder where that source finds its programs."""
-        for source in self.sources:
+        for source in _inner(self.sources):
             if isinstance(source, DumpsDatabases) and (url := source.database_of(path)) is not None:
-                while isinstance(source, Around):
-                    source = source.source
                 return url, getattr(source, "tools", None)
         return None, None
 
@@ -173,6 +172,17 @@ class Placing:
 
     def _made_up(self, server: DatabaseURL) -> DatabaseURL:
         return replace(server, database=scratch_name(self.clock(), keep=self.options.keep))
+
+
+def _inner(sources: Iterable[Source]) -> Iterator[Source]:
+    """The sources that dump, without what only stands around them."""
+    for source in sources:
+        if isinstance(source, Around):
+            yield from _inner([source.source])
+        elif isinstance(source, Parallel):
+            yield from _inner(source.sources)
+        else:
+            yield source
 
 
 def _is_server(url: DatabaseURL) -> bool:

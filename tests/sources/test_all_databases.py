@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,7 @@ class Server:
     names: tuple[str, ...]
     name: str = "postgresql-one.sql"
     contents: Contents = "databases"
+    tools: Path | None = None
 
     def client(self) -> Client:
         return Client(self.url, self.names)

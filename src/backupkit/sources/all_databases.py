@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from backupkit.databases.clients import DatabaseClient
@@ -21,6 +22,8 @@ class ServerSource(Source, DumpsDatabases, Protocol):
 
     @property
     def url(self) -> DatabaseURL: ...
+    @property
+    def tools(self) -> Path | None: ...
 
     def client(self) -> DatabaseClient: ...
 
@@ -73,6 +76,11 @@ class AllDatabases:
     @property
     def contents(self) -> Contents:
         return "databases"
+
+    @property
+    def tools(self) -> Path | None:
+        """The folder of the vendor's programs, as the source was told."""
+        return self.source.tools
 
     def entries(self) -> Iterator[Entry | Problem]:
         """Ask the server for its databases, then yield the entries of each."""
