@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 _NOT_PART = """NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend e
-        WHERE e.classid = {classid} AND e.objid = {objid} AND e.deptype IN ({kinds}))"""
+        WHERE e.classid = {classid} AND e.objid = {objid} AND e.deptype IN ({kinds})
+        AND e.refobjid <> e.objid)"""  # partitioned tables depend on their own columns
 _OF_SYSTEM = "n.nspname LIKE 'pg\\_%' OR n.nspname = 'information_schema'"
 # Objects of the server's own have numbers below 16384 (FirstNormalObjectId in access/transam.h).
 _OWN = 16384

@@ -92,7 +92,8 @@ def _means(name: TableName, rest: str, *, words: int) -> bool:
 
 
 def _belongs(item: _Item, items: dict[str, _Item], chosen: set[str]) -> bool:
-    if item.type not in _BELONGING or not chosen.intersection(item.needs):
+    needed = [items[need].type for need in item.needs if need in chosen]
+    if item.type not in _BELONGING or not needed or (item.type == "SEQUENCE" and set(needed) == {"SCHEMA"}):
         return False
     # A default comes in any case: without it, a table would be another one, and nothing would tell.
     return item.type == "DEFAULT" or all(
