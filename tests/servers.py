@@ -89,6 +89,37 @@ def postgresql(*, settings: Sequence[str] = ()) -> Iterator[Server]:
 
 
 @contextmanager
+def postgresql_standby(primary: Server) -> Iterator[Server]:
+    """A standby that follows a PostgreSQL server, and can be read."""
+    from urllib.parse import quote
+
+    programs = postgresql_programs()
+    with _folder("postgres") as (folder, user):
+        port = free_port()
+        where = f"postgresql://admin:{quote(PASSWORD, safe='')}@127.0.0.1:{primary.port}"
+        _done(
+            [
+                *(
+                    programs / "pg_basebackup",
+                    f"--pgdata={folder / 'data'}",
+                    "--checkpoint=fast",
+                    "--no-sync",
+                ),
+                *("--write-recovery-conf", "--wal-method=stream", f"--dbname={where}"),
+            ],
+            user,
+        )
+        arguments: list[str | Path] = [
+            *(programs / "postgres", "-D", folder / "data", "-p", str(port), "-k", folder),
+            *("-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=40"),
+        ]
+        with _running(arguments, user, folder) as process:
+            server = Server("postgresql", port, folder, folder, "admin", PASSWORD, process)
+            _wait_for(server, lambda: _listens(port))
+            yield server
+
+
+@contextmanager
 def mariadb(*, settings: Sequence[str] = ()) -> Iterator[Server]:
     """A MariaDB server whose administrator has a password."""
     server_program = require_tool("mariadbd")

@@ -33,15 +33,15 @@ def client(url: str) -> PostgreSQLClient:
 @contextmanager
 def database(server: Server, sql: str = "") -> Iterator[str]:
     """The URL of a new database with what the statements make in it; dropped afterwards."""
-    url = server.url(f"test {next(_numbers)}")
-    client(url).create()
-    try:
+    with name_of_none(server) as url:
+        with connected(server.url("postgres")) as connection:
+            connection.execute(
+                f'CREATE DATABASE "{parse_database_url(url).database}" TEMPLATE template0'.encode()
+            )
         if sql:
             with connected(url) as connection:
                 connection.execute(sql.encode())
         yield url
-    finally:
-        client(url).drop()
 
 
 @contextmanager
@@ -51,7 +51,9 @@ def name_of_none(server: Server) -> Iterator[str]:
     try:
         yield url
     finally:
-        client(url).drop()
+        with connected(server.url("postgres")) as connection:
+            name = parse_database_url(url).database
+            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
 
 
 def content(source: Source) -> bytes:

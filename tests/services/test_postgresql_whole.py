@@ -30,7 +30,7 @@ from tests.services.postgresql_databases import (
 )
 
 pytestmark = pytest.mark.services
-FORMS = ["plain", "custom"]
+FORMS: list[Any] = ["plain", "custom"]
 
 
 @pytest.fixture(scope="module")
@@ -150,8 +150,8 @@ def test_a_dump_is_one_moment_of_a_database_that_is_written_to(postgresql_server
         mover = threading.Thread(target=move, args=(url,))
         mover.start()
         try:
-            for form in ("plain", "custom"):
-                (entry,) = PostgreSQL(url, form=form, count_rows=True).entries()  # type: ignore[arg-type]
+            for form in FORMS:
+                (entry,) = PostgreSQL(url, form=form, count_rows=True).entries()
                 dump = b"".join(entry.chunks())
                 with database(postgresql_server) as restored:
                     list(DatabaseTarget(restored).write([as_entry(dump)]))

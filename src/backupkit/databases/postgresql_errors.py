@@ -58,11 +58,6 @@ _MEANINGS = (
         "The server went away in the middle: look at its log, and run this again.",
     ),
     (
-        r"query was: LOCK TABLE",
-        "A table was locked by another session for too long, or the user may not read it: let that session finish "
-        "(pg_stat_activity shows it), or grant SELECT.",
-    ),
-    (
         r"lock timeout",
         "Another session holds tables of the database: stop the application that uses it, and run this again.",
     ),
@@ -77,6 +72,11 @@ _MEANINGS = (
     (
         r"permission denied|must be owner|must be superuser|must be member|must be able to SET ROLE",
         "The user may not do all that this needs: grant it, or use a user who may.",
+    ),
+    (
+        r"[Qq]uery was: LOCK TABLE",
+        "A table was locked by another session for too long, or the user may not read it: let that session finish "
+        "(pg_stat_activity shows it), or grant SELECT.",
     ),
     (
         r'role "[^"]*" does not exist',

@@ -73,9 +73,9 @@ def is_whole(head: bytes, tail: bytes) -> bool:
     """Whether a script with this beginning and end has the line that pg_dump or pg_dumpall write last of all."""
     if not _COMPLETE.search(tail):
         return False
-    # Newer ones name a key at the beginning, and again at the end. No row can look like that line.
-    key, again = _KEY.search(head), _KEY_AGAIN.search(tail)
-    return (key and key[1]) == (again and again[1])
+    # Newer ones name a key at the beginning, and again at the end.
+    key, again = _KEY.search(head), _KEY_AGAIN.findall(tail)
+    return (key and key[1]) == (again[-1] if again else None)
 
 
 class _Reader:

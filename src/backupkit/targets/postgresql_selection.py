@@ -56,7 +56,7 @@ def selected(listing: str, tables: Sequence[TableName], schemas: Collection[str]
             there = [".".join(item.rest.split(" ")[:2]) for item in relations if item.type == "TABLE"]
             some = ", ".join(there[:_NAMED]) + (", …" if there[_NAMED:] else "")
             raise ClientError(
-                f"there is no table {name.text!r} in the dump, but {some or 'none'}: correct the name."
+                f"there is no table {name.text!r} in the dump, which has {some or 'none'}: correct the name."
             )
         chosen |= {item.number for item in found}
     missing = {items[number].rest.partition(" ")[0] for number in chosen} - set(schemas)
