@@ -78,6 +78,13 @@ def test_a_source_for_another_database_of_the_server_keeps_all_options() -> None
         source.with_database("b", dump_name="main/b/c")
 
 
+def test_a_url_without_a_database_dumps_nothing_by_itself(tools: Callable[..., Path]) -> None:
+    source = PostgreSQL("postgresql://db.example", name="main", tools=tools(pg_dump=f"print({WHOLE!r})"))
+    with pytest.raises(SourceError, match="names none: write postgresql://db.example/name"):
+        content(source)
+    assert content(source.with_database("shop", dump_name="main/shop"))
+
+
 def test_roles_are_named_after_the_database_or_else_the_host() -> None:
     assert PostgreSQLRoles(URL).name == "postgresql-shop.roles.sql"
     assert PostgreSQLRoles("postgresql://db.example").name == "postgresql-db.example.roles.sql"

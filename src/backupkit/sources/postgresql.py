@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from backupkit.databases.postgresql import PostgreSQLClient, check_url
 from backupkit.databases.postgresql_names import TableName, table_names
 from backupkit.databases.postgresql_scripts import counted
-from backupkit.databases.programs import Limits, output_of
+from backupkit.databases.programs import ClientError, Limits, output_of
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError
 from backupkit.model import DUMPS, Contents, Entry
@@ -136,6 +136,10 @@ class PostgreSQL:
         yield dump_entry(self.name, self._dump, self.url)
 
     def _dump(self, rows: dict[str, int]) -> Iterator[bytes]:
+        if not self.url.database:
+            raise ClientError(
+                f"its URL names none: write {self.url}/name, or back up all databases of the server."
+            )
         rows.clear()
         counts: dict[str, int] = {}
         client = self.client()
