@@ -44,8 +44,13 @@ class Server:
         return f"{self.engine}://{who}:{secret}@127.0.0.1:{self.port}/{quote(database, safe='')}"
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """End it as a power cut would, with the processes of its connections, which would go on for a while."""
+        asked = ["ps", "-o", "pid=", "--ppid", str(self.process.pid)]
+        children = subprocess.run(asked, capture_output=True, check=False).stdout.split()
         self.process.kill()
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
         self.process.wait()
 
 
@@ -85,6 +90,37 @@ def postgresql(*, settings: Sequence[str] = ()) -> Iterator[Server]:
                 f"--port={port}",
             ]
             _wait_for(server, lambda: subprocess.run(ready, check=False).returncode == 0)
+            yield server
+
+
+@contextmanager
+def postgresql_standby(primary: Server) -> Iterator[Server]:
+    """A standby that follows a PostgreSQL server, and can be read."""
+    from urllib.parse import quote
+
+    programs = postgresql_programs()
+    with _folder("postgres") as (folder, user):
+        port = free_port()
+        where = f"postgresql://admin:{quote(PASSWORD, safe='')}@127.0.0.1:{primary.port}"
+        _done(
+            [
+                *(
+                    programs / "pg_basebackup",
+                    f"--pgdata={folder / 'data'}",
+                    "--checkpoint=fast",
+                    "--no-sync",
+                ),
+                *("--write-recovery-conf", "--wal-method=stream", f"--dbname={where}"),
+            ],
+            user,
+        )
+        arguments: list[str | Path] = [
+            *(programs / "postgres", "-D", folder / "data", "-p", str(port), "-k", folder),
+            *("-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=40"),
+        ]
+        with _running(arguments, user, folder) as process:
+            server = Server("postgresql", port, folder, folder, "admin", PASSWORD, process)
+            _wait_for(server, lambda: _listens(port))
             yield server
 
 

@@ -29,9 +29,9 @@ class Program:
 
     The program leads a session, and so a process group, of its own. Raises OSError if it cannot be
     started. It inherits the descriptors in `pass_fds`, and reads the chunks of `feed` on its standard input,
-    which `output` pulls as the program takes them and which has to be read whole: an exception of theirs
-    passes through, and ends the program while its input is still open, so that it never takes what it was
-    given for all there is.
+    which `output` pulls as the program takes them and which has to be read whole, unless it `may_leave` some:
+    an exception of theirs passes through, and ends the program while its input is still open, so that it
+    never takes what it was given for all there is.
 
     Limits are seconds: `time_limit` counts from the start to the exit, `silence_limit` anew after each byte
     on any stream (on standard error only if `errors_count`), and only while `output` waits, `straggling` from
@@ -50,6 +50,7 @@ class Program:
         straggling: float | None = None,
         pass_fds: Collection[int] = (),
         feed: Iterable[bytes] | None = None,
+        may_leave: bool = False,
     ) -> None:
         import subprocess
 
@@ -73,6 +74,7 @@ class Program:
         self._output_open = True
         self._feed = None if feed is None else iter(feed)
         self._to_feed = memoryview(b"")
+        self._may_leave = may_leave
         self.errors = bytearray()  # the end of standard error
         _widen(self._process.stdout)
         if self._process.stdin is not None:
@@ -113,7 +115,7 @@ class Program:
 
         if self._process.returncode != 0:
             raise ProgramError(_how_it_ended(self._process.returncode))
-        if self._feed is not None:
+        if self._feed is not None and not self._may_leave:
             raise ProgramError("ended before it had read all that it was given")
 
     def _receive(self, selector: DefaultSelector, timeout: float | None) -> bytes:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backupkit.databases.clients import State
+from backupkit.databases.postgresql_errors import meaning_of
+from backupkit.databases.postgresql_names import literal, printed, quoted
 from backupkit.databases.private_files import private_file
 from backupkit.databases.programs import Access, ClientError, answer_of, environment, find_program
 from backupkit.databases.urls import DatabaseURL
@@ -29,6 +31,9 @@ _KEYWORDS = frozenset(
     )
 )
 _FIELD, _RECORD = "\x1f", "\x1e"
+_COUNTED_TOGETHER = 200  # tables in one query: thousands would exceed the depth to which servers read one
+# Databases of managed servers, which belong to those who run them.
+_OF_PROVIDERS = frozenset(("rdsadmin", "cloudsqladmin", "azure_maintenance", "azure_sys"))
 
 
 def check_url(url: DatabaseURL) -> DatabaseURL:
@@ -58,7 +63,8 @@ class PostgreSQLClient:
     @contextmanager
     def access(self, database: str | None = None) -> Iterator[Access]:
         """What each of PostgreSQL's programs needs to connect: to this database, or to another one there."""
-        env = environment("PG", without={"PGPASSWORD", "PGDATABASE"} if self.url.password else {"PGDATABASE"})
+        without = {"PGDATABASE", "PG_COLOR"} | ({"PGPASSWORD"} if self.url.password else set())
+        env = environment("PG", without=without)
         arguments = (f"--dbname={self._conninfo(database or self.url.database)}",)
         if self.url.password is None:
             yield Access(arguments=arguments, env=env)
@@ -78,8 +84,9 @@ class PostgreSQLClient:
             *("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password"),
             *("--set=ON_ERROR_STOP=1", f"--field-separator={_FIELD}", f"--record-separator={_RECORD}"),
         ]
+        script = f"SET client_encoding TO 'UTF8';\n{sql};\n".encode()
         with self.access(database) as access:
-            answer = answer_of(argv, access, explain=self.explain, feed=f"{sql};\n".encode())
+            answer = answer_of(argv, access, explain=self.explain, feed=script)
         answer = answer.removesuffix("\n").removesuffix(_RECORD)
         return [row.split(_FIELD) for row in answer.split(_RECORD)] if answer else []
 
@@ -101,40 +108,78 @@ class PostgreSQLClient:
         return "filled" if rows[0][0] == "t" else "empty"
 
     def create(self) -> None:
-        self.query(
-            f"CREATE DATABASE {quoted(self.url.database)} TEMPLATE template0", database=self._maintenance()
-        )
+        """Create the database as the server makes new ones, but never without an encoding.
+
+        With SQL_ASCII the server would take any bytes for text, and never notice that a dump is in another one.
+        """
+        template = "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'template0'"
+        ((encoding,),) = self._elsewhere(template)
+        utf8 = " ENCODING 'UTF8'" if encoding == "SQL_ASCII" else ""
+        self._elsewhere(f"CREATE DATABASE {quoted(self.url.database)} TEMPLATE template0{utf8}")
 
     def drop(self) -> None:
-        self.query(
-            f"DROP DATABASE IF EXISTS {quoted(self.url.database)} WITH (FORCE)", database=self._maintenance()
+        """Drop the database, and end the sessions of those who are in it."""
+        ((version,),) = self._elsewhere("SHOW server_version_num")
+        if int(version) >= 130000:
+            self._elsewhere(f"DROP DATABASE IF EXISTS {quoted(self.url.database)} WITH (FORCE)")
+            return
+        self._elsewhere(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "  # noqa: S608 - it is quoted
+            f"WHERE datname ={literal(self.url.database)} AND pid <> pg_backend_pid()"
         )
+        self._elsewhere(f"DROP DATABASE IF EXISTS {quoted(self.url.database)}")
 
     def count_rows(self) -> Mapping[str, int]:
-        tables = [row[0] for row in self.query(_TABLES)]
-        if not tables:
-            return {}
-        counts = " UNION ALL ".join(f"SELECT {literal(name)}, count(*) FROM {name}" for name in tables)  # noqa: S608
-        return {name: int(count) for name, count in self.query(counts)}
+        """Rows of each table, those of its partitions and heirs apart, as a dump has them."""
+        tables = self.query(_TABLES)
+        counts: dict[str, int] = {}
+        for start in range(0, len(tables), _COUNTED_TOGETHER):
+            selects = [
+                f"SELECT{literal(printed(schema, table))}, count(*) FROM ONLY {quoted(schema)}.{quoted(table)}"
+                for schema, table in tables[start : start + _COUNTED_TOGETHER]
+            ]
+            counts.update((name, int(count)) for name, count in self.query(" UNION ALL ".join(selects)))
+        return counts
+
+    def tables_of_extensions(self) -> frozenset[str]:
+        """Tables that come with an extension: a dump may hold rows of them, but `count_rows` does not."""
+        return frozenset(printed(schema, table) for schema, table in self.query(_TABLES_OF_EXTENSIONS))
 
     def databases(self) -> list[str]:
-        return sorted(name for name in self._everything() if name != "postgres")
+        """All that are no templates; "postgres", which every server has, only if there is something in it."""
+        names = sorted(name for name in self._everything() if name not in _OF_PROVIDERS)
+        if "postgres" in names and not self._is_filled("postgres"):
+            names.remove("postgres")
+        return names
 
     def _everything(self) -> list[str]:
-        rows = self.query(
-            "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate",
-            database=self._maintenance(),
-        )
+        rows = self._elsewhere("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate")
         return [row[0] for row in rows]
 
-    def _maintenance(self) -> str:
-        return "template1" if self.url.database == "postgres" else "postgres"
+    def _is_filled(self, database: str) -> bool:
+        try:
+            return self.query(_FILLED, database=database)[0][0] == "t"
+        except ClientError:
+            return False  # whoever may not look at it has nothing in it
+
+    def _elsewhere(self, sql: str) -> list[list[str]]:
+        """Ask in another database of the server: which of them a user may connect to differs."""
+        failure: ClientError | None = None
+        for database in dict.fromkeys(("postgres", "template1", self.url.user or "postgres")):
+            if database == self.url.database:
+                continue
+            try:
+                return self.query(sql, database=database)
+            except ClientError as error:
+                # Only where there was no connection, so nothing that failed is tried again for another reason.
+                if not re.search(r"connection to server|FATAL", str(error)):
+                    raise
+                failure = failure or error
+        assert failure is not None  # noqa: S101 - one of the three is another database
+        raise failure
 
     def explain(self, said: str) -> str | None:
-        for pattern, meaning in _MEANINGS:
-            if re.search(pattern, said):
-                return meaning
-        return None
+        return meaning_of(said)
 
     def _conninfo(self, database: str) -> str:
         hosts = [host for host, _ in self.url.hosts]
@@ -147,15 +192,6 @@ class PostgreSQLClient:
             **{key: value for key, value in self.url.options.items() if key in _KEYWORDS},
         }
         return " ".join(f"{key}={_conninfo_value(value)}" for key, value in values.items() if value)
-
-
-def quoted(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text as SQL that any server reads alike, whatever its standard_conforming_strings."""
-    return " E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def _conninfo_value(value: str) -> str:
@@ -180,35 +216,9 @@ _FILLED = f"""SELECT
             WHERE {_SYSTEM} AND NOT EXISTS ({_OF_EXTENSION.format("'pg_type'")}))
  OR EXISTS (SELECT 1 FROM pg_namespace n WHERE {_SYSTEM} AND n.nspname <> 'public')
  OR EXISTS (SELECT 1 FROM pg_largeobject_metadata)"""  # noqa: S608 - of constants
-_TABLES = f"""SELECT format('%I.%I', n.nspname, o.relname)
+_ALL_TABLES = f"""SELECT n.nspname, o.relname
     FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace
-    WHERE o.relkind = 'r' AND {_SYSTEM} AND NOT EXISTS ({_OF_EXTENSION.format("'pg_class'")})
-    ORDER BY 1"""  # noqa: S608 - of constants
-
-_MEANINGS = (
-    (
-        r"password authentication failed|no password supplied|fe_sendauth",
-        "The server refused the user or the password: correct them in the URL.",
-    ),
-    (
-        r"server version mismatch|unsupported version \(",
-        "The client is older than the server or than the dump: install PostgreSQL's client programs of at least "
-        "the server's version, and give their folder as tools=.",
-    ),
-    (
-        r"no matching (tables|schemas) were found",
-        "A table or schema that was asked for is not there: correct its name.",
-    ),
-    (
-        r"Connection refused|could not translate host name|No such file or directory.*\n?.*accepting connections",
-        "The server cannot be reached: is it running, and are host, port and socket right?",
-    ),
-    (
-        r"server closed the connection|terminating connection|connection to server was lost|SSL SYSCALL error",
-        "The server went away in the middle: look at its log, and run this again.",
-    ),
-    (
-        r"permission denied",
-        "The user may not do all that this needs: grant it, or use a user who may.",
-    ),
-)
+    WHERE o.relkind = 'r' AND {_SYSTEM} AND {{}}EXISTS ({_OF_EXTENSION.format("'pg_class'")})
+    ORDER BY 1, 2"""  # noqa: S608 - of constants
+_TABLES = _ALL_TABLES.format("NOT ")
+_TABLES_OF_EXTENSIONS = _ALL_TABLES.format("")

@@ -89,10 +89,12 @@ def output_of(
     explain: Explain,
     limits: Limits = Limits(),
     feed: Iterable[bytes] | None = None,
+    may_leave: bool = False,
 ) -> Iterator[bytes]:
     """Yield what the program writes; it ended well when the iterator ends, and is ended when that is closed.
 
-    `access.arguments` come first, after the program itself. What feeds it may raise, and passes through.
+    `access.arguments` come first, after the program itself. What feeds it may raise, and passes through; it
+    has to be read whole unless the program `may_leave` some.
     """
     name = os.path.basename(argv[0])
     try:
@@ -105,6 +107,7 @@ def output_of(
             straggling=_STRAGGLING,
             pass_fds=access.descriptors,
             feed=feed,
+            may_leave=may_leave,
         )
     except OSError as error:
         raise ClientError(f"{name} could not be started ({error.strerror}): install it anew.") from error

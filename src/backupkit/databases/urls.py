@@ -214,6 +214,8 @@ def _hosts(scheme: str, where: str) -> tuple[str, tuple[tuple[str, int | None], 
                 hosts.append(("", _port(scheme, port)))
         else:
             hosts.append((host, _port(scheme, port) if port else None))
+    if socket and "," in where:
+        raise _wrong(scheme, "a socket among several hosts: name one socket, or hosts only")
     return socket, tuple(hosts)
 
 
@@ -224,7 +226,10 @@ def _libpq_hosts(
     asked = options.pop("host", None)
     ports = options.pop("port", "").split(",")
     if asked is not None:
+        before = [str(port) for _, port in hosts if port is not None]
         socket, hosts = _hosts(scheme, asked)
+        if ports == [""] and before:  # `postgresql://:5433/shop?host=/run/postgresql`
+            ports = before
     if ports != [""]:
         if not hosts:
             hosts = (("", None),)
@@ -250,7 +255,9 @@ def _options(scheme: str, asked: str) -> dict[str, str]:
         key, equals, value = pair.partition("=")
         if not equals:
             raise _wrong(scheme, "an option without a value after its ?")
-        options[_text(scheme, key.replace("+", " "))] = _text(scheme, value.replace("+", " "))
+        name, text = _text(scheme, key.replace("+", " ")), _text(scheme, value.replace("+", " "))
+        # SQLAlchemy names several hosts by naming the option several times.
+        options[name] = f"{options[name]},{text}" if name in options and name in ("host", "port") else text
     return options
 
 

@@ -2,33 +2,57 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from backupkit.databases.postgresql import PostgreSQLClient, check_url
-from backupkit.databases.programs import ClientError, Limits, check_extra_options, output_of, with_tail
+from backupkit.databases.postgresql_names import TableName, table_names
+from backupkit.databases.postgresql_scripts import counted
+from backupkit.databases.programs import ClientError, Limits, output_of
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError
 from backupkit.model import DUMPS, Contents, Entry
 from backupkit.sources._dumps import SILENCE_LIMIT, dump_entry, dump_name, folder_of, limits_of, url_of
+from backupkit.sources._names import check_component
+from backupkit.sources._postgresql_whole import check_options, whole_archive, whole_script
 
 Form: TypeAlias = Literal["plain", "custom"]
+Content: TypeAlias = Literal["all", "schema", "data"]
 
 _EXTENSIONS = {"plain": "sql", "custom": "pgdump"}
-_MARKER = b"-- PostgreSQL database dump complete"
+_CONTENT: dict[Content, list[str]] = {"all": [], "schema": ["--schema-only"], "data": ["--data-only"]}
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class PostgreSQL:
-    """One database of a PostgreSQL server, in the state it was in when the dump began, while others write to it."""
+    """One database of a PostgreSQL server, in the state it was in when the dump began, while others write to it.
+
+    `form` is a script that psql runs ("plain"), or an archive from which pg_restore also takes single tables
+    ("custom"; it is not compressed, as the backup is). `content` leaves out all rows ("schema") or everything
+    but rows and large objects ("data"). `tables` dumps only these and what belongs to them, `exclude_tables`
+    all but these, `exclude_data` these without their rows; `*` and `?` in names are wildcards, capitals and
+    all else mean themselves, and a schema stands before a dot. One of `tables` that is not there fails the dump.
+
+    `count_rows` records how many rows of each table are in the dump, counted there.
+    """
 
     url: DatabaseURL
     name: str
     form: Form
+    content: Content
+    tables: tuple[TableName, ...]
+    exclude_tables: tuple[TableName, ...]
+    exclude_data: tuple[TableName, ...]
+    owners: bool
+    privileges: bool
+    inserts: bool
+    large_objects: bool
+    count_rows: bool
     tools: Path | None
     limits: Limits
     extra_options: tuple[str, ...] = field(repr=False)
@@ -39,25 +63,70 @@ class PostgreSQL:
         *,
         name: str | None = None,
         form: Form = "plain",
+        content: Content = "all",
+        tables: Sequence[str] = (),
+        exclude_tables: Sequence[str] = (),
+        exclude_data: Sequence[str] = (),
+        owners: bool = True,
+        privileges: bool = True,
+        inserts: bool = False,
+        large_objects: bool = True,
+        count_rows: bool = False,
         tools: str | os.PathLike[str] | None = None,
         time_limit: timedelta | None = None,
         silence_limit: timedelta | None = SILENCE_LIMIT,
         extra_options: Sequence[str] = (),
     ) -> None:
+        parsed = check_url(url_of(url, "postgresql"))
         if form not in _EXTENSIONS:
             raise ConfigurationError(f'PostgreSQL has no form {form!r}: use "plain" or "custom".')
-        parsed = check_url(url_of(url, "postgresql"))
+        if content not in _CONTENT:
+            raise ConfigurationError(f'A dump has no content {content!r}: use "all", "schema" or "data".')
+        if tables and exclude_tables:
+            raise ConfigurationError(
+                f"The dump of {parsed} has both tables and exclude_tables: say which to dump, or which not."
+            )
+        if content == "schema" and (exclude_data or count_rows):
+            raise ConfigurationError(
+                f'The dump of {parsed} has no rows with content="schema": leave exclude_data and count_rows out.'
+            )
+        if inserts and count_rows:
+            raise ConfigurationError(
+                f"Rows that are dumped as INSERTs of {parsed} are not counted: leave inserts or count_rows out."
+            )
         set_once = object.__setattr__
         set_once(self, "url", parsed)
         set_once(self, "name", dump_name(parsed, name, _EXTENSIONS[form]))
         set_once(self, "form", form)
+        set_once(self, "content", content)
+        set_once(self, "tables", table_names(tables, option="tables"))
+        set_once(self, "exclude_tables", table_names(exclude_tables, option="exclude_tables"))
+        set_once(self, "exclude_data", table_names(exclude_data, option="exclude_data"))
+        set_once(self, "owners", owners)
+        set_once(self, "privileges", privileges)
+        set_once(self, "inserts", inserts)
+        set_once(self, "large_objects", large_objects)
+        set_once(self, "count_rows", count_rows)
         set_once(self, "tools", folder_of(tools))
         set_once(self, "limits", limits_of(time_limit, silence_limit, parsed))
-        set_once(self, "extra_options", check_extra_options(extra_options))
+        set_once(self, "extra_options", check_options(extra_options))
 
     @property
     def contents(self) -> Contents:
         return "databases"
+
+    def client(self) -> PostgreSQLClient:
+        """What else the server can be asked, as the same user and by the same programs."""
+        return PostgreSQLClient(self.url, self.tools)
+
+    def with_database(self, name: str, *, dump_name: str) -> PostgreSQL:
+        """The same source for another database of the server; `dump_name` is `name` or `server/name`."""
+        for part in dump_name.split("/", 1):
+            check_component(part, of=f"The dump of {name!r}")
+        other = copy.copy(self)
+        object.__setattr__(other, "url", replace(self.url, database=name))
+        object.__setattr__(other, "name", f"{self.url.engine}-{dump_name}.{_EXTENSIONS[self.form]}")
+        return other
 
     def database_of(self, path: str) -> DatabaseURL | None:
         return self.url if path == f"{DUMPS}/{self.name}" else None
@@ -67,13 +136,45 @@ class PostgreSQL:
         yield dump_entry(self.name, self._dump, self.url)
 
     def _dump(self, rows: dict[str, int]) -> Iterator[bytes]:
-        client = PostgreSQLClient(self.url, self.tools)
-        argv = [client.program("pg_dump"), "--no-password", f"--format={self.form}", *self.extra_options]
-        tail = bytearray()
-        with client.access() as access:
-            yield from with_tail(output_of(argv, access, explain=client.explain, limits=self.limits), tail)
-        if _MARKER not in tail:
+        if not self.url.database:
             raise ClientError(
-                "pg_dump succeeded, but its end-of-dump line is missing: what it wrote is not whole.",
-                retryable=True,
+                f"its URL names none: write {self.url}/name, or back up all databases of the server."
             )
+        rows.clear()
+        counts: dict[str, int] = {}
+        client = self.client()
+        program = client.program("pg_dump")
+        not_counted = client.tables_of_extensions() if self.count_rows else frozenset()
+        with client.access() as access:
+            dump = output_of(
+                [program, *self._arguments()], access, explain=client.explain, limits=self.limits
+            )
+            if self.form == "custom":
+                yield from whole_archive(dump, client, self.limits, counts if self.count_rows else None)
+            else:
+                yield from whole_script(counted(dump, counts) if self.count_rows else dump, program)
+        rows.update({table: count for table, count in counts.items() if table not in not_counted})
+
+    def _arguments(self) -> list[str]:
+        # The pipeline compresses, and what is compressed twice can neither be deduplicated nor searched.
+        form = ["--format=custom", "--compress=0"] if self.form == "custom" else ["--format=plain"]
+        limits = [
+            limit.total_seconds() for limit in (self.limits.time, self.limits.silence) if limit is not None
+        ]
+        # It waits for locks in silence; a little before that would end it, it can still say for which table.
+        patience = [f"--lock-wait-timeout={max(1, int(min(limits) * 800))}"] if limits else []
+        return [
+            "--no-password",
+            *form,
+            *_CONTENT[self.content],
+            *([] if self.owners else ["--no-owner"]),
+            *([] if self.privileges else ["--no-privileges"]),
+            *(["--inserts"] if self.inserts else []),
+            *([] if self.large_objects else ["-B"]),  # the long name is another one since version 16
+            *(["--strict-names"] if self.tables else []),
+            *(f"--table={name.pattern}" for name in self.tables),
+            *(f"--exclude-table={name.pattern}" for name in self.exclude_tables),
+            *(f"--exclude-table-data={name.pattern}" for name in self.exclude_data),
+            *patience,
+            *self.extra_options,
+        ]

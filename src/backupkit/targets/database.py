@@ -21,7 +21,10 @@ from backupkit.targets.dumps import of_another_engine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loading:
-    """What an engine is told when it loads a dump: what is to be there before, and what is wanted of it."""
+    """What an engine is told when it loads a dump: what gives way to it, and what is wanted of it.
+
+    `replace`: all that is there, or, where `tables` are wanted, what there is of those.
+    """
 
     replace: bool
     tables: tuple[str, ...]
@@ -138,7 +141,7 @@ class DatabaseTarget:
             elif state == "missing" or (state == "filled" and not self.overwrite and not self.tables):
                 raise ClientError("it is missing, or not empty, by now")
             loading = Loading(
-                replace=state == "filled" and not self.tables,
+                replace=state == "filled" and self.overwrite,
                 tables=self.tables,
                 limits=Limits(time=self.time_limit),
             )

@@ -1,27 +1,228 @@
-"""Loading a dump into PostgreSQL: one transaction, by psql."""
+"""Loading a dump into PostgreSQL: one transaction, by psql, which runs nothing but SQL.
+
+What is written to psql, in this order: BEGIN; what drops all that is there, if it is to be replaced; a row that
+keeps the transaction from being committed; the script, in which psql heeds none of its own commands; and, only
+when the whole dump has been read without an exception, the removal of that row, and COMMIT.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from itertools import chain
 
+from backupkit._chunks import closing_iterator, hold_back
 from backupkit.databases.clients import DatabaseClient
 from backupkit.databases.postgresql import PostgreSQLClient
-from backupkit.databases.programs import output_of
+from backupkit.databases.postgresql_names import table_names
+from backupkit.databases.postgresql_scripts import HEAD, is_whole, pieces
+from backupkit.databases.private_files import private_file
+from backupkit.databases.programs import Access, ClientError, environment, output_of, with_tail
 from backupkit.targets.database import Loading
+from backupkit.targets.postgresql_clearing import CLEAR, SUBSCRIPTIONS
+from backupkit.targets.postgresql_selection import selected
+
+_TAIL = 4096
+_KEY = re.compile(rb"\A(?:\xef\xbb\xbf)?--\r?\n-- PostgreSQL database dump\r?\n--\s+\\restrict (\w+)\r?\n")
+_HEADING = re.compile(rb"\A(?:\xef\xbb\xbf)?--\r?\n-- PostgreSQL database (cluster )?dump\r?\n")
+_TIMEOUT = re.compile(rb"^SET (\w+_timeout) = 0;\r?\n", re.MULTILINE)
+_SETTINGS = b"\nSELECT pg_catalog.set_config("  # follows the timeouts
+# A row that refers to one that is not there, which the server looks for when the transaction is committed.
+_HOLD = b"""CREATE TEMPORARY TABLE backupkit_unfinished (
+    id integer PRIMARY KEY, of integer REFERENCES backupkit_unfinished DEFERRABLE INITIALLY DEFERRED
+) ON COMMIT DROP;
+INSERT INTO pg_temp.backupkit_unfinished VALUES (1, 2);
+"""
+_RELEASE = b"RESET SESSION AUTHORIZATION;\nDELETE FROM pg_temp.backupkit_unfinished;\nCOMMIT;\n"
+_TIMEOUTS = "SELECT name FROM pg_settings WHERE name LIKE '%timeout'"
+_LOCK_TIMEOUT = b"SET LOCAL lock_timeout = '60s';\n"  # of what is dropped; the script sets its own
+
+_MEANINGS = (
+    (
+        r"invalid command \\restrict",
+        "This psql cannot be kept from running programs that a dump names: install one of version 13.22, 14.19, "
+        "15.14, 16.10, 17.6, 18 or newer, which works with older servers too, and give its folder as tools=.",
+    ),
+    (
+        r"backslash commands are restricted|\\unrestrict: wrong key",
+        "The dump has commands to psql itself, which are not followed: they could run programs. Make it by pg_dump "
+        "without --create, or restore it to a folder, read it, and run psql yourself.",
+    ),
+    (
+        r"backupkit_unfinished",
+        "The dump ends the transaction that it is restored in, so a failure could leave half of it: restore it to "
+        "a folder, and run psql yourself.",
+    ),
+    (
+        r'(schema|type|function|relation) "[^"]*"(\([^)]*\))? does not exist|function .* does not exist',
+        "The dump refers to something that is neither in it nor in the database: restore all of it, or a dump of "
+        "the whole database.",
+    ),
+    (
+        r"cannot drop .* because other objects depend on it",
+        "Other objects of the database depend on a table that is to be replaced: name those too, or restore to "
+        "another database, and copy the rows from there.",
+    ),
+)
 
 
 def load_postgresql(client: DatabaseClient, chunks: Iterator[bytes], loading: Loading) -> None:
-    """Feed the script to psql between BEGIN and COMMIT, of which the latter comes only after its whole end."""
+    """Feed the script, or what pg_restore makes of the archive, to psql in one transaction."""
     assert isinstance(client, PostgreSQLClient)  # noqa: S101 - the loader is chosen by the client's engine
-    argv = [client.program("psql"), "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"]
-    with client.access() as access:
-        for _ in output_of(
-            argv, access, explain=client.explain, limits=loading.limits, feed=_in_transaction(chunks)
-        ):
-            pass  # what a script prints is of no use to anyone
+    head, chunks = _begun(chunks)
+    archive = head.startswith(b"PGDMP")
+    _check(head, client, loading, archive=archive)
+    explain = _explain_with(client.explain)
+    key, end = secrets.token_hex(32), secrets.token_hex(32)
+    known = {name.encode() for (name,) in client.query(_TIMEOUTS)}
+
+    def written(script: Iterator[bytes]) -> Iterator[bytes]:
+        yield b"BEGIN;\n" + _LOCK_TIMEOUT
+        if loading.replace and not loading.tables:
+            yield CLEAR.encode()
+        yield _HOLD + f"\\restrict {key}\n".encode()
+        yield from _statements(script, known)
+        yield f"\n\\unrestrict {key}\n".encode() + _RELEASE
+        yield f"SELECT '{end}';\n".encode()
+
+    argv = [
+        client.program("psql"),
+        *("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password", "--set=ON_ERROR_STOP=1"),
+    ]
+    said = bytearray()
+    with (
+        # Closed here: pg_restore must not outlive a psql that failed.
+        closing_iterator(_script_of(client, chunks, loading) if archive else _whole(chunks, head)) as script,
+        client.access() as access,
+    ):
+        feed = written(script)
+        for _ in with_tail(output_of(argv, access, explain=explain, limits=loading.limits, feed=feed), said):
+            pass
+    # Within rows or a text that never end, nothing of ours would have been a command.
+    if not said.endswith(f"{end}\n".encode()):
+        raise ClientError(
+            "the dump ends in the middle of a statement, so nothing of it was kept: use another one."
+        )
 
 
-def _in_transaction(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    yield b"BEGIN;\n"
-    yield from chunks
-    yield b"\nCOMMIT;\n"
+def _begun(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The beginning of the dump, and all of it."""
+    taken: list[bytes] = []
+    for chunk in chunks:
+        taken.append(chunk)
+        if sum(map(len, taken)) >= HEAD:
+            break
+    head = b"".join(taken)
+    return head[:HEAD], chain([head], chunks)
+
+
+def _check(head: bytes, client: PostgreSQLClient, loading: Loading, *, archive: bool) -> None:
+    """Refuse what cannot be restored as it is asked, before anything is begun."""
+    heading = _HEADING.match(head)
+    if not head.strip():
+        raise ClientError("the dump is empty: use another one.")
+    if heading and heading[1]:
+        raise ClientError(
+            "this is no dump of a database, but of a server's roles: restore it to a folder, read it, and run "
+            "psql --file=… postgres yourself."
+        )
+    if loading.tables and not archive:
+        raise ClientError(
+            'single tables can be had only from dumps that PostgreSQL(…, form="custom") made, and this is a plain '
+            "script: restore all of it to another database, and copy the tables from there."
+        )
+    if not archive and b"\0" in head:
+        raise ClientError("this is neither a script nor an archive in the custom form that pg_dump writes.")
+    if loading.replace and not loading.tables and (names := client.query(SUBSCRIPTIONS)):
+        raise ClientError(
+            f"it has subscriptions ({', '.join(name for (name,) in names)}), which cannot be dropped in the same "
+            "step: drop them first."
+        )
+
+
+def _script_of(client: PostgreSQLClient, archive: Iterator[bytes], loading: Loading) -> Iterator[bytes]:
+    """What pg_restore makes of an archive, which is read to its end."""
+    argv = [client.program("pg_restore"), "--file=-"]
+    reading = Access(env=environment())
+    if not loading.tables:
+        yield from output_of(argv, reading, explain=client.explain, feed=archive)
+        return
+    names = table_names(loading.tables, option="tables")
+    taken: list[bytes] = []  # the table of contents, and what the pipe holds beyond
+
+    def taking() -> Iterator[bytes]:
+        for chunk in archive:
+            taken.append(chunk)
+            yield chunk
+
+    listing = b"".join(
+        output_of(
+            [client.program("pg_restore"), "--list", "--verbose"],
+            reading,
+            explain=client.explain,
+            feed=taking(),
+            may_leave=True,
+        )
+    )
+    rest = chain(taken, archive)
+    schemas = {name for (name,) in client.query("SELECT nspname FROM pg_namespace")}
+    lines = selected(listing.decode("utf-8", "replace"), names, schemas)
+    with private_file(lines.encode()) as chosen:
+        yield from output_of(
+            [
+                *(*argv, f"--use-list={chosen.path}"),
+                *(("--clean", "--if-exists") if loading.replace else ()),
+            ],
+            Access(env=environment(), descriptors=chosen.descriptors),
+            explain=client.explain,
+            feed=rest,
+            may_leave=True,
+        )
+    for _ in rest:
+        pass  # pg_restore ends with the last table that it wants, but damage further on counts too
+
+
+def _whole(script: Iterator[bytes], head: bytes) -> Iterator[bytes]:
+    """The script; ClientError at its end if pg_dump began it but did not end it."""
+    tail = bytearray()
+    yield from with_tail(script, tail)
+    if _HEADING.match(head) and not is_whole(head, bytes(tail)):
+        raise ClientError(
+            "the dump was cut off, its last line is missing, so nothing of it was kept: use another one."
+        )
+
+
+def _statements(script: Iterator[bytes], known: set[bytes]) -> Iterator[bytes]:
+    """The script without what has no meaning here.
+
+    That is its own pair of \\restrict and \\unrestrict, as ours is around it; timeouts that this server does not
+    know, of which newer programs switch off each; and the transaction around large objects.
+    """
+    head, chunks = _begun(script)
+    key = _KEY.match(head)
+
+    def without_key() -> Iterator[bytes]:
+        first = next(chunks)
+        if key:
+            first = first[: key.start(1) - len(b"\\restrict ")] + first[key.end() :]
+        settings = first[: max(0, first[:HEAD].find(_SETTINGS))]
+        yield _TIMEOUT.sub(lambda found: found[0] if found[1] in known else b"", settings)
+        yield first[len(settings) :]
+        yield from chunks
+
+    tail = bytearray()
+    kept = (piece.data for piece in pieces(without_key()) if piece.kind != "transaction")
+    yield from hold_back(kept, _TAIL, tail)
+    end = re.sub(rb"(?m)^\\unrestrict %s\r?\n?\s*\Z" % key[1], b"", tail) if key else bytes(tail)
+    yield end
+
+
+def _explain_with(explain: Callable[[str], str | None]) -> Callable[[str], str | None]:
+    def both(said: str) -> str | None:
+        for pattern, meaning in _MEANINGS:
+            if re.search(pattern, said):
+                return meaning
+        return explain(said)
+
+    return both

@@ -1,0 +1,137 @@
+"""Dumps of PostgreSQL pass through here, and do not end well unless they are whole."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from backupkit._chunks import closing_iterator
+from backupkit.databases.postgresql import PostgreSQLClient
+from backupkit.databases.postgresql_scripts import HEAD, counted, is_whole
+from backupkit.databases.programs import (
+    Access,
+    ClientError,
+    Limits,
+    check_extra_options,
+    environment,
+    output_of,
+    with_tail,
+)
+from backupkit.errors import ConfigurationError
+
+_AHEAD = 4  # chunks of a mebibyte, at most, that the archive's reader may be behind
+# What is ours to say: the form that is read here, where it goes to, and which database is meant.
+_OURS = ("format", "file", "dbname", "compress", "jobs", "create", "host", "port", "username")
+_OURS_SHORT = ("-F", "-f", "-d", "-Z", "-j", "-C", "-h", "-p", "-U", "-W")
+
+
+def check_options(options: Sequence[str]) -> tuple[str, ...]:
+    """Options for pg_dump or pg_dumpall beyond those that we know; ConfigurationError for those that we give."""
+    checked = check_extra_options(options)
+    for option in checked:
+        if option.startswith(_OURS_SHORT) or option.partition("=")[0].removeprefix("--") in _OURS:
+            raise ConfigurationError(
+                f"extra_options has {option!r}, which is set by the source's own parameters and by the URL."
+            )
+    return checked
+
+
+def whole_script(script: Iterable[bytes], program: str) -> Iterator[bytes]:
+    """The same bytes; ClientError at their end if the line is missing that pg_dump and pg_dumpall write last."""
+    head, tail = bytearray(), bytearray()
+    for chunk in with_tail(script, tail):
+        if len(head) < HEAD:
+            head += chunk[: HEAD - len(head)]
+        yield chunk
+    if not is_whole(bytes(head), bytes(tail)):
+        raise ClientError(
+            f"{os.path.basename(program)} succeeded, but its end-of-dump line is missing: what it wrote is not "
+            "whole.",
+            retryable=True,
+        )
+
+
+def whole_archive(
+    archive: Iterable[bytes], client: PostgreSQLClient, limits: Limits, counts: dict[str, int] | None
+) -> Iterator[bytes]:
+    """The same bytes; ClientError no later than at their end unless pg_restore, beside, can make a script of them.
+
+    That proves the form, the table of contents, and that the data of each table is there to its end. `counts`
+    is given the numbers of rows in that script.
+    """
+    program = client.program("pg_restore")
+    argv = [program, "--file=/dev/null" if counts is None else "--file=-"]
+
+    def read(chunks: Iterator[bytes]) -> None:
+        script = output_of(
+            argv,
+            Access(env=environment()),
+            explain=client.explain,
+            limits=Limits(silence=limits.silence),
+            feed=chunks,
+        )
+        try:
+            with closing_iterator(script if counts is None else counted(script, counts)) as rest:
+                for _ in rest:
+                    pass
+        except ClientError as error:
+            raise ClientError(
+                f"pg_dump succeeded, or has not failed yet, but what it wrote is not whole. {error}",
+                retryable=True,
+            ) from error
+
+    yield from _also_read(archive, read)
+
+
+class _CutError(Exception):
+    """There is no more to read, but what was read is not all there should be."""
+
+
+def _also_read(chunks: Iterable[bytes], read: Callable[[Iterator[bytes]], None]) -> Iterator[bytes]:
+    """The same chunks, which `read` is given too, in a thread of its own and to the end; its failure is raised.
+
+    When the chunks fail or this is closed, `read` is told by an exception, and has ended before that goes on.
+    """
+    handed: queue.Queue[bytes | _CutError | None] = queue.Queue(_AHEAD)
+    failures: list[BaseException] = []
+    ended = False
+
+    def received() -> Iterator[bytes]:
+        nonlocal ended
+        while True:
+            item = handed.get()
+            if not isinstance(item, bytes):
+                ended = True
+                if item is None:
+                    return
+                raise item
+            yield item
+
+    def run() -> None:
+        nonlocal ended
+        try:
+            read(received())
+        except BaseException as error:
+            failures.append(error)
+        while not ended:  # or whoever hands over would wait for room for ever
+            ended = not isinstance(handed.get(), bytes)
+
+    thread = threading.Thread(target=run, name="backupkit archive reader", daemon=True)
+    thread.start()
+    try:
+        with closing_iterator(chunks) as iterator:
+            for chunk in iterator:
+                if failures:
+                    break  # a program that nobody can read need not go on for hours
+                handed.put(chunk)
+                yield chunk
+    except BaseException:
+        handed.put(_CutError())
+        thread.join()
+        raise
+    handed.put(None)
+    thread.join()
+    if failures:
+        raise failures[0]
