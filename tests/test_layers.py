@@ -76,6 +76,7 @@ ROOT, KIT = "__init__", "testing"
 REQUIRED = {"cryptography", "Cryptodome", "filelock", "isal", "pathspec", "pyzipper", "tenacity", "zstandard"}
 OPTIONAL = {
     "llvmlite": {"formats"},
+    "pymongo": {"databases"},
     "typer": {"cli"},
     "rich": {"cli", "observers"},
     "pytest": {KIT},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,3 +73,29 @@ def _count(connection: Connection, table: str) -> int:
     quoted = '"' + table.replace('"', '""') + '"'
     (count,) = connection.execute(f"SELECT count(*) FROM {quoted}").fetchone()  # noqa: S608 - it is quoted
     return int(count)
+
+
+def holders(path: str) -> str:
+    """Which processes have a file open, for people; empty if none has, or if that cannot be known here."""
+    try:
+        wanted = os.stat(path)
+        processes = [name for name in os.listdir("/proc") if name.isdecimal()]
+    except OSError:
+        return ""
+    found = []
+    for process in processes:
+        try:
+            descriptors = os.listdir(f"/proc/{process}/fd")
+        except OSError:  # it is another user's, or has ended
+            continue
+        for descriptor in descriptors:
+            link = f"/proc/{process}/fd/{descriptor}"
+            with suppress(OSError):
+                # By name first, because to look at a file on a server that is away would wait for that.
+                if os.path.basename(os.readlink(link)) != os.path.basename(path):
+                    continue
+                status = os.stat(link)
+                if (status.st_dev, status.st_ino) == (wanted.st_dev, wanted.st_ino):
+                    found.append("this process" if int(process) == os.getpid() else f"process {process}")
+                    break
+    return " and ".join(found[:5])

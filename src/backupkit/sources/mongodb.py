@@ -1,21 +1,138 @@
-"""Placeholder."""
+"""`MongoDB`: one database of a MongoDB server, or all of them, dumped by mongodump."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
 
+from backupkit.databases.mongodb import MongoDBClient, check_url
+from backupkit.databases.mongodb_archive import Contents as ArchiveContents
+from backupkit.databases.mongodb_archive import whole_archive
+from backupkit.databases.programs import ClientError, Limits, check_extra_options, output_of
 from backupkit.databases.urls import DatabaseURL
-from backupkit.model import Contents, Entry
+from backupkit.errors import ConfigurationError
+from backupkit.model import DUMPS, Contents, Entry
+from backupkit.sources._dumps import SILENCE_LIMIT, dump_entry, dump_name, folder_of, limits_of, url_of
 
 
+@dataclass(frozen=True, slots=True, init=False)
 class MongoDB:
-    """Placeholder."""
+    """The database that the URL names, or all of the server's if it names none, as mongodump's archive.
 
-    name = ""
-    contents: Contents = "databases"
+    Each collection is read as it is when its turn comes, so that two collections may show different moments.
+    `oplog` makes it one moment: mongodump then adds what was written meanwhile, which only a whole member of
+    a replica set has, and `mongorestore --oplogReplay` applies.
 
-    def __init__(self, url: str | DatabaseURL) -> None:
-        raise NotImplementedError
+    `collections` is the one collection to dump, which is all that mongodump can be told; `exclude_collections`
+    are left out. `count_rows` counts the documents in the archive.
+    """
+
+    url: DatabaseURL
+    name: str
+    collections: tuple[str, ...]
+    exclude_collections: tuple[str, ...]
+    oplog: bool
+    tools: Path | None
+    limits: Limits
+    extra_options: tuple[str, ...] = field(repr=False)
+    count_rows: bool
+
+    def __init__(
+        self,
+        url: str | DatabaseURL,
+        *,
+        name: str | None = None,
+        collections: Sequence[str] = (),
+        exclude_collections: Sequence[str] = (),
+        oplog: bool = False,
+        tools: str | os.PathLike[str] | None = None,
+        time_limit: timedelta | None = None,
+        silence_limit: timedelta | None = SILENCE_LIMIT,
+        extra_options: Sequence[str] = (),
+        count_rows: bool = False,
+    ) -> None:
+        parsed = check_url(url_of(url, "mongodb"))
+        for given, option in ((collections, "collections"), (exclude_collections, "exclude_collections")):
+            if isinstance(given, str):
+                raise ConfigurationError(f"{option}={given!r} is one text: give a list, [{given!r}].")
+            if given and not parsed.database:
+                raise ConfigurationError(
+                    f"{option} needs a URL that names a database, and {parsed} names none."
+                )
+        if collections and exclude_collections:
+            raise ConfigurationError(
+                "collections and exclude_collections exclude each other: give one of them."
+            )
+        if len(collections) > 1:
+            raise ConfigurationError(
+                "mongodump takes one collection, or all but some: give exclude_collections, or one source for each "
+                "collection, with a name= of its own."
+            )
+        if oplog and parsed.database:
+            raise ConfigurationError(
+                f"oplog=True is for a whole server, and {parsed} names a database: leave that out of the URL (with "
+                "?authSource= in it if the user is known there)."
+            )
+        default = parsed.database or f"{parsed.host or 'localhost'}-{parsed.port or 27017}".replace(":", "_")
+        set_once = object.__setattr__
+        set_once(self, "url", parsed)
+        set_once(self, "name", dump_name(parsed, default if name is None else name, "archive"))
+        set_once(self, "collections", tuple(collections))
+        set_once(self, "exclude_collections", tuple(exclude_collections))
+        set_once(self, "oplog", oplog)
+        set_once(self, "tools", folder_of(tools))
+        set_once(self, "limits", limits_of(time_limit, silence_limit, parsed))
+        set_once(self, "extra_options", _checked(extra_options))
+        set_once(self, "count_rows", count_rows)
+
+    @property
+    def contents(self) -> Contents:
+        return "databases"
+
+    def database_of(self, path: str) -> DatabaseURL | None:
+        return self.url if path == f"{DUMPS}/{self.name}" else None
 
     def entries(self) -> Iterator[Entry]:
-        raise NotImplementedError
+        """Yield the one entry; nothing is started yet."""
+        yield dump_entry(self.name, self._dump, self.url)
+
+    def _dump(self, rows: dict[str, int]) -> Iterator[bytes]:
+        client = MongoDBClient(self.url, self.tools)
+        argv = [
+            client.program("mongodump"),
+            *(
+                "--archive",
+                "--numParallelCollections=1",
+            ),  # in parallel their documents are mingled, anew each time
+            *(f"--collection={name}" for name in self.collections),
+            *(f"--excludeCollection={name}" for name in self.exclude_collections),
+            *(("--oplog",) if self.oplog else ()),
+            *self.extra_options,
+        ]
+        contents = ArchiveContents()
+        with client.access() as access:
+            yield from whole_archive(
+                output_of(argv, access, explain=client.explain, limits=self.limits), contents
+            )
+        for name in self.collections:
+            if (self.url.database, name) not in contents.documents:
+                raise ClientError(f"there is no collection {name!r} in the dump: correct its name.")
+        if self.count_rows:
+            rows.clear()
+            rows.update(contents.rows(self.url.database))
+
+
+def _checked(options: Sequence[str]) -> tuple[str, ...]:
+    """The tools' options for passwords and for the form of the archive are others than those of the rest."""
+    checked = check_extra_options(options)
+    for option in checked:
+        name = option.partition("=")[0]
+        if name in ("--gzip", "--out", "-o", "--archive", "--config", "--sslPEMKeyPassword", "--quiet"):
+            raise ConfigurationError(
+                f"extra_options of a MongoDB dump cannot hold {name}: passwords belong into the URL, and the archive "
+                "is read here as it comes, and compressed later."
+            )
+    return checked
