@@ -34,12 +34,19 @@ class MySQLClient:
     def access(self, tool: Tool) -> Iterator[Access]:
         """What the program needs to connect, once it is sure that a TLS that is required will be there."""
         if connection_of(self.url).tls == "required" and tool.of_mariadb:
-            self._require_tls()
+            # Measured with 10.11: told --ssl, it goes on without where the server has none, and says nothing.
+            found = self._answers("SHOW SESSION STATUS LIKE 'Ssl_cipher'", in_database=False)
+            if not any(value for _, value in found):
+                raise ClientError(_NO_TLS)
         with access_of(self.url, tool) as access:
             yield access
 
     def query(self, sql: str, *, in_database: bool = True) -> list[list[str]]:
         """The rows of the answers to one or more statements, in this database or in none; NULL is a text."""
+        with self.access(self.tool("client")):
+            return self._answers(sql, in_database=in_database)
+
+    def _answers(self, sql: str, *, in_database: bool) -> list[list[str]]:
         tool = self.tool("client")
         argv = [
             tool.path,
@@ -84,12 +91,6 @@ class MySQLClient:
             if found & codes or (pattern and re.search(pattern, said)):
                 return meaning
         return None
-
-    def _require_tls(self) -> None:
-        # Measured with 10.11: told --ssl, it goes on without where the server has none, and says nothing.
-        rows = self.query("SHOW SESSION STATUS LIKE 'Ssl_cipher'", in_database=False)
-        if not any(value for _, value in rows):
-            raise ClientError(_NO_TLS)
 
 
 def quoted(identifier: str) -> str:

@@ -16,7 +16,8 @@ from backupkit.databases.programs import ClientError, with_tail
 _SANDBOX = re.compile(rb"/\*M?!999999\\- enable the sandbox mode \*/ *\n")
 _COMPLETE = re.compile(rb"\n-- Dump completed(?: on [0-9: -]+)?\n*\Z")
 _BODIES, _BODIES_END = b"\nDELIMITER ;;\n", b"\nDELIMITER ;\n"
-_BEGINNINGS = (_BODIES, b"\nINSERT ", b"\nREPLACE ", b"\n-- Dumping data for ", b"\n) ")
+_OF_COUNTERS = (_BODIES, b"\n) ")
+_OF_ROWS = (_BODIES, b"\nINSERT ", b"\nREPLACE ", b"\n-- Dumping data for ")
 _LONGEST_BEGINNING = (
     1 << 22
 )  # bytes: a list of 4096 columns with names of 64 characters of 4 bytes takes 1 MiB
@@ -24,7 +25,7 @@ _NAME = rb"`(?:[^`\n]|``)+`"
 _TABLE = re.compile(
     rb"\n(?:(DELIMITER ;;)(?=\n)"
     rb"|-- Dumping data for table (" + _NAME + rb")(?=\n)"
-    rb"|(?:INSERT|REPLACE) (?:[A-Z]+ )*INTO ("
+    rb"|(?:INSERT|REPLACE) [A-Z ]*INTO ("
     + _NAME
     + rb")(?: \((?:"
     + _NAME
@@ -82,7 +83,7 @@ def without_counters(chunks: Iterable[bytes]) -> Iterator[bytes]:
                     in_bodies = False
                 else:
                     bodies = buffer.find(_BODIES, start)
-                    stop = bodies if bodies >= 0 else _settled(buffer, start)
+                    stop = bodies if bodies >= 0 else _settled(buffer, start, _OF_COUNTERS)
                     text = buffer[start:stop]
                     done.append(_COUNTER.sub(rb"\1", text) if b" AUTO_INCREMENT=" in text else text)
                     start = stop
@@ -128,7 +129,7 @@ class _Counter:
         """Look for what comes next: rows, bodies, or the name of a table that may have no rows."""
         found = _TABLE.search(self._buffer, self._start)
         if found is None:
-            self._start = _settled(self._buffer, self._start)
+            self._start = _settled(self._buffer, self._start, _OF_ROWS)
             return False
         self._start = found.end()
         bodies, empty, table = found.groups()
@@ -170,7 +171,7 @@ def _rows_in(values: bytes, quoted: bool) -> tuple[int, bool]:
     """How many rows begin here, and whether the end is inside a string.
 
     Outside strings there are only numbers, NULL, 0x…, the names of character sets and punctuation, and each row
-    has one opening parenthesis. By bytes' own methods: 30 times as fast as a regular expression for strings.
+    has one opening parenthesis. By bytes' own methods: 200 MB/s.
     """
     if b"'" not in values:
         return (0 if quoted else values.count(b"(")), quoted
@@ -185,13 +186,13 @@ def _unsettled(values: bytes) -> int:
     return backslashes % 2 or int(values.endswith(b";"))
 
 
-def _settled(buffer: bytes, start: int) -> int:
-    """Up to where the text is known not to go on as something that is looked for."""
+def _settled(buffer: bytes, start: int, beginnings: tuple[bytes, ...]) -> int:
+    """Up to where the text is known not to go on as one of the lines that begin like this."""
     line = buffer.rfind(b"\n", start)
     if line < 0:
         return len(buffer)
     last = buffer[line : line + 32]
-    begun = any(last.startswith(one) or one.startswith(last) for one in _BEGINNINGS)
+    begun = any(last.startswith(one) or one.startswith(last) for one in beginnings)
     return line if begun and len(buffer) - line < _LONGEST_BEGINNING else len(buffer)
 
 

@@ -127,6 +127,13 @@ class MySQL:
             gtid_purged=gtid_purged,
             extra_options=check_options(extra_options),
         )
+        if count_rows and any(
+            re.match("--(compat|(skip-|disable-)?quote-n)", one.replace("_", "-"))
+            for one in wanted.extra_options
+        ):
+            raise ConfigurationError(
+                "Rows are counted by names in backticks: leave count_rows or that option out."
+            )
         if wanted.tables and wanted.exclude_tables:
             raise ConfigurationError(
                 "tables says which are dumped, so exclude_tables has no say: leave one out."

@@ -29,6 +29,8 @@ def load_mysql(client: DatabaseClient, chunks: Iterator[bytes], loading: Loading
         tool.path,
         # Binary mode: commands are off, and NUL and \r\n in texts stay what they are.
         *("--batch", "--binary-mode", "--local-infile=0", "--max-allowed-packet=1G"),
+        # Or the client would take them out of the bodies of routines and triggers.
+        "--comments",
         # What is set at the top of a dump would be gone after a reconnection.
         "--skip-reconnect",
         "--default-character-set=utf8mb4",
