@@ -140,7 +140,8 @@ def mariadb(*, settings: Sequence[str] = ()) -> Iterator[Server]:
         quoted = PASSWORD.replace("\\", "\\\\").replace("'", "\\'")
         setup = folder / "setup.sql"
         setup.write_text(
-            f"CREATE USER admin@'%' IDENTIFIED BY '{quoted}'; GRANT ALL ON *.* TO admin@'%' WITH GRANT OPTION;\n"
+            # The server takes one statement a line of this file.
+            f"CREATE USER admin@'%' IDENTIFIED BY '{quoted}';\nGRANT ALL ON *.* TO admin@'%' WITH GRANT OPTION;\n"
         )
         _give(setup, user)
         arguments: list[str | Path] = [
