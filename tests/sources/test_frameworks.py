@@ -68,9 +68,10 @@ def test_options_of_a_driver_are_passed_over_but_those_on_tls_are_not() -> None:
 
 
 def test_an_engine_on_sqlite_gives_its_file() -> None:
-    source = from_sqlalchemy(sqlalchemy.create_engine("sqlite:////srv/a%20b.db"))
+    engine = sqlalchemy.create_engine("sqlite:////srv/a%20b.db")
+    source = from_sqlalchemy(engine)
     assert isinstance(source, SQLite)
-    assert str(source.path) == "/srv/a%20b.db"  # SQLAlchemy does not decode paths
+    assert str(source.path) == engine.url.database  # whose versions differ in whether they decode it
 
 
 def test_what_is_no_engine_is_refused() -> None:
