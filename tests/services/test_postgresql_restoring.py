@@ -6,8 +6,10 @@ import gzip
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -17,7 +19,7 @@ from backupkit.sources.postgresql import PostgreSQL
 from backupkit.sources.postgresql_roles import PostgreSQLRoles
 from backupkit.targets.database import DatabaseTarget
 from tests import servers
-from tests.servers import Server
+from tests.servers import PASSWORD, Server
 from tests.services.postgresql_databases import (
     as_entry,
     client,
@@ -318,6 +320,32 @@ def test_tables_of_a_plain_script_are_refused_with_a_way_out(shop: str, old: str
     message = failure(old, as_entry(content(PostgreSQL(shop))), tables=["orders"])
     assert 'form="custom"' in message
     assert "copy the tables from there" in message
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at processes as Linux shows them")
+@pytest.mark.parametrize("form", FORMS)
+def test_the_password_is_seen_nowhere_while_a_dump_is_restored(form: Any, shop: str, old: str) -> None:
+    dump = content(PostgreSQL(shop, form=form))
+    seen: dict[str, bytes] = {}
+
+    def chunks() -> Iterator[bytes]:
+        for start in range(0, len(dump), 65536):
+            yield dump[start : start + 65536]
+            children = subprocess.run(
+                ["pgrep", "--parent", str(os.getpid())], capture_output=True, text=True, check=False
+            )
+            for pid in children.stdout.split():
+                with suppress(OSError):
+                    about = Path(f"/proc/{pid}")
+                    seen[about.joinpath("comm").read_text().strip()] = b"".join(
+                        about.joinpath(name).read_bytes() for name in ("cmdline", "environ")
+                    )
+
+    list(DatabaseTarget(old, overwrite=True).write([Entry(path="db-dumps/x", chunks=chunks)]))
+    assert {"psql"} | ({"pg_restore"} if form == "custom" else set()) <= set(seen)
+    for text in seen.values():
+        assert PASSWORD.encode() not in text
+        assert quote(PASSWORD, safe="").encode() not in text
 
 
 def test_a_server_that_is_killed_in_the_middle_is_told(shop: str) -> None:

@@ -24,8 +24,8 @@ from backupkit.targets.postgresql_clearing import CLEAR, SUBSCRIPTIONS
 from backupkit.targets.postgresql_selection import selected
 
 _TAIL = 4096
-_KEY = re.compile(rb"\A(?:\xef\xbb\xbf)?--\r?\n-- PostgreSQL database dump\r?\n--\s+\\restrict (\w+)\r?\n")
-_HEADING = re.compile(rb"\A(?:\xef\xbb\xbf)?--\r?\n-- PostgreSQL database (cluster )?dump\r?\n")
+_KEY = re.compile(rb"\A--\r?\n-- PostgreSQL database dump\r?\n--\s+\\restrict (\w+)\r?\n")
+_HEADING = re.compile(rb"\A--\r?\n-- PostgreSQL database (cluster )?dump\r?\n")
 _TIMEOUT = re.compile(rb"^SET (\w+_timeout) = 0;\r?\n", re.MULTILINE)
 _SETTINGS = b"\nSELECT pg_catalog.set_config("  # follows the timeouts
 # A row that refers to one that is not there, which the server looks for when the transaction is committed.
