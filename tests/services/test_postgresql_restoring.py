@@ -51,9 +51,16 @@ def shop(postgresql_server: Server) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def old(postgresql_server: Server) -> Iterator[str]:
-    """A database with something in it."""
+    """A database with something in it, for tests that leave it as it was."""
+    with database(postgresql_server, OLD) as url:
+        yield url
+
+
+@pytest.fixture
+def own(postgresql_server: Server) -> Iterator[str]:
+    """The same, for a test that changes it."""
     with database(postgresql_server, OLD) as url:
         yield url
 
@@ -267,12 +274,12 @@ def test_an_owner_of_a_database_who_is_no_superuser_restores_and_replaces(
             connection.execute("DROP ROLE tenant")
 
 
-def test_tables_of_an_archive_come_with_all_that_belongs_to_them(shop: str, old: str) -> None:
+def test_tables_of_an_archive_come_with_all_that_belongs_to_them(shop: str, own: str) -> None:
     dump = as_entry(content(PostgreSQL(shop, form="custom")))
-    target = DatabaseTarget(old, tables=["customer", "orders"])
+    target = DatabaseTarget(own, tables=["customer", "orders"])
     assert list(target.check([dump])) == []
     list(target.write([dump]))
-    found, expected = state(old), state(shop)
+    found, expected = state(own), state(shop)
     for name in ('"public"."customer"', '"public"."orders"', "sequence public.customer_id_seq"):
         assert found[name] == expected[name]
     for part in (
@@ -324,7 +331,7 @@ def test_tables_of_a_plain_script_are_refused_with_a_way_out(shop: str, old: str
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at processes as Linux shows them")
 @pytest.mark.parametrize("form", FORMS)
-def test_the_password_is_seen_nowhere_while_a_dump_is_restored(form: Any, shop: str, old: str) -> None:
+def test_the_password_is_seen_nowhere_while_a_dump_is_restored(form: Any, shop: str, own: str) -> None:
     dump = content(PostgreSQL(shop, form=form))
     seen: dict[str, bytes] = {}
 
@@ -341,7 +348,7 @@ def test_the_password_is_seen_nowhere_while_a_dump_is_restored(form: Any, shop: 
                         about.joinpath(name).read_bytes() for name in ("cmdline", "environ")
                     )
 
-    list(DatabaseTarget(old, overwrite=True).write([Entry(path="db-dumps/x", chunks=chunks)]))
+    list(DatabaseTarget(own, overwrite=True).write([Entry(path="db-dumps/x", chunks=chunks)]))
     assert {"psql"} | ({"pg_restore"} if form == "custom" else set()) <= set(seen)
     for text in seen.values():
         assert PASSWORD.encode() not in text
