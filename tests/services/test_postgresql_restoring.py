@@ -114,7 +114,7 @@ def test_a_dump_that_was_cut_off_leaves_what_was_there(form: Any, shop: str, old
     dump = content(PostgreSQL(shop, form=form))
     for length in (0, 100, len(dump) // 2, len(dump) - 100):
         message = failure(old, as_entry(dump[:length]), overwrite=True)
-        assert "cut off" in message or "is empty" in message or "end of file" in message
+        assert "cut off" in message or "is empty" in message
         assert state(old) == before
 
 
