@@ -1,5 +1,7 @@
 -- One of everything that a database can hold, for tests.
 CREATE SCHEMA "Other Schema";
+CREATE EXTENSION hstore SCHEMA public;
+CREATE EXTENSION pg_trgm SCHEMA "Other Schema";
 CREATE TYPE public.mood AS ENUM ('sad', 'it''s ok', 'happy');
 CREATE TYPE public.pair AS (a integer, b text);
 CREATE DOMAIN public.positive AS integer CHECK (VALUE > 0);
@@ -32,6 +34,9 @@ VALUES
   NULL, 'null', '[]', NULL, NULL, NULL, NULL, NULL, '', NULL, NULL, NULL, '{}', '{}', NULL, NULL, NULL, 'empty', '{}', '', '',
   NULL, NULL);
 
+CREATE TABLE public.keyed (pairs public.hstore);
+INSERT INTO public.keyed VALUES ('a=>1, "b c"=>NULL');
+CREATE INDEX keyed_pairs ON public.keyed USING gin (pairs);
 CREATE TABLE public.dumps (line text);
 INSERT INTO public.dumps VALUES ('\.'), ('--'), ('-- Data for Name: BLOBS; Type: BLOBS; Schema: -; Owner: -'), ('--'), (''),
  ('BEGIN;'), (''), ('SELECT pg_catalog.lo_open(''1'', 131072);'), (''), ('COMMIT;'), (''), ('\! false'), ('COPY a FROM stdin;');

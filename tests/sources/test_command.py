@@ -417,7 +417,7 @@ def test_no_zombie_and_no_descriptor_stays() -> None:
     next(chunks)
     close(chunks)
     assert sorted(os.listdir("/dev/fd")) == open_before
-    with suppress(ChildProcessError):  # other tests' servers may run still
+    with suppress(ChildProcessError):  # the servers of other tests are children that run
         assert os.waitpid(-1, os.WNOHANG) == (0, 0)
 
 

@@ -80,7 +80,7 @@ def test_a_source_for_another_database_of_the_server_keeps_all_options() -> None
 
 def test_a_url_without_a_database_dumps_nothing_by_itself(tools: Callable[..., Path]) -> None:
     source = PostgreSQL("postgresql://db.example", name="main", tools=tools(pg_dump=f"print({WHOLE!r})"))
-    with pytest.raises(SourceError, match="names none: write postgresql://db.example/name"):
+    with pytest.raises(SourceError, match=r"names none: write postgresql://db.example/name"):
         content(source)
     assert content(source.with_database("shop", dump_name="main/shop"))
 

@@ -172,7 +172,7 @@ class PostgreSQLClient:
                 return self.query(sql, database=database)
             except ClientError as error:
                 # Only where there was no connection, so nothing that failed is tried again for another reason.
-                if not re.search(r"connection to server|FATAL", str(error)):
+                if not re.search(r"connection to server|could not connect|FATAL", str(error)):
                     raise
                 failure = failure or error
         assert failure is not None  # noqa: S101 - one of the three is another database

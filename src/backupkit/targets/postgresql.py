@@ -24,8 +24,8 @@ from backupkit.targets.postgresql_clearing import CLEAR, SUBSCRIPTIONS
 from backupkit.targets.postgresql_selection import selected
 
 _TAIL = 4096
-_KEY = re.compile(rb"\A(?:\xef\xbb\xbf)?--\r?\n-- PostgreSQL database dump\r?\n--\s+\\restrict (\w+)\r?\n")
-_HEADING = re.compile(rb"\A(?:\xef\xbb\xbf)?--\r?\n-- PostgreSQL database (cluster )?dump\r?\n")
+_KEY = re.compile(rb"\A--\r?\n-- PostgreSQL database dump\r?\n--\s+\\restrict (\w+)\r?\n")
+_HEADING = re.compile(rb"\A--\r?\n-- PostgreSQL database (cluster )?dump\r?\n")
 _TIMEOUT = re.compile(rb"^SET (\w+_timeout) = 0;\r?\n", re.MULTILINE)
 _SETTINGS = b"\nSELECT pg_catalog.set_config("  # follows the timeouts
 # A row that refers to one that is not there, which the server looks for when the transaction is committed.
@@ -58,6 +58,10 @@ _MEANINGS = (
         r'(schema|type|function|relation) "[^"]*"(\([^)]*\))? does not exist|function .* does not exist',
         "The dump refers to something that is neither in it nor in the database: restore all of it, or a dump of "
         "the whole database.",
+    ),
+    (
+        r"could not read from input file|unexpected end of file|could not find block ID|corrupt",
+        "The archive was cut off or is damaged, so nothing of it was kept: use another one.",
     ),
     (
         r"cannot drop .* because other objects depend on it",
@@ -143,10 +147,11 @@ def _check(head: bytes, client: PostgreSQLClient, loading: Loading, *, archive: 
 
 def _script_of(client: PostgreSQLClient, archive: Iterator[bytes], loading: Loading) -> Iterator[bytes]:
     """What pg_restore makes of an archive, which is read to its end."""
+    explain = _explain_with(client.explain)
     argv = [client.program("pg_restore"), "--file=-"]
     reading = Access(env=environment())
     if not loading.tables:
-        yield from output_of(argv, reading, explain=client.explain, feed=archive)
+        yield from output_of(argv, reading, explain=explain, limits=loading.limits, feed=archive)
         return
     names = table_names(loading.tables, option="tables")
     taken: list[bytes] = []  # the table of contents, and what the pipe holds beyond
@@ -160,7 +165,8 @@ def _script_of(client: PostgreSQLClient, archive: Iterator[bytes], loading: Load
         output_of(
             [client.program("pg_restore"), "--list", "--verbose"],
             reading,
-            explain=client.explain,
+            explain=explain,
+            limits=loading.limits,
             feed=taking(),
             may_leave=True,
         )
@@ -175,7 +181,8 @@ def _script_of(client: PostgreSQLClient, archive: Iterator[bytes], loading: Load
                 *(("--clean", "--if-exists") if loading.replace else ()),
             ],
             Access(env=environment(), descriptors=chosen.descriptors),
-            explain=client.explain,
+            explain=explain,
+            limits=loading.limits,
             feed=rest,
             may_leave=True,
         )

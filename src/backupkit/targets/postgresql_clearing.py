@@ -56,16 +56,16 @@ CLEAR = "".join(
         _dropped("pg_language"),
         _dropped("pg_am"),
         "SELECT count(lo_unlink(l.oid)) FROM pg_largeobject_metadata l;\n",
-        # What new objects would be granted to others, were it left: back to what a server starts with.
+        # What new objects of this user would be granted to others, were it left: back to what a server starts with.
         _each(f"""SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %I %s REVOKE ALL ON %s FROM %s',
     pg_get_userbyid(d.defaclrole), CASE WHEN d.defaclnamespace = 0 THEN '' ELSE 'IN SCHEMA ' ||
     quote_ident((SELECT nspname FROM pg_namespace WHERE oid = d.defaclnamespace)) END, {_KINDS}, {_GRANTEE})
-    FROM pg_default_acl d, aclexplode(d.defaclacl) a"""),  # noqa: S608
+    FROM pg_default_acl d, aclexplode(d.defaclacl) a WHERE pg_has_role(d.defaclrole, 'USAGE')"""),  # noqa: S608
         _each(f"""SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %I GRANT %s ON %s TO %s',
     pg_get_userbyid(d.defaclrole), a.privilege_type, {_KINDS}, {_GRANTEE})
     FROM pg_default_acl d,
     aclexplode(acldefault(CASE d.defaclobjtype WHEN 'S' THEN 's' ELSE d.defaclobjtype END, d.defaclrole)) a
-    WHERE d.defaclnamespace = 0"""),  # noqa: S608
+    WHERE d.defaclnamespace = 0 AND pg_has_role(d.defaclrole, 'USAGE')"""),  # noqa: S608
         # The grants on the schema public, for those who can have changed them.
         _each(f"""SELECT DISTINCT format('REVOKE ALL ON SCHEMA public FROM %s CASCADE', {_GRANTEE})
     FROM pg_namespace n, aclexplode(n.nspacl) a
