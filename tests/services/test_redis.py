@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import redis
 
+from backupkit import BackupPipeline, Passphrase
 from backupkit.databases.redis import RedisClient
 from backupkit.databases.urls import parse_database_url
 from backupkit.errors import RestoreError, SourceError
@@ -189,6 +190,21 @@ def test_what_was_dumped_comes_back_equal(origin: Server, other: Server) -> None
     restore(dump_of(origin.url()), other.url())
     assert everything(other) == everything(origin)
     assert_it_leads_with_its_own_settings(other)
+
+
+def test_a_pipeline_backs_it_up_and_restores_it_and_shows_no_password(
+    origin: Server, other: Server, tmp_path: Path
+) -> None:
+    fill(origin)
+    pipeline = BackupPipeline(
+        "cache", Redis(origin.url(), name="cache", count_rows=True), tmp_path, encryptor=Passphrase("word")
+    )
+    reports = [pipeline.run(), pipeline.restore(to=other.url())]
+    assert [report.outcome for report in reports] == ["succeeded", "succeeded"]
+    assert everything(other) == everything(origin)
+    (entry,) = pipeline.entries("latest")
+    assert entry.rows == {"db0": 18, "db9": 1}
+    assert PASSWORD not in repr([*reports, pipeline])
 
 
 def test_a_stock_server_started_on_the_file_has_the_same_data(origin: Server) -> None:
