@@ -22,7 +22,6 @@ PACKAGES = {
     "mariadb-dump": "mariadb-client",
     "redis-server": "redis-server",
     "redis-cli": "redis-tools",
-    "redis-check-rdb": "redis-tools",
 }
 # What a program must be able to do, where it may be there without.
 _CHECKS = {"php": ["-r", "exit(extension_loaded('zip') ? 0 : 1);"]}

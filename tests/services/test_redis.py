@@ -213,7 +213,9 @@ def test_a_stock_server_started_on_the_file_has_the_same_data(origin: Server) ->
     try:
         file = folder / "restored.rdb"
         file.write_bytes(bytes_of(dump_of(origin.url())))
-        subprocess.run([require_tool("redis-check-rdb"), file], check=True, capture_output=True)
+        subprocess.run(
+            [require_tool("redis-cli").with_name("redis-check-rdb"), file], check=True, capture_output=True
+        )
         folder.chmod(0o777)
         file.chmod(0o666)
         with servers.redis(settings=[*QUICK, f"dir {folder}", "dbfilename restored.rdb"]) as stock:
