@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import redis
 
+from backupkit import BackupPipeline, Passphrase
 from backupkit.databases.redis import RedisClient
 from backupkit.databases.urls import parse_database_url
 from backupkit.errors import RestoreError, SourceError
@@ -191,13 +192,30 @@ def test_what_was_dumped_comes_back_equal(origin: Server, other: Server) -> None
     assert_it_leads_with_its_own_settings(other)
 
 
+def test_a_pipeline_backs_it_up_and_restores_it_and_shows_no_password(
+    origin: Server, other: Server, tmp_path: Path
+) -> None:
+    fill(origin)
+    pipeline = BackupPipeline(
+        "cache", Redis(origin.url(), name="cache", count_rows=True), tmp_path, encryptor=Passphrase("word")
+    )
+    reports = [pipeline.run(), pipeline.restore(to=other.url())]
+    assert [report.outcome for report in reports] == ["succeeded", "succeeded"]
+    assert everything(other) == everything(origin)
+    (entry,) = pipeline.entries("latest")
+    assert entry.rows == {"db0": 18, "db9": 1}
+    assert PASSWORD not in repr([*reports, pipeline])
+
+
 def test_a_stock_server_started_on_the_file_has_the_same_data(origin: Server) -> None:
     fill(origin)
     folder = Path(tempfile.mkdtemp(prefix="bk-rdb-", dir="/tmp"))
     try:
         file = folder / "restored.rdb"
         file.write_bytes(bytes_of(dump_of(origin.url())))
-        subprocess.run([require_tool("redis-check-rdb"), file], check=True, capture_output=True)
+        subprocess.run(
+            [require_tool("redis-cli").with_name("redis-check-rdb"), file], check=True, capture_output=True
+        )
         folder.chmod(0o777)
         file.chmod(0o666)
         with servers.redis(settings=[*QUICK, f"dir {folder}", "dbfilename restored.rdb"]) as stock:

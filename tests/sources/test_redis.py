@@ -79,6 +79,7 @@ def test_whatever_comes_only_our_errors_get_out(pieces: list[bytes], begun: bool
         ("redis://h?ssl_ca_certs=/f", {}, "asks for no TLS"),
         ("rediss://h?ssl_ca_certs=/f&ssl_ca_path=/d", {}, "both ssl_ca_certs and ssl_ca_path"),
         ("redis://a,b", {}, "several servers"),
+        ("redis://h?listen=me", {}, "not address:port"),
         ("redis://h", {"name": "a/b"}, "cannot be named"),
         ("redis://h", {"time_limit": timedelta(0)}, "no time"),
         ("redis://h", {"extra_options": ["--pass", "x"]}, "cannot hold --pass"),

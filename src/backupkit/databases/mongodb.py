@@ -60,8 +60,8 @@ def check_url(url: DatabaseURL) -> DatabaseURL:
     for option in url.options:
         if option.lower() not in _OPTIONS:
             raise ConfigurationError(
-                f"The URL of {url} has the option {option!r}, which MongoDB's connection strings do not know: correct "
-                "it, or leave it out."
+                f"The URL of {url} has the option {option!r}, which MongoDB's connection strings do not know: "
+                "correct it, or leave it out."
             )
     return url
 
@@ -139,7 +139,8 @@ class MongoDBClient:
                 "asking a MongoDB server needs pymongo: pip install 'backupkit[mongodb]'."
             ) from error
         try:
-            with pymongo.MongoClient(connection_string(self.url)) as client:
+            client: Any = pymongo.MongoClient(connection_string(self.url))
+            with client:
                 yield client
         except PyMongoError as error:
             said = str(error)
@@ -170,8 +171,8 @@ def _host(host: str, port: int | None) -> str:
 _MEANINGS = (
     (
         r"unknown option .?config",
-        "The tools are too old to be told a password in private: install MongoDB Database Tools 100 or newer, and give "
-        "their folder as tools=.",
+        "The tools are too old to be told a password in private: install MongoDB Database Tools 100 or newer, "
+        "and give their folder as tools=.",
     ),
     (
         r"authentication failed|auth error|sasl conversation",

@@ -112,7 +112,6 @@ class _Reader:
         while True:
             self._between = True
             header = yield from self._document()
-            self._between = False
             if header is None:
                 raise _damaged()
             values = _values(header)
@@ -139,6 +138,7 @@ class _Reader:
     def _document(self) -> Generator[None, bytes, bytes | None]:
         """The next document; None for a terminator."""
         size = yield from self._take(4)
+        self._between = False
         if size == _TERMINATOR:
             return None
         rest = yield from self._take(_length(size) - 4)
@@ -169,7 +169,7 @@ class _Reader:
                 self._at -= len(self._data)
                 self._data = yield
         if self._at + size > len(self._data):
-            self._between = False
+            self._between = False  # what has begun must end
             parts = [self._data[self._at :]]
             held = len(parts[0])
             while held < size:
@@ -208,7 +208,7 @@ def _values(document: bytes) -> dict[str, str | int]:
                 values[name] = document[at]
                 at += 1
             else:
-                raise _damaged()
+                return values  # something newer, which stands behind what is needed here
     except (ValueError, IndexError) as error:
         raise _damaged() from error
     if at != end or document[end]:

@@ -127,9 +127,8 @@ class _Reader:
 
     def _stream(self, version: int) -> _Walk:
         yield from self._strings(2 * (yield from self._length()))
-        yield from self._lengths(
-            3 if version == 1 else 8
-        )  # how many, and the ids of the first, last and removed
+        # How many there are, and the ids of the last, and since version 2 of the first and of what was removed.
+        yield from self._lengths(3 if version == 1 else 8)
         for _ in range((yield from self._length())):  # groups
             yield from self._string()
             yield from self._lengths(2 if version == 1 else 3)

@@ -66,6 +66,8 @@ def check_url(url: DatabaseURL) -> DatabaseURL:
             )
     if "ssl_ca_certs" in url.options and "ssl_ca_path" in url.options:
         raise ConfigurationError(f"The URL of {url} has both ssl_ca_certs and ssl_ca_path: give one of them.")
+    if LISTEN in url.options and not re.fullmatch(r".+:\d{1,5}", url.options[LISTEN]):
+        raise ConfigurationError(f"The URL of {url} has a {LISTEN} that is not address:port.")
     if len(url.hosts) > 1:
         raise ConfigurationError(f"{url} names several servers: give the one to ask.")
     return url

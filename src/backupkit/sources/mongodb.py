@@ -132,7 +132,7 @@ def _checked(options: Sequence[str]) -> tuple[str, ...]:
         name = option.partition("=")[0]
         if name in ("--gzip", "--out", "-o", "--archive", "--config", "--sslPEMKeyPassword", "--quiet"):
             raise ConfigurationError(
-                f"extra_options of a MongoDB dump cannot hold {name}: passwords belong into the URL, and the archive "
-                "is read here as it comes, and compressed later."
+                f"extra_options of a MongoDB dump cannot hold {name}: passwords belong into the URL, and the "
+                "archive is read here as it comes, and compressed later."
             )
     return checked

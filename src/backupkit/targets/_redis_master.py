@@ -18,9 +18,7 @@ from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError
 
 _CONNECTS = 30.0  # seconds: a replica tries once a second
-_ASKS = (
-    5.0  # seconds in which whoever connects asks for the file, so that a stranger keeps nobody out for long
-)
+_ASKS = 5.0  # seconds in which whoever connects says what for: a stranger keeps nobody out for long
 _SILENCE = 300.0  # seconds in which a server that loads takes or says something
 _LONGEST = 1 << 16  # bytes of one word of a replica
 _WORDS = 64

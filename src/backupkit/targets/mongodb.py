@@ -41,8 +41,8 @@ def _database_in(contents: Contents, wanted: str) -> str:
     if not others:
         raise ClientError("the archive holds no collection.")
     raise ClientError(
-        f"the archive holds several databases ({', '.join(others[:10])}), and none is called {wanted!r}: restore one "
-        "of them by its name, or all of them with mongorestore --archive."
+        f"the archive holds several databases ({', '.join(others[:10])}), and none is called {wanted!r}: restore "
+        "one of them by its name, or all of them with mongorestore --archive."
     )
 
 
