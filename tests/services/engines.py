@@ -56,8 +56,8 @@ class Engine:
                 table = "CREATE TABLE items AS SELECT i, md5(i::text) AS v FROM generate_series(1, 2000) i"
                 _postgresql(self.server, database, table)
             case "mariadb":
-                table = f"CREATE TABLE `{database}`.items AS SELECT seq, md5(seq) AS v FROM seq_1_to_2000"  # noqa: S608
-                _mariadb(self.server, f"CREATE DATABASE `{database}`", table)
+                table = "CREATE TABLE items AS SELECT seq, md5(seq) AS v FROM seq_1_to_2000"
+                _mariadb(self.server, f"CREATE DATABASE `{database}`", f"USE `{database}`", table)
             case "redis":
                 with _redis(self.server) as connection:
                     connection.flushall()

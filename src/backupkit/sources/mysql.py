@@ -96,7 +96,9 @@ class MySQL:
         # The servers understand each other's clients, and URLs of applications often say mysql for both.
         parsed = check_url(with_tls(replace(parsed, engine=self.engine), tls))
         if not parsed.database and name is None:
-            raise ConfigurationError(f"{parsed} names no database to dump: write {parsed}/name.")
+            raise ConfigurationError(
+                f"{parsed} names no database to dump: write {parsed}/name (for AllDatabases any will do)."
+            )
         _check_choice("consistency", consistency, Consistency)
         _check_choice("content", content, Content)
         if gtid_purged is not None:
