@@ -561,6 +561,10 @@ def test_a_dump_that_names_its_database_is_not_restored_over_that(server: Server
         run(server, "INSERT INTO original.t VALUES (2)")
         with pytest.raises(RestoreError, match="changes to the database `original`"):
             restore(entry_of(text), server.url(scratch), create=True)
+        run(server, f"CREATE DATABASE {scratch}", f"CREATE TABLE {scratch}.mine (a int)")
+        with pytest.raises(RestoreError, match="changes to the database `original`"):
+            restore(entry_of(text), server.url(scratch), overwrite=True)
+        assert run(server, "SHOW TABLES", database=scratch) == [("mine",)]
         assert run(server, "SELECT COUNT(*) FROM original.t") == [(2,)]
 
 

@@ -131,7 +131,7 @@ _MEANINGS: tuple[tuple[frozenset[int], str, str], ...] = (
     ),
     (
         frozenset(),
-        r"SSL is required,? but the server does not support it",
+        r"SSL is required,? but the server (does not|doesn't) support it",
         _NO_TLS,
     ),
     (

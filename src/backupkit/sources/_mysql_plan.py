@@ -92,9 +92,11 @@ class Wanted:
         """Whether it is the database that is dumped, and not some tables or rows of it."""
         return not self.tables and self.content != "data"
 
+    def has(self, table: str) -> bool:
+        return table in self.tables if self.tables else table not in self.exclude_tables
+
     def has_rows_of(self, table: str) -> bool:
-        named = table in self.tables if self.tables else table not in self.exclude_tables
-        return named and table not in self.exclude_data and self.content != "schema"
+        return self.has(table) and table not in self.exclude_data and self.content != "schema"
 
 
 @dataclass(frozen=True, slots=True)

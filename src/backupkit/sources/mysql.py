@@ -199,7 +199,11 @@ class MySQL:
         if not self.auto_increment:
             text = without_counters(text)
         if self.count_rows:
-            rows.update((name, 0) for name in self.wanted.exclude_data if name in facts.engines)
+            rows.update(
+                (name, 0)
+                for name in self.wanted.exclude_data
+                if name in facts.engines and self.wanted.has(name)
+            )
             text = counted(text, rows)
         yield from text
 
