@@ -40,6 +40,7 @@ _REFUSED = {
     "port": "the URL says it",
     "socket": "the URL says it",
     "user": "the URL says it",
+    "password": "every user of the machine would see it; the URL says it",
 }
 _SHORT = {
     letter: name
