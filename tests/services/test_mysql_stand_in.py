@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,14 @@ def dump(programs: StandIns, server: Server, **options: Any) -> Entry:
 
 def restore(programs: StandIns, entry: Entry, url: str) -> None:
     list(DatabaseTarget(url, create=True, tools=programs.folder).write([entry]))
+
+
+def test_a_server_that_does_not_answer_what_is_asked_first_ends_the_dump_in_time(
+    programs: StandIns, server: Server
+) -> None:
+    programs.write("mysql", act="import time; time.sleep(600)")
+    with pytest.raises(SourceError, match="mysql wrote nothing for 1 s"):
+        dump(programs, server, silence_limit=timedelta(seconds=1))
 
 
 def test_what_was_dumped_comes_back_identical(programs: StandIns, server: Server, scratch: str) -> None:

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from backupkit.databases.mysql import MySQLClient
 from backupkit.databases.mysql_programs import Tool
-from backupkit.databases.programs import ClientError, check_extra_options
+from backupkit.databases.programs import ClientError, Limits, check_extra_options
 from backupkit.errors import ConfigurationError
 
 Consistency: TypeAlias = Literal["transaction", "lock", "none"]
@@ -111,13 +111,13 @@ class Facts:
     sees_triggers: bool
 
 
-def facts_of(client: MySQLClient) -> Facts:
-    rows = client.query(_FACTS)
+def facts_of(client: MySQLClient, limits: Limits) -> Facts:
+    rows = client.query(_FACTS, limits=limits)
     charset, collation = rows[0][1:]
     tables = rows[1:]
     grants: list[list[str]] = []
     with suppress(ClientError):  # a server that was started without grants has none to show
-        grants = client.query("SHOW GRANTS")
+        grants = client.query("SHOW GRANTS", limits=limits)
     return Facts(
         charset,
         collation,

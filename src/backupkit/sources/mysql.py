@@ -185,7 +185,7 @@ class MySQL:
         rows.clear()
         if not self.url.database:
             raise ClientError("the URL names no database: write its name after the server.")
-        facts = facts_of(self.client())
+        facts = facts_of(self.client(), self.limits)
         warnings[:] = [
             Problem(message=message, severity="warning", path=f"{DUMPS}/{self.name}")
             for message in self._warnings(facts)
