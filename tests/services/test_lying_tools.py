@@ -22,7 +22,7 @@ pytestmark = pytest.mark.services
 SILENCE = timedelta(seconds=1)
 LIAR = """
 import os, subprocess, sys, time
-if "--version" in sys.argv:
+if {{"--version", "--help"}} & set(sys.argv):
     os.execv(REAL, [REAL, *sys.argv[1:]])
 dump = open({dump!r}, "rb").read()
 def give(data):
@@ -79,7 +79,8 @@ def liar(folder: Path, engine: Engine, url: str, act: str) -> Source:
 
 def test_an_honest_stand_in_is_believed(engine: Engine, url: str, tmp_path: Path) -> None:
     source = liar(tmp_path, engine, url, "give(dump)")
-    assert content(source) == (tmp_path / "dump").read_bytes()
+    # MySQL's sources write a line of their own behind the first.
+    assert content(source).endswith((tmp_path / "dump").read_bytes().partition(b"\n")[2])
 
 
 @pytest.mark.parametrize("lie", LIES)

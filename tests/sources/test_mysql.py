@@ -88,7 +88,16 @@ def test_what_contradicts_itself_is_refused(options: dict[str, Any]) -> None:
             "--defaults-file=/x",
             "--no-defaults",
         ),
-        *("--host=other", "-hother", "--user=root", "-uroot", "--password=x", "-px", "--loose-compact"),
+        *(
+            "--host=other",
+            "-hother",
+            "--user=root",
+            "-uroot",
+            "--password=x",
+            "--passw=x",
+            "-px",
+            "--loose-compact",
+        ),
     ],
 )
 def test_an_extra_option_that_would_undo_what_is_promised_is_refused(option: str) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from backupkit._chunks import rechunk
 from backupkit.databases.programs import ClientError
-from backupkit.targets.mysql import _in_one_database, _plain
+from backupkit.targets.mysql import _plain, in_one_database
 
 HARMLESS = (
     b"-- MySQL dump\nDROP TABLE IF EXISTS `t`;\nINSERT INTO `t` VALUES ('\\nUSE `other`;\\n'),('USE x;');\n"
@@ -18,7 +18,7 @@ HARMLESS = (
 
 @given(st.integers(1, 200))
 def test_a_dump_of_one_database_passes_unchanged(size: int) -> None:
-    assert b"".join(_in_one_database(rechunk([HARMLESS], size))) == HARMLESS
+    assert b"".join(in_one_database(rechunk([HARMLESS], size))) == HARMLESS
 
 
 @pytest.mark.parametrize("line", [b"USE `shop`;\n", b"use shop;\n", b"USE `a``b` ;\r\n", b"USE  `shop`;"])
@@ -28,7 +28,7 @@ def test_a_dump_that_changes_to_a_database_of_its_own_is_refused_before_that_lin
 ) -> None:
     passed: list[bytes] = []
     with pytest.raises(ClientError, match="changes to the database"):
-        passed.extend(_in_one_database(rechunk([before + line + HARMLESS], size)))
+        passed.extend(in_one_database(rechunk([before + line + HARMLESS], size)))
     assert before.startswith(b"".join(passed))
 
 

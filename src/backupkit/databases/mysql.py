@@ -11,10 +11,11 @@ from pathlib import Path
 from backupkit.databases.clients import State
 from backupkit.databases.mysql_options import connection_of
 from backupkit.databases.mysql_programs import Purpose, Tool, access_of, find_tool
-from backupkit.databases.programs import Access, ClientError, answer_of
+from backupkit.databases.programs import Access, ClientError, Limits, answer_of
 from backupkit.databases.urls import DatabaseURL
 
 _SYSTEM = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
+_NO_LIMITS = Limits()
 _UNKNOWN_DATABASE = 1049
 _NO_TLS = "The server offers no TLS, which the URL requires: set it up there, or leave it out of the URL."
 _ESCAPES = {"n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
@@ -41,12 +42,12 @@ class MySQLClient:
         with access_of(self.url, tool) as access:
             yield access
 
-    def query(self, sql: str, *, in_database: bool = True) -> list[list[str]]:
+    def query(self, sql: str, *, in_database: bool = True, limits: Limits = _NO_LIMITS) -> list[list[str]]:
         """The rows of the answers to one or more statements, in this database or in none; NULL is a text."""
         with self.access(self.tool("client")):
-            return self._answers(sql, in_database=in_database)
+            return self._answers(sql, in_database=in_database, limits=limits)
 
-    def _answers(self, sql: str, *, in_database: bool) -> list[list[str]]:
+    def _answers(self, sql: str, *, in_database: bool, limits: Limits = _NO_LIMITS) -> list[list[str]]:
         tool = self.tool("client")
         argv = [
             tool.path,
@@ -55,7 +56,7 @@ class MySQLClient:
             *([f"--database={self.url.database}"] if in_database and self.url.database else []),
         ]
         with access_of(self.url, tool) as access:
-            answer = answer_of(argv, access, explain=self.explain, feed=f"{sql};\n".encode())
+            answer = answer_of(argv, access, explain=self.explain, limits=limits, feed=f"{sql};\n".encode())
         return [[_unescaped(field) for field in line.split("\t")] for line in answer.split("\n")[:-1]]
 
     def state(self) -> State:
@@ -131,7 +132,7 @@ _MEANINGS: tuple[tuple[frozenset[int], str, str], ...] = (
     ),
     (
         frozenset(),
-        r"SSL is required,? but the server does not support it",
+        r"SSL is required,? but the server (does not|doesn't) support it",
         _NO_TLS,
     ),
     (

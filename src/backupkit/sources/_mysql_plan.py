@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from backupkit.databases.mysql import MySQLClient
 from backupkit.databases.mysql_programs import Tool
-from backupkit.databases.programs import ClientError, check_extra_options
+from backupkit.databases.programs import ClientError, Limits, check_extra_options
 from backupkit.errors import ConfigurationError
 
 Consistency: TypeAlias = Literal["transaction", "lock", "none"]
@@ -40,6 +40,7 @@ _REFUSED = {
     "port": "the URL says it",
     "socket": "the URL says it",
     "user": "the URL says it",
+    "password": "every user of the machine would see it; the URL says it",
 }
 _SHORT = {
     letter: name
@@ -92,9 +93,11 @@ class Wanted:
         """Whether it is the database that is dumped, and not some tables or rows of it."""
         return not self.tables and self.content != "data"
 
+    def has(self, table: str) -> bool:
+        return table in self.tables if self.tables else table not in self.exclude_tables
+
     def has_rows_of(self, table: str) -> bool:
-        named = table in self.tables if self.tables else table not in self.exclude_tables
-        return named and table not in self.exclude_data and self.content != "schema"
+        return self.has(table) and table not in self.exclude_data and self.content != "schema"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +111,13 @@ class Facts:
     sees_triggers: bool
 
 
-def facts_of(client: MySQLClient) -> Facts:
-    rows = client.query(_FACTS)
+def facts_of(client: MySQLClient, limits: Limits) -> Facts:
+    rows = client.query(_FACTS, limits=limits)
     charset, collation = rows[0][1:]
     tables = rows[1:]
     grants: list[list[str]] = []
     with suppress(ClientError):  # a server that was started without grants has none to show
-        grants = client.query("SHOW GRANTS")
+        grants = client.query("SHOW GRANTS", limits=limits)
     return Facts(
         charset,
         collation,

@@ -96,7 +96,9 @@ class MySQL:
         # The servers understand each other's clients, and URLs of applications often say mysql for both.
         parsed = check_url(with_tls(replace(parsed, engine=self.engine), tls))
         if not parsed.database and name is None:
-            raise ConfigurationError(f"{parsed} names no database to dump: write {parsed}/name.")
+            raise ConfigurationError(
+                f"{parsed} names no database to dump: write {parsed}/name (for AllDatabases any will do)."
+            )
         _check_choice("consistency", consistency, Consistency)
         _check_choice("content", content, Content)
         if gtid_purged is not None:
@@ -183,7 +185,7 @@ class MySQL:
         rows.clear()
         if not self.url.database:
             raise ClientError("the URL names no database: write its name after the server.")
-        facts = facts_of(self.client())
+        facts = facts_of(self.client(), self.limits)
         warnings[:] = [
             Problem(message=message, severity="warning", path=f"{DUMPS}/{self.name}")
             for message in self._warnings(facts)
@@ -197,7 +199,11 @@ class MySQL:
         if not self.auto_increment:
             text = without_counters(text)
         if self.count_rows:
-            rows.update((name, 0) for name in self.wanted.exclude_data if name in facts.engines)
+            rows.update(
+                (name, 0)
+                for name in self.wanted.exclude_data
+                if name in facts.engines and self.wanted.has(name)
+            )
             text = counted(text, rows)
         yield from text
 

@@ -41,6 +41,8 @@ class Loader:
 
     load: Callable[[DatabaseClient, Iterator[bytes], Loading], None]
     atomic: bool
+    # Passes a dump's chunks on, and raises ClientError at what is never loaded: before anything gives way to it.
+    checked: Callable[[Iterator[bytes]], Iterator[bytes]] = iter
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ class DatabaseTarget:
                 limits=Limits(time=self.time_limit),
             )
             if not loader.atomic and state == "filled":
-                _read_through(entry)
+                _read_through(entry, loader)
                 client.drop()
                 client.create()
             try:
@@ -166,9 +168,9 @@ class DatabaseTarget:
             ) from error
 
 
-def _read_through(entry: Entry) -> None:
+def _read_through(entry: Entry, loader: Loader) -> None:
     with closing_iterator(decompressed(entry.chunks())) as chunks:
-        for _ in chunks:
+        for _ in loader.checked(chunks):
             pass
 
 
@@ -179,9 +181,9 @@ def _loader(engine: Engine) -> Loader:
 
             return Loader(load_postgresql, atomic=True)
         case "mysql" | "mariadb":
-            from backupkit.targets.mysql import load_mysql
+            from backupkit.targets.mysql import in_one_database, load_mysql
 
-            return Loader(load_mysql, atomic=False)
+            return Loader(load_mysql, atomic=False, checked=in_one_database)
         case "mongodb":
             from backupkit.targets.mongodb import load_mongodb
 

@@ -40,7 +40,7 @@ def load_mysql(client: DatabaseClient, chunks: Iterator[bytes], loading: Loading
     ]
     with client.access(tool) as access:
         for _ in output_of(
-            argv, access, explain=client.explain, limits=loading.limits, feed=_in_one_database(_plain(chunks))
+            argv, access, explain=client.explain, limits=loading.limits, feed=in_one_database(_plain(chunks))
         ):
             pass  # what a script prints is of no use to anyone
 
@@ -58,7 +58,7 @@ def _plain(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield from iterator
 
 
-def _in_one_database(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def in_one_database(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """The same chunks up to a line that changes the database, which raises ClientError. In data there is none."""
     held, begun = b"\n", False  # a line break that is not theirs, so that the first line is looked at too
     for chunk in chunks:
