@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -416,8 +417,8 @@ def test_no_zombie_and_no_descriptor_stays() -> None:
     next(chunks)
     close(chunks)
     assert sorted(os.listdir("/dev/fd")) == open_before
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    with suppress(ChildProcessError):  # servers that other tests share may run, but none has ended
+        assert os.waitpid(-1, os.WNOHANG) == (0, 0)
 
 
 def test_the_program_is_in_a_session_of_its_own() -> None:
