@@ -66,14 +66,13 @@ class ScratchDatabase:
     @contextmanager
     def made(self, path: str, *, keep: bool, tell: Tell) -> Iterator[None]:
         """Make it, and drop it in the end unless `keep`; what that leaves is told. RestoreError."""
-        if self.url.engine != "redis":
-            try:
-                self.client.create()
-            except ClientError as error:  # it belongs to somebody else, or is not there
-                raise self._refused(path, error) from error
-            except BaseException:
-                self._drop_half_made()
-                raise
+        try:
+            self._make()
+        except (ClientError, OSError) as error:  # it is somebody else's, or there is nothing
+            raise self._refused(path, error) from error
+        except BaseException:
+            self._drop_half_made()
+            raise
         try:
             yield
         finally:
@@ -85,13 +84,20 @@ class ScratchDatabase:
                 except ClientError as error:
                     tell(_left(f"The scratch database {self.url}", error))
 
+    def _make(self) -> None:
+        """Make it, and fail if somebody else was faster: what is dropped in the end must be ours."""
+        if self.url.engine == "sqlite":
+            os.close(os.open(self.url.database, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        elif self.url.engine != "redis":
+            self.client.create()
+
     def _drop_half_made(self) -> None:
         """After an interruption nobody knows whether the server went on; what holds something is not ours."""
         with suppress(ClientError):
             if self.made_up or self.client.state() == "empty":
                 self.client.drop()
 
-    def _refused(self, path: str, error: ClientError) -> RestoreError:
+    def _refused(self, path: str, error: ClientError | OSError) -> RestoreError:
         return RestoreError(
             f"The drill could not begin: there is no scratch database for {path} at {self.url}: {error}",
             path=path,

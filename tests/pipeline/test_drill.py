@@ -28,6 +28,8 @@ from backupkit import (
     SQLite,
     open_repository,
 )
+from backupkit._scratch import ScratchDatabase
+from backupkit.databases.urls import parse_database_url
 from backupkit.events import BytesRead, Event, Finished, Started
 from backupkit.model import Restored
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
@@ -358,6 +360,19 @@ def test_a_database_that_exists_is_refused_as_a_place_to_drill(
     other.write_bytes(b"")
     with pytest.raises(RestoreError, match="exists already, and a drill drops what it used"):
         pipeline.drill(scratch=scratch, databases={"shop": f"sqlite:///{other}"})
+    assert other.exists()
+
+
+def test_a_database_that_comes_into_being_meanwhile_is_not_dropped(tmp_path: Path) -> None:
+    other = tmp_path / "other.sqlite3"
+    place = ScratchDatabase(parse_database_url(f"sqlite:///{other}"), None, made_up=False)
+    place.check("db-dumps/sqlite-shop.sql")
+    other.write_bytes(b"")
+    with (
+        pytest.raises(RestoreError, match=r"there is no scratch database for .*File exists"),
+        place.made("db-dumps/sqlite-shop.sql", keep=False, tell=lambda _: None),
+    ):
+        raise AssertionError("it was taken over")
     assert other.exists()
 
 

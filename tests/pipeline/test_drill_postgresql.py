@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -427,3 +427,34 @@ def test_the_next_drill_drops_what_a_killed_one_left(server: Server, make: Make,
     pipeline = make(PostgreSQL(server.url("shop")), [tmp_path / "backups"], clock=clock)
     assert pipeline.drill(scratch=tmp_path).outcome == "succeeded"
     assert databases(server) == {"postgres", "shop"}
+
+
+def test_a_full_disk_at_the_server_proves_nothing(
+    make: Make, server: Server, destination: MemoryDestination, tmp_path: Path
+) -> None:
+    full = b"DO $$ BEGIN RAISE 'could not extend file \"base/1\": No space left on device'; END $$;"
+    pipeline = make(Scripted("dumps", {"db-dumps/shop.sql": full}, contents="databases"), destination)
+    pipeline.run()
+    with pytest.raises(RestoreError, match="No space left on device"):
+        pipeline.drill(scratch=tmp_path, databases={"shop": server.url()})
+    assert marks(destination) == []
+    assert databases(server) == {"postgres", "shop"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_no_process_shows_the_password_while_a_drill_is_held(
+    make: Make, pipeline: BackupPipeline, destination: MemoryDestination, tmp_path: Path
+) -> None:
+    seen: set[bytes] = set()
+
+    def look(_: object) -> None:
+        for process in Path("/proc").glob("[0-9]*"):
+            for shown in ("cmdline", "environ"):
+                with suppress(OSError):
+                    seen.add((process / shown).read_bytes())
+
+    watched = make(pipeline.sources, destination, observers=[look])
+    assert watched.drill(scratch=tmp_path, assertions=[look]).outcome == "succeeded"
+    assert any(b"/psql\0" in shown for shown in seen), "it looked while a client ran"
+    for form in (PASSWORD, quote(PASSWORD, safe="")):
+        assert not any(form.encode() in shown for shown in seen)
