@@ -1,0 +1,127 @@
+"""Drills of the other engines: SQLite as a script, MariaDB beside the original, Redis on a server of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pymysql
+import pytest
+import redis
+
+from backupkit import ConfigurationError, RestoreError, SQLite
+from backupkit.model import Restored
+from backupkit.sources.mysql import MariaDB
+from backupkit.sources.postgresql import Form, PostgreSQL
+from backupkit.sources.redis import Redis
+from backupkit.testing.destinations import MemoryDestination
+from tests import servers
+from tests.pipeline.shop import Make
+from tests.servers import Server
+
+
+def test_a_script_of_sqlite_becomes_a_database_again(make: Make, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.sqlite3")) as connection:
+        connection.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY)")
+        connection.execute("INSERT INTO orders DEFAULT VALUES")
+        connection.commit()
+    pipeline = make(SQLite(tmp_path / "shop.sqlite3", form="sql"), MemoryDestination())
+    pipeline.run()
+
+    def has_an_order(restored: Restored) -> None:
+        path = restored.databases["shop"].removeprefix("sqlite:///")
+        assert path != str(tmp_path / "shop.sqlite3")
+        with closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("SELECT count(*) FROM orders").fetchone() == (1,)
+
+    report = pipeline.drill(scratch=tmp_path, assertions=[has_an_order])
+    assert (report.outcome, report.problems, len(report.dumps)) == ("succeeded", (), 1)
+    assert list(tmp_path.glob("backupkit*")) == []
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("form", ["plain", "custom"])
+def test_rows_that_postgresql_counted_itself_are_compared(
+    make: Make, postgresql_server: Server, tmp_path: Path, form: Form
+) -> None:
+    with psycopg.connect(postgresql_server.url("postgres"), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE drill_me")
+        try:
+            with psycopg.connect(postgresql_server.url("drill_me")) as inside:
+                inside.execute('CREATE TABLE "Orders" AS SELECT generate_series(1, 100) AS id')
+                inside.execute("CREATE TABLE nothing (id integer)")
+            source = PostgreSQL(postgresql_server.url("drill_me"), form=form, count_rows=True)
+            pipeline = make(source, MemoryDestination())
+            pipeline.run()
+            report = pipeline.drill(scratch=tmp_path, compare_rows=True)
+            assert (report.outcome, report.problems) == ("succeeded", ())
+        finally:
+            connection.execute("DROP DATABASE drill_me WITH (FORCE)")
+
+
+@pytest.mark.services
+def test_mariadb_is_rehearsed_beside_the_original(make: Make, mariadb_server: Server, tmp_path: Path) -> None:
+    def names() -> set[str]:
+        with closing(_mariadb(mariadb_server)) as connection, connection.cursor() as cursor:
+            cursor.execute("SHOW DATABASES")
+            return {name for (name,) in cursor.fetchall()}
+
+    before = names()
+    with closing(_mariadb(mariadb_server)) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE drill_me")
+        cursor.execute("CREATE TABLE drill_me.orders (id integer PRIMARY KEY)")
+        cursor.execute("INSERT INTO drill_me.orders VALUES (1), (2)")
+        connection.commit()
+    try:
+        pipeline = make(MariaDB(mariadb_server.url("drill_me"), count_rows=True), MemoryDestination())
+        pipeline.run()
+        seen: list[set[str]] = []
+        report = pipeline.drill(
+            scratch=tmp_path, compare_rows=True, assertions=[lambda _: seen.append(names())]
+        )
+        assert (report.outcome, report.problems) == ("succeeded", ())
+        (made,) = seen[0] - before - {"drill_me"}
+        assert made.startswith("backupkit_drill_")
+        assert names() == before | {"drill_me"}
+    finally:
+        with closing(_mariadb(mariadb_server)) as connection, connection.cursor() as cursor:
+            cursor.execute("DROP DATABASE drill_me")
+
+
+@pytest.mark.services
+def test_redis_is_rehearsed_only_on_an_empty_server_that_was_named_for_it(
+    make: Make, redis_server: Server, tmp_path: Path
+) -> None:
+    original = redis.Redis(port=redis_server.port, password=redis_server.password)
+    original.flushall()
+    original.set("apple", "red")
+    pipeline = make(Redis(redis_server.url(), name="cache"), MemoryDestination())
+    pipeline.run()
+    (warning,) = pipeline.drill(scratch=tmp_path).problems
+    assert "Redis has no scratch databases" in warning.message
+    with pytest.raises(ConfigurationError, match="would be restored over redis://"):
+        pipeline.drill(scratch=tmp_path, databases={"cache": redis_server.url("1")})
+    with servers.redis() as other:
+        connection = redis.Redis(port=other.port, password=other.password)
+        seen: list[object] = []
+        report = pipeline.drill(
+            scratch=tmp_path,
+            databases={"cache": other.url()},
+            assertions=[lambda _: seen.append(connection.get("apple"))],
+        )
+        assert (report.outcome, report.problems, seen) == ("succeeded", (), [b"red"])
+        assert connection.dbsize() == 0
+        connection.set("precious", "1")
+        with pytest.raises(RestoreError, match="which holds data: name an empty Redis server"):
+            pipeline.drill(scratch=tmp_path, databases={"cache": other.url()})
+        assert connection.get("precious") == b"1"
+        connection.close()
+    assert original.get("apple") == b"red"
+    original.flushall()
+    original.close()
+
+
+def _mariadb(server: Server) -> pymysql.connections.Connection:
+    return pymysql.connect(host="127.0.0.1", port=server.port, user=server.user, password=server.password)
