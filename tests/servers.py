@@ -166,7 +166,8 @@ def redis(*, settings: Sequence[str] = ()) -> Iterator[Server]:
         quoted = PASSWORD.replace("\\", "\\\\").replace('"', '\\"')
         configuration = folder / "redis.conf"
         configuration.write_text(
-            f'port {port}\nbind 127.0.0.1\ndir {folder}\nunixsocket {folder}/server.sock\nsave ""\nrepl-diskless-sync-delay 0\n'
+            f"port {port}\nbind 127.0.0.1\ndir {folder}\nunixsocket {folder}/server.sock\n"
+            f'save ""\nrepl-diskless-sync-delay 0\n'
             f'requirepass "{quoted}"\n' + "".join(f"{setting}\n" for setting in settings)
         )
         _give(configuration, user)

@@ -53,6 +53,7 @@ PUBLIC = [
     "Parallel",
     "Passphrase",
     "PostgreSQL",
+    "PostgreSQLRoles",
     "Problem",
     "ProgressObserver",
     "Redis",
@@ -62,6 +63,8 @@ PUBLIC = [
     "RepositoryNotFoundError",
     "RepositoryState",
     "RestoreError",
+    "Restored",
+    "RestoredDump",
     "RetentionPlan",
     "Retry",
     "SQLite",
@@ -80,7 +83,19 @@ PUBLIC = [
     "open_repository",
 ]
 
-VERBS = ["clean", "details", "entries", "find", "list", "monitor", "open", "restore", "run", "verify"]
+VERBS = [
+    "clean",
+    "details",
+    "drill",
+    "entries",
+    "find",
+    "list",
+    "monitor",
+    "open",
+    "restore",
+    "run",
+    "verify",
+]
 
 
 def test_the_public_names_are_these() -> None:

@@ -51,6 +51,8 @@ from backupkit.model import (
     Removed,
     Report,
     RepositoryState,
+    Restored,
+    RestoredDump,
     RetentionPlan,
     StoredObject,
 )
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
     from backupkit.sources.mysql import MariaDB, MySQL
     from backupkit.sources.parallel import Parallel
     from backupkit.sources.postgresql import PostgreSQL
+    from backupkit.sources.postgresql_roles import PostgreSQLRoles
     from backupkit.sources.redis import Redis
 
 __version__ = "0.1.0"
@@ -120,6 +123,7 @@ __all__ = [
     "Parallel",
     "Passphrase",
     "PostgreSQL",
+    "PostgreSQLRoles",
     "Problem",
     "ProgressObserver",
     "Redis",
@@ -129,6 +133,8 @@ __all__ = [
     "RepositoryNotFoundError",
     "RepositoryState",
     "RestoreError",
+    "Restored",
+    "RestoredDump",
     "RetentionPlan",
     "Retry",
     "SQLite",
@@ -155,6 +161,7 @@ _LATE = {
     "MySQL": "mysql",
     "Parallel": "parallel",
     "PostgreSQL": "postgresql",
+    "PostgreSQLRoles": "postgresql_roles",
     "Redis": "redis",
     "database": "databases",
     "from_django": "frameworks",
