@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from backupkit._scratch import ScratchDatabase, scratch_name
-from backupkit.databases.clients import DatabaseClient, client_of
+from backupkit.databases.clients import DatabaseClient, checked, client_of
 from backupkit.databases.urls import DatabaseURL, parse_database_url
 from backupkit.errors import ConfigurationError, RestoreError
 from backupkit.model import DUMPS, Contents, Entry, Problem, Restored
@@ -19,7 +19,7 @@ from backupkit.protocols import DumpsDatabases, Source
 from backupkit.sources.hooks import Around
 from backupkit.sources.parallel import Parallel
 from backupkit.targets.database import DatabaseTarget
-from backupkit.targets.dumps import short_name
+from backupkit.targets.dumps import ROLES, short_name
 from backupkit.targets.routed import name_of
 
 Assertion: TypeAlias = Callable[[Restored], object]
@@ -54,7 +54,7 @@ def drill_options(
         raise ConfigurationError(
             "assertions= is a list of functions that take what was restored: [check_it]."
         )
-    urls = {name: parse_database_url(url) for name, url in (databases or {}).items()}
+    urls = {name: checked(parse_database_url(url)) for name, url in (databases or {}).items()}
     named = [(name, url) for name, url in urls.items() if not _is_server(url)]
     for index, (name, url) in enumerate(named):
         for other, before in named[:index]:
@@ -120,6 +120,8 @@ class Placing:
     def place_of(self, entry: Entry) -> Dump | Problem | None:
         """The database that an entry becomes, no I/O; None if it is no dump, a warning if it stays a file."""
         if entry.kind not in ("file", "hardlink") or not entry.path.startswith(f"{DUMPS}/"):
+            return None
+        if entry.path.endswith(ROLES):
             return None
         name = name_of(entry, self.options.databases)
         source, tools = self.source_of(entry.path)

@@ -43,6 +43,7 @@ from backupkit.model import (
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Destination, Encryptor, Format, Observer, Repository, Target
 from backupkit.selection import Selection
+from backupkit.targets.database import DatabaseTarget
 from backupkit.targets.routed import RoutedTarget
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ class Backups:
             backup, silent = self._found(backup, at=at, only=only)
             for problem in warnings_about(backup, silent):
                 running.add(problem)
-            takes = target.takes if isinstance(target, RoutedTarget) else None
+            takes = target.takes if isinstance(target, RoutedTarget | DatabaseTarget) else None
             selection = Selection(include=include, exclude=exclude, only=only, wanted=takes)
             with self._executor() as executor, self._repository_of(backup, executor) as repository:
                 if include:

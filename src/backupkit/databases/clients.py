@@ -41,6 +41,22 @@ class DatabaseClient(Protocol):
         ...
 
 
+def checked(url: DatabaseURL) -> DatabaseURL:
+    """The URL, if all that it asks for will be heeded; ConfigurationError otherwise."""
+    match url.engine:
+        case "postgresql":
+            from backupkit.databases.postgresql import check_url
+        case "mysql" | "mariadb":
+            from backupkit.databases.mysql_options import check_url
+        case "mongodb":
+            from backupkit.databases.mongodb import check_url
+        case "redis":
+            from backupkit.databases.redis import check_url
+        case "sqlite":
+            return url
+    return check_url(url)
+
+
 def client_of(url: DatabaseURL, *, tools: Path | None = None) -> DatabaseClient:
     """The client for the engine that the URL names; `tools` is the folder of the vendor's programs."""
     match url.engine:

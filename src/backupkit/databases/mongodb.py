@@ -14,7 +14,7 @@ from urllib.parse import quote
 from backupkit.databases.clients import State
 from backupkit.databases.mongodb_archive import is_counted
 from backupkit.databases.private_files import private_file
-from backupkit.databases.programs import Access, ClientError, environment, find_program
+from backupkit.databases.programs import Access, ClientError, Passing, environment, find_program, may_pass
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError
 
@@ -148,7 +148,7 @@ class MongoDBClient:
                 said = said.replace(secret, "***")
             meaning = self.explain(said)
             text = f"{meaning} (It said: {said[:500]})" if meaning else f"the server answered: {said[:500]}."
-            raise ClientError(text, retryable=True) from error
+            raise ClientError(text, retryable=may_pass(meaning)) from error
 
     @property
     def _secrets(self) -> tuple[str, ...]:
@@ -184,7 +184,7 @@ _MEANINGS = (
     ),
     (
         r"server selection|no reachable servers|connection refused|no such host|lookup .* on",
-        "The server cannot be reached: is it running, and are host, port, replicaSet and TLS right?",
+        Passing("The server cannot be reached: is it running, and are host, port, replicaSet and TLS right?"),
     ),
     (
         r"can't use --oplog option when dumping from a mongos|No operations in oplog|error getting oplog",
@@ -196,7 +196,7 @@ _MEANINGS = (
     ),
     (
         r"connection reset|unexpected EOF|socket was unexpectedly closed|incomplete read|broken pipe",
-        "The server went away in the middle: look at its log, and run this again.",
+        Passing("The server went away in the middle: look at its log, and run this again."),
     ),
     (
         r"duplicate key error|E11000",

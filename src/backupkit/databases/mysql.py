@@ -11,7 +11,7 @@ from pathlib import Path
 from backupkit.databases.clients import State
 from backupkit.databases.mysql_options import connection_of
 from backupkit.databases.mysql_programs import Purpose, Tool, access_of, find_tool
-from backupkit.databases.programs import Access, ClientError, Limits, answer_of
+from backupkit.databases.programs import Access, ClientError, Limits, Passing, answer_of
 from backupkit.databases.urls import DatabaseURL
 
 _SYSTEM = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
@@ -158,8 +158,10 @@ _MEANINGS: tuple[tuple[frozenset[int], str, str], ...] = (
     (
         frozenset({1412}),
         "",
-        "A table was changed (ALTER, DROP, TRUNCATE or RENAME) while it was dumped, from which no transaction "
-        "protects: run this again when that is over.",
+        Passing(
+            "A table was changed (ALTER, DROP, TRUNCATE or RENAME) while it was dumped, from which no transaction "
+            "protects: run this again when that is over."
+        ),
     ),
     (
         frozenset({1356}),
@@ -212,13 +214,15 @@ _MEANINGS: tuple[tuple[frozenset[int], str, str], ...] = (
     (
         frozenset({2006, 2013, 2055, 1053, 1927}),
         "Lost connection",
-        "The server went away in the middle: look at its log, and run this again. (It also hangs up on a row that "
-        "is larger than its max_allowed_packet.)",
+        Passing(
+            "The server went away in the middle: look at its log, and run this again. (It also hangs up on a row "
+            "that is larger than its max_allowed_packet.)"
+        ),
     ),
     (
         frozenset({2002, 2003, 2005}),
         "",
-        "The server cannot be reached: is it running, and are host, port and socket right?",
+        Passing("The server cannot be reached: is it running, and are host, port and socket right?"),
     ),
     (
         frozenset(),

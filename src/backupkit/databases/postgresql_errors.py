@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from backupkit.databases.programs import Passing
+
 
 def meaning_of(said: str) -> str | None:
     """A sentence that says what happened and what to do, if what was said on standard error is known."""
@@ -41,25 +43,29 @@ _MEANINGS = (
     (
         r"Connection refused|could not translate host name|No such file or directory Is the server|timeout expired"
         r"|Connection timed out|No route to host|Network is unreachable",
-        "The server cannot be reached: is it running, and are host, port and socket right?",
+        Passing("The server cannot be reached: is it running, and are host, port and socket right?"),
     ),
     (
         r"too many clients|too many connections|remaining connection slots|the database system is starting up",
-        "The server takes no more connections for now: run this again later.",
+        Passing("The server takes no more connections for now: run this again later."),
     ),
     (
         r"conflict with recovery",
-        "A standby cancelled the dump to keep up with its primary: raise max_standby_streaming_delay there, switch "
-        "hot_standby_feedback on, or dump the primary.",
+        Passing(
+            "A standby cancelled the dump to keep up with its primary: raise max_standby_streaming_delay there, "
+            "switch hot_standby_feedback on, or dump the primary."
+        ),
     ),
     (
         r"server closed the connection|terminating connection|connection to server was lost|SSL SYSCALL error"
         r"|SSL connection has been closed|no connection to the server",
-        "The server went away in the middle: look at its log, and run this again.",
+        Passing("The server went away in the middle: look at its log, and run this again."),
     ),
     (
         r"lock timeout",
-        "Another session holds tables of the database: stop the application that uses it, and run this again.",
+        Passing(
+            "Another session holds tables of the database: stop the application that uses it, and run this again."
+        ),
     ),
     (
         r"max_locks_per_transaction",
@@ -75,8 +81,10 @@ _MEANINGS = (
     ),
     (
         r"[Qq]uery was: LOCK TABLE",
-        "A table was locked by another session for too long, or the user may not read it: let that session finish "
-        "(pg_stat_activity shows it), or grant SELECT.",
+        Passing(
+            "A table was locked by another session for too long, or the user may not read it: let that session "
+            "finish (pg_stat_activity shows it), or grant SELECT."
+        ),
     ),
     (
         r'role "[^"]*" does not exist',

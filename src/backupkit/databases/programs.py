@@ -27,6 +27,12 @@ Explain: TypeAlias = Callable[[str], str | None]
 """What a client said on standard error → a sentence that says what it means and what to do, if that is known."""
 
 
+class Passing(str):
+    """A meaning of trouble that may be over at the next try; any other has to be mended by a person."""
+
+    __slots__ = ()
+
+
 class ClientError(Exception):
     """A client, or what it wrote, failed; the message is for people. It becomes a SourceError or a RestoreError."""
 
@@ -119,7 +125,12 @@ def output_of(
             heard = f"it said: {said[-_QUOTED:].rstrip('.')}" if said else "it said nothing on standard error"
             meaning = explain(said)
             message = f"{meaning} ({name} {error}; {heard})" if meaning else f"{name} {error}; {heard}."
-            raise ClientError(message, retryable=True) from error
+            raise ClientError(message, retryable=may_pass(meaning)) from error
+
+
+def may_pass(meaning: str | None) -> bool:
+    """Whether trouble of this meaning is worth another try; of what is not understood nobody knows."""
+    return meaning is None or isinstance(meaning, Passing)
 
 
 def answer_of(

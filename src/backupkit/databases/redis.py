@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backupkit.databases.clients import State
-from backupkit.databases.programs import Access, ClientError, Limits, environment, find_program, output_of
+from backupkit.databases.programs import (
+    Access,
+    ClientError,
+    Limits,
+    Passing,
+    environment,
+    find_program,
+    output_of,
+)
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError
 
@@ -134,7 +142,7 @@ class RedisClient:
             message = (
                 f"{meaning} (It said: {said})" if meaning else f"the server answered {command[0]}: {said}."
             )
-            raise ClientError(message, retryable=said.startswith("LOADING"))
+            raise ClientError(message, retryable=isinstance(meaning, Passing))
         return answer
 
     def information(self) -> dict[str, str]:
@@ -203,7 +211,7 @@ _MEANINGS = (
     ),
     (
         r"Could not connect|Connection refused|Name or service not known|No such file or directory",
-        "The server cannot be reached: is it running, and are host, port, socket and TLS right?",
+        Passing("The server cannot be reached: is it running, and are host, port, socket and TLS right?"),
     ),
     (
         r"NOPERM",
@@ -217,13 +225,18 @@ _MEANINGS = (
     ),
     (
         r"NOMASTERLINK",
-        "The server is a replica that has lost its master: wait until it has found it again, or dump the master.",
+        Passing(
+            "The server is a replica that has lost its master: wait until it has found it again, or dump the "
+            "master."
+        ),
     ),
-    (r"LOADING", "The server is still loading its data: run this again when it has."),
+    (r"LOADING", Passing("The server is still loading its data: run this again when it has.")),
     (
         r"I/O Error reading RDB|Error reading bulk length|Server closed the connection|Connection reset|"
         r"Error writing to master",
-        "The server went away in the middle, or could not make the dump: look at its log, and run this again.",
+        Passing(
+            "The server went away in the middle, or could not make the dump: look at its log, and run this again."
+        ),
     ),
     (
         r"Unrecognized option",

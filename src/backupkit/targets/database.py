@@ -10,13 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from backupkit._chunks import closing_iterator
-from backupkit.databases.clients import DatabaseClient, client_of
+from backupkit.databases.clients import DatabaseClient, checked, client_of
 from backupkit.databases.programs import ClientError, Limits
 from backupkit.databases.urls import DatabaseURL, Engine, parse_database_url
 from backupkit.errors import ConfigurationError, RestoreError
 from backupkit.model import Entry, Problem
 from backupkit.targets.decompressing import decompressed
-from backupkit.targets.dumps import of_another_engine
+from backupkit.targets.dumps import ROLES, of_another_engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class DatabaseTarget:
         tools: str | os.PathLike[str] | None = None,
         time_limit: timedelta | None = None,
     ) -> None:
-        parsed = parse_database_url(url)
+        parsed = checked(parse_database_url(url))
         if not parsed.database and parsed.engine != "redis":
             raise ConfigurationError(f"{parsed} names no database to restore to: write {parsed}/name.")
         if isinstance(tables, str):
@@ -94,6 +94,10 @@ class DatabaseTarget:
         set_once(self, "tables", tuple(tables))
         set_once(self, "tools", None if tools is None else Path(tools))
         set_once(self, "time_limit", time_limit)
+
+    def takes(self, entry: Entry) -> bool:
+        """Whether a database can come of it: not of a server's roles, which often stand beside its dump."""
+        return not entry.path.endswith(ROLES)
 
     def check(self, entries: Iterable[Entry]) -> Iterator[Problem]:
         """Yield what would keep `write` from succeeding: asks the server, changes nothing, reads no content."""

@@ -8,6 +8,10 @@ from backupkit.model import Problem
 _EXTENSIONS = (".sql", ".pgdump", ".archive", ".rdb", ".sqlite3")
 
 
+ROLES = ".roles.sql"
+"""How the names of scripts end that hold a server's roles: no database can be made of one."""
+
+
 def short_name(dump: str) -> str:
     """What a dump is of: `mysql-shop.sql.gz` → `shop`, `postgresql-main/shop.pgdump` → `main/shop`."""
     name = dump.removesuffix(".gz").removesuffix(".bz2")
