@@ -31,7 +31,7 @@ LAYERS = (
         "_verifying",
         "_restoring",
         "_entry_file",
-        *("_drilling", "_placing", "_questioning", "_scratch"),
+        *("_drilling", "_placing", "_questioning", "_scratch", "_scratch_redis"),
     },
     {"cli", "__main__"},
 )
@@ -58,6 +58,8 @@ NEIGHBOURS = {
     ("_drilling", "_operation"): "the same",
     ("_drilling", "_scratch"): "scratch places, made and removed",
     ("_placing", "_scratch"): "the same",
+    ("_placing", "_scratch_redis"): "the same, for a server of its own",
+    ("_scratch_redis", "_scratch"): "how what was kept is told",
     ("_drilling", "_placing"): "where a drill restores to",
     ("_drilling", "_questioning"): "what a drill asks",
     ("_questioning", "_placing"): "it names what is asked",

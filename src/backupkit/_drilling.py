@@ -13,7 +13,7 @@ from types import MappingProxyType
 from backupkit._operation import Running, has_errors
 from backupkit._placing import DrillOptions, Dump, Placing
 from backupkit._questioning import not_recorded, objection, rows_differ
-from backupkit._scratch import drop_abandoned, scratch_folder
+from backupkit._scratch import ScratchDatabase, drop_abandoned, scratch_folder
 from backupkit.databases.programs import ClientError
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import DestinationError, IntegrityError, RestoreError
@@ -148,7 +148,11 @@ class Drill:
             database.check(path)
         swept: list[DatabaseURL] = []
         for _, database in databases:
-            if database.made_up and not any(map(database.url.same_server, swept)):
+            if (
+                isinstance(database, ScratchDatabase)
+                and database.made_up
+                and not any(map(database.url.same_server, swept))
+            ):
                 swept.append(database.url)
                 drop_abandoned(database, self.clock(), self.running.add)
         for path, database in databases:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from backupkit._scratch import ScratchDatabase, scratch_name
+from backupkit._scratch_redis import ScratchRedis, scratch_redis
 from backupkit.databases.clients import DatabaseClient, checked, client_of
 from backupkit.databases.urls import DatabaseURL, parse_database_url
 from backupkit.errors import ConfigurationError, RestoreError
@@ -82,7 +83,7 @@ class Dump:
     path: str
     url: DatabaseURL
     rows: Mapping[str, int]
-    scratch: ScratchDatabase | None
+    scratch: ScratchDatabase | ScratchRedis | None
     clock: Callable[[], datetime]
     took: timedelta | None = field(default=None, init=False)
     failure: RestoreError | None = field(default=None, init=False)
@@ -137,11 +138,12 @@ class Placing:
             return self._dump(entry, ScratchDatabase(url, None, made_up=True))
         if source is not None and source.engine != "redis":
             return self._dump(entry, ScratchDatabase(self._made_up(source), tools, made_up=True))
-        why = (
-            "no source of this pipeline says which server it is for"
-            if source is None
-            else "Redis has no scratch databases beside those in use"
-        )
+        why = "no source of this pipeline says which server it is for"
+        if source is not None:
+            place = scratch_redis(self.folder.with_name(os.urandom(5).hex()), tools)
+            if isinstance(place, ScratchRedis):
+                return self._dump(entry, place)
+            why = place
         short = short_name(entry.path.removeprefix(f"{DUMPS}/"))
         return Problem(
             message=f"{entry.path} is rehearsed as a file only: {why}. To restore it to a scratch database, name a "
@@ -159,6 +161,8 @@ class Placing:
 
     def check_apart(self, dump: Dump, sources: Iterable[DatabaseURL]) -> None:
         """ConfigurationError if restoring the dump would touch a database that is backed up."""
+        if isinstance(dump.scratch, ScratchRedis):
+            return
         for source in sources:
             # Restoring to Redis may concern all databases of a server.
             same = source.same_server if dump.url.engine == "redis" else source.same_database
@@ -168,7 +172,7 @@ class Placing:
                     "server or database for the drill."
                 )
 
-    def _dump(self, entry: Entry, place: ScratchDatabase | DatabaseURL) -> Dump:
+    def _dump(self, entry: Entry, place: ScratchDatabase | ScratchRedis | DatabaseURL) -> Dump:
         scratch, url = (None, place) if isinstance(place, DatabaseURL) else (place, place.url)
         return Dump(entry.path, url, dict(entry.rows), scratch, self.clock)
 

@@ -77,7 +77,7 @@ class ScratchDatabase:
             yield
         finally:
             if keep:
-                tell(_kept(f"The scratch database {self.url}"))
+                tell(kept(f"The scratch database {self.url}"))
             else:
                 try:
                     self.client.drop()
@@ -160,7 +160,7 @@ def scratch_folder(within: str | os.PathLike[str] | None, *, keep: bool, tell: T
             os.close(descriptor)
     finally:
         if keep:
-            tell(_kept(f"The scratch folder {str(folder)!r}"))
+            tell(kept(f"The scratch folder {str(folder)!r}"))
         else:
             try:
                 _remove(folder)
@@ -198,7 +198,8 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _kept(what: str) -> Problem:
+def kept(what: str) -> Problem:
+    """What is told of something that was to be left in place."""
     return Problem(message=f"{what} was kept, as asked: remove it when it is done with.", severity="warning")
 
 
