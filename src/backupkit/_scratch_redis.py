@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from backupkit._scratch import Tell, kept
 from backupkit.databases.clients import DatabaseClient, client_of
 from backupkit.databases.programs import ClientError, environment, find_program
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import RestoreError
+
+if TYPE_CHECKING:
+    import subprocess
 
 _PATIENCE = 30.0  # seconds in which a server without data answers
 _LONGEST = 100  # bytes of a socket's path; Linux takes 107, macOS 103
@@ -44,6 +47,8 @@ class ScratchRedis:
     @contextmanager
     def made(self, path: str, *, keep: bool, tell: Tell) -> Iterator[None]:
         """Run it for as long as the context lasts, or beyond if `keep`. RestoreError if it does not start."""
+        import subprocess
+
         self.folder.mkdir(mode=0o700)
         configuration = self.folder / "redis.conf"
         configuration.write_text(

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -249,7 +249,7 @@ def test_rows_are_compared_with_those_that_were_dumped(
     assert report.outcome == "failed"
     assert messages(report.problems) == [
         "db-dumps/postgresql-shop.sql came back with other rows than were dumped: public.customers has 20 instead "
-        'of 21; public.gone is missing; public."Orders" was not dumped.'
+        'of 21; public.gone is missing; public."Orders" was not dumped and has 1000.'
     ]
     assert sorted(marks(destination)) == ["proven", "refuted"]
 
@@ -439,22 +439,3 @@ def test_a_full_disk_at_the_server_proves_nothing(
         pipeline.drill(scratch=tmp_path, databases={"shop": server.url()})
     assert marks(destination) == []
     assert databases(server) == {"postgres", "shop"}
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_no_process_shows_the_password_while_a_drill_is_held(
-    make: Make, pipeline: BackupPipeline, destination: MemoryDestination, tmp_path: Path
-) -> None:
-    seen: set[bytes] = set()
-
-    def look(_: object) -> None:
-        for process in Path("/proc").glob("[0-9]*"):
-            for shown in ("cmdline", "environ"):
-                with suppress(OSError):
-                    seen.add((process / shown).read_bytes())
-
-    watched = make(pipeline.sources, destination, observers=[look])
-    assert watched.drill(scratch=tmp_path, assertions=[look]).outcome == "succeeded"
-    assert any(b"/psql\0" in shown for shown in seen), "it looked while a client ran"
-    for form in (PASSWORD, quote(PASSWORD, safe="")):
-        assert not any(form.encode() in shown for shown in seen)

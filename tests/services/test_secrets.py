@@ -38,8 +38,8 @@ for number in os.listdir("/proc/self/fd"):
         seen["open"][number] = [os.readlink(f"/proc/self/fd/{number}"), status.st_mode & 0o777, status.st_nlink]
     except OSError:
         pass
-with open(%(record)r, "a") as record:
-    record.write(json.dumps(seen) + "\\n")
+with open(os.path.join(%(records)r, str(os.getpid())), "w") as record:  # several run at once
+    json.dump(seen, record)
 os.execv(REAL, sys.argv)
 """
 
@@ -61,12 +61,13 @@ def token_of(canary: str) -> str:
 
 @pytest.fixture
 def watched(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of programs that note what can be seen of them in `tmp_path / "record"`."""
+    """A folder of programs that note what can be seen of them in `tmp_path / "records"`."""
+    (tmp_path / "records").mkdir()
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", os.fspath(temporary))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    script = OBSERVED % {"temporary": os.fspath(temporary), "record": os.fspath(tmp_path / "record")}
+    script = OBSERVED % {"temporary": os.fspath(temporary), "records": os.fspath(tmp_path / "records")}
     yield stand_ins(tmp_path / "tools", engine.programs, script)
     tempfile.tempdir = None
 
@@ -96,6 +97,9 @@ def test_a_password_is_nowhere_to_be_seen(
         said += [repr(source), repr(pipeline.run())]
         restored = url.replace(f"/{name}", f"/{name}_restored")
         said.append(repr(restore(pipeline, restored, watched)))
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        said.append(repr(pipeline.drill(scratch=scratch)))
         # What fails must not tell either.
         wrong = engine.source(url.replace(token, f"{token}0"), tools=watched)
         unable = BackupPipeline("shop", wrong, place, encryptor=None, retry=Retry(tries=1))
@@ -106,7 +110,7 @@ def test_a_password_is_nowhere_to_be_seen(
             pipeline.restore(to=url.replace(token, f"{token}0"))
         said.append("".join(traceback.format_exception(refused.value)))
     said.append(caplog.text)
-    records = [json.loads(line) for line in (tmp_path / "record").read_text().splitlines()]
+    records = [json.loads(path.read_text()) for path in (tmp_path / "records").iterdir()]
     assert {Path(one["argv"][0]).name for one in records} >= {engine.program}
     assert [text for text in said if token in text] == []
     assert [one for one in records if token in json.dumps(one)] == []
