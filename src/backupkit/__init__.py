@@ -2,7 +2,7 @@
 
 pipeline = BackupPipeline(
     "shop",
-    [Directory("/srv/shop", exclude=APPLICATION_EXCLUDES), SQLite("/srv/shop/app.sqlite3")],
+    [Directory("/srv/shop", exclude=APPLICATION_EXCLUDES), database(os.environ["DATABASE_URL"])],
     ["/mnt/backup"],
     encryptor=Passphrase.from_env("BACKUP_ARCHIVE_PASSWORD"),
 )
