@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import secrets
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -13,15 +16,18 @@ from backupkit import (
     AllDatabases,
     BackupPipeline,
     Directory,
+    MariaDB,
     Parallel,
     Passphrase,
     PostgreSQL,
     PostgreSQLRoles,
     Retry,
+    open_repository,
 )
 from backupkit.databases.clients import client_of
 from backupkit.databases.urls import parse_database_url
 from backupkit.errors import BackupKitError, ConfigurationError
+from backupkit.model import Entry
 from backupkit.protocols import Source
 from tests.servers import Server
 from tests.services.engines import PROGRAMS, Engine, engine_named
@@ -157,3 +163,21 @@ def test_two_databases_of_one_name_ask_for_another_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="another name="):
         pipeline_of(tmp_path, PostgreSQL("postgresql://a/shop"), PostgreSQL("postgresql://b/shop"))
     pipeline_of(tmp_path, PostgreSQL("postgresql://a/shop"), PostgreSQL("postgresql://b/shop", name="shop-b"))
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
+def test_a_compressed_dump_of_another_program_goes_back_into_its_server(
+    compress: Callable[[bytes], bytes], mariadb_server: Server, name: str, tmp_path: Path
+) -> None:
+    engine = Engine("mariadb", mariadb_server, MariaDB)
+    (entry,) = engine.source(engine.fill(name)).entries()
+    assert isinstance(entry, Entry)
+    extension = ".gz" if compress is gzip.compress else ".bz2"
+    (tmp_path / "shop").mkdir()
+    with zipfile.ZipFile(tmp_path / "shop" / "2026-01-31-02-30-00.zip", "w") as archive:
+        archive.writestr(f"db-dumps/mysql-shop.sql{extension}", compress(b"".join(entry.chunks())))
+    backups = open_repository(tmp_path)
+    target = mariadb_server.url(f"{name}_restored")
+    report = backups.restore("2026-01-31", databases={"shop": target}, create=True)
+    assert report.outcome == "succeeded"
+    assert rows(target) == {"items": 2000}
