@@ -129,3 +129,7 @@ def test_a_password_among_the_extra_options_is_refused_unquoted(option: str) -> 
 def test_one_text_is_no_list_of_options() -> None:
     with pytest.raises(ConfigurationError, match="give a list"):
         check_extra_options("--verbose")
+
+
+def test_the_access_to_a_server_shows_no_secret() -> None:
+    assert "hunter2" not in repr(access())

@@ -126,6 +126,8 @@ def test_an_empty_password_is_a_password() -> None:
         ("postgresql://u:p1%FF@h/d", "not UTF-8"),
         ("postgresql://u:p1#x@h/d", "%23"),
         ("postgresql:///d?host=a,b,c&port=1,2", "another number of ports"),
+        ("postgresql://u:12?p1=b@h/d", "%3F"),
+        ("postgresql://u:12/p1?y=z@h/d", "%3F"),
         ("sqlite://h/d", "host"),
         ("sqlite://", "host"),
         ("sqlite:///", "memory"),

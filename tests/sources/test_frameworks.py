@@ -141,3 +141,32 @@ def test_a_backend_built_on_one_of_django_s_is_not_guessed() -> None:
 def test_an_unknown_alias_names_those_there_are() -> None:
     with pytest.raises(ConfigurationError, match="'default', 'replica'"):
         from_django(SETTINGS, aliases=["defualt"])
+
+
+def mysql_settings(**options: object) -> dict[str, dict[str, Any]]:
+    return {"default": {**SETTINGS["orders"], "OPTIONS": options}}
+
+
+@pytest.mark.parametrize(
+    ("ssl", "expected"),
+    [
+        (True, {"ssl": "true"}),
+        (False, {"ssl_disabled": "true"}),
+        ({"ca": "/etc/ca.pem", "cert": "/etc/c.pem"}, {"ssl_ca": "/etc/ca.pem", "ssl_cert": "/etc/c.pem"}),
+        (None, {}),
+    ],
+)
+def test_tls_that_django_asks_mysql_for_is_asked_for_here(ssl: object, expected: dict[str, str]) -> None:
+    (source,) = from_django(mysql_settings(ssl=ssl))
+    assert dict(url_of(source).options) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [({"ssl": "yes"}, "an ssl that is"), ({"read_default_file": "/f"}, "read_default_file")],
+)
+def test_what_django_has_in_a_form_that_is_not_known_is_refused(
+    options: dict[str, object], what: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=what):
+        from_django(mysql_settings(**options))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
@@ -59,7 +59,7 @@ class Access:
     arguments: tuple[str, ...] = ()
     env: Mapping[str, str]
     descriptors: tuple[int, ...] = ()
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 def environment(*prefixes: str, without: Collection[str] = (), **more: str) -> dict[str, str]:

@@ -131,7 +131,9 @@ def parse_database_url(url: str | DatabaseURL) -> DatabaseURL:
             f"mongodb://, redis:// or sqlite://): it begins with {_beginning(scheme, separator)}."
         )
     engine, base, driver = known
-    rest, _, asked = rest.partition("?")
+    rest, question, asked = rest.partition("?")
+    if "@" in asked and "@" not in rest:  # what follows the user would be shown as a host or a path
+        raise _wrong(base, f"a {question} before its @ that is not written as %3F")
     if "#" in rest:
         raise _wrong(base, "a # that is not written as %23")
     options = _options(base, asked)

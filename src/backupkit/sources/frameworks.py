@@ -82,7 +82,12 @@ def django_url(alias: str, settings: Mapping[str, Any]) -> DatabaseURL:
     user = str(settings.get("USER") or "")
     if engine == "mysql":
         socket = str(options.pop("unix_socket", socket))
-        options.update(_mysql_tls(options.pop("ssl", None)))
+        options.update(_mysql_tls(alias, options.pop("ssl", None)))
+        if "read_default_file" in options:
+            raise ConfigurationError(
+                f"DATABASES[{alias!r}] has its user and password in a read_default_file, which is not read here: "
+                "make the source yourself, with a URL that has them."
+            )
         password = options.pop("password", options.pop("passwd", password))
         user, name = str(options.pop("user", user)), str(options.pop("database", options.pop("db", name)))
     text = {key: str(value) for key, value in options.items() if isinstance(value, str | int)}
@@ -113,8 +118,15 @@ def _label(url: DatabaseURL) -> str:
     return Path(url.database).stem if url.engine == "sqlite" else url.database
 
 
-def _mysql_tls(ssl: object) -> dict[str, str]:
-    """mysqlclient's `ssl` mapping as the options of a URL."""
-    if not isinstance(ssl, Mapping):
-        return {}
-    return {f"ssl_{key}": str(value) for key, value in ssl.items()}
+def _mysql_tls(alias: str, ssl: object) -> dict[str, str]:
+    """mysqlclient's `ssl`, a mapping of files or a yes or no, as the options of a URL."""
+    match ssl:
+        case None:
+            return {}
+        case bool():
+            return {"ssl": "true"} if ssl else {"ssl_disabled": "true"}
+        case Mapping():
+            return {f"ssl_{key}": str(value) for key, value in ssl.items()}
+    raise ConfigurationError(
+        f"DATABASES[{alias!r}] has an ssl that is neither a mapping nor True or False: correct it."
+    )
