@@ -20,7 +20,7 @@ import redis
 from backupkit import BackupPipeline, Passphrase
 from backupkit.databases.redis import RedisClient
 from backupkit.databases.urls import parse_database_url
-from backupkit.errors import RestoreError, SourceError
+from backupkit.errors import IntegrityError, RestoreError, SourceError
 from backupkit.model import Entry
 from backupkit.protocols import Source
 from backupkit.sources.redis import Redis
@@ -538,6 +538,26 @@ def test_a_dump_that_ends_too_early_leaves_what_was_there(filled: bytes, other: 
         restore(entry_of(filled[:-5000]), other.url(), overwrite=True)
 
 
+@pytest.mark.parametrize("holding", [True, False])
+def test_a_dump_that_was_damaged_in_its_archive_never_reaches_the_server(holding: bool) -> None:
+    def chunks() -> Iterator[bytes]:
+        """What an archive gives: it finds out about the damage when all of the entry has passed."""
+        yield b"REDIS0009"
+        for _ in range(20):
+            yield b"\x99" * MEGABYTE
+        raise IntegrityError("it is not what was stored", where="an archive")
+
+    with servers.redis(settings=QUICK) as server:  # not one that is shared: it may end itself
+        with connected(server) as db:
+            if holding:
+                db.set("precious", "on no disk")
+        with pytest.raises(IntegrityError):
+            restore(Entry(path="db-dumps/redis-shop.rdb", chunks=chunks), server.url(), overwrite=True)
+        with connected(server) as db:
+            assert db.keys() == ([b"precious"] if holding else [])
+        assert_it_leads_with_its_own_settings(server)
+
+
 @pytest.mark.parametrize("damage", ["one byte", "nonsense"])
 def test_over_a_damaged_dump_a_server_ends_itself_and_has_what_it_had_when_it_starts(
     origin: Server, damage: str
@@ -595,10 +615,12 @@ def test_a_server_that_is_killed_while_it_loads_is_told(origin: Server) -> None:
     fill(origin)
     content = bytes_of(dump_of(origin.url()))
     with servers.redis(settings=QUICK) as server:
+        readings = iter([False, True])  # it is sent what is read for the second time
 
         def chunks() -> Iterator[bytes]:
             yield content[:MEGABYTE]
-            server.kill()
+            if next(readings):
+                server.kill()
             for start in range(MEGABYTE, len(content), MEGABYTE):
                 yield content[start : start + MEGABYTE]
 
