@@ -37,7 +37,8 @@ def run_script(connection: Connection, chunks: Iterable[bytes]) -> None:
     """Run all statements of the script; ClientError at the first that fails, or if it ends too early.
 
     A dump is one transaction, and whole if that is committed in it and no more follows: cut off anywhere else
-    it would be as good a script as before. Files other than the connection's own are out of reach for it, whoever wrote it.
+    it would be as good a script as before. Files other than the connection's own are out of reach for it,
+    whoever wrote it.
     """
     import sqlite3
 
@@ -53,8 +54,10 @@ def run_script(connection: Connection, chunks: Iterable[bytes]) -> None:
         if action == sqlite3.SQLITE_TRANSACTION and first == "ROLLBACK":
             rolled_back = True
             return sqlite3.SQLITE_DENY
-        # An empty name is a temporary database, which VACUUM makes for itself.
-        if action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH) and first not in ("", "vacuum_db"):
+        # An empty name is a temporary database, which VACUUM makes for itself, and calls vacuum_db.
+        if action == sqlite3.SQLITE_ATTACH and first != "":
+            return sqlite3.SQLITE_DENY
+        if action == sqlite3.SQLITE_DETACH and first != "vacuum_db":
             return sqlite3.SQLITE_DENY
         if action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in (
             "load_extension",
@@ -96,8 +99,8 @@ def run_script(connection: Connection, chunks: Iterable[bytes]) -> None:
         raise ClientError("there is not one statement of SQL in the dump: it is not one of SQLite.")
     if not committed:
         raise ClientError(
-            "there is no COMMIT in the dump, with which every dump of SQLite ends: it is not whole, restore another "
-            "backup, or, if it was made without, restore it to a folder and load it with sqlite3 itself."
+            "there is no COMMIT in the dump, with which every dump of SQLite ends: it is not whole, restore "
+            "another backup, or, if it was made without, restore it to a folder and load it with sqlite3 itself."
         )
 
 
