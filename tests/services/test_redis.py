@@ -587,6 +587,41 @@ def test_over_a_damaged_dump_a_server_ends_itself_and_has_what_it_had_when_it_st
         shutil.rmtree(folder)
 
 
+def test_a_server_that_would_evict_what_is_restored_is_refused(filled: bytes, other: Server) -> None:
+    with connected(other) as db:
+        db.config_set("maxmemory", 3 * MEGABYTE)  # room for what it has
+        db.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        with pytest.raises(
+            RestoreError, match=r"may use 3145728 bytes .*would evict the rest \(allkeys-lru\)"
+        ):
+            restore(entry_of(filled), other.url(), overwrite=True)
+    finally:
+        with connected(other) as db:
+            db.config_set("maxmemory", 0)
+            db.config_set("maxmemory-policy", "noeviction")
+
+
+def test_a_server_that_evicts_what_was_restored_is_an_error(origin: Server) -> None:
+    fill(origin)
+    content = bytes_of(dump_of(origin.url()))
+    place = content.index(b"\xfa\x08used-mem\xc2") + 11
+    content = content[:place] + bytes(4) + content[place + 4 :]  # a dump that says it was small
+    settings = [*QUICK, "maxmemory 1mb", "maxmemory-policy allkeys-lru", "rdbchecksum no"]
+    with (
+        servers.redis(settings=settings) as small,
+        pytest.raises(RestoreError, match=r"evicts keys \([1-9]"),
+    ):
+        restore(entry_of(content[:-8] + bytes(8)), small.url())
+
+
+def test_a_server_that_evicts_nothing_is_restored_to_however_small_it_is(origin: Server) -> None:
+    fill(origin)
+    with servers.redis(settings=[*QUICK, "maxmemory 1mb"]) as small:
+        restore(dump_of(origin.url()), small.url())
+        assert everything(small) == everything(origin)
+
+
 def test_what_is_no_dump_leaves_what_was_there(filled: bytes, other: Server) -> None:
     with pytest.raises(RestoreError, match="no RDB file"):
         restore(entry_of(b"-- MySQL dump\n"), other.url(), overwrite=True)
