@@ -108,12 +108,16 @@ class MongoDBClient:
         return find_program([name], self.tools, package=PACKAGE)
 
     def state(self) -> State:
-        """Never missing: a database comes into being with the first thing that is put into it."""
+        """Missing, unless the server lists it: it does as soon as there is a collection, even an empty one."""
         with self._connected() as client:
+            if self.url.database not in client.list_database_names():
+                return "missing"
             return "filled" if client[self.url.database].list_collection_names() else "empty"
 
     def create(self) -> None:
-        """Nothing: see `state`."""
+        """Only see that there is none: a database comes into being with the first thing that is put into it."""
+        if self.state() != "missing":
+            raise ClientError("there is a database of this name already.")
 
     def drop(self) -> None:
         with self._connected() as client:
