@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pymongo
 import pytest
 
@@ -81,3 +83,21 @@ def test_a_drill_has_its_scratch_database_and_leaves_none(databases: Collections
         databases["shop"] = ["orders"]
     assert list(databases) == ["admin"]
     assert told == []
+
+
+@pytest.mark.parametrize("options", ["tlsCAFile=/none.pem", "tlsInsecure=true&tlsAllowInvalidHostnames=true"])
+def test_options_that_nothing_comes_of_are_told(options: str) -> None:
+    with pytest.raises(ClientError, match=r"pymongo cannot connect: .*(not readable|simultaneously)"):
+        MongoDBClient(parse_database_url(f"mongodb://h/shop?tls=true&{options}")).state()
+
+
+def test_what_the_driver_raises_besides_its_own_errors_is_told_without_the_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(url: str) -> Any:
+        raise TypeError(f"nothing to be done with {url}")
+
+    monkeypatch.setattr(pymongo, "MongoClient", refuse)
+    with pytest.raises(ClientError, match="nothing to be done") as raised:
+        MongoDBClient(parse_database_url("mongodb://me:s3cret%40word@h/shop")).databases()
+    assert "s3cret" not in str(raised.value)

@@ -137,6 +137,7 @@ class MongoDBClient:
     def _connected(self) -> Iterator[Any]:
         try:
             import pymongo
+            from pymongo.errors import ConfigurationError as InvalidOptions
             from pymongo.errors import PyMongoError
         except ImportError as error:
             raise ClientError(
@@ -146,12 +147,14 @@ class MongoDBClient:
             client: Any = pymongo.MongoClient(connection_string(self.url))
             with client:
                 yield client
-        except PyMongoError as error:
+        except (PyMongoError, OSError, ValueError, TypeError) as error:  # the latter for files and options
             said = str(error)
             for secret in self._secrets:
                 said = said.replace(secret, "***")
             meaning = self.explain(said)
-            text = f"{meaning} (It said: {said[:500]})" if meaning else f"the server answered: {said[:500]}."
+            of_server = isinstance(error, PyMongoError) and not isinstance(error, InvalidOptions)
+            told = "the server answered" if of_server else "pymongo cannot connect"
+            text = f"{meaning} (It said: {said[:500]})" if meaning else f"{told}: {said[:500].rstrip('.')}."
             raise ClientError(text, retryable=may_pass(meaning)) from error
 
     @property
