@@ -330,6 +330,30 @@ def test_a_socket_leads_to_the_server(origin: Server, other: Server) -> None:
     assert everything(other) == everything(origin)
 
 
+def test_a_server_is_known_again_by_whatever_name(origin: Server, other: Server) -> None:
+    secret = origin.url().split("@127")[0]
+    one = RedisClient(parse_database_url(origin.url()))
+    names = [f"{secret}@localhost:{origin.port}/3", f"{secret}@/?unix_socket={origin.socket}"]
+    for name in names:
+        assert one.is_same_server(RedisClient(parse_database_url(name)))
+    assert not one.is_same_server(RedisClient(parse_database_url(other.url())))
+
+
+def test_what_others_write_while_the_dump_is_read_through_stays(origin: Server, other: Server) -> None:
+    fill(origin)
+    content = bytes_of(dump_of(origin.url()))
+
+    def chunks() -> Iterator[bytes]:
+        with connected(other) as db:
+            db.set("written meanwhile", 1)
+        yield content
+
+    with pytest.raises(RestoreError, match="not empty, by now"):
+        restore(Entry(path="db-dumps/redis-shop.rdb", chunks=chunks), other.url())
+    with connected(other) as db:
+        assert db.keys() == [b"written meanwhile"]
+
+
 def test_a_user_with_just_the_rights_that_are_told_is_enough(origin: Server, other: Server) -> None:
     fill(origin)
     with connected(origin) as db:

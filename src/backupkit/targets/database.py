@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from backupkit._chunks import closing_iterator
-from backupkit.databases.clients import DatabaseClient, checked, client_of
+from backupkit.databases.clients import DatabaseClient, State, checked, client_of
 from backupkit.databases.programs import ClientError, Limits
 from backupkit.databases.urls import DatabaseURL, Engine, parse_database_url
 from backupkit.errors import ConfigurationError, RestoreError
@@ -144,23 +144,30 @@ class DatabaseTarget:
     def _client(self) -> DatabaseClient:
         return client_of(self.url, tools=self.tools)
 
+    def _ready(self, client: DatabaseClient) -> State:
+        state = client.state()
+        if (state == "missing" and not self.create) or (
+            state == "filled" and not self.overwrite and not self.tables
+        ):
+            raise ClientError("it is missing, or not empty, by now")
+        return state
+
     def _load(self, entry: Entry) -> None:
         client, loader = self._client(), _loader(self.url.engine)
         try:
-            state = client.state()
-            if state == "missing" and self.create:
+            state = self._ready(client)
+            if loader.trusting:
+                _read_through(entry, loader)
+                state = self._ready(client)  # that took long, and others may have filled it meanwhile
+            if state == "missing":
                 client.create()
-            elif state == "missing" or (state == "filled" and not self.overwrite and not self.tables):
-                raise ClientError("it is missing, or not empty, by now")
             loading = Loading(
                 replace=state == "filled" and self.overwrite,
                 tables=self.tables,
                 limits=Limits(time=self.time_limit),
             )
-            replaced_first = not loader.atomic and state == "filled"
-            if loader.trusting or replaced_first:
+            if not loader.atomic and state == "filled":
                 _read_through(entry, loader)
-            if replaced_first:
                 client.drop()
                 client.create()
             try:
