@@ -18,6 +18,7 @@ import pytest
 import redis
 
 from backupkit import BackupPipeline, Passphrase
+from backupkit.databases.programs import ClientError
 from backupkit.databases.redis import RedisClient
 from backupkit.databases.urls import parse_database_url
 from backupkit.errors import IntegrityError, RestoreError, SourceError
@@ -714,3 +715,38 @@ def test_a_stranger_gets_nothing_and_keeps_nobody_out() -> None:
     assert heard[0] == heard[1] == b"+PONG\r\n-ERR this is no server\r\n"
     assert b"+FULLRESYNC" in heard[2]
     assert b"all that is secret" in heard[2]
+
+
+@pytest.mark.parametrize("said", [b"PING\r\n", b"\r\n", b"*1\r\n$4\r\nPING\r\n", b" "])
+def test_a_stranger_who_never_comes_to_the_point_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(_redis_master, "_ASKS", 0.3)
+    monkeypatch.setattr(_redis_master, "_CONNECTS", 1.0)
+    url = parse_database_url("redis:///?unix_socket=/run/none.sock")
+    cut_off: list[bool] = []
+    with _redis_master.Master(url, identity="f" * 40, deadline=None) as master:
+
+        def keep_on() -> None:
+            with socket.create_connection(master.address) as stranger:
+                stranger.settimeout(0.02)  # its pace: it is never silent for as long as it is listened to
+                for _ in range(200):
+                    try:
+                        stranger.sendall(said)
+                        if not stranger.recv(1000):
+                            break
+                    except TimeoutError:
+                        continue
+                    except ConnectionError:
+                        break
+                else:
+                    cut_off.append(False)
+                    return
+                cut_off.append(True)
+
+        keeping_on = threading.Thread(target=keep_on)
+        keeping_on.start()
+        with pytest.raises(ClientError, match="did not connect"):
+            master.send(iter([b"all that is secret"]))
+        keeping_on.join()
+    assert cut_off == [True]
