@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import islice
 from types import TracebackType
 
-from backupkit.databases.programs import ClientError
+from backupkit.databases.programs import ClientError, too_slow
 from backupkit.databases.redis import LISTEN
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError
@@ -124,7 +124,7 @@ class Master:
             return most
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise ClientError("it took longer than its time_limit and was ended.")
+            raise too_slow()
         return min(most, left)
 
 

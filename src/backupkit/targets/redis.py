@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from backupkit._chunks import begun
 from backupkit.databases.clients import DatabaseClient
 from backupkit.databases.programs import ClientError
 from backupkit.databases.rdb import BEGINNING, used_memory, version_of, whole_rdb
@@ -25,10 +26,10 @@ def load_redis(client: DatabaseClient, chunks: Iterator[bytes], loading: Loading
     for is refused where that can be foreseen; where it happened, that is an error.
     """
     assert isinstance(client, RedisClient)  # noqa: S101 - the loader is chosen by the client's engine
-    deadline = None if loading.limits.time is None else time.monotonic() + loading.limits.time.total_seconds()
+    deadline = loading.limits.deadline()
     information = client.information()
     _check_can_follow(client, information)
-    head = _head(chunks)
+    head, chunks = begun(chunks, BEGINNING)
     _check_version(client, head)
     _check_room(information, head)
     with (
@@ -36,7 +37,7 @@ def load_redis(client: DatabaseClient, chunks: Iterator[bytes], loading: Loading
         Master(client.url, identity=information["master_replid"], deadline=deadline) as master,
         _following(client, master),
     ):
-        master.send(whole_rdb(_again(head, chunks)))
+        master.send(whole_rdb(chunks))
     _check_all_is_there(information, client.information())
 
 
@@ -53,20 +54,6 @@ def _check_can_follow(client: RedisClient, information: dict[str, str]) -> None:
             "the server replicates by TLS only, which is not spoken here: set tls-replication to no until the "
             "restore is done, or start a server on the file."
         )
-
-
-def _head(chunks: Iterator[bytes]) -> bytes:
-    head = b""
-    for chunk in chunks:
-        head += chunk
-        if len(head) >= BEGINNING:
-            break
-    return head
-
-
-def _again(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield head
-    yield from rest
 
 
 def _check_version(client: RedisClient, head: bytes) -> None:
