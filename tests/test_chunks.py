@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backupkit._chunks import closing_iterator, gather, hold_back, rechunk
+from backupkit._chunks import begun, closing_iterator, gather, hold_back, rechunk
 
 _chunks = st.lists(st.binary(max_size=20))
 _size = st.integers(1, 30)
@@ -37,6 +37,22 @@ def test_rechunk_takes_no_more_than_it_needs() -> None:
 
     assert next(rechunk(chunks(), 4)) == b"abca"
     assert taken == [0, 1]
+
+
+@given(_chunks, _size)
+def test_the_beginning_of_a_stream_is_looked_at_and_the_stream_stays_whole(
+    chunks: list[bytes], size: int
+) -> None:
+    head, stream = begun(iter(chunks), size)
+    content = b"".join(chunks)
+    assert head == content[:size]
+    assert b"".join(stream) == content
+
+
+def test_no_more_of_a_stream_is_taken_than_its_beginning() -> None:
+    chunks = iter([b"abc"] * 10)
+    assert begun(chunks, 4)[0] == b"abca"
+    assert len(list(chunks)) == 8
 
 
 @given(_chunks, _size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -64,6 +65,17 @@ def hold_back(chunks: Iterable[bytes], count: int, tail: bytearray) -> Iterator[
             if len(tail) > count:
                 yield bytes(tail[:-count])
                 del tail[:-count]
+
+
+def begun(chunks: Iterator[bytes], length: int) -> tuple[bytes, Iterator[bytes]]:
+    """The first `length` bytes, or fewer if there are no more, and all of the stream, these included."""
+    taken: list[bytes] = []
+    held = 0
+    while held < length and (chunk := next(chunks, None)) is not None:
+        taken.append(chunk)
+        held += len(chunk)
+    head = b"".join(taken)
+    return head[:length], chain([head] if head else [], chunks)
 
 
 class closing_iterator(Generic[T]):  # noqa: N801 - it is used like contextlib.closing

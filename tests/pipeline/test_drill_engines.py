@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import psycopg
 import pymysql
@@ -54,6 +55,24 @@ def test_a_script_of_sqlite_becomes_a_database_again(make: Make, tmp_path: Path)
     report = pipeline.drill(scratch=tmp_path, assertions=[has_an_order])
     assert (report.outcome, report.problems, len(report.dumps)) == ("succeeded", (), 1)
     assert list(tmp_path.glob("backupkit*")) == []
+
+
+@pytest.mark.parametrize("form", ["pages", "sql"])
+def test_rows_that_sqlite_counted_are_compared(
+    make: Make, tmp_path: Path, form: Literal["pages", "sql"]
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.sqlite3", isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY)")
+        connection.execute("CREATE VIRTUAL TABLE notes USING fts5(body)")
+        connection.execute("INSERT INTO notes VALUES('one')")
+        connection.execute("INSERT INTO orders DEFAULT VALUES")
+    pipeline = make(SQLite(tmp_path / "shop.sqlite3", form=form, count_rows=True), MemoryDestination())
+    pipeline.run()
+    (entry,) = pipeline.entries("latest")
+    assert entry.rows["orders"] == 1
+    report = pipeline.drill(scratch=tmp_path, compare_rows=True)
+    assert (report.outcome, report.problems) == ("succeeded", ())
 
 
 @pytest.mark.services

@@ -18,9 +18,10 @@ import pytest
 import redis
 
 from backupkit import BackupPipeline, Passphrase
+from backupkit.databases.programs import ClientError
 from backupkit.databases.redis import RedisClient
 from backupkit.databases.urls import parse_database_url
-from backupkit.errors import RestoreError, SourceError
+from backupkit.errors import IntegrityError, RestoreError, SourceError
 from backupkit.model import Entry
 from backupkit.protocols import Source
 from backupkit.sources.redis import Redis
@@ -330,6 +331,30 @@ def test_a_socket_leads_to_the_server(origin: Server, other: Server) -> None:
     assert everything(other) == everything(origin)
 
 
+def test_a_server_is_known_again_by_whatever_name(origin: Server, other: Server) -> None:
+    secret = origin.url().split("@127")[0]
+    one = RedisClient(parse_database_url(origin.url()))
+    names = [f"{secret}@localhost:{origin.port}/3", f"{secret}@/?unix_socket={origin.socket}"]
+    for name in names:
+        assert one.is_same_server(RedisClient(parse_database_url(name)))
+    assert not one.is_same_server(RedisClient(parse_database_url(other.url())))
+
+
+def test_what_others_write_while_the_dump_is_read_through_stays(origin: Server, other: Server) -> None:
+    fill(origin)
+    content = bytes_of(dump_of(origin.url()))
+
+    def chunks() -> Iterator[bytes]:
+        with connected(other) as db:
+            db.set("written meanwhile", 1)
+        yield content
+
+    with pytest.raises(RestoreError, match="not empty, by now"):
+        restore(Entry(path="db-dumps/redis-shop.rdb", chunks=chunks), other.url())
+    with connected(other) as db:
+        assert db.keys() == [b"written meanwhile"]
+
+
 def test_a_user_with_just_the_rights_that_are_told_is_enough(origin: Server, other: Server) -> None:
     fill(origin)
     with connected(origin) as db:
@@ -538,6 +563,26 @@ def test_a_dump_that_ends_too_early_leaves_what_was_there(filled: bytes, other: 
         restore(entry_of(filled[:-5000]), other.url(), overwrite=True)
 
 
+@pytest.mark.parametrize("holding", [True, False])
+def test_a_dump_that_was_damaged_in_its_archive_never_reaches_the_server(holding: bool) -> None:
+    def chunks() -> Iterator[bytes]:
+        """What an archive gives: it finds out about the damage when all of the entry has passed."""
+        yield b"REDIS0009"
+        for _ in range(20):
+            yield b"\x99" * MEGABYTE
+        raise IntegrityError("it is not what was stored", where="an archive")
+
+    with servers.redis(settings=QUICK) as server:  # not one that is shared: it may end itself
+        with connected(server) as db:
+            if holding:
+                db.set("precious", "on no disk")
+        with pytest.raises(IntegrityError):
+            restore(Entry(path="db-dumps/redis-shop.rdb", chunks=chunks), server.url(), overwrite=True)
+        with connected(server) as db:
+            assert db.keys() == ([b"precious"] if holding else [])
+        assert_it_leads_with_its_own_settings(server)
+
+
 @pytest.mark.parametrize("damage", ["one byte", "nonsense"])
 def test_over_a_damaged_dump_a_server_ends_itself_and_has_what_it_had_when_it_starts(
     origin: Server, damage: str
@@ -565,6 +610,41 @@ def test_over_a_damaged_dump_a_server_ends_itself_and_has_what_it_had_when_it_st
             assert db.dbsize() == 1
     finally:
         shutil.rmtree(folder)
+
+
+def test_a_server_that_would_evict_what_is_restored_is_refused(filled: bytes, other: Server) -> None:
+    with connected(other) as db:
+        db.config_set("maxmemory", 3 * MEGABYTE)  # room for what it has
+        db.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        with pytest.raises(
+            RestoreError, match=r"may use 3145728 bytes .*would evict the rest \(allkeys-lru\)"
+        ):
+            restore(entry_of(filled), other.url(), overwrite=True)
+    finally:
+        with connected(other) as db:
+            db.config_set("maxmemory", 0)
+            db.config_set("maxmemory-policy", "noeviction")
+
+
+def test_a_server_that_evicts_what_was_restored_is_an_error(origin: Server) -> None:
+    fill(origin)
+    content = bytes_of(dump_of(origin.url()))
+    place = content.index(b"\xfa\x08used-mem\xc2") + 11
+    content = content[:place] + bytes(4) + content[place + 4 :]  # a dump that says it was small
+    settings = [*QUICK, "maxmemory 1mb", "maxmemory-policy allkeys-lru", "rdbchecksum no"]
+    with (
+        servers.redis(settings=settings) as small,
+        pytest.raises(RestoreError, match=r"evicts keys \([1-9]"),
+    ):
+        restore(entry_of(content[:-8] + bytes(8)), small.url())
+
+
+def test_a_server_that_evicts_nothing_is_restored_to_however_small_it_is(origin: Server) -> None:
+    fill(origin)
+    with servers.redis(settings=[*QUICK, "maxmemory 1mb"]) as small:
+        restore(dump_of(origin.url()), small.url())
+        assert everything(small) == everything(origin)
 
 
 def test_what_is_no_dump_leaves_what_was_there(filled: bytes, other: Server) -> None:
@@ -595,10 +675,12 @@ def test_a_server_that_is_killed_while_it_loads_is_told(origin: Server) -> None:
     fill(origin)
     content = bytes_of(dump_of(origin.url()))
     with servers.redis(settings=QUICK) as server:
+        readings = iter([False, True])  # it is sent what is read for the second time
 
         def chunks() -> Iterator[bytes]:
             yield content[:MEGABYTE]
-            server.kill()
+            if next(readings):
+                server.kill()
             for start in range(MEGABYTE, len(content), MEGABYTE):
                 yield content[start : start + MEGABYTE]
 
@@ -633,3 +715,38 @@ def test_a_stranger_gets_nothing_and_keeps_nobody_out() -> None:
     assert heard[0] == heard[1] == b"+PONG\r\n-ERR this is no server\r\n"
     assert b"+FULLRESYNC" in heard[2]
     assert b"all that is secret" in heard[2]
+
+
+@pytest.mark.parametrize("said", [b"PING\r\n", b"\r\n", b"*1\r\n$4\r\nPING\r\n", b" "])
+def test_a_stranger_who_never_comes_to_the_point_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(_redis_master, "_ASKS", 0.3)
+    monkeypatch.setattr(_redis_master, "_CONNECTS", 1.0)
+    url = parse_database_url("redis:///?unix_socket=/run/none.sock")
+    cut_off: list[bool] = []
+    with _redis_master.Master(url, identity="f" * 40, deadline=None) as master:
+
+        def keep_on() -> None:
+            with socket.create_connection(master.address) as stranger:
+                stranger.settimeout(0.02)  # its pace: it is never silent for as long as it is listened to
+                for _ in range(200):
+                    try:
+                        stranger.sendall(said)
+                        if not stranger.recv(1000):
+                            break
+                    except TimeoutError:
+                        continue
+                    except ConnectionError:
+                        break
+                else:
+                    cut_off.append(False)
+                    return
+                cut_off.append(True)
+
+        keeping_on = threading.Thread(target=keep_on)
+        keeping_on.start()
+        with pytest.raises(ClientError, match="did not connect"):
+            master.send(iter([b"all that is secret"]))
+        keeping_on.join()
+    assert cut_off == [True]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backupkit.databases.programs import ClientError
-from backupkit.databases.rdb import whole_rdb
+from backupkit.databases.rdb import used_memory, whole_rdb
 from backupkit.databases.rdb_keys import count_keys
 from backupkit.databases.redis import RedisClient
 from backupkit.databases.urls import parse_database_url
@@ -51,6 +51,21 @@ def test_a_dump_that_ends_anywhere_else_is_an_error(mark: bytes) -> None:
 def test_what_is_no_dump_is_an_error() -> None:
     with pytest.raises(ClientError, match="no RDB file"):
         whole(b"<html>" * 100 + b"\xff" + bytes(8))
+
+
+@pytest.mark.parametrize(
+    ("value", "used"),
+    [
+        (b"\xc0\x0a", 10),
+        (b"\xc1\x0a\x0a", 2570),
+        (b"\xc2\x90\x37\x0d\x00", 866192),
+        (b"\x0a3000000000", 3000000000),
+        (b"\xfe", None),
+    ],
+)
+def test_how_much_memory_a_dump_needs_stands_at_its_beginning(value: bytes, used: int | None) -> None:
+    beginning = b"REDIS0010\xfa\x09redis-ver\x067.0.15\xfa\x08used-mem" + value + b"\xfa\x08aof-base\xc0\0"
+    assert used_memory(beginning) == used
 
 
 @given(st.integers(1, 30))

@@ -21,6 +21,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from backupkit.databases.sqlite import SQLiteClient
+from backupkit.databases.urls import parse_database_url
 from backupkit.errors import ConfigurationError, SourceError
 from backupkit.model import Entry
 from backupkit.sources._sqlite_text import dump
@@ -91,6 +93,46 @@ class TestSqlAsASource(SourceTests):
     @pytest.fixture
     def source(self, tmp_path: Path) -> SQLite:
         return SQLite(make_bank(tmp_path / "bank.db", journal="delete"), form="sql")
+
+
+@pytest.mark.parametrize("form", ["pages", "sql"])
+def test_rows_are_counted_in_the_state_that_is_dumped(tmp_path: Path, form: Form) -> None:
+    path = make_bank(tmp_path / "bank.db", journal="wal")
+    make(path, 'CREATE TABLE "no ""rows"(a)', "CREATE VIRTUAL TABLE notes USING fts5(body)", journal="wal")
+    make(path, "INSERT INTO notes VALUES('one')", journal="wal")
+    entry = the_entry(SQLite(path, form=form, count_rows=True))
+    for number in (ACCOUNTS, ACCOUNTS + 1):  # read again, it is a new state
+        chunks = entry.chunks()
+        parts = [next(iter(chunks))]
+        make(path, "INSERT INTO account(balance) VALUES(0)", journal="wal")
+        parts += chunks
+        place = tmp_path / f"{number}.db"
+        place.write_bytes(b"".join(parts) if form == "pages" else b"")
+        if form == "sql":
+            with closing(sqlite3.connect(place, isolation_level=None)) as connection:
+                connection.executescript(b"".join(parts).decode())
+        client = SQLiteClient(parse_database_url(f"sqlite:///{place}"))
+        assert entry.rows == client.count_rows()
+        assert (entry.rows["account"], entry.rows['no "rows'], entry.rows["notes"]) == (number, 0, 1)
+
+
+def test_nobody_counts_unasked(tmp_path: Path) -> None:
+    entry = the_entry(SQLite(make_bank(tmp_path / "bank.db", journal="delete")))
+    assert list(entry.chunks())
+    assert entry.rows == {}
+
+
+@pytest.mark.parametrize("form", ["pages", "sql"])
+def test_a_table_that_nobody_can_count_is_told(tmp_path: Path, form: Form) -> None:
+    path = make(
+        tmp_path / "a.db",
+        "CREATE TABLE t(a)",
+        "PRAGMA writable_schema=ON",
+        "INSERT INTO sqlite_master VALUES('table','v','v',0,'CREATE VIRTUAL TABLE v USING no_such_module')",
+    )
+    with pytest.raises(SourceError, match=r"cannot be counted \(no such module.*leave count_rows out"):
+        list(the_entry(SQLite(path, form=form, count_rows=True)).chunks())
+    assert list(the_entry(SQLite(path, form=form)).chunks())
 
 
 # Names, and what the entry says

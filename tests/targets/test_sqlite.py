@@ -43,6 +43,9 @@ CREATE VIRTUAL TABLE notes USING fts5(body);
 """
 
 
+T = b"BEGIN;CREATE TABLE t(a);COMMIT;"
+
+
 def filled(path: Path, *, wal: bool = False) -> Path:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         if wal:
@@ -128,7 +131,7 @@ def test_a_dump_that_another_tool_compressed_is_restored(place: Path) -> None:
 
 def test_what_is_there_is_replaced_only_when_told_to(tmp_path: Path, place: Path) -> None:
     filled(place)
-    (problem,) = DatabaseTarget(f"sqlite:///{place}").check([dump_of(b"CREATE TABLE t(a);")])
+    (problem,) = DatabaseTarget(f"sqlite:///{place}").check([dump_of(T)])
     assert "not empty" in problem.message
 
 
@@ -146,7 +149,7 @@ def test_the_one_that_replaces_another_has_its_mode_and_nothing_of_its_log(
     )
     subprocess.run([sys.executable, "-c", program, place], check=True)
     assert Path(f"{place}-wal").stat().st_size
-    restore(dump_of(b"CREATE TABLE t(a);INSERT INTO t VALUES(2);"), place, overwrite=True)
+    restore(dump_of(b"BEGIN;CREATE TABLE t(a);INSERT INTO t VALUES(2);COMMIT;"), place, overwrite=True)
     assert os.listdir(place.parent) == ["shop.db"]
     assert rows_of(place) == [(2,)]
     assert stat.S_IMODE(place.stat().st_mode) == 0o640
@@ -156,7 +159,7 @@ def test_what_a_link_leads_to_is_replaced_and_the_link_stays(tmp_path: Path, pla
     filled(place)
     link = tmp_path / "link.db"
     link.symlink_to(place)
-    restore(dump_of(b"CREATE TABLE t(a);"), link, overwrite=True)
+    restore(dump_of(T), link, overwrite=True)
     assert link.is_symlink()
     assert rows_of(place) == []
 
@@ -168,7 +171,7 @@ def test_a_database_that_is_open_is_not_replaced(place: Path, wal: bool) -> None
     with closing(sqlite3.connect(place)) as connection:
         connection.execute("SELECT * FROM log").fetchone()
         with pytest.raises(RestoreError, match="is open in this process"):
-            restore(dump_of(b"CREATE TABLE t(a);"), place, overwrite=True)
+            restore(dump_of(T), place, overwrite=True)
     assert content(place) == before
     assert os.listdir(place.parent) == ["shop.db"]
 
@@ -185,7 +188,7 @@ def test_another_process_that_has_it_open_is_named(place: Path) -> None:
         assert process.stdout is not None
         process.stdout.readline()
         with pytest.raises(RestoreError, match=f"open in process {process.pid}"):
-            restore(dump_of(b"CREATE TABLE t(a);"), place, overwrite=True)
+            restore(dump_of(T), place, overwrite=True)
         process.communicate()
 
 
@@ -193,7 +196,7 @@ def test_one_that_is_damaged_is_replaced_with_all_that_lies_beside_it(place: Pat
     place.write_bytes(b"no database at all")
     for suffix in ("-wal", "-shm", "-journal"):
         Path(f"{place}{suffix}").write_bytes(b"old")
-    restore(dump_of(b"CREATE TABLE t(a);"), place, overwrite=True)
+    restore(dump_of(T), place, overwrite=True)
     assert os.listdir(place.parent) == ["shop.db"]
     assert rows_of(place) == []
 
@@ -209,6 +212,11 @@ def test_one_that_is_damaged_is_replaced_with_all_that_lies_beside_it(place: Pat
         (b"CREATE TABLE t(a);NONSENSE;CREATE TABLE u(a);", "near \"NONSENSE\""),
         (b"CREATE TABLE t(a);INSERT INTO t VALUES('\0');", "holds a NUL"),
         (b"CREATE TABLE t(a);INSERT INTO t VALUES('\xff');", "neither the pages"),
+        (b"PRAGMA foreign_keys=OFF;\n", "no COMMIT"),
+        (b"CREATE TABLE t(a);INSERT INTO t VALUES(1);", "no COMMIT"),
+        (b"CREATE TABLE t(a);EXPLAIN COMMIT;", "no COMMIT"),
+        (T + b"CREATE TABLE u(a);", "more in the dump after its COMMIT"),
+        (T + b"/* and */ BEGIN;CREATE TABLE u(a);END;", "more in the dump after its COMMIT"),
         (b"", "not one statement"),
         (b"-- only words\n", "not one statement"),
         (b"SQLite format 3\0 and then nothing", "not a whole database"),
@@ -249,19 +257,26 @@ def test_what_the_archive_raises_passes_through_and_leaves_nothing(place: Path) 
         "CREATE TABLE t(a); VACUUM INTO '{other}'",
         "SELECT load_extension('{other}')",
         "ATTACH char(46)||'{other}' AS other",
+        "ATTACH 'vacuum_db' AS other; CREATE TABLE other.t(a)",
     ],
 )
-def test_a_hostile_dump_reaches_no_other_file(tmp_path: Path, place: Path, statement: str) -> None:
+def test_a_hostile_dump_reaches_no_other_file(
+    tmp_path: Path, place: Path, statement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     other = tmp_path / "other.db"
     with pytest.raises(RestoreError, match="SQLite refused a statement"):
         restore(dump_of(f"{statement.format(other=other)};".encode()), place)
-    assert not other.exists()
+    assert os.listdir(tmp_path) == ["restored"]
     assert os.listdir(place.parent) == []
 
 
 def test_a_dump_may_tidy_up_and_its_other_settings_are_passed_over(place: Path) -> None:
     restore(
-        dump_of(b"PRAGMA journal_mode=WAL;PRAGMA temp_store_directory='/';CREATE TABLE t(a);VACUUM;"), place
+        dump_of(
+            b"PRAGMA journal_mode=WAL;PRAGMA temp_store_directory='/';" + T + b"\n-- then\nVACUUM;ANALYZE;"
+        ),
+        place,
     )
     assert rows_of(place) == []
     assert os.listdir(place.parent) == ["shop.db"]
@@ -276,7 +291,7 @@ def test_a_dump_that_never_ends_is_ended(place: Path) -> None:
 
 def test_a_folder_that_is_missing_is_told(tmp_path: Path) -> None:
     with pytest.raises(RestoreError, match="is there such a folder"):
-        restore(dump_of(b"CREATE TABLE t(a);"), tmp_path / "none" / "shop.db")
+        restore(dump_of(T), tmp_path / "none" / "shop.db")
 
 
 def test_rows_are_counted_by_table(tmp_path: Path) -> None:

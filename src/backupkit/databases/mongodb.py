@@ -108,12 +108,16 @@ class MongoDBClient:
         return find_program([name], self.tools, package=PACKAGE)
 
     def state(self) -> State:
-        """Never missing: a database comes into being with the first thing that is put into it."""
+        """Missing, unless the server lists it: it does as soon as there is a collection, even an empty one."""
         with self._connected() as client:
+            if self.url.database not in client.list_database_names():
+                return "missing"
             return "filled" if client[self.url.database].list_collection_names() else "empty"
 
     def create(self) -> None:
-        """Nothing: see `state`."""
+        """Only see that there is none: a database comes into being with the first thing that is put into it."""
+        if self.state() != "missing":
+            raise ClientError("there is a database of this name already.")
 
     def drop(self) -> None:
         with self._connected() as client:
@@ -133,6 +137,7 @@ class MongoDBClient:
     def _connected(self) -> Iterator[Any]:
         try:
             import pymongo
+            from pymongo.errors import ConfigurationError as InvalidOptions
             from pymongo.errors import PyMongoError
         except ImportError as error:
             raise ClientError(
@@ -142,12 +147,14 @@ class MongoDBClient:
             client: Any = pymongo.MongoClient(connection_string(self.url))
             with client:
                 yield client
-        except PyMongoError as error:
+        except (PyMongoError, OSError, ValueError, TypeError) as error:  # the latter for files and options
             said = str(error)
             for secret in self._secrets:
                 said = said.replace(secret, "***")
             meaning = self.explain(said)
-            text = f"{meaning} (It said: {said[:500]})" if meaning else f"the server answered: {said[:500]}."
+            of_server = isinstance(error, PyMongoError) and not isinstance(error, InvalidOptions)
+            told = "the server answered" if of_server else "pymongo cannot connect"
+            text = f"{meaning} (It said: {said[:500]})" if meaning else f"{told}: {said[:500].rstrip('.')}."
             raise ClientError(text, retryable=may_pass(meaning)) from error
 
     @property

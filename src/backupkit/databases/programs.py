@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -47,6 +48,15 @@ class Limits:
 
     time: timedelta | None = None
     silence: timedelta | None = None
+
+    def deadline(self) -> float | None:
+        """When the time is over that begins now, for what is no program; on the clock of `time.monotonic`."""
+        return None if self.time is None else time.monotonic() + self.time.total_seconds()
+
+
+def too_slow() -> ClientError:
+    """The error of what is no program, and is not done by its deadline."""
+    return ClientError("it took longer than its time_limit and was ended.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

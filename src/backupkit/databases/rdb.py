@@ -11,6 +11,11 @@ from backupkit.databases.programs import ClientError
 # https://rdb.fnordig.de/file_format.html; Valkey has numbers of its own from 80 on.
 _HEAD = re.compile(rb"(?:REDIS(\d{4})|VALKEY(\d{3}))")
 HEAD_LENGTH = 9
+BEGINNING = 512
+"""Bytes in which everything stands that the server says of itself before the first key."""
+_USED = re.compile(
+    rb"\xfa\x08used-mem(?:\xc0(?P<b>.)|\xc1(?P<h>..)|\xc2(?P<i>.{4})|[\1-\x14](?P<text>\d+))", re.DOTALL
+)
 _END = 0xFF
 _CHECKSUM = 8
 _MARK = re.compile(rb"[0-9a-f]{40}\Z")
@@ -22,6 +27,14 @@ def version_of(head: bytes) -> int:
     if match is None:
         raise ClientError("this is no RDB file of Redis: it does not begin as one.")
     return int(match[1] or match[2])
+
+
+def used_memory(beginning: bytes) -> int | None:
+    """How many bytes of memory the server used that wrote the file with this beginning; None if it does not say."""
+    found = _USED.search(beginning[:BEGINNING])
+    if found is None:
+        return None
+    return int(found["text"] or int.from_bytes(found["b"] or found["h"] or found["i"], "little"))
 
 
 def whole_rdb(chunks: Iterable[bytes]) -> Iterator[bytes]:

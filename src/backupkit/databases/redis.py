@@ -150,6 +150,14 @@ class RedisClient:
         lines = self.ask("INFO").decode("utf-8", "replace").splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
+    def is_same_server(self, other: RedisClient) -> bool:
+        """Whether both lead to one running server, whatever they call it: names, addresses and sockets are aliases.
+
+        Each start of a server makes up a new run_id, of 160 random bits. ClientError if one cannot be asked.
+        """
+        ours, others = (one.information().get("run_id") for one in (self, other))
+        return ours is not None and ours == others
+
     def setting(self, name: str) -> str | None:
         """What CONFIG GET says of one setting; None if the server does not know it."""
         lines = self.ask("CONFIG", "GET", name).decode("utf-8", "replace").splitlines()

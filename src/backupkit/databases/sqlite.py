@@ -57,11 +57,7 @@ class SQLiteClient:
             with closing(
                 sqlite3.connect(f"{Path(self.path).absolute().as_uri()}?mode=ro", uri=True)
             ) as connection:
-                names = connection.execute(
-                    "SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
-                    "ORDER BY name"
-                ).fetchall()
-                return {name: _count(connection, name) for (name,) in names}
+                return rows_by_table(connection)
         except sqlite3.Error as error:
             raise ClientError(f"{self.path!r} cannot be read: {error}.") from error
 
@@ -69,9 +65,18 @@ class SQLiteClient:
         return [self.path]
 
 
+def rows_by_table(connection: Connection) -> dict[str, int]:
+    """How many rows each table has, those behind virtual tables included, but not those of SQLite itself."""
+    names = connection.execute(
+        "SELECT name FROM main.sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
+        "ORDER BY name"
+    ).fetchall()
+    return {name: _count(connection, name) for (name,) in names}
+
+
 def _count(connection: Connection, table: str) -> int:
     quoted = '"' + table.replace('"', '""') + '"'
-    (count,) = connection.execute(f"SELECT count(*) FROM {quoted}").fetchone()  # noqa: S608 - it is quoted
+    (count,) = connection.execute(f"SELECT count(*) FROM main.{quoted}").fetchone()  # noqa: S608 - it is quoted
     return int(count)
 
 

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from backupkit._chunks import rechunk
+from backupkit.databases.sqlite import rows_by_table
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError, SourceError
 from backupkit.model import DUMPS, Contents, Entry
@@ -47,6 +49,9 @@ class SQLite:
     inside one transaction from first byte to last: for as long as the destination takes, a database in
     rollback mode cannot be written, and the WAL of one in WAL mode keeps growing. It is for UTF-8 databases.
 
+    `count_rows` records how many rows each table of the state has, for drills to compare; whatever holds back
+    the writers does so for as long as that takes, too.
+
     `time_limit` is how long a lock of another connection is waited for; None is for ever. A database that
     stays locked is a SourceError that is `retryable`. One that is missing, empty or no database is a
     SourceError from `entries()`, and nothing is created in its place.
@@ -57,6 +62,7 @@ class SQLite:
     form: Form
     time_limit: timedelta | None
     scratch: Path | None
+    count_rows: bool
 
     def __init__(
         self,
@@ -66,6 +72,7 @@ class SQLite:
         form: Form = "pages",
         time_limit: timedelta | None = timedelta(seconds=60),
         scratch: str | os.PathLike[str] | None = None,
+        count_rows: bool = False,
     ) -> None:
         if form not in _EXTENSIONS:
             raise ConfigurationError(f'SQLite has no form {form!r}: use "pages" or "sql".')
@@ -82,6 +89,7 @@ class SQLite:
         set_once(self, "form", form)
         set_once(self, "time_limit", time_limit)
         set_once(self, "scratch", None if scratch is None else Path(scratch))
+        set_once(self, "count_rows", count_rows)
 
     @property
     def contents(self) -> Contents:
@@ -104,19 +112,23 @@ class SQLite:
         except SourceError as error:
             if not error.retryable:
                 raise
+        rows: dict[str, int] = {}
         yield Entry(
             path=self._entry_path,
             modified_ns=self._stat().st_mtime_ns,
             mode=0o600,
-            chunks=self._pages if self.form == "pages" else self._text,
+            chunks=partial(self._pages if self.form == "pages" else self._text, rows),
+            rows=rows,
         )
 
-    def _pages(self) -> Iterator[bytes]:
+    def _pages(self, rows: dict[str, int]) -> Iterator[bytes]:
         scratch, copy = self._nameless()
         try:
             with closing(copy), self._reading(wait=self.time_limit) as connection:
                 copy.execute("PRAGMA journal_mode=OFF")  # a journal would be a second file, with a name
                 copy.execute("PRAGMA synchronous=OFF")
+                # Not in the copy: one in WAL mode would get side files, with names, before it can be read.
+                self._count(connection, rows)
                 connection.backup(copy, pages=_PAGES_PER_STEP, progress=_never_wait)
             position = 0
             while chunk := os.pread(scratch, _CHUNK, position):
@@ -125,19 +137,35 @@ class SQLite:
         finally:
             os.close(scratch)
 
-    def _text(self) -> Iterator[bytes]:
+    def _text(self, rows: dict[str, int]) -> Iterator[bytes]:
         from backupkit.sources._sqlite_text import dump
 
         with self._reading(wait=self.time_limit) as connection:
             (encoding,) = connection.execute("PRAGMA main.encoding").fetchone()
             if encoding != "UTF-8":
                 raise self._error(f'holds {encoding} text, not UTF-8: use form="pages".')
+            self._count(connection, rows)
             try:
                 yield from rechunk(dump(connection), _CHUNK)
             except UnicodeDecodeError as error:
                 raise self._error('has a name in its schema that is not UTF-8: use form="pages".') from error
             except OverflowError as error:
                 raise self._error(f'cannot be restored from SQL, {error}: use form="pages".') from error
+
+    def _count(self, connection: Connection, rows: dict[str, int]) -> None:
+        import sqlite3
+
+        rows.clear()
+        if not self.count_rows:
+            return
+        try:
+            rows.update(rows_by_table(connection))
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF != sqlite3.SQLITE_ERROR:
+                raise
+            raise self._error(
+                f"has a table whose rows cannot be counted ({error}): leave count_rows out."
+            ) from error
 
     def _nameless(self) -> tuple[int, Connection]:
         """Open an empty scratch file twice, for us and for SQLite, and take its name away."""

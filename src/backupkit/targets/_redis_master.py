@@ -10,17 +10,19 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from itertools import islice
 from types import TracebackType
 
-from backupkit.databases.programs import ClientError
+from backupkit.databases.programs import ClientError, too_slow
 from backupkit.databases.redis import LISTEN
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError
 
 _CONNECTS = 30.0  # seconds: a replica tries once a second
-_ASKS = 5.0  # seconds in which whoever connects says what for: a stranger keeps nobody out for long
+_ASKS = 5.0  # seconds in which whoever connects has said what for: a stranger keeps nobody out for long
+_COMMANDS = 20  # before that; a replica says five
 _SILENCE = 300.0  # seconds in which a server that loads takes or says something
-_LONGEST = 1 << 16  # bytes of one word of a replica
+_LONGEST = 1 << 16  # bytes of all that a replica says before that
 _WORDS = 64
 
 
@@ -78,12 +80,11 @@ class Master:
                 connection, _ = self._listener.accept()
             except TimeoutError:
                 break
-            connection.settimeout(self._left(_ASKS))
             try:
-                if self._asks_for_the_file(connection):
+                if self._asks_for_the_file(connection, time.monotonic() + self._left(_ASKS)):
                     return connection
             except (OSError, ValueError):
-                pass  # it is no Redis server, or has given up
+                pass  # it is no Redis server, has given up, or does not come to the point
             connection.close()
         host, port = self.address
         raise ClientError(
@@ -91,9 +92,8 @@ class Master:
             f"of this machine that it can reach, by ?{LISTEN}=address:port in the URL."
         )
 
-    def _asks_for_the_file(self, connection: socket.socket) -> bool:
-        words = _words(connection)
-        for command in words:
+    def _asks_for_the_file(self, connection: socket.socket, end: float) -> bool:
+        for command in islice(_words(_Heard(connection, end)), _COMMANDS):
             match command[0].upper():
                 case b"PING":
                     connection.sendall(b"+PONG\r\n")
@@ -124,7 +124,7 @@ class Master:
             return most
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise ClientError("it took longer than its time_limit and was ended.")
+            raise too_slow()
         return min(most, left)
 
 
@@ -163,25 +163,57 @@ def _listening(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _words(connection: socket.socket) -> Iterator[list[bytes]]:
-    """What the other side says, command by command; ValueError if that is not Redis's protocol."""
-    with connection.makefile("rb") as lines:
-        while line := lines.readline(_LONGEST):
-            if not line.strip():
-                continue
-            if not line.startswith(b"*"):
-                yield line.split()
-                continue
-            count = int(line[1:])
-            if count not in range(1, _WORDS):
+class _Heard:
+    """What the other side says until `end`, and no more of it than a replica would; OSError or ValueError else."""
+
+    def __init__(self, connection: socket.socket, end: float) -> None:
+        self._connection = connection
+        self._end = end
+        self._data = bytearray()
+        self._length = 0
+
+    def line(self) -> bytes:
+        while b"\n" not in self._data:
+            self._receive()
+        return self.take(self._data.index(b"\n") + 1).strip()
+
+    def take(self, count: int) -> bytes:
+        while len(self._data) < count:
+            self._receive()
+        taken = bytes(self._data[:count])
+        del self._data[:count]
+        return taken
+
+    def _receive(self) -> None:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        data = self._connection.recv(4096)
+        self._length += len(data)
+        if not data or self._length > _LONGEST:
+            raise ConnectionError
+        self._data += data
+
+
+def _words(heard: _Heard) -> Iterator[list[bytes]]:
+    """Command by command; ValueError if that is not Redis's protocol."""
+    while True:
+        line = heard.line()
+        if not line.startswith(b"*"):
+            if words := line.split():
+                yield words
+            continue
+        count = int(line[1:])
+        if count not in range(1, _WORDS):
+            raise ValueError
+        words = []
+        for _ in range(count):
+            length = int(heard.line()[1:])
+            if length not in range(_LONGEST):
                 raise ValueError
-            words = []
-            for _ in range(count):
-                length = int(lines.readline(_LONGEST)[1:])
-                if length not in range(_LONGEST):
-                    raise ValueError
-                words.append(lines.read(length + 2)[:-2])
-            yield words
+            words.append(heard.take(length + 2)[:-2])
+        yield words
 
 
 def _broken_off() -> ClientError:

@@ -27,10 +27,18 @@ _PRAGMAS = frozenset(
 )
 
 
+# What may stand after the COMMIT, because nothing is missing where it is.
+_AFTERWARDS = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/|;)*(?:PRAGMA|VACUUM|ANALYZE)\b", re.DOTALL | re.IGNORECASE
+)
+
+
 def run_script(connection: Connection, chunks: Iterable[bytes]) -> None:
     """Run all statements of the script; ClientError at the first that fails, or if it ends too early.
 
-    Files other than the connection's own are out of reach for it, whoever wrote it.
+    A dump is one transaction, and whole if that is committed in it and no more follows: cut off anywhere else
+    it would be as good a script as before. Files other than the connection's own are out of reach for it,
+    whoever wrote it.
     """
     import sqlite3
 
@@ -46,8 +54,10 @@ def run_script(connection: Connection, chunks: Iterable[bytes]) -> None:
         if action == sqlite3.SQLITE_TRANSACTION and first == "ROLLBACK":
             rolled_back = True
             return sqlite3.SQLITE_DENY
-        # An empty name is a temporary database, which VACUUM makes for itself.
-        if action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH) and first not in ("", "vacuum_db"):
+        # An empty name is a temporary database, which VACUUM makes for itself, and calls vacuum_db.
+        if action == sqlite3.SQLITE_ATTACH and first != "":
+            return sqlite3.SQLITE_DENY
+        if action == sqlite3.SQLITE_DETACH and first != "vacuum_db":
             return sqlite3.SQLITE_DENY
         if action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in (
             "load_extension",
@@ -58,7 +68,14 @@ def run_script(connection: Connection, chunks: Iterable[bytes]) -> None:
 
     connection.set_authorizer(allow)
     ran = 0
+    committed = False
     for statement in statements(_text(chunks), longest=longest):
+        if committed and not _AFTERWARDS.match(statement):
+            raise ClientError(
+                f"there is more in the dump after its COMMIT ({_beginning(statement)}), and nobody could tell "
+                "whether all of that is there: restore it to a folder, and load it with sqlite3 itself."
+            )
+        inside = connection.in_transaction
         try:
             for _ in connection.execute(statement):
                 pass
@@ -74,11 +91,17 @@ def run_script(connection: Connection, chunks: Iterable[bytes]) -> None:
                 f"SQLite refused a statement of the dump: {error} ({_beginning(statement)})."
             ) from error
         ran += 1
+        committed = committed or (inside and not connection.in_transaction)
     connection.set_authorizer(None)
     if connection.in_transaction:
         raise ClientError("the dump ends before its COMMIT: it is not whole, restore another backup.")
     if not ran:
         raise ClientError("there is not one statement of SQL in the dump: it is not one of SQLite.")
+    if not committed:
+        raise ClientError(
+            "there is no COMMIT in the dump, with which every dump of SQLite ends: it is not whole, restore "
+            "another backup, or, if it was made without, restore it to a folder and load it with sqlite3 itself."
+        )
 
 
 def statements(pieces: Iterable[str], *, longest: int) -> Iterator[str]:

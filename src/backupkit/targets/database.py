@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from backupkit._chunks import closing_iterator
-from backupkit.databases.clients import DatabaseClient, checked, client_of
+from backupkit.databases.clients import DatabaseClient, State, checked, client_of
 from backupkit.databases.programs import ClientError, Limits
 from backupkit.databases.urls import DatabaseURL, Engine, parse_database_url
 from backupkit.errors import ConfigurationError, RestoreError
@@ -36,11 +36,13 @@ class Loader:
     """How an engine loads a dump. `atomic`: what was there stays, all of it, unless the load succeeds.
 
     An atomic one is given `Loading.replace`; any other finds the database empty. It raises ClientError, and
-    what the chunks raise passes through.
+    what the chunks raise passes through. `trusting`: the server itself may come to harm by a damaged dump, so
+    that it is given no byte of one before all of it was read, and found whole by the archive's own check.
     """
 
     load: Callable[[DatabaseClient, Iterator[bytes], Loading], None]
     atomic: bool
+    trusting: bool = False
     # Passes a dump's chunks on, and raises ClientError at what is never loaded: before anything gives way to it.
     checked: Callable[[Iterator[bytes]], Iterator[bytes]] = iter
 
@@ -54,6 +56,10 @@ class DatabaseTarget:
     change from what was there to what was restored in one step, and a failure leaves them as they were.
     MySQL and MongoDB cannot: there the dump is read through and found whole before anything is replaced,
     and after a failure the database is emptied, or dropped if it was made here.
+
+    A Redis server ends itself over a dump that is damaged inside, and what is not on its disk is lost. So it
+    is sent nothing before the dump was read through and found to be what was once dumped; a dump that was
+    damaged when it was made still ends it.
 
     `tables` restores only those, from PostgreSQL's custom form. `tools` is the folder of the vendor's
     programs, where they are not in the PATH. A password in the URL reaches them by a private file. Dumps
@@ -138,14 +144,23 @@ class DatabaseTarget:
     def _client(self) -> DatabaseClient:
         return client_of(self.url, tools=self.tools)
 
+    def _ready(self, client: DatabaseClient) -> State:
+        state = client.state()
+        if (state == "missing" and not self.create) or (
+            state == "filled" and not self.overwrite and not self.tables
+        ):
+            raise ClientError("it is missing, or not empty, by now")
+        return state
+
     def _load(self, entry: Entry) -> None:
         client, loader = self._client(), _loader(self.url.engine)
         try:
-            state = client.state()
-            if state == "missing" and self.create:
+            state = self._ready(client)
+            if loader.trusting:
+                _read_through(entry, loader)
+                state = self._ready(client)  # that took long, and others may have filled it meanwhile
+            if state == "missing":
                 client.create()
-            elif state == "missing" or (state == "filled" and not self.overwrite and not self.tables):
-                raise ClientError("it is missing, or not empty, by now")
             loading = Loading(
                 replace=state == "filled" and self.overwrite,
                 tables=self.tables,
@@ -193,9 +208,10 @@ def _loader(engine: Engine) -> Loader:
 
             return Loader(load_mongodb, atomic=False)
         case "redis":
+            from backupkit.databases.rdb import whole_rdb
             from backupkit.targets.redis import load_redis
 
-            return Loader(load_redis, atomic=True)
+            return Loader(load_redis, atomic=True, trusting=True, checked=whole_rdb)
         case "sqlite":
             from backupkit.targets.sqlite import load_sqlite
 

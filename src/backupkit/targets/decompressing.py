@@ -6,7 +6,7 @@ import bz2
 import zlib
 from collections.abc import Iterable, Iterator
 
-from backupkit._chunks import closing_iterator
+from backupkit._chunks import begun, closing_iterator
 from backupkit.errors import IntegrityError
 
 _PIECE = 1 << 20  # bytes given out at a time, however well they were compressed
@@ -18,24 +18,13 @@ def decompressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
     IntegrityError if they end before their compressed form does.
     """
     with closing_iterator(chunks) as iterator:
-        head = b""
-        for chunk in iterator:
-            head += chunk
-            if len(head) >= 3:
-                break
-        rest = _again(head, iterator)
+        head, rest = begun(iterator, 3)
         if head.startswith(b"\x1f\x8b"):
             yield from _gunzipped(rest)
         elif head.startswith(b"BZh"):
             yield from _bunzipped(rest)
         else:
             yield from rest
-
-
-def _again(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    if head:
-        yield head
-    yield from rest
 
 
 def _gunzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-from backupkit._chunks import closing_iterator, hold_back
+from backupkit._chunks import begun, closing_iterator, hold_back
 from backupkit.databases.clients import DatabaseClient
 from backupkit.databases.postgresql import PostgreSQLClient
 from backupkit.databases.postgresql_names import table_names
@@ -74,7 +74,7 @@ _MEANINGS = (
 def load_postgresql(client: DatabaseClient, chunks: Iterator[bytes], loading: Loading) -> None:
     """Feed the script, or what pg_restore makes of the archive, to psql in one transaction."""
     assert isinstance(client, PostgreSQLClient)  # noqa: S101 - the loader is chosen by the client's engine
-    head, chunks = _begun(chunks)
+    head, chunks = begun(chunks, HEAD)
     archive = head.startswith(b"PGDMP")
     _check(head, client, loading, archive=archive)
     explain = _explain_with(client.explain)
@@ -108,17 +108,6 @@ def load_postgresql(client: DatabaseClient, chunks: Iterator[bytes], loading: Lo
         raise ClientError(
             "the dump ends in the middle of a statement, so nothing of it was kept: use another one."
         )
-
-
-def _begun(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """The beginning of the dump, and all of it."""
-    taken: list[bytes] = []
-    for chunk in chunks:
-        taken.append(chunk)
-        if sum(map(len, taken)) >= HEAD:
-            break
-    head = b"".join(taken)
-    return head[:HEAD], chain([head], chunks)
 
 
 def _check(head: bytes, client: PostgreSQLClient, loading: Loading, *, archive: bool) -> None:
@@ -206,7 +195,7 @@ def _statements(script: Iterator[bytes], known: set[bytes]) -> Iterator[bytes]:
     That is its own pair of \\restrict and \\unrestrict, as ours is around it; timeouts that this server does not
     know, of which newer programs switch off each; and the transaction around large objects.
     """
-    head, chunks = _begun(script)
+    head, chunks = begun(script, HEAD)
     key = _KEY.match(head)
 
     def without_key() -> Iterator[bytes]:

@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from backupkit._chunks import begun
 from backupkit.databases.clients import DatabaseClient
 from backupkit.databases.programs import ClientError
-from backupkit.databases.rdb import HEAD_LENGTH, version_of, whole_rdb
+from backupkit.databases.rdb import BEGINNING, used_memory, version_of, whole_rdb
 from backupkit.databases.redis import RedisClient
 from backupkit.targets._redis_master import Master
 from backupkit.targets.database import Loading
@@ -21,20 +22,23 @@ def load_redis(client: DatabaseClient, chunks: Iterator[bytes], loading: Loading
     """Make the server our replica, give it the file, and make it a master again, whatever happens.
 
     It takes the file into memory beside what it has, and goes over to it only when the file has ended as it
-    should: until then, and after any failure, it keeps what was there.
+    should: until then, and after any failure, it keeps what was there. One that evicts what it has no room
+    for is refused where that can be foreseen; where it happened, that is an error.
     """
     assert isinstance(client, RedisClient)  # noqa: S101 - the loader is chosen by the client's engine
-    deadline = None if loading.limits.time is None else time.monotonic() + loading.limits.time.total_seconds()
+    deadline = loading.limits.deadline()
     information = client.information()
     _check_can_follow(client, information)
-    head = _head(chunks)
+    head, chunks = begun(chunks, BEGINNING)
     _check_version(client, head)
+    _check_room(information, head)
     with (
         _keeping_what_it_has(client),
         Master(client.url, identity=information["master_replid"], deadline=deadline) as master,
         _following(client, master),
     ):
-        master.send(whole_rdb(_again(head, chunks)))
+        master.send(whole_rdb(chunks))
+    _check_all_is_there(information, client.information())
 
 
 def _check_can_follow(client: RedisClient, information: dict[str, str]) -> None:
@@ -52,26 +56,34 @@ def _check_can_follow(client: RedisClient, information: dict[str, str]) -> None:
         )
 
 
-def _head(chunks: Iterator[bytes]) -> bytes:
-    head = b""
-    for chunk in chunks:
-        head += chunk
-        if len(head) >= HEAD_LENGTH:
-            break
-    return head
-
-
-def _again(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield head
-    yield from rest
-
-
 def _check_version(client: RedisClient, head: bytes) -> None:
     version, known = version_of(head), client.rdb_version()
     if known is not None and version > known:
         raise ClientError(
             f"the server is older than the one that the dump is of (it reads RDB files up to version {known}, and "
             f"this one has {version}): restore to a newer server."
+        )
+
+
+def _check_room(information: dict[str, str], head: bytes) -> None:
+    """A replica evicts nothing, but what it has no room for it evicts as soon as it is a master again."""
+    allowed, needed = int(information.get("maxmemory", 0)), used_memory(head)
+    policy = information.get("maxmemory_policy", "noeviction")
+    if allowed and needed is not None and needed > allowed and policy != "noeviction":
+        raise ClientError(
+            f"the server may use {allowed} bytes of memory, the one that was dumped used {needed}, and it would "
+            f"evict the rest ({policy}): raise its maxmemory, or set its maxmemory-policy to noeviction."
+        )
+
+
+def _check_all_is_there(before: dict[str, str], after: dict[str, str]) -> None:
+    """A server evicts before it answers any command, if it has to: so it has begun to when it says how many."""
+    evicted = int(after.get("evicted_keys", 0)) - int(before.get("evicted_keys", 0))
+    if evicted > 0:
+        raise ClientError(
+            f"the server has loaded the dump, but has no room for all of it and evicts keys ({evicted} up to now, "
+            f"maxmemory is {after.get('maxmemory')}, the policy {after.get('maxmemory_policy')}): raise its "
+            "maxmemory, and restore again."
         )
 
 

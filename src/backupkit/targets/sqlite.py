@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from backupkit._chunks import begun
 from backupkit.databases.clients import DatabaseClient
-from backupkit.databases.programs import ClientError, Limits
+from backupkit.databases.programs import ClientError, too_slow
 from backupkit.databases.sqlite import SQLiteClient, holders
 from backupkit.targets._sqlite_script import run_script
 from backupkit.targets.database import Loading
@@ -32,13 +33,13 @@ def load_sqlite(client: DatabaseClient, chunks: Iterator[bytes], loading: Loadin
     assert isinstance(client, SQLiteClient)  # noqa: S101 - the loader is chosen by the client's engine
     place = os.path.realpath(client.path)
     with _beside(place) as partial:
-        head, rest = _head(chunks)
-        deadline = _deadline(loading.limits)
-        if head.startswith(_MAGIC):
-            _write(partial, head, rest, deadline)
+        head, chunks = begun(chunks, len(_MAGIC))
+        deadline = loading.limits.deadline()
+        if head == _MAGIC:
+            _write(partial, chunks, deadline)
         else:
             with _connected(partial, deadline) as connection:
-                run_script(connection, _again(head, rest))
+                run_script(connection, chunks)
         _check(partial, deadline)
         with _file_errors(place):
             _replace(place, partial)
@@ -70,29 +71,15 @@ def _beside(place: str) -> Iterator[str]:
                 os.unlink(path)
 
 
-def _head(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    head = b""
-    for chunk in chunks:
-        head += chunk
-        if len(head) >= len(_MAGIC):
-            break
-    return head, chunks
-
-
-def _again(head: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
-    yield head
-    yield from rest
-
-
-def _write(partial: str, head: bytes, rest: Iterable[bytes], deadline: float | None) -> None:
+def _write(partial: str, chunks: Iterable[bytes], deadline: float | None) -> None:
     with open(partial, "wb", buffering=0) as file:
-        for chunk in _again(head, rest):
+        for chunk in chunks:
             with _file_errors(partial):
                 left = memoryview(chunk)
                 while left:
                     left = left[file.write(left) :]
             if deadline is not None and time.monotonic() > deadline:
-                raise _too_slow()
+                raise too_slow()
 
 
 @contextmanager
@@ -113,7 +100,7 @@ def _connected(path: str, deadline: float | None, *, read_only: bool = False) ->
             yield connection
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
-                raise _too_slow() from error
+                raise too_slow() from error
             raise
 
 
@@ -185,11 +172,3 @@ def _nobody_has_open(place: str) -> Iterator[None]:
         with suppress(FileNotFoundError):
             os.unlink(place + suffix)
     yield
-
-
-def _deadline(limits: Limits) -> float | None:
-    return None if limits.time is None else time.monotonic() + limits.time.total_seconds()
-
-
-def _too_slow() -> ClientError:
-    return ClientError("it took longer than its time_limit and was ended.")
