@@ -369,3 +369,13 @@ def test_a_server_that_is_killed_in_the_middle_is_told(shop: str) -> None:
         message = failure(url, entry, create=True)
         assert "went away in the middle" in message or "cannot be reached" in message
     assert no_program_reads_from_us()
+
+
+def test_tables_of_an_archive_are_those_of_exactly_that_name(postgresql_server: Server) -> None:
+    sql = 'CREATE TABLE "my orders" (a int); CREATE SCHEMA "Other Schema" CREATE TABLE "o; x" (a int);'
+    sql += """INSERT INTO "Other Schema"."o; x" VALUES (1)"""
+    with database(postgresql_server, sql) as url, database(postgresql_server) as restored:
+        dump = as_entry(content(PostgreSQL(url, form="custom")))
+        assert "there is no table 'my'" in failure(url, dump, tables=["my"], overwrite=True)
+        list(DatabaseTarget(restored, tables=["Other Schema.o; x"]).write([dump]))
+        assert client(restored).count_rows() == {'"Other Schema"."o; x"': 1}

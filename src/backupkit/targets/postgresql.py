@@ -154,26 +154,26 @@ def _script_of(client: PostgreSQLClient, archive: Iterator[bytes], loading: Load
         yield from output_of(argv, reading, explain=explain, limits=loading.limits, feed=archive)
         return
     names = table_names(loading.tables, option="tables")
-    taken: list[bytes] = []  # the table of contents, and what the pipe holds beyond
+    taken: list[bytes] = []  # the table of contents, and what the pipes hold beyond
 
-    def taking() -> Iterator[bytes]:
-        for chunk in archive:
-            taken.append(chunk)
-            yield chunk
+    def about(*options: str) -> str:
+        """What pg_restore says of the archive, of which it reads no more than the beginning."""
+        already = list(taken)
 
-    listing = b"".join(
-        output_of(
-            [client.program("pg_restore"), "--list", "--verbose"],
-            reading,
-            explain=explain,
-            limits=loading.limits,
-            feed=taking(),
-            may_leave=True,
-        )
-    )
+        def taking() -> Iterator[bytes]:
+            yield from already
+            for chunk in archive:
+                taken.append(chunk)
+                yield chunk
+
+        argv = [client.program("pg_restore"), "--verbose", *options]
+        said = output_of(argv, reading, explain=explain, limits=loading.limits, feed=taking(), may_leave=True)
+        return b"".join(said).decode("utf-8", "replace")
+
+    listing, headings = about("--list"), about("--schema-only", "--file=-")
     rest = chain(taken, archive)
     schemas = {name for (name,) in client.query("SELECT nspname FROM pg_namespace")}
-    lines = selected(listing.decode("utf-8", "replace"), names, schemas)
+    lines = selected(listing, headings, names, schemas).lines
     with private_file(lines.encode()) as chosen:
         yield from output_of(
             [
