@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -41,6 +42,14 @@ INSERT INTO customer (name) VALUES ('Ada'), ('Bo');
 INSERT INTO orders (customer) VALUES (1), (1), (2);
 INSERT INTO log SELECT md5(n::text) FROM generate_series(1, 30000) n;
 SELECT lo_from_bytea(7001, '\\x01');
+"""
+PARTITIONS = """
+CREATE SCHEMA parts; CREATE TABLE parted (k int PRIMARY KEY, v text) PARTITION BY RANGE (k);
+CREATE TABLE p1 PARTITION OF parted FOR VALUES FROM (0) TO (10);
+CREATE TABLE parts.p2 PARTITION OF parted FOR VALUES FROM (10) TO (100) PARTITION BY RANGE (k);
+CREATE TABLE parts.p3 PARTITION OF parts.p2 FOR VALUES FROM (10) TO (50);
+CREATE TABLE other (k int REFERENCES parted); CREATE VIEW seen AS SELECT * FROM other;
+INSERT INTO parted SELECT n, 'x' FROM generate_series(0, 49) n; INSERT INTO other VALUES (1);
 """
 OLD = "CREATE TABLE old (a int); INSERT INTO old VALUES (1); SELECT lo_from_bytea(7000, '\\x00')"
 
@@ -379,3 +388,56 @@ def test_tables_of_an_archive_are_those_of_exactly_that_name(postgresql_server: 
         assert "there is no table 'my'" in failure(url, dump, tables=["my"], overwrite=True)
         list(DatabaseTarget(restored, tables=["Other Schema.o; x"]).write([dump]))
         assert client(restored).count_rows() == {'"Other Schema"."o; x"': 1}
+
+
+def test_a_partitioned_table_comes_with_its_partitions(postgresql_server: Server) -> None:
+    with database(postgresql_server, PARTITIONS) as url, database(postgresql_server) as restored:
+        dump = as_entry(content(PostgreSQL(url, form="custom")))
+        list(DatabaseTarget(restored, tables=["parted"]).write([dump]))
+        assert client(restored).count_rows() == {"parts.p3": 40, "public.p1": 10}
+        before = state(restored)
+        with connected(restored) as connection:
+            connection.execute("DELETE FROM parted WHERE k % 2 = 1")
+        list(DatabaseTarget(restored, tables=["parted"], overwrite=True).write([dump]))
+        assert state(restored) == before
+        # With what refers to it, and what refers to that.
+        with connected(url) as connection:
+            connection.execute("DELETE FROM other; DELETE FROM parted")
+        tables = ["parted", "other", "seen"]
+        list(DatabaseTarget(url, tables=tables, overwrite=True).write([dump]))
+        assert client(url).count_rows() == {"parts.p3": 40, "public.p1": 10, "public.other": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "tables", "message"),
+    [
+        ("", ["p1"], "public.p1 is a partition of public.parted there, .* name public.parted too"),
+        ("", ["p2"], "parts.p2 is a partition of public.parted there"),
+        (
+            "DROP VIEW seen; DROP TABLE other; CREATE TABLE new PARTITION OF parts.p2 DEFAULT",
+            ["parted"],
+            "parts.p2 has the partition public.new there, which the dump does not have",
+        ),
+        ("", ["parted"], "depend on a table that is to be replaced"),
+    ],
+)
+def test_no_partition_is_lost_or_detached_by_replacing_tables(
+    change: str, tables: list[str], message: str, postgresql_server: Server
+) -> None:
+    with database(postgresql_server, PARTITIONS) as url:
+        dump = as_entry(content(PostgreSQL(url, form="custom")))
+        if change:
+            with connected(url) as connection:
+                connection.execute(change.encode())
+        before = state(url)
+        assert re.search(message, failure(url, dump, tables=tables, overwrite=True))
+        assert state(url) == before
+
+
+def test_a_partition_alone_is_a_table_with_its_own_key(postgresql_server: Server) -> None:
+    with database(postgresql_server, PARTITIONS) as url, database(postgresql_server) as restored:
+        dump = as_entry(content(PostgreSQL(url, form="custom")))
+        for overwrite in (False, True):
+            list(DatabaseTarget(restored, tables=["p1"], overwrite=overwrite).write([dump]))
+            assert client(restored).count_rows() == {"public.p1": 10}
+            assert "p1_pkey PRIMARY KEY" in state(restored)["schema"]

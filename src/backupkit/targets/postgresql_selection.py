@@ -64,7 +64,8 @@ def selected(listing: str, headings: str, tables: Sequence[TableName], schemas: 
 
     That is their rows, defaults and sequences, indexes, constraints, triggers, rules, policies, statistics,
     comments and grants, and the schemas that they are in unless those are among `schemas`, which are there
-    already. What also needs another table, as a foreign key does, comes only together with that.
+    already. What also needs another table, as a foreign key does, comes only together with that. Partitions
+    come with the table that they are part of, or it would be restored without a row.
 
     Names are not quoted in those lines, where `my orders admin` may be a table `my` too: what is what is read
     from the headings that `pg_restore --schema-only --verbose` writes, and both have to agree.
@@ -93,6 +94,8 @@ def selected(listing: str, headings: str, tables: Sequence[TableName], schemas: 
                 f"there is no table {name.text!r} in the dump, which has {some or 'none'}: correct the name."
             )
         chosen |= found
+    while more := {child for parent, child in _partitions(items) if parent in chosen} - chosen:
+        chosen |= more
     missing = {relations[number].schema for number in chosen} - set(schemas)
     chosen |= {
         number
@@ -136,11 +139,21 @@ def _items(listing: str) -> Iterator[_Item]:
         yield item
 
 
+def _partitions(items: Mapping[str, _Item]) -> Iterator[tuple[str, str]]:
+    """Each partitioned table, and one of its partitions."""
+    for item in items.values():
+        if item.type == "TABLE ATTACH":
+            pair = [need for need in item.needs if need in items]
+            yield from ((need, child) for child in pair for need in items[child].needs if need in pair)
+
+
 def _belongs(item: _Item, items: dict[str, _Item], chosen: set[str]) -> bool:
     needed = [items[need].type for need in item.needs if need in chosen]
     if item.type not in _BELONGING or not needed or (item.type == "SEQUENCE" and set(needed) == {"SCHEMA"}):
         return False
-    # A default comes in any case: without it, a table would be another one, and nothing would tell.
+    # A default comes in any case: without it, a table would be another one, and nothing would tell. A partition's
+    # indexes need those of the whole table only to become part of them.
+    needed_types = _RELATIONS if item.type in ("INDEX", "CONSTRAINT") else _NEEDED
     return item.type == "DEFAULT" or all(
-        need in chosen for need in item.needs if need in items and items[need].type in _NEEDED
+        need in chosen for need in item.needs if need in items and items[need].type in needed_types
     )
