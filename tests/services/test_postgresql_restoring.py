@@ -8,6 +8,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from backupkit.errors import IntegrityError, RestoreError
 from backupkit.model import Entry
 from backupkit.sources.postgresql import PostgreSQL
 from backupkit.sources.postgresql_roles import PostgreSQLRoles
+from backupkit.targets import postgresql
 from backupkit.targets.database import DatabaseTarget
 from tests import servers
 from tests.servers import PASSWORD, Server
@@ -441,3 +443,16 @@ def test_a_partition_alone_is_a_table_with_its_own_key(postgresql_server: Server
             list(DatabaseTarget(restored, tables=["p1"], overwrite=overwrite).write([dump]))
             assert client(restored).count_rows() == {"public.p1": 10}
             assert "p1_pkey PRIMARY KEY" in state(restored)["schema"]
+
+
+def test_tables_that_others_hold_are_not_waited_for_without_limit(
+    shop: str, postgresql_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dump = as_entry(content(PostgreSQL(shop, form="custom")))
+    monkeypatch.setattr(postgresql, "_LOCK_TIMEOUT", b"SET LOCAL lock_timeout = '300ms';\n")
+    with database(postgresql_server, SHOP.replace("7001", "7002")) as url, connected(url) as holder:
+        holder.autocommit = False
+        holder.execute("SELECT count(*) FROM orders")
+        options = {"overwrite": True, "time_limit": timedelta(seconds=20)}
+        assert "Another session holds tables" in failure(url, dump, tables=["orders"], **options)
+        assert "Another session holds tables" in failure(url, dump, **options)
