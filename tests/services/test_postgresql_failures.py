@@ -179,6 +179,20 @@ def test_the_database_of_the_server_itself_counts_once_there_is_something_in_it(
             connection.execute("DROP TABLE somebodys")
 
 
+def test_the_database_of_the_server_itself_counts_for_those_who_cannot_look_into_it(
+    postgresql_server: Server, long: str
+) -> None:
+    url = postgresql_server.url(user="guest", password="guest-2") + long.rpartition("/")[2]
+    with connected(postgresql_server.url("postgres")) as connection:
+        connection.execute("CREATE ROLE guest LOGIN PASSWORD 'guest-2'; CREATE TABLE somebodys (a int)")
+        connection.execute("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
+        try:
+            assert "postgres" in client(url).databases()
+        finally:
+            connection.execute("GRANT CONNECT ON DATABASE postgres TO PUBLIC")
+            connection.execute("DROP TABLE somebodys; DROP ROLE guest")
+
+
 def test_a_standby_is_dumped(tmp_path_factory: pytest.TempPathFactory) -> None:
     with servers.postgresql() as primary:
         with connected(primary.url("postgres")) as connection:

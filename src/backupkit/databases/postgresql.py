@@ -146,7 +146,7 @@ class PostgreSQLClient:
         return frozenset(printed(schema, table) for schema, table in self.query(_TABLES_OF_EXTENSIONS))
 
     def databases(self) -> list[str]:
-        """All that are no templates; "postgres", which every server has, only if there is something in it."""
+        """All that are no templates; "postgres", which every server has, unless it is known to be empty."""
         names = sorted(name for name in self._everything() if name not in _OF_PROVIDERS)
         if "postgres" in names and not self._is_filled("postgres"):
             names.remove("postgres")
@@ -160,7 +160,9 @@ class PostgreSQLClient:
         try:
             return self.query(_FILLED, database=database)[0][0] == "t"
         except ClientError:
-            return False  # whoever may not look at it has nothing in it
+            return (
+                True  # it may be, so that its dump says what is wrong, rather than that it is left out unseen
+            )
 
     def _elsewhere(self, sql: str) -> list[list[str]]:
         """Ask in another database of the server: which of them a user may connect to differs."""
