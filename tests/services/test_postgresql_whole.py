@@ -11,11 +11,14 @@ from typing import Any
 import psycopg
 import pytest
 
+from backupkit._chunks import closing_iterator
+from backupkit.databases.programs import Limits
 from backupkit.model import Entry
 from backupkit.protocols import Source
 from backupkit.sources.postgresql import PostgreSQL
 from backupkit.sources.postgresql_roles import PostgreSQLRoles
-from backupkit.targets.database import DatabaseTarget
+from backupkit.targets.database import DatabaseTarget, Loading
+from backupkit.targets.postgresql import load_postgresql
 from backupkit.testing.sources import SourceTests
 from tests.servers import PASSWORD, Server
 from tests.services.postgresql_databases import (
@@ -207,6 +210,47 @@ def test_tables_are_chosen_by_their_exact_names(everything: str) -> None:
     }
     assert tables(exclude_tables=["egg", "EMPTY", "parent"]) == every - {"public.egg", "public.parent"}
     assert tables(exclude_data=["d*"]) == every - {"public.dumps", "public.documents"}
+
+
+PARTITIONS = """CREATE SCHEMA parts; CREATE SCHEMA apart; CREATE TABLE parted (k int) PARTITION BY RANGE (k);
+CREATE TABLE "p 1$" PARTITION OF parted FOR VALUES FROM (0) TO (10);
+CREATE TABLE parts.p2 PARTITION OF parted FOR VALUES FROM (10) TO (100) PARTITION BY RANGE (k);
+CREATE TABLE parts."p|3" PARTITION OF parts.p2 FOR VALUES FROM (10) TO (50);
+CREATE TABLE parts.p4 PARTITION OF parts.p2 DEFAULT; CREATE TABLE p (); CREATE TABLE other (k int);
+CREATE TABLE apart.parted (k int) PARTITION BY RANGE (k);
+CREATE TABLE apart.a1 PARTITION OF apart.parted DEFAULT;
+INSERT INTO parted SELECT generate_series(0, 99)"""
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_partitioned_table_means_its_partitions_too(form: Any, postgresql_server: Server) -> None:
+    parts = {'public."p 1$"': 10, 'parts."p|3"': 40, "parts.p4": 50}
+    others = {"public.p": 0, "public.other": 0, "apart.a1": 0}
+
+    def dumped(url: str, *tables: str, **options: Any) -> dict[str, int]:
+        """Rows by table; of `tables`, only the tables themselves are to come."""
+        (entry,) = PostgreSQL(url, form=form, count_rows=True, **options).entries()
+        dump = as_entry(b"".join(entry.chunks()))
+        with database(postgresql_server, "CREATE SCHEMA parts; CREATE SCHEMA apart") as restored:
+            # Schemas come only with whole dumps, which replace those that are there.
+            if "tables" in options:
+                with closing_iterator(dump.chunks()) as chunks:
+                    load_postgresql(
+                        client(restored), chunks, Loading(replace=False, tables=(), limits=Limits())
+                    )
+            else:
+                list(DatabaseTarget(restored, overwrite=True).write([dump]))
+            assert client(restored).count_rows() == dict.fromkeys(tables, 0) | dict(entry.rows or {})
+        return dict(entry.rows or {})
+
+    with database(postgresql_server, PARTITIONS) as url:
+        assert dumped(url, tables=["parted"]) == parts
+        assert dumped(url, tables=["parted", "other"]) == parts | {"public.other": 0}
+        assert dumped(url, tables=["parted", "parts.p2"]) == parts
+        assert dumped(url, tables=["apart.*"]) == {"apart.a1": 0}
+        assert dumped(url, exclude_tables=["parted"]) == others
+        assert dumped(url, exclude_tables=["*.parted"]) == {"public.p": 0, "public.other": 0}
+        assert dumped(url, *parts, exclude_data=["public.part*"]) == others
 
 
 def test_roles_come_with_their_passwords_or_without(everything: str, postgresql_server: Server) -> None:

@@ -24,7 +24,8 @@ def tools(tmp_path: Path) -> Callable[..., Path]:
     """Makes a folder with programs that run the given lines of Python."""
 
     def make(**programs: str) -> Path:
-        for name, code in programs.items():
+        asked = "print('UTF8') if 'encoding;' in sys.stdin.read() else None"
+        for name, code in {"psql": asked, **programs}.items():
             program = tmp_path / name
             program.write_text(f"#!{sys.executable} -I\nimport os, sys, time, signal\n{code}\n")
             program.chmod(0o755)
