@@ -60,6 +60,11 @@ def failure(source: PostgreSQL | PostgreSQLRoles) -> str:
         ({"extra_options": ["--format=tar"]}, "set by the source's own parameters"),
         ({"extra_options": ["-Fd"]}, "set by the source's own parameters"),
         ({"extra_options": ["--create"]}, "set by the source's own parameters"),
+        ({"extra_options": ["--dbn=dbname=postgres"]}, "set by the source's own parameters"),
+        ({"extra_options": ["--f=t"]}, "set by the source's own parameters"),
+        ({"extra_options": ["-vC"]}, "set by the source's own parameters"),
+        ({"extra_options": ["-xd", "postgres"]}, "set by the source's own parameters"),
+        ({"extra_options": ["-vW"]}, "set by the source's own parameters"),
         ({"time_limit": timedelta(0)}, "limits above zero"),
         ({"name": "a/b"}, "cannot be named"),
     ],
@@ -67,6 +72,11 @@ def failure(source: PostgreSQL | PostgreSQLRoles) -> str:
 def test_options_that_contradict_are_refused_at_once(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         PostgreSQL(URL, **options)
+
+
+def test_options_that_only_look_like_those_of_the_source_are_taken() -> None:
+    options = ("-vnCases", "--filter=x", "--schema=Cases", "-E", "UTF8", "--no-comments")
+    assert PostgreSQL(URL, extra_options=options).extra_options == options
 
 
 def test_a_source_for_another_database_of_the_server_keeps_all_options() -> None:
