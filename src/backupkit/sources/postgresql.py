@@ -20,7 +20,7 @@ from backupkit.model import DUMPS, Contents, Entry
 from backupkit.sources._dumps import SILENCE_LIMIT, dump_entry, dump_name, folder_of, limits_of, url_of
 from backupkit.sources._names import check_component
 from backupkit.sources._postgresql_names import patterns
-from backupkit.sources._postgresql_whole import check_options, whole_archive, whole_script
+from backupkit.sources._postgresql_whole import asks_for_inserts, check_options, whole_archive, whole_script
 
 Form: TypeAlias = Literal["plain", "custom"]
 Content: TypeAlias = Literal["all", "schema", "data"]
@@ -92,9 +92,9 @@ class PostgreSQL:
             raise ConfigurationError(
                 f'The dump of {parsed} has no rows with content="schema": leave exclude_data and count_rows out.'
             )
-        if inserts and count_rows:
+        if count_rows and (inserts or asks_for_inserts(extra_options)):
             raise ConfigurationError(
-                f"Rows that are dumped as INSERTs of {parsed} are not counted: leave inserts or count_rows out."
+                f"Rows that are dumped as INSERTs of {parsed} are not counted: leave those or count_rows out."
             )
         set_once = object.__setattr__
         set_once(self, "url", parsed)
