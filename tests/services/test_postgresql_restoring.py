@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
+from backupkit.databases.urls import parse_database_url
 from backupkit.errors import IntegrityError, RestoreError
 from backupkit.model import Entry
 from backupkit.sources.postgresql import PostgreSQL
@@ -283,6 +284,20 @@ def test_an_owner_of_a_database_who_is_no_superuser_restores_and_replaces(
     finally:
         with connected(shop) as connection:
             connection.execute("DROP ROLE tenant")
+
+
+def test_a_user_who_may_make_no_temporary_tables_is_told(shop: str, postgresql_server: Server) -> None:
+    dump = as_entry(content(PostgreSQL(shop, owners=False, privileges=False)))
+    with database(postgresql_server) as url, connected(url) as connection:
+        name = parse_database_url(url).database
+        connection.execute(f'REVOKE TEMPORARY ON DATABASE "{name}" FROM PUBLIC'.encode())
+        connection.execute("CREATE ROLE guest LOGIN PASSWORD 'guest-3'")
+        try:
+            message = failure(postgresql_server.url(name, user="guest", password="guest-3"), dump)
+            assert "may not do all that this needs" in message
+            assert "create temporary tables" in message
+        finally:
+            connection.execute("DROP ROLE guest")
 
 
 def test_tables_of_an_archive_come_with_all_that_belongs_to_them(shop: str, own: str) -> None:

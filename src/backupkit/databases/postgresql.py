@@ -43,6 +43,11 @@ def check_url(url: DatabaseURL) -> DatabaseURL:
             f"The URL of {url} has an sslpassword, which the programs can only be told in sight of others: use a "
             "key without one, in a file that only its owner may read."
         )
+    if url.password is not None and "passfile" in url.options:
+        raise ConfigurationError(
+            f"The URL of {url} has a password and a passfile, in which libpq would look for another one: leave one "
+            "of them out."
+        )
     for option in url.options:
         # A driver has options of its own, which say nothing of the connection; but never on security.
         if option not in _KEYWORDS and (not url.driver or re.match("ssl|tls|gss|krb", option)):

@@ -52,7 +52,7 @@ _MEANINGS = (
         "without --create, or restore it to a folder, read it, and run psql yourself.",
     ),
     (
-        r"backupkit_unfinished",
+        r"backupkit_unfinished_of_fkey",  # and not where psql quotes the statement that names the table
         "The dump ends the transaction that it is restored in, so a failure could leave half of it: restore it to "
         "a folder, and run psql yourself.",
     ),
