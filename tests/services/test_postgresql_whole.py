@@ -253,6 +253,36 @@ def test_a_partitioned_table_means_its_partitions_too(form: Any, postgresql_serv
         assert dumped(url, *parts, exclude_data=["public.part*"]) == others
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("encoding", ["LATIN1", "EUC_JP", "UTF8"])
+def test_names_mean_the_same_whatever_the_encoding_of_the_database(
+    form: Any, encoding: str, postgresql_server: Server
+) -> None:
+    name, word = {"EUC_JP": ("注文", "漢字")}.get(encoding, ("é", "ü"))
+    sql = f"CREATE TABLE \"{name}\" AS VALUES ('{word}'::text); CREATE TABLE b ();"
+    with database(postgresql_server, sql, encoding=encoding) as url:
+        (entry,) = PostgreSQL(url, form=form, tables=[name], count_rows=True).entries()
+        dump = as_entry(b"".join(entry.chunks()))
+        assert entry.rows == {f'public."{name}"': 1}
+        (entry,) = PostgreSQL(url, form=form, exclude_data=[name], count_rows=True).entries()
+        assert word.encode() not in b"".join(entry.chunks())
+        assert entry.rows == {"public.b": 0}
+        for into in (encoding, "UTF8"):
+            with database(postgresql_server, encoding=into) as restored:
+                list(DatabaseTarget(restored, tables=[name] if form == "custom" else []).write([dump]))
+                assert client(restored).query(f'TABLE "{name}"') == [[word]]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_text_without_an_encoding_comes_back_byte_by_byte(form: Any, postgresql_server: Server) -> None:
+    sql = "CREATE TABLE a (t text); INSERT INTO a VALUES (E'\\xe9\\xff')"
+    with database(postgresql_server, sql, encoding="SQL_ASCII") as url:
+        dump = as_entry(content(PostgreSQL(url, form=form)))
+        with database(postgresql_server, encoding="SQL_ASCII") as restored:
+            list(DatabaseTarget(restored).write([dump]))
+            assert client(restored).query("SELECT encode(t::bytea, 'hex') FROM a") == [["e9ff"]]
+
+
 def test_roles_come_with_their_passwords_or_without(everything: str, postgresql_server: Server) -> None:
     with connected(everything) as connection:
         connection.execute("CREATE ROLE clerk LOGIN PASSWORD 'x' CONNECTION LIMIT 3")

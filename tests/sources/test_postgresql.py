@@ -149,6 +149,7 @@ def test_every_option_reaches_pg_dump(tools: Callable[..., Path]) -> None:
     assert argv[2:] == [
         *(
             "--no-password",
+            "--encoding=UTF8",
             "--format=plain",
             "--data-only",
             "--no-owner",

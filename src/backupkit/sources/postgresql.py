@@ -26,6 +26,7 @@ Form: TypeAlias = Literal["plain", "custom"]
 Content: TypeAlias = Literal["all", "schema", "data"]
 
 _EXTENSIONS = {"plain": "sql", "custom": "pgdump"}
+_NOT_CONVERTED = ("SQL_ASCII", "MULE_INTERNAL")  # of which the server makes no UTF-8
 _CONTENT: dict[Content, list[str]] = {"all": [], "schema": ["--schema-only"], "data": ["--data-only"]}
 
 
@@ -88,11 +89,12 @@ class PostgreSQL:
             raise ConfigurationError(
                 f"The dump of {parsed} has both tables and exclude_tables: say which to dump, or which not."
             )
+        checked_options = check_options(extra_options)
         if content == "schema" and (exclude_data or count_rows):
             raise ConfigurationError(
                 f'The dump of {parsed} has no rows with content="schema": leave exclude_data and count_rows out.'
             )
-        if count_rows and (inserts or asks_for_inserts(extra_options)):
+        if count_rows and (inserts or asks_for_inserts(checked_options)):
             raise ConfigurationError(
                 f"Rows that are dumped as INSERTs of {parsed} are not counted: leave those or count_rows out."
             )
@@ -111,7 +113,7 @@ class PostgreSQL:
         set_once(self, "count_rows", count_rows)
         set_once(self, "tools", folder_of(tools))
         set_once(self, "limits", limits_of(time_limit, silence_limit, parsed))
-        set_once(self, "extra_options", check_options(extra_options))
+        set_once(self, "extra_options", checked_options)
 
     @property
     def contents(self) -> Contents:
@@ -146,12 +148,16 @@ class PostgreSQL:
         counts: dict[str, int] = {}
         client = self.client()
         program = client.program("pg_dump")
+        encoding = client.encoding()
         names = self.tables or self.exclude_tables or self.exclude_data
         partitions = client.partitions() if names else []
         not_counted = client.tables_of_extensions() if self.count_rows else frozenset()
         with client.access() as access:
             dump = output_of(
-                [program, *self._arguments(partitions)], access, explain=client.explain, limits=self.limits
+                [program, *self._arguments(partitions, encoding)],
+                access,
+                explain=client.explain,
+                limits=self.limits,
             )
             if self.form == "custom":
                 yield from whole_archive(dump, client, self.limits, counts if self.count_rows else None)
@@ -159,7 +165,7 @@ class PostgreSQL:
                 yield from whole_script(counted(dump, counts) if self.count_rows else dump, program)
         rows.update({table: count for table, count in counts.items() if table not in not_counted})
 
-    def _arguments(self, partitions: Sequence[Partition]) -> list[str]:
+    def _arguments(self, partitions: Sequence[Partition], encoding: str) -> list[str]:
         # The pipeline compresses, and what is compressed twice can neither be deduplicated nor searched.
         form = ["--format=custom", "--compress=0"] if self.form == "custom" else ["--format=plain"]
         limits = [
@@ -167,8 +173,11 @@ class PostgreSQL:
         ]
         # It waits for locks in silence; a little before that would end it, it can still say for which table.
         patience = [f"--lock-wait-timeout={max(1, int(min(limits) * 800))}"] if limits else []
+        # Names are given and read in UTF-8. Text without an encoding would only be called that, then refused.
+        utf8 = [] if encoding in _NOT_CONVERTED else ["--encoding=UTF8"]
         return [
             "--no-password",
+            *utf8,
             *form,
             *_CONTENT[self.content],
             *([] if self.owners else ["--no-owner"]),
