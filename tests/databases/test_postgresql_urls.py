@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from backupkit.databases.postgresql import check_url
 from backupkit.databases.urls import parse_database_url
 from backupkit.errors import ConfigurationError
 
@@ -30,3 +31,10 @@ def test_servers_are_found_however_they_are_named(
 def test_a_socket_among_several_hosts_is_refused(hosts: str) -> None:
     with pytest.raises(ConfigurationError, match="a socket among several hosts"):
         parse_database_url(f"postgresql://u@/shop?host={hosts}")
+
+
+def test_a_password_beside_a_file_of_passwords_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="a password and a passfile") as raised:
+        check_url(parse_database_url("postgresql://u:secret@db/shop?passfile=/run/pass"))
+    assert "secret" not in str(raised.value)
+    check_url(parse_database_url("postgresql://u@db/shop?passfile=/run/pass"))

@@ -31,15 +31,17 @@ def client(url: str) -> PostgreSQLClient:
 
 
 @contextmanager
-def database(server: Server, sql: str = "") -> Iterator[str]:
+def database(server: Server, sql: str = "", *, encoding: str = "UTF8") -> Iterator[str]:
     """The URL of a new database with what the statements make in it; dropped afterwards."""
     with name_of_none(server) as url:
         with connected(server.url("postgres")) as connection:
             connection.execute(
-                f'CREATE DATABASE "{parse_database_url(url).database}" TEMPLATE template0'.encode()
+                f'CREATE DATABASE "{parse_database_url(url).database}" TEMPLATE template0 '
+                f"ENCODING '{encoding}'".encode()
             )
         if sql:
             with connected(url) as connection:
+                connection.execute("SET client_encoding TO 'UTF8'")
                 connection.execute(sql.encode())
         yield url
 

@@ -85,10 +85,11 @@ def test_a_server_that_is_killed_in_the_middle_is_told(form: Any) -> None:
 @pytest.mark.parametrize("form", ["plain", "custom"])
 @pytest.mark.parametrize("end", ["kill -9 $$", "exit 0"], ids=["killed", "lying"])
 def test_a_pg_dump_that_ends_in_the_middle_is_told(form: Any, end: str, long: str, tmp_path: Path) -> None:
-    real = {name: shutil.which(name) for name in ("pg_dump", "pg_restore")}
+    real = {name: shutil.which(name) for name in ("pg_dump", "pg_restore", "psql")}
     (tmp_path / "pg_dump").write_text(f'#!/bin/sh\n{real["pg_dump"]} "$@" | head -c 5000000\n{end}\n')
     (tmp_path / "pg_dump").chmod(0o755)
-    (tmp_path / "pg_restore").symlink_to(str(real["pg_restore"]))
+    for name in ("pg_restore", "psql"):
+        (tmp_path / name).symlink_to(str(real[name]))
     message = failure(long, form=form, tools=tmp_path)
     assert ("SIGKILL" if "kill" in end else "is not whole") in message
 
@@ -102,7 +103,8 @@ def test_an_archive_that_ends_anywhere_is_never_whole(postgresql_server: Server,
         )
         (tmp_path / "pg_dump").chmod(0o755)
         (tmp_path / "archive").write_bytes(archive)
-        (tmp_path / "pg_restore").symlink_to(str(shutil.which("pg_restore")))
+        for name in ("pg_restore", "psql"):
+            (tmp_path / name).symlink_to(str(shutil.which(name)))
         source = PostgreSQL(url, form="custom", tools=tmp_path)
         for length in [*range(0, len(archive) - 60, 97), *range(len(archive) - 60, len(archive))]:
             (tmp_path / "length").write_text(str(length))
@@ -177,6 +179,20 @@ def test_the_database_of_the_server_itself_counts_once_there_is_something_in_it(
             assert "postgres" in asked.databases()
         finally:
             connection.execute("DROP TABLE somebodys")
+
+
+def test_the_database_of_the_server_itself_counts_for_those_who_cannot_look_into_it(
+    postgresql_server: Server, long: str
+) -> None:
+    url = postgresql_server.url(user="guest", password="guest-2") + long.rpartition("/")[2]
+    with connected(postgresql_server.url("postgres")) as connection:
+        connection.execute("CREATE ROLE guest LOGIN PASSWORD 'guest-2'; CREATE TABLE somebodys (a int)")
+        connection.execute("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
+        try:
+            assert "postgres" in client(url).databases()
+        finally:
+            connection.execute("GRANT CONNECT ON DATABASE postgres TO PUBLIC")
+            connection.execute("DROP TABLE somebodys; DROP ROLE guest")
 
 
 def test_a_standby_is_dumped(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from backupkit.databases.urls import parse_database_url
 from backupkit.errors import IntegrityError, RestoreError
 from backupkit.model import Entry
 from backupkit.sources.postgresql import PostgreSQL
 from backupkit.sources.postgresql_roles import PostgreSQLRoles
+from backupkit.targets import postgresql
 from backupkit.targets.database import DatabaseTarget
 from tests import servers
 from tests.servers import PASSWORD, Server
@@ -41,6 +45,14 @@ INSERT INTO customer (name) VALUES ('Ada'), ('Bo');
 INSERT INTO orders (customer) VALUES (1), (1), (2);
 INSERT INTO log SELECT md5(n::text) FROM generate_series(1, 30000) n;
 SELECT lo_from_bytea(7001, '\\x01');
+"""
+PARTITIONS = """
+CREATE SCHEMA parts; CREATE TABLE parted (k int PRIMARY KEY, v text) PARTITION BY RANGE (k);
+CREATE TABLE p1 PARTITION OF parted FOR VALUES FROM (0) TO (10);
+CREATE TABLE parts.p2 PARTITION OF parted FOR VALUES FROM (10) TO (100) PARTITION BY RANGE (k);
+CREATE TABLE parts.p3 PARTITION OF parts.p2 FOR VALUES FROM (10) TO (50);
+CREATE TABLE other (k int REFERENCES parted); CREATE VIEW seen AS SELECT * FROM other;
+INSERT INTO parted SELECT n, 'x' FROM generate_series(0, 49) n; INSERT INTO other VALUES (1);
 """
 OLD = "CREATE TABLE old (a int); INSERT INTO old VALUES (1); SELECT lo_from_bytea(7000, '\\x00')"
 
@@ -274,6 +286,20 @@ def test_an_owner_of_a_database_who_is_no_superuser_restores_and_replaces(
             connection.execute("DROP ROLE tenant")
 
 
+def test_a_user_who_may_make_no_temporary_tables_is_told(shop: str, postgresql_server: Server) -> None:
+    dump = as_entry(content(PostgreSQL(shop, owners=False, privileges=False)))
+    with database(postgresql_server) as url, connected(url) as connection:
+        name = parse_database_url(url).database
+        connection.execute(f'REVOKE TEMPORARY ON DATABASE "{name}" FROM PUBLIC'.encode())
+        connection.execute("CREATE ROLE guest LOGIN PASSWORD 'guest-3'")
+        try:
+            message = failure(postgresql_server.url(name, user="guest", password="guest-3"), dump)
+            assert "may not do all that this needs" in message
+            assert "create temporary tables" in message
+        finally:
+            connection.execute("DROP ROLE guest")
+
+
 def test_tables_of_an_archive_come_with_all_that_belongs_to_them(shop: str, own: str) -> None:
     dump = as_entry(content(PostgreSQL(shop, form="custom")))
     target = DatabaseTarget(own, tables=["customer", "orders"])
@@ -369,3 +395,79 @@ def test_a_server_that_is_killed_in_the_middle_is_told(shop: str) -> None:
         message = failure(url, entry, create=True)
         assert "went away in the middle" in message or "cannot be reached" in message
     assert no_program_reads_from_us()
+
+
+def test_tables_of_an_archive_are_those_of_exactly_that_name(postgresql_server: Server) -> None:
+    sql = 'CREATE TABLE "my orders" (a int); CREATE SCHEMA "Other Schema" CREATE TABLE "o; x" (a int);'
+    sql += """INSERT INTO "Other Schema"."o; x" VALUES (1)"""
+    with database(postgresql_server, sql) as url, database(postgresql_server) as restored:
+        dump = as_entry(content(PostgreSQL(url, form="custom")))
+        assert "there is no table 'my'" in failure(url, dump, tables=["my"], overwrite=True)
+        list(DatabaseTarget(restored, tables=["Other Schema.o; x"]).write([dump]))
+        assert client(restored).count_rows() == {'"Other Schema"."o; x"': 1}
+
+
+def test_a_partitioned_table_comes_with_its_partitions(postgresql_server: Server) -> None:
+    with database(postgresql_server, PARTITIONS) as url, database(postgresql_server) as restored:
+        dump = as_entry(content(PostgreSQL(url, form="custom")))
+        list(DatabaseTarget(restored, tables=["parted"]).write([dump]))
+        assert client(restored).count_rows() == {"parts.p3": 40, "public.p1": 10}
+        before = state(restored)
+        with connected(restored) as connection:
+            connection.execute("DELETE FROM parted WHERE k % 2 = 1")
+        list(DatabaseTarget(restored, tables=["parted"], overwrite=True).write([dump]))
+        assert state(restored) == before
+        # With what refers to it, and what refers to that.
+        with connected(url) as connection:
+            connection.execute("DELETE FROM other; DELETE FROM parted")
+        tables = ["parted", "other", "seen"]
+        list(DatabaseTarget(url, tables=tables, overwrite=True).write([dump]))
+        assert client(url).count_rows() == {"parts.p3": 40, "public.p1": 10, "public.other": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "tables", "message"),
+    [
+        ("", ["p1"], "public.p1 is a partition of public.parted there, .* name public.parted too"),
+        ("", ["p2"], "parts.p2 is a partition of public.parted there"),
+        (
+            "DROP VIEW seen; DROP TABLE other; CREATE TABLE new PARTITION OF parts.p2 DEFAULT",
+            ["parted"],
+            "parts.p2 has the partition public.new there, which the dump does not have",
+        ),
+        ("", ["parted"], "depend on a table that is to be replaced"),
+    ],
+)
+def test_no_partition_is_lost_or_detached_by_replacing_tables(
+    change: str, tables: list[str], message: str, postgresql_server: Server
+) -> None:
+    with database(postgresql_server, PARTITIONS) as url:
+        dump = as_entry(content(PostgreSQL(url, form="custom")))
+        if change:
+            with connected(url) as connection:
+                connection.execute(change.encode())
+        before = state(url)
+        assert re.search(message, failure(url, dump, tables=tables, overwrite=True))
+        assert state(url) == before
+
+
+def test_a_partition_alone_is_a_table_with_its_own_key(postgresql_server: Server) -> None:
+    with database(postgresql_server, PARTITIONS) as url, database(postgresql_server) as restored:
+        dump = as_entry(content(PostgreSQL(url, form="custom")))
+        for overwrite in (False, True):
+            list(DatabaseTarget(restored, tables=["p1"], overwrite=overwrite).write([dump]))
+            assert client(restored).count_rows() == {"public.p1": 10}
+            assert "p1_pkey PRIMARY KEY" in state(restored)["schema"]
+
+
+def test_tables_that_others_hold_are_not_waited_for_without_limit(
+    shop: str, postgresql_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dump = as_entry(content(PostgreSQL(shop, form="custom")))
+    monkeypatch.setattr(postgresql, "_LOCK_TIMEOUT", b"SET LOCAL lock_timeout = '300ms';\n")
+    with database(postgresql_server, SHOP.replace("7001", "7002")) as url, connected(url) as holder:
+        holder.autocommit = False
+        holder.execute("SELECT count(*) FROM orders")
+        options = {"overwrite": True, "time_limit": timedelta(seconds=20)}
+        assert "Another session holds tables" in failure(url, dump, tables=["orders"], **options)
+        assert "Another session holds tables" in failure(url, dump, **options)

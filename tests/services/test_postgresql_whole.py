@@ -11,11 +11,14 @@ from typing import Any
 import psycopg
 import pytest
 
+from backupkit._chunks import closing_iterator
+from backupkit.databases.programs import Limits
 from backupkit.model import Entry
 from backupkit.protocols import Source
 from backupkit.sources.postgresql import PostgreSQL
 from backupkit.sources.postgresql_roles import PostgreSQLRoles
-from backupkit.targets.database import DatabaseTarget
+from backupkit.targets.database import DatabaseTarget, Loading
+from backupkit.targets.postgresql import load_postgresql
 from backupkit.testing.sources import SourceTests
 from tests.servers import PASSWORD, Server
 from tests.services.postgresql_databases import (
@@ -207,6 +210,77 @@ def test_tables_are_chosen_by_their_exact_names(everything: str) -> None:
     }
     assert tables(exclude_tables=["egg", "EMPTY", "parent"]) == every - {"public.egg", "public.parent"}
     assert tables(exclude_data=["d*"]) == every - {"public.dumps", "public.documents"}
+
+
+PARTITIONS = """CREATE SCHEMA parts; CREATE SCHEMA apart; CREATE TABLE parted (k int) PARTITION BY RANGE (k);
+CREATE TABLE "p 1$" PARTITION OF parted FOR VALUES FROM (0) TO (10);
+CREATE TABLE parts.p2 PARTITION OF parted FOR VALUES FROM (10) TO (100) PARTITION BY RANGE (k);
+CREATE TABLE parts."p|3" PARTITION OF parts.p2 FOR VALUES FROM (10) TO (50);
+CREATE TABLE parts.p4 PARTITION OF parts.p2 DEFAULT; CREATE TABLE p (); CREATE TABLE other (k int);
+CREATE TABLE apart.parted (k int) PARTITION BY RANGE (k);
+CREATE TABLE apart.a1 PARTITION OF apart.parted DEFAULT;
+INSERT INTO parted SELECT generate_series(0, 99)"""
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_partitioned_table_means_its_partitions_too(form: Any, postgresql_server: Server) -> None:
+    parts = {'public."p 1$"': 10, 'parts."p|3"': 40, "parts.p4": 50}
+    others = {"public.p": 0, "public.other": 0, "apart.a1": 0}
+
+    def dumped(url: str, *tables: str, **options: Any) -> dict[str, int]:
+        """Rows by table; of `tables`, only the tables themselves are to come."""
+        (entry,) = PostgreSQL(url, form=form, count_rows=True, **options).entries()
+        dump = as_entry(b"".join(entry.chunks()))
+        with database(postgresql_server, "CREATE SCHEMA parts; CREATE SCHEMA apart") as restored:
+            # Schemas come only with whole dumps, which replace those that are there.
+            if "tables" in options:
+                with closing_iterator(dump.chunks()) as chunks:
+                    load_postgresql(
+                        client(restored), chunks, Loading(replace=False, tables=(), limits=Limits())
+                    )
+            else:
+                list(DatabaseTarget(restored, overwrite=True).write([dump]))
+            assert client(restored).count_rows() == dict.fromkeys(tables, 0) | dict(entry.rows or {})
+        return dict(entry.rows or {})
+
+    with database(postgresql_server, PARTITIONS) as url:
+        assert dumped(url, tables=["parted"]) == parts
+        assert dumped(url, tables=["parted", "other"]) == parts | {"public.other": 0}
+        assert dumped(url, tables=["parted", "parts.p2"]) == parts
+        assert dumped(url, tables=["apart.*"]) == {"apart.a1": 0}
+        assert dumped(url, exclude_tables=["parted"]) == others
+        assert dumped(url, exclude_tables=["*.parted"]) == {"public.p": 0, "public.other": 0}
+        assert dumped(url, *parts, exclude_data=["public.part*"]) == others
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("encoding", ["LATIN1", "EUC_JP", "UTF8"])
+def test_names_mean_the_same_whatever_the_encoding_of_the_database(
+    form: Any, encoding: str, postgresql_server: Server
+) -> None:
+    name, word = {"EUC_JP": ("注文", "漢字")}.get(encoding, ("é", "ü"))
+    sql = f"CREATE TABLE \"{name}\" AS VALUES ('{word}'::text); CREATE TABLE b ();"
+    with database(postgresql_server, sql, encoding=encoding) as url:
+        (entry,) = PostgreSQL(url, form=form, tables=[name], count_rows=True).entries()
+        dump = as_entry(b"".join(entry.chunks()))
+        assert entry.rows == {f'public."{name}"': 1}
+        (entry,) = PostgreSQL(url, form=form, exclude_data=[name], count_rows=True).entries()
+        assert word.encode() not in b"".join(entry.chunks())
+        assert entry.rows == {"public.b": 0}
+        for into in (encoding, "UTF8"):
+            with database(postgresql_server, encoding=into) as restored:
+                list(DatabaseTarget(restored, tables=[name] if form == "custom" else []).write([dump]))
+                assert client(restored).query(f'TABLE "{name}"') == [[word]]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_text_without_an_encoding_comes_back_byte_by_byte(form: Any, postgresql_server: Server) -> None:
+    sql = "CREATE TABLE a (t text); INSERT INTO a VALUES (E'\\xe9\\xff')"
+    with database(postgresql_server, sql, encoding="SQL_ASCII") as url:
+        dump = as_entry(content(PostgreSQL(url, form=form)))
+        with database(postgresql_server, encoding="SQL_ASCII") as restored:
+            list(DatabaseTarget(restored).write([dump]))
+            assert client(restored).query("SELECT encode(t::bytea, 'hex') FROM a") == [["e9ff"]]
 
 
 def test_roles_come_with_their_passwords_or_without(everything: str, postgresql_server: Server) -> None:

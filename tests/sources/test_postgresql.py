@@ -24,7 +24,8 @@ def tools(tmp_path: Path) -> Callable[..., Path]:
     """Makes a folder with programs that run the given lines of Python."""
 
     def make(**programs: str) -> Path:
-        for name, code in programs.items():
+        asked = "print('UTF8') if 'encoding;' in sys.stdin.read() else None"
+        for name, code in {"psql": asked, **programs}.items():
             program = tmp_path / name
             program.write_text(f"#!{sys.executable} -I\nimport os, sys, time, signal\n{code}\n")
             program.chmod(0o755)
@@ -54,11 +55,19 @@ def failure(source: PostgreSQL | PostgreSQLRoles) -> str:
         ({"content": "schema", "count_rows": True}, "has no rows"),
         ({"content": "schema", "exclude_data": ["a"]}, "has no rows"),
         ({"inserts": True, "count_rows": True}, "not counted"),
+        ({"extra_options": ["--inserts"], "count_rows": True}, "not counted"),
+        ({"extra_options": ["--column-ins"], "count_rows": True}, "not counted"),
+        ({"extra_options": ["--rows-per-insert=10"], "count_rows": True}, "not counted"),
         ({"tables": "orders"}, "give a list"),
         ({"exclude_data": ["a.b.c"]}, "exclude_data has 'a.b.c'"),
         ({"extra_options": ["--format=tar"]}, "set by the source's own parameters"),
         ({"extra_options": ["-Fd"]}, "set by the source's own parameters"),
         ({"extra_options": ["--create"]}, "set by the source's own parameters"),
+        ({"extra_options": ["--dbn=dbname=postgres"]}, "set by the source's own parameters"),
+        ({"extra_options": ["--f=t"]}, "set by the source's own parameters"),
+        ({"extra_options": ["-vC"]}, "set by the source's own parameters"),
+        ({"extra_options": ["-xd", "postgres"]}, "set by the source's own parameters"),
+        ({"extra_options": ["-vW"]}, "set by the source's own parameters"),
         ({"time_limit": timedelta(0)}, "limits above zero"),
         ({"name": "a/b"}, "cannot be named"),
     ],
@@ -66,6 +75,11 @@ def failure(source: PostgreSQL | PostgreSQLRoles) -> str:
 def test_options_that_contradict_are_refused_at_once(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         PostgreSQL(URL, **options)
+
+
+def test_options_that_only_look_like_those_of_the_source_are_taken() -> None:
+    options = ("-vnCases", "--filter=x", "--schema=Cases", "-E", "UTF8", "--no-comments")
+    assert PostgreSQL(URL, extra_options=options).extra_options == options
 
 
 def test_a_source_for_another_database_of_the_server_keeps_all_options() -> None:
@@ -135,6 +149,7 @@ def test_every_option_reaches_pg_dump(tools: Callable[..., Path]) -> None:
     assert argv[2:] == [
         *(
             "--no-password",
+            "--encoding=UTF8",
             "--format=plain",
             "--data-only",
             "--no-owner",

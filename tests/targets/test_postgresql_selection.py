@@ -67,8 +67,55 @@ LISTING = """\
 """
 
 
+HEADINGS = """\
+-- TOC entry 6 (class 2615 OID 16400)
+-- Name: s; Type: SCHEMA; Schema: -; Owner: admin
+--
+-- TOC entry 217 (class 1259 OID 16394)
+-- Name: two words; Type: TABLE; Schema: public; Owner: admin
+--
+-- TOC entry 221 (class 1259 OID 16411)
+-- Name: fk; Type: TABLE; Schema: public; Owner: admin; Tablespace: fast
+--
+-- TOC entry 223 (class 1259 OID 16426)
+-- Name: idt; Type: TABLE; Schema: public; Owner: my owner
+--
+-- TOC entry 222 (class 1259 OID 16425)
+-- Dependencies: 223
+-- Name: idt_i_seq; Type: SEQUENCE; Schema: public; Owner: admin
+--
+-- TOC entry 216 (class 1259 OID 16386)
+-- Name: t; Type: TABLE; Schema: public; Owner: admin
+--
+-- TOC entry 3405 (class 0 OID 0)
+-- Dependencies: 216
+-- Name: TABLE t; Type: COMMENT; Schema: public; Owner: admin
+--
+-- TOC entry 215 (class 1259 OID 16385)
+-- Dependencies: 216
+-- Name: t_id_seq; Type: SEQUENCE; Schema: public; Owner: admin
+--
+-- TOC entry 225 (class 1259 OID 16437)
+-- Dependencies: 216 216
+-- Name: vv; Type: VIEW; Schema: public; Owner: admin
+--
+-- TOC entry 219 (class 1259 OID 16401)
+-- Dependencies: 6
+-- Name: p; Type: TABLE; Schema: s; Owner: admin
+--
+-- TOC entry 220 (class 1259 OID 16404)
+-- Dependencies: 6 219
+-- Name: p1; Type: TABLE; Schema: s; Owner: admin
+--
+-- TOC entry 230 (class 1259 OID 16409)
+-- Dependencies: 6
+-- Name: alone; Type: SEQUENCE; Schema: s; Owner: admin
+--
+"""
+
+
 def numbers(*tables: str, schemas: tuple[str, ...] = ("public", "s")) -> list[int]:
-    lines = selected(LISTING, table_names(tables, option="tables"), schemas)
+    lines = selected(LISTING, HEADINGS, table_names(tables, option="tables"), schemas).lines
     return [int(line.partition(";")[0]) for line in lines.splitlines()]
 
 
@@ -82,6 +129,7 @@ def numbers(*tables: str, schemas: tuple[str, ...] = ("public", "s")) -> list[in
         (["vv"], [225]),
         (["s.p1"], [220, 3391]),
         (["s.p*"], [219, 220, 3232, 3391]),
+        (["p"], [219, 220, 3232, 3391]),
     ],
 )
 def test_a_table_brings_what_belongs_to_it_and_nothing_else(tables: list[str], expected: list[int]) -> None:
@@ -93,9 +141,34 @@ def test_a_foreign_key_comes_with_both_of_its_tables() -> None:
 
 
 def test_a_schema_comes_only_where_it_is_missing_and_brings_nothing_else() -> None:
-    assert numbers("s.p", schemas=("public",)) == [6, 219]
+    assert numbers("s.p1", schemas=("public",)) == [6, 220, 3391]
 
 
 def test_a_table_that_is_not_in_the_dump_is_named_beside_those_that_are() -> None:
     with pytest.raises(ClientError, match=r"no table 'orders' .* public.fk, .* correct the name"):
         numbers("t", "orders")
+
+
+def test_part_of_a_name_is_no_name() -> None:
+    """`two words admin` of the table of contents could be the table `two` of an owner `words admin`."""
+    with pytest.raises(ClientError, match="no table 'two'"):
+        numbers("two")
+
+
+def test_a_schema_may_have_spaces() -> None:
+    listing = "7; 2615 1 SCHEMA - Other Schema admin\n8; 1259 2 TABLE Other Schema t admin\n"
+    headings = (
+        "-- TOC entry 7 (class 2615 OID 1)\n-- Name: Other Schema; Type: SCHEMA; Schema: -; Owner: admin\n"
+    )
+    headings += (
+        "-- TOC entry 8 (class 1259 OID 2)\n-- Name: t; Type: TABLE; Schema: Other Schema; Owner: admin\n"
+    )
+    chosen = selected(listing, headings, table_names(["Other Schema.t"], option="tables"), ["public"])
+    assert chosen.lines == listing
+
+
+def test_a_dump_whose_names_can_be_read_in_two_ways_is_refused() -> None:
+    forged = HEADINGS + "-- TOC entry 217 (class 1259 OID 16394)\n"
+    forged += "-- Name: two; Type: TABLE; Schema: public; Owner: words admin\n"
+    with pytest.raises(ClientError, match=r"which part of 'public two words admin' .* is the name"):
+        selected(LISTING, forged, table_names(["t"], option="tables"), ["public"])

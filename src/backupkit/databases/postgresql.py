@@ -43,6 +43,11 @@ def check_url(url: DatabaseURL) -> DatabaseURL:
             f"The URL of {url} has an sslpassword, which the programs can only be told in sight of others: use a "
             "key without one, in a file that only its owner may read."
         )
+    if url.password is not None and "passfile" in url.options:
+        raise ConfigurationError(
+            f"The URL of {url} has a password and a passfile, in which libpq would look for another one: leave one "
+            "of them out."
+        )
     for option in url.options:
         # A driver has options of its own, which say nothing of the connection; but never on security.
         if option not in _KEYWORDS and (not url.driver or re.match("ssl|tls|gss|krb", option)):
@@ -51,6 +56,17 @@ def check_url(url: DatabaseURL) -> DatabaseURL:
                 "(the names are those of libpq), or leave it out."
             )
     return url
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """`whole_found` says whether the partitioned table is found without its schema."""
+
+    whole_schema: str
+    whole: str
+    whole_found: bool
+    schema: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +161,17 @@ class PostgreSQLClient:
         """Tables that come with an extension: a dump may hold rows of them, but `count_rows` does not."""
         return frozenset(printed(schema, table) for schema, table in self.query(_TABLES_OF_EXTENSIONS))
 
+    def encoding(self) -> str:
+        """The encoding of the database's text, as PostgreSQL calls it."""
+        return self.query("SHOW server_encoding")[0][0]
+
+    def partitions(self) -> list[Partition]:
+        """All of each partitioned table, those of its partitions included."""
+        rows = self.query(_PARTITIONS)
+        return [Partition(row[0], row[1], row[2] == "t", row[3], row[4]) for row in rows]
+
     def databases(self) -> list[str]:
-        """All that are no templates; "postgres", which every server has, only if there is something in it."""
+        """All that are no templates; "postgres", which every server has, unless it is known to be empty."""
         names = sorted(name for name in self._everything() if name not in _OF_PROVIDERS)
         if "postgres" in names and not self._is_filled("postgres"):
             names.remove("postgres")
@@ -160,7 +185,9 @@ class PostgreSQLClient:
         try:
             return self.query(_FILLED, database=database)[0][0] == "t"
         except ClientError:
-            return False  # whoever may not look at it has nothing in it
+            return (
+                True  # it may be, so that its dump says what is wrong, rather than that it is left out unseen
+            )
 
     def _elsewhere(self, sql: str) -> list[list[str]]:
         """Ask in another database of the server: which of them a user may connect to differs."""
@@ -222,3 +249,15 @@ _ALL_TABLES = f"""SELECT n.nspname, o.relname
     ORDER BY 1, 2"""  # noqa: S608 - of constants
 _TABLES = _ALL_TABLES.format("NOT ")
 _TABLES_OF_EXTENSIONS = _ALL_TABLES.format("")
+# Servers before version 10, which have no partitions, have none of this kind either.
+_PARTITIONS = """WITH RECURSIVE part (whole, relation) AS (
+        SELECT i.inhparent, i.inhrelid
+        FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class w ON w.oid = i.inhparent
+        WHERE w.relkind = 'p'
+        UNION
+        SELECT part.whole, i.inhrelid FROM part JOIN pg_catalog.pg_inherits i ON i.inhparent = part.relation)
+    SELECT wn.nspname, w.relname, pg_catalog.pg_table_is_visible(w.oid), n.nspname, c.relname
+    FROM part
+    JOIN pg_catalog.pg_class w ON w.oid = part.whole JOIN pg_catalog.pg_namespace wn ON wn.oid = w.relnamespace
+    JOIN pg_catalog.pg_class c ON c.oid = part.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    ORDER BY 1, 2, 4, 5"""

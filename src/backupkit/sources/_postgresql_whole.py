@@ -23,19 +23,40 @@ from backupkit.errors import ConfigurationError
 
 _AHEAD = 4  # chunks of a mebibyte, at most, that the archive's reader may be behind
 # What is ours to say: the form that is read here, where it goes to, and which database is meant.
-_OURS = ("format", "file", "dbname", "compress", "jobs", "create", "host", "port", "username")
-_OURS_SHORT = ("-F", "-f", "-d", "-Z", "-j", "-C", "-h", "-p", "-U", "-W")
+_OURS = ("format", "file", "dbname", "compress", "jobs", "create", "host", "port", "username", "password")
+_OURS_SHORT = "FfdZjChpUW"
+_SHORT_WITH_VALUES = "eEnNStTl"  # what follows these in the same text is no option
+_INSERTS = ("inserts", "column-inserts", "attribute-inserts", "rows-per-insert")
 
 
 def check_options(options: Sequence[str]) -> tuple[str, ...]:
     """Options for pg_dump or pg_dumpall beyond those that we know; ConfigurationError for those that we give."""
     checked = check_extra_options(options)
     for option in checked:
-        if option.startswith(_OURS_SHORT) or option.partition("=")[0].removeprefix("--") in _OURS:
+        if _means(option, _OURS) or any(letter in _OURS_SHORT for letter in _letters(option)):
             raise ConfigurationError(
-                f"extra_options has {option!r}, which is set by the source's own parameters and by the URL."
+                f"extra_options has {option!r}, which is set by the source's own parameters and by the URL, or "
+                "can be read as short for what is: write others in full."
             )
     return checked
+
+
+def asks_for_inserts(options: Sequence[str]) -> bool:
+    return any(_means(option, _INSERTS) for option in options)
+
+
+def _means(option: str, names: Sequence[str]) -> bool:
+    """Whether it is one of these long options, which may be cut short wherever that leaves one meaning."""
+    given = option[2:].partition("=")[0]
+    return option.startswith("--") and any(name.startswith(given) for name in names)
+
+
+def _letters(option: str) -> Iterator[str]:
+    """The short options of a text such as `-vx`."""
+    for letter in option[1:] if option.startswith("-") and not option.startswith("--") else "":
+        yield letter
+        if letter in _SHORT_WITH_VALUES:
+            return
 
 
 def whole_script(script: Iterable[bytes], program: str) -> Iterator[bytes]:

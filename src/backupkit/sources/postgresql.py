@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from backupkit.databases.postgresql import PostgreSQLClient, check_url
+from backupkit.databases.postgresql import Partition, PostgreSQLClient, check_url
 from backupkit.databases.postgresql_names import TableName, table_names
 from backupkit.databases.postgresql_scripts import counted
 from backupkit.databases.programs import ClientError, Limits, output_of
@@ -19,12 +19,14 @@ from backupkit.errors import ConfigurationError
 from backupkit.model import DUMPS, Contents, Entry
 from backupkit.sources._dumps import SILENCE_LIMIT, dump_entry, dump_name, folder_of, limits_of, url_of
 from backupkit.sources._names import check_component
-from backupkit.sources._postgresql_whole import check_options, whole_archive, whole_script
+from backupkit.sources._postgresql_names import patterns
+from backupkit.sources._postgresql_whole import asks_for_inserts, check_options, whole_archive, whole_script
 
 Form: TypeAlias = Literal["plain", "custom"]
 Content: TypeAlias = Literal["all", "schema", "data"]
 
 _EXTENSIONS = {"plain": "sql", "custom": "pgdump"}
+_NOT_CONVERTED = ("SQL_ASCII", "MULE_INTERNAL")  # of which the server makes no UTF-8
 _CONTENT: dict[Content, list[str]] = {"all": [], "schema": ["--schema-only"], "data": ["--data-only"]}
 
 
@@ -36,7 +38,8 @@ class PostgreSQL:
     ("custom"; it is not compressed, as the backup is). `content` leaves out all rows ("schema") or everything
     but rows and large objects ("data"). `tables` dumps only these and what belongs to them, `exclude_tables`
     all but these, `exclude_data` these without their rows; `*` and `?` in names are wildcards, capitals and
-    all else mean themselves, and a schema stands before a dot. One of `tables` that is not there fails the dump.
+    all else mean themselves, and a schema stands before a dot. A partitioned table means its partitions
+    too. One of `tables` that is not there fails the dump.
 
     `count_rows` records how many rows of each table are in the dump, counted there.
     """
@@ -86,13 +89,14 @@ class PostgreSQL:
             raise ConfigurationError(
                 f"The dump of {parsed} has both tables and exclude_tables: say which to dump, or which not."
             )
+        checked_options = check_options(extra_options)
         if content == "schema" and (exclude_data or count_rows):
             raise ConfigurationError(
                 f'The dump of {parsed} has no rows with content="schema": leave exclude_data and count_rows out.'
             )
-        if inserts and count_rows:
+        if count_rows and (inserts or asks_for_inserts(checked_options)):
             raise ConfigurationError(
-                f"Rows that are dumped as INSERTs of {parsed} are not counted: leave inserts or count_rows out."
+                f"Rows that are dumped as INSERTs of {parsed} are not counted: leave those or count_rows out."
             )
         set_once = object.__setattr__
         set_once(self, "url", parsed)
@@ -109,7 +113,7 @@ class PostgreSQL:
         set_once(self, "count_rows", count_rows)
         set_once(self, "tools", folder_of(tools))
         set_once(self, "limits", limits_of(time_limit, silence_limit, parsed))
-        set_once(self, "extra_options", check_options(extra_options))
+        set_once(self, "extra_options", checked_options)
 
     @property
     def contents(self) -> Contents:
@@ -144,10 +148,16 @@ class PostgreSQL:
         counts: dict[str, int] = {}
         client = self.client()
         program = client.program("pg_dump")
+        encoding = client.encoding()
+        names = self.tables or self.exclude_tables or self.exclude_data
+        partitions = client.partitions() if names else []
         not_counted = client.tables_of_extensions() if self.count_rows else frozenset()
         with client.access() as access:
             dump = output_of(
-                [program, *self._arguments()], access, explain=client.explain, limits=self.limits
+                [program, *self._arguments(partitions, encoding)],
+                access,
+                explain=client.explain,
+                limits=self.limits,
             )
             if self.form == "custom":
                 yield from whole_archive(dump, client, self.limits, counts if self.count_rows else None)
@@ -155,7 +165,7 @@ class PostgreSQL:
                 yield from whole_script(counted(dump, counts) if self.count_rows else dump, program)
         rows.update({table: count for table, count in counts.items() if table not in not_counted})
 
-    def _arguments(self) -> list[str]:
+    def _arguments(self, partitions: Sequence[Partition], encoding: str) -> list[str]:
         # The pipeline compresses, and what is compressed twice can neither be deduplicated nor searched.
         form = ["--format=custom", "--compress=0"] if self.form == "custom" else ["--format=plain"]
         limits = [
@@ -163,8 +173,11 @@ class PostgreSQL:
         ]
         # It waits for locks in silence; a little before that would end it, it can still say for which table.
         patience = [f"--lock-wait-timeout={max(1, int(min(limits) * 800))}"] if limits else []
+        # Names are given and read in UTF-8. Text without an encoding would only be called that, then refused.
+        utf8 = [] if encoding in _NOT_CONVERTED else ["--encoding=UTF8"]
         return [
             "--no-password",
+            *utf8,
             *form,
             *_CONTENT[self.content],
             *([] if self.owners else ["--no-owner"]),
@@ -172,9 +185,9 @@ class PostgreSQL:
             *(["--inserts"] if self.inserts else []),
             *([] if self.large_objects else ["-B"]),  # the long name is another one since version 16
             *(["--strict-names"] if self.tables else []),
-            *(f"--table={name.pattern}" for name in self.tables),
-            *(f"--exclude-table={name.pattern}" for name in self.exclude_tables),
-            *(f"--exclude-table-data={name.pattern}" for name in self.exclude_data),
+            *(f"--table={pattern}" for pattern in patterns(self.tables, partitions)),
+            *(f"--exclude-table={pattern}" for pattern in patterns(self.exclude_tables, partitions)),
+            *(f"--exclude-table-data={pattern}" for pattern in patterns(self.exclude_data, partitions)),
             *patience,
             *self.extra_options,
         ]

@@ -21,7 +21,8 @@ from backupkit.databases.private_files import private_file
 from backupkit.databases.programs import Access, ClientError, environment, output_of, with_tail
 from backupkit.targets.database import Loading
 from backupkit.targets.postgresql_clearing import CLEAR, SUBSCRIPTIONS
-from backupkit.targets.postgresql_selection import selected
+from backupkit.targets.postgresql_replacing import check_partitions, dropping
+from backupkit.targets.postgresql_selection import Selection, selected
 
 _TAIL = 4096
 _KEY = re.compile(rb"\A--\r?\n-- PostgreSQL database dump\r?\n--\s+\\restrict (\w+)\r?\n")
@@ -36,7 +37,8 @@ INSERT INTO pg_temp.backupkit_unfinished VALUES (1, 2);
 """
 _RELEASE = b"RESET SESSION AUTHORIZATION;\nDELETE FROM pg_temp.backupkit_unfinished;\nCOMMIT;\n"
 _TIMEOUTS = "SELECT name FROM pg_settings WHERE name LIKE '%timeout'"
-_LOCK_TIMEOUT = b"SET LOCAL lock_timeout = '60s';\n"  # of what is dropped; the script sets its own
+# For what is dropped; the script sets its own, which is none, when all that is there already is locked.
+_LOCK_TIMEOUT = b"SET LOCAL lock_timeout = '60s';\n"
 
 _MEANINGS = (
     (
@@ -50,7 +52,7 @@ _MEANINGS = (
         "without --create, or restore it to a folder, read it, and run psql yourself.",
     ),
     (
-        r"backupkit_unfinished",
+        r"backupkit_unfinished_of_fkey",  # and not where psql quotes the statement that names the table
         "The dump ends the transaction that it is restored in, so a failure could leave half of it: restore it to "
         "a folder, and run psql yourself.",
     ),
@@ -64,7 +66,7 @@ _MEANINGS = (
         "The archive was cut off or is damaged, so nothing of it was kept: use another one.",
     ),
     (
-        r"cannot drop .* because other objects depend on it",
+        r"cannot drop .* because other objects depend on (it|them)",
         "Other objects of the database depend on a table that is to be replaced: name those too, or restore to "
         "another database, and copy the rows from there.",
     ),
@@ -81,10 +83,18 @@ def load_postgresql(client: DatabaseClient, chunks: Iterator[bytes], loading: Lo
     key, end = secrets.token_hex(32), secrets.token_hex(32)
     known = {name.encode() for (name,) in client.query(_TIMEOUTS)}
 
+    if loading.tables:
+        chosen, chunks = _selected(client, chunks, loading)
+        clear = dropping(chosen.relations)
+        if loading.replace:
+            check_partitions(client, chosen.relations)
+    else:
+        chosen, clear = None, CLEAR
+
     def written(script: Iterator[bytes]) -> Iterator[bytes]:
         yield b"BEGIN;\n" + _LOCK_TIMEOUT
-        if loading.replace and not loading.tables:
-            yield CLEAR.encode()
+        if loading.replace:
+            yield clear.encode()
         yield _HOLD + f"\\restrict {key}\n".encode()
         yield from _statements(script, known)
         yield f"\n\\unrestrict {key}\n".encode() + _RELEASE
@@ -97,7 +107,9 @@ def load_postgresql(client: DatabaseClient, chunks: Iterator[bytes], loading: Lo
     said = bytearray()
     with (
         # Closed here: pg_restore must not outlive a psql that failed.
-        closing_iterator(_script_of(client, chunks, loading) if archive else _whole(chunks, head)) as script,
+        closing_iterator(
+            _script_of(client, chunks, loading, chosen) if archive else _whole(chunks, head)
+        ) as script,
         client.access() as access,
     ):
         feed = written(script)
@@ -134,48 +146,58 @@ def _check(head: bytes, client: PostgreSQLClient, loading: Loading, *, archive: 
         )
 
 
-def _script_of(client: PostgreSQLClient, archive: Iterator[bytes], loading: Loading) -> Iterator[bytes]:
-    """What pg_restore makes of an archive, which is read to its end."""
-    explain = _explain_with(client.explain)
-    argv = [client.program("pg_restore"), "--file=-"]
-    reading = Access(env=environment())
-    if not loading.tables:
-        yield from output_of(argv, reading, explain=explain, limits=loading.limits, feed=archive)
-        return
-    names = table_names(loading.tables, option="tables")
-    taken: list[bytes] = []  # the table of contents, and what the pipe holds beyond
+def _selected(
+    client: PostgreSQLClient, archive: Iterator[bytes], loading: Loading
+) -> tuple[Selection, Iterator[bytes]]:
+    """What of the archive is wanted, and all of it."""
+    taken: list[bytes] = []  # the table of contents, and what the pipes hold beyond
 
-    def taking() -> Iterator[bytes]:
-        for chunk in archive:
-            taken.append(chunk)
-            yield chunk
+    def about(*options: str) -> str:
+        """What pg_restore says of the archive, of which it reads no more than the beginning."""
+        already = list(taken)
 
-    listing = b"".join(
-        output_of(
-            [client.program("pg_restore"), "--list", "--verbose"],
-            reading,
-            explain=explain,
+        def taking() -> Iterator[bytes]:
+            yield from already
+            for chunk in archive:
+                taken.append(chunk)
+                yield chunk
+
+        said = output_of(
+            [client.program("pg_restore"), "--verbose", *options],
+            Access(env=environment()),
+            explain=_explain_with(client.explain),
             limits=loading.limits,
             feed=taking(),
             may_leave=True,
         )
-    )
-    rest = chain(taken, archive)
+        return b"".join(said).decode("utf-8", "replace")
+
+    listing, headings = about("--list"), about("--schema-only", "--file=-")
+    names = table_names(loading.tables, option="tables")
     schemas = {name for (name,) in client.query("SELECT nspname FROM pg_namespace")}
-    lines = selected(listing.decode("utf-8", "replace"), names, schemas)
-    with private_file(lines.encode()) as chosen:
+    return selected(listing, headings, names, schemas), chain(taken, archive)
+
+
+def _script_of(
+    client: PostgreSQLClient, archive: Iterator[bytes], loading: Loading, chosen: Selection | None
+) -> Iterator[bytes]:
+    """What pg_restore makes of an archive, which is read to its end."""
+    explain = _explain_with(client.explain)
+    argv = [client.program("pg_restore"), "--file=-"]
+    if chosen is None:
+        reading = Access(env=environment())
+        yield from output_of(argv, reading, explain=explain, limits=loading.limits, feed=archive)
+        return
+    with private_file(chosen.lines.encode()) as lines:
         yield from output_of(
-            [
-                *(*argv, f"--use-list={chosen.path}"),
-                *(("--clean", "--if-exists") if loading.replace else ()),
-            ],
-            Access(env=environment(), descriptors=chosen.descriptors),
+            [*argv, f"--use-list={lines.path}"],
+            Access(env=environment(), descriptors=lines.descriptors),
             explain=explain,
             limits=loading.limits,
-            feed=rest,
+            feed=archive,
             may_leave=True,
         )
-    for _ in rest:
+    for _ in archive:
         pass  # pg_restore ends with the last table that it wants, but damage further on counts too
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from backupkit.databases.postgresql_names import TableName
@@ -23,7 +23,29 @@ _NEEDED = frozenset((*_RELATIONS, "INDEX", "CONSTRAINT"))
 _TYPES = sorted(_BELONGING | {*_RELATIONS, "SCHEMA"}, key=len, reverse=True)
 _LINE = re.compile(r"(\d+); \d+ \d+ (.*)")
 _DEPENDS = re.compile(r";\s+depends on: ([\d ]+)")
+_HEADING = re.compile(
+    r"^-- TOC entry (\d+) \(class \d+ OID \d+\)\n(?:-- Dependencies: .*\n)?"
+    r"-- Name: (.*); Type: (?:[A-Z ]+); Schema: (.*?); Owner: (.*)$",
+    re.MULTILINE,
+)
 _NAMED = 10  # tables that a message names
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table, view or sequence of an archive; `type` is what DROP calls it."""
+
+    type: str
+    schema: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Lines of the table of contents for `pg_restore --use-list`, and the relations that they make."""
+
+    lines: str
+    relations: tuple[Relation, ...]
 
 
 @dataclass(slots=True)
@@ -37,37 +59,70 @@ class _Item:
     needs: list[str]
 
 
-def selected(listing: str, tables: Sequence[TableName], schemas: Collection[str]) -> str:
+def selected(listing: str, headings: str, tables: Sequence[TableName], schemas: Collection[str]) -> Selection:
     """The lines of `pg_restore --list --verbose` for these tables and what belongs to them, in their order.
 
     That is their rows, defaults and sequences, indexes, constraints, triggers, rules, policies, statistics,
     comments and grants, and the schemas that they are in unless those are among `schemas`, which are there
-    already. What also needs another table, as a foreign key does, comes only together with that.
+    already. What also needs another table, as a foreign key does, comes only together with that. Partitions
+    come with the table that they are part of, or it would be restored without a row.
+
+    Names are not quoted in those lines, where `my orders admin` may be a table `my` too: what is what is read
+    from the headings that `pg_restore --schema-only --verbose` writes, and both have to agree.
     ClientError if one of the names means no table, view or sequence.
     """
     items = {item.number: item for item in _items(listing)}
-    relations = [item for item in items.values() if item.type in _RELATIONS]
+    names = _names(headings, items)
+    relations = {
+        number: Relation(item.type, *names[number])
+        for number, item in items.items()
+        if item.type in _RELATIONS and number in names
+    }
+    unclear = [item.rest for item in items.values() if item.type in _RELATIONS and item.number not in names]
+    if unclear:
+        raise ClientError(
+            f"it cannot be told which part of {unclear[0]!r} in the dump's table of contents is the name of a "
+            "table: restore the whole dump to another database, and copy the tables from there."
+        )
     chosen: set[str] = set()
     for name in tables:
-        # Names are not quoted there; what follows the table's is the owner's.
-        found = [item for item in relations if _means(name, item.rest, words=1)]
-        found = found or [item for item in relations if _means(name, item.rest, words=2)]
+        found = {number for number, one in relations.items() if name.matches(one.schema, one.name)}
         if not found:
-            there = [".".join(item.rest.split(" ")[:2]) for item in relations if item.type == "TABLE"]
+            there = [f"{one.schema}.{one.name}" for one in relations.values() if one.type == "TABLE"]
             some = ", ".join(there[:_NAMED]) + (", …" if there[_NAMED:] else "")
             raise ClientError(
                 f"there is no table {name.text!r} in the dump, which has {some or 'none'}: correct the name."
             )
-        chosen |= {item.number for item in found}
-    missing = {items[number].rest.partition(" ")[0] for number in chosen} - set(schemas)
+        chosen |= found
+    while more := {child for parent, child in _partitions(items) if parent in chosen} - chosen:
+        chosen |= more
+    missing = {relations[number].schema for number in chosen} - set(schemas)
     chosen |= {
-        item.number
-        for item in items.values()
-        if item.type == "SCHEMA" and any(item.rest.startswith(f"- {schema} ") for schema in missing)
+        number
+        for number, item in items.items()
+        if item.type == "SCHEMA" and number in names and names[number][1] in missing
     }
     while more := {item.number for item in items.values() if _belongs(item, items, chosen)} - chosen:
         chosen |= more
-    return "".join(f"{item.line}\n" for item in items.values() if item.number in chosen)
+    return Selection(
+        "".join(f"{item.line}\n" for item in items.values() if item.number in chosen),
+        tuple(one for number, one in relations.items() if number in chosen),
+    )
+
+
+def _names(headings: str, items: Mapping[str, _Item]) -> dict[str, tuple[str, str]]:
+    """Schema and name of each item that has one heading, and only one, that says the same as its line.
+
+    A second one can stand in the text of a function, in a dump that is meant to deceive.
+    """
+    found: dict[str, set[tuple[str, str]]] = {}
+    for number, name, schema, owner in _HEADING.findall(headings):
+        # The tablespace follows the owner; a line leaves out what is "-" here.
+        owners = {owner, owner.rpartition("; Tablespace: ")[0], owner.removeprefix("-")}
+        item = items.get(number)
+        if item is not None and item.rest in {f"{schema} {name} {one}" for one in owners}:
+            found.setdefault(number, set()).add((schema, name))
+    return {number: names.pop() for number, names in found.items() if len(names) == 1}
 
 
 def _items(listing: str) -> Iterator[_Item]:
@@ -84,18 +139,21 @@ def _items(listing: str) -> Iterator[_Item]:
         yield item
 
 
-def _means(name: TableName, rest: str, *, words: int) -> bool:
-    """Whether it is the name of `schema table owner`, the owner's name having so many words."""
-    schema, _, table = rest.partition(" ")
-    parts = table.split(" ")
-    return len(parts) > words and name.matches(schema, " ".join(parts[:-words]))
+def _partitions(items: Mapping[str, _Item]) -> Iterator[tuple[str, str]]:
+    """Each partitioned table, and one of its partitions."""
+    for item in items.values():
+        if item.type == "TABLE ATTACH":
+            pair = [need for need in item.needs if need in items]
+            yield from ((need, child) for child in pair for need in items[child].needs if need in pair)
 
 
 def _belongs(item: _Item, items: dict[str, _Item], chosen: set[str]) -> bool:
     needed = [items[need].type for need in item.needs if need in chosen]
     if item.type not in _BELONGING or not needed or (item.type == "SEQUENCE" and set(needed) == {"SCHEMA"}):
         return False
-    # A default comes in any case: without it, a table would be another one, and nothing would tell.
+    # A default comes in any case: without it, a table would be another one, and nothing would tell. A partition's
+    # indexes need those of the whole table only to become part of them.
+    needed_types = _RELATIONS if item.type in ("INDEX", "CONSTRAINT") else _NEEDED
     return item.type == "DEFAULT" or all(
-        need in chosen for need in item.needs if need in items and items[need].type in _NEEDED
+        need in chosen for need in item.needs if need in items and items[need].type in needed_types
     )
