@@ -514,6 +514,57 @@ def test_a_damaged_backup_replaces_nothing(server: Server, scratch: str) -> None
     assert run(server, "SHOW TABLES", database=scratch) == [("mine",)]
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "",
+        "\0\1\2",
+        "--\n-- PostgreSQL database dump\n--\nSET statement_timeout = 0;\n",
+        "tables",
+        "rows",
+        "end",
+        "data",
+    ],
+)
+def test_what_is_no_whole_dump_replaces_nothing(server: Server, scratch: str, broken: str) -> None:
+    run(server, f"CREATE DATABASE {scratch}", f"CREATE TABLE {scratch}.mine (a int)")
+    dump = dumped(MariaDB(server.url("shop")))
+    match broken:
+        case "tables":
+            dump = dump[: dump.rindex(b"-- Table structure for table")]
+        case "rows":
+            dump = dump[: dump.index(b"INSERT INTO") + 40]
+        case "end":
+            dump = dump[: dump.rindex(b"-- Dump completed")]
+        case "data":
+            dump = dumped(MariaDB(server.url("shop"), content="data"))
+        case _:
+            dump = broken.encode()
+    with pytest.raises(RestoreError):
+        restore(entry_of(dump), server.url(scratch), overwrite=True)
+    assert run(server, "SHOW TABLES", database=scratch) == [("mine",)]
+
+
+@pytest.mark.parametrize("end", ["INSERT INTO t VALUES ('b", "/* and", "INSERT INTO t VALUES ("])
+def test_a_script_that_ends_in_the_middle_of_a_statement_fails(
+    server: Server, scratch: str, end: str
+) -> None:
+    script = "CREATE TABLE t (a text);\nINSERT INTO t VALUES ('a');\n" + end
+    with pytest.raises(RestoreError):
+        restore(entry_of(script.encode()), server.url(scratch), create=True)
+    assert client_of(parse_database_url(server.url(scratch))).state() == "missing"
+    restore(entry_of(script.removesuffix(end).encode()), server.url(scratch), create=True)
+
+
+def test_a_comment_in_a_body_is_no_change_of_the_database(server: Server, scratch: str) -> None:
+    with fresh(server, "careful"):
+        run(server, "CREATE DATABASE careful")
+        body = "CREATE PROCEDURE p()\nBEGIN\n/* Only to\nuse sparingly;\n*/\nSELECT 1;\nEND"
+        run(server, body, database="careful")
+        restore(only(MariaDB(server.url("careful"))), server.url(scratch), create=True)
+    assert "use sparingly" in str(run(server, "SHOW CREATE PROCEDURE p", database=scratch))
+
+
 @pytest.mark.parametrize("made", [False, True])
 def test_the_first_error_ends_it_and_nothing_is_left(server: Server, scratch: str, made: bool) -> None:
     if made:

@@ -185,9 +185,10 @@ def _loader(engine: Engine) -> Loader:
 
             return Loader(load_postgresql, atomic=True)
         case "mysql" | "mariadb":
-            from backupkit.targets.mysql import in_one_database, load_mysql
+            from backupkit.targets.mysql import load_mysql
+            from backupkit.targets.mysql_scripts import whole_script
 
-            return Loader(load_mysql, atomic=False, checked=in_one_database)
+            return Loader(load_mysql, atomic=False, checked=whole_script)
         case "mongodb":
             from backupkit.targets.mongodb import load_mongodb
 
