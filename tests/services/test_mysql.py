@@ -433,13 +433,60 @@ def test_rights_that_are_missing(server: Server) -> None:
         for _ in entry.chunks():
             pass
         (warning,) = entry.warnings
-        assert "may not see triggers" in warning.message
+        assert "may not see all triggers" in warning.message
         quiet = only(MariaDB(url("bodies"), routines=False))
         for _ in quiet.chunks():
             pass
         assert quiet.warnings == []
     finally:
         run(server, *(f"DROP USER IF EXISTS {user}" for user in users))
+
+
+def test_what_the_server_hides_from_the_user_is_told(server: Server) -> None:
+    """It lists no routines, triggers and tables to whom it may not show them, and mysqldump misses none."""
+    whole = "SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES ON shop.*"
+    users = {
+        ("documented", "routines"): [whole],
+        ("elsewhere", "triggers"): ["SELECT, SHOW VIEW, EVENT ON shop.*", "TRIGGER ON nowhere.*"],
+        ("single", "read the whole"): ["SELECT, TRIGGER ON shop.parents", "EVENT ON shop.*"],
+        ("all", ""): [whole, "SELECT ON mysql.proc"],
+        ("everywhere", ""): ["SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES, PROCESS ON *.*"],
+    }
+    names = [name for name, _ in users]
+    try:
+        for (name, hidden), grants in users.items():
+            run(server, f"CREATE OR REPLACE USER `{name}` IDENTIFIED BY 'x'")
+            run(server, *(f"GRANT {grant} TO `{name}`" for grant in grants))
+            entry = only(MariaDB(server.url("shop", user=name, password="x")))
+            text = b"".join(entry.chunks()).decode()
+            messages = " ".join(warning.message for warning in entry.warnings)
+            assert hidden in messages
+            assert bool(messages) == bool(hidden)
+            assert ("see routines" in messages) == ("PROCEDURE `fill`" not in text)
+            assert ("see all triggers" in messages) == ("TRIGGER `on_log`" not in text)
+            assert ("read the whole" in messages) == ("TABLE `log`" not in text)
+        one = only(MariaDB(server.url("shop", user="single", password="x"), tables=["parents"], events=False))
+        assert "TRIGGER `on_parents`" in b"".join(one.chunks()).decode()
+        assert one.warnings == []
+    finally:
+        run(server, *(f"DROP USER IF EXISTS `{name}`" for name in names))
+
+
+def test_rights_of_a_role_count_while_it_is_the_default(server: Server) -> None:
+    try:
+        run(
+            server,
+            "CREATE OR REPLACE ROLE reader",
+            "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON *.* TO reader",
+            "CREATE OR REPLACE USER plain IDENTIFIED BY 'x'",
+            "GRANT reader TO plain",
+            "SET DEFAULT ROLE reader FOR plain",
+        )
+        entry = only(MariaDB(server.url("shop", user="plain", password="x")))
+        assert "PROCEDURE `fill`" in b"".join(entry.chunks()).decode()
+        assert entry.warnings == []
+    finally:
+        run(server, "DROP USER IF EXISTS plain", "DROP ROLE IF EXISTS reader")
 
 
 def test_tls_that_is_required_is_never_done_without(server: Server) -> None:

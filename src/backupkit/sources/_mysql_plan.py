@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from backupkit.databases.mysql import MySQLClient
 from backupkit.databases.mysql_programs import Tool
 from backupkit.databases.programs import ClientError, Limits, check_extra_options
 from backupkit.errors import ConfigurationError
+from backupkit.sources._mysql_rights import Rights, rights_of
 
 Consistency: TypeAlias = Literal["transaction", "lock", "none"]
 Content: TypeAlias = Literal["all", "schema", "data"]
@@ -63,7 +63,7 @@ _SHORT = {
 }
 _SHORT_WITH_VALUES = "w#"
 # Tables without rows of their own: a dump leaves out what they show, as the tools do by --no-data-med.
-_FACTS = """SELECT 'database', @@character_set_database, @@collation_database;
+_FACTS = """SELECT 'database', @@character_set_database, @@collation_database, VERSION(), DATABASE();
 SELECT 'table', t.table_name, t.engine, e.transactions
     FROM information_schema.tables t JOIN information_schema.engines e ON e.engine = t.engine
     WHERE t.table_schema = DATABASE() AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
@@ -108,12 +108,12 @@ class Facts:
     collation: str
     engines: dict[str, str]
     transactional: frozenset[str]
-    sees_triggers: bool
+    rights: Rights
 
 
 def facts_of(client: MySQLClient, limits: Limits) -> Facts:
     rows = client.query(_FACTS, limits=limits)
-    charset, collation = rows[0][1:]
+    charset, collation, version, database = rows[0][1:]
     tables = rows[1:]
     grants: list[list[str]] = []
     with suppress(ClientError):  # a server that was started without grants has none to show
@@ -123,7 +123,7 @@ def facts_of(client: MySQLClient, limits: Limits) -> Facts:
         collation,
         {name: engine for _, name, engine, _ in tables},
         frozenset(name for _, name, _, transactions in tables if transactions == "YES"),
-        not grants or any(_may_see_triggers(grant) for (grant,) in grants),
+        rights_of([grant for (grant,) in grants], database, version),
     )
 
 
@@ -175,6 +175,31 @@ def not_in_snapshot(wanted: Wanted, facts: Facts) -> str | None:
         f"Tables that know no transactions may not match the rest of the dump: {', '.join(loose[:5])}{more}. "
         'Convert them to InnoDB, or dump with consistency="lock", which keeps others from writing meanwhile.'
     )
+
+
+def not_seen(wanted: Wanted, rights: Rights) -> Iterator[str]:
+    """What to tell of all that the server hides from a user who has no right to it, as if it were not there."""
+    if not wanted.tables and not rights.on_all("SELECT"):
+        yield (
+            "The user of the dump may not read the whole database, so that tables which it has no rights on are "
+            "not in it: grant SELECT on all of it, or name in tables= what is wanted."
+        )
+    if (
+        wanted.triggers
+        and wanted.content != "data"
+        and not rights.on_all("TRIGGER")
+        and not all(rights.on_table(name, "TRIGGER") for name in wanted.tables or ("",))
+    ):
+        yield (
+            "The user of the dump may not see all triggers, so that those are not in it: grant TRIGGER, or say "
+            "triggers=False if there are none."
+        )
+    if wanted.routines and wanted.whole_database and not rights.sees_routines:
+        yield (
+            "The user of the dump may not see routines of others, so that those are not in it: grant SELECT on "
+            "mysql.proc (MariaDB, and MySQL before 8) or SHOW_ROUTINE on *.* (MySQL), or say routines=False if "
+            "there are none."
+        )
 
 
 def check_options(options: Sequence[str]) -> tuple[str, ...]:
@@ -230,9 +255,3 @@ def _arguments(wanted: Wanted, tool: Tool, gtids: GTIDs, *, structure: bool) -> 
         *wanted.extra_options,
     ]
     return arguments
-
-
-def _may_see_triggers(grant: str) -> bool:
-    """Whether a line of SHOW GRANTS allows it somewhere; of a role's rights nothing is known here."""
-    rights, on, _ = grant.partition(" ON ")
-    return not on or re.search(r"\b(ALL PRIVILEGES|TRIGGER)\b", rights) is not None

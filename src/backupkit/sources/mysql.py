@@ -29,6 +29,7 @@ from backupkit.sources._mysql_plan import (
     dumps_for,
     facts_of,
     not_in_snapshot,
+    not_seen,
 )
 from backupkit.sources._mysql_text import beginning, counted, whole, without_counters
 from backupkit.sources._names import check_component
@@ -220,11 +221,8 @@ class MySQL:
     def _warnings(self, facts: Facts) -> Iterator[str]:
         if message := not_in_snapshot(self.wanted, facts):
             yield f"{self.url}: {message}"
-        if self.wanted.triggers and self.wanted.content != "data" and not facts.sees_triggers:
-            yield (
-                f"{self.url}: The user of the dump may not see triggers, so that none are in it: grant TRIGGER, or "
-                "say triggers=False if there are none."
-            )
+        for message in not_seen(self.wanted, facts.rights):
+            yield f"{self.url}: {message}"
 
 
 class MariaDB(MySQL):
