@@ -60,6 +60,8 @@ def test_no_password_is_shown() -> None:
         {"content": "schema", "count_rows": True},
         {"charset": "utf8; drop"},
         {"charset": "gbk", "count_rows": True},
+        {"charset": "binary"},
+        {"charset": "BINARY"},
         {"gtid_purged": "MAYBE"},
         {"tls": "strong"},
         {"extra_options": ["--where", "id>1"]},

@@ -110,6 +110,12 @@ class MySQL:
             )
         if not re.fullmatch("[A-Za-z0-9_]+", charset):
             raise ConfigurationError(f"{charset!r} is no character set: leave charset out, or say utf8mb4.")
+        if charset.lower() == "binary":
+            # Such a dump restores MariaDB's UUID and INET6 as NULL: their text is sent as if it were their bytes.
+            raise ConfigurationError(
+                'A dump in charset="binary" loses values when it is restored: leave charset out, for utf8mb4 holds '
+                "every text, and binary values are written as hexadecimal numbers."
+            )
         if count_rows and content == "schema":
             raise ConfigurationError(
                 "There are no rows to count in a schema: leave count_rows or content out."
