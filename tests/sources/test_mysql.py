@@ -99,6 +99,7 @@ def test_what_contradicts_itself_is_refused(options: dict[str, Any]) -> None:
             "--passw=x",
             "-px",
             "--loose-compact",
+            "--default-character-set=binary",
         ),
     ],
 )

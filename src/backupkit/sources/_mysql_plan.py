@@ -33,6 +33,7 @@ _REFUSED = {
     "tab": "it would go to files of its own",
     "result-file": "it would go to a file of its own",
     "force": "a dump that failed in part would go on",
+    "default-character-set": "charset says it",
     "defaults-file": "the files of options are chosen by the URL",
     "defaults-extra-file": "the files of options are chosen by the URL",
     "no-defaults": "the files of options are chosen by the URL",
