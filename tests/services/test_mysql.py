@@ -603,6 +603,50 @@ def test_a_script_that_ends_in_the_middle_of_a_statement_fails(
     restore(entry_of(script.removesuffix(end).encode()), server.url(scratch), create=True)
 
 
+MADE = "CHARACTER SET latin2 COLLATE latin2_croatian_ci COMMENT 'it''s\\nours'"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_database_that_was_made_beforehand_stays_as_it_was_made(
+    server: Server, scratch: str, fails: bool
+) -> None:
+    run(server, f"CREATE DATABASE {scratch} {MADE}", f"CREATE TABLE {scratch}.mine (a int)")
+    before = run(server, f"SHOW CREATE DATABASE {scratch}")
+    if fails:
+        run(server, f"DROP TABLE {scratch}.mine")
+        with pytest.raises(RestoreError):
+            restore(
+                entry_of(b"ALTER DATABASE CHARACTER SET utf8mb4;\nCREATE TABLE t (a int);\nFAIL;\n"),
+                server.url(scratch),
+            )
+    else:
+        restore(entry_of(b"CREATE TABLE t (a int);\n"), server.url(scratch), overwrite=True)
+    assert run(server, f"SHOW CREATE DATABASE {scratch}") == before
+    assert "latin2_croatian_ci" in str(before)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_half_that_cannot_be_taken_away_is_told(server: Server, scratch: str, damaged: bool) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"CREATE TABLE t (a int);\n"
+        if damaged:
+            raise IntegrityError("The backup is damaged.", where="db-dumps")
+        yield b"INSERT INTO nothing VALUES (1);\n"
+
+    run(server, f"CREATE DATABASE {scratch}")
+    entry = Entry(path="db-dumps/mariadb-shop.sql", chunks=chunks)
+    try:
+        run(server, "CREATE OR REPLACE USER plain IDENTIFIED BY 'x'")
+        run(server, f"GRANT SELECT, INSERT, CREATE ON {scratch}.* TO plain")
+        with pytest.raises(IntegrityError if damaged else RestoreError) as caught:
+            restore(entry, server.url(scratch, user="plain", password="x"))
+    finally:
+        run(server, "DROP USER IF EXISTS plain")
+    assert ("The backup is damaged" if damaged else "line 2") in str(caught.value)
+    assert "What was restored so far may still be in" in str(caught.value)
+    assert "grant it" in str(caught.value)
+
+
 def test_a_comment_in_a_body_is_no_change_of_the_database(server: Server, scratch: str) -> None:
     with fresh(server, "careful"):
         run(server, "CREATE DATABASE careful")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +12,7 @@ from backupkit._chunks import closing_iterator
 from backupkit.databases.clients import DatabaseClient, checked, client_of
 from backupkit.databases.programs import ClientError, Limits
 from backupkit.databases.urls import DatabaseURL, Engine, parse_database_url
-from backupkit.errors import ConfigurationError, RestoreError
+from backupkit.errors import BackupKitError, ConfigurationError, RestoreError
 from backupkit.model import Entry, Problem
 from backupkit.targets.decompressing import decompressed
 from backupkit.targets.dumps import ROLES, of_another_engine
@@ -41,6 +40,8 @@ class Loader:
 
     load: Callable[[DatabaseClient, Iterator[bytes], Loading], None]
     atomic: bool
+    # Says how to empty the database, and leave it with all else that it has now; asked before it is loaded.
+    emptying: Callable[[DatabaseClient], Callable[[], None]] = lambda client: lambda: _made_anew(client)
     # Passes a dump's chunks on, and raises ClientError at what is never loaded: before anything gives way to it.
     checked: Callable[[Iterator[bytes]], Iterator[bytes]] = iter
 
@@ -151,25 +152,40 @@ class DatabaseTarget:
                 tables=self.tables,
                 limits=Limits(time=self.time_limit),
             )
+            empty = client.drop
+            if not loader.atomic and state != "missing":
+                empty = loader.emptying(client)
             if not loader.atomic and state == "filled":
                 _read_through(entry, loader)
-                client.drop()
-                client.create()
+                empty()
             try:
                 with closing_iterator(decompressed(entry.chunks())) as chunks:
                     loader.load(client, chunks, loading)
-            except BaseException:
+            except BaseException as error:
                 # What is left half-way could be taken for a restored database.
-                with suppress(ClientError):
-                    if state == "missing" or not loader.atomic:
-                        client.drop()
-                    if state != "missing" and not loader.atomic:
-                        client.create()
+                if state == "missing" or not loader.atomic:
+                    try:
+                        empty()
+                    except ClientError as trouble:
+                        _tell(error, f"What was restored so far may still be in {self.url}: {trouble}")
                 raise
         except ClientError as error:
             raise RestoreError(
                 f"{entry.path} could not be restored to {self.url}: {error}", path=entry.path
             ) from error
+
+
+def _made_anew(client: DatabaseClient) -> None:
+    client.drop()
+    client.create()
+
+
+def _tell(error: BaseException, more: str) -> None:
+    """Put it into the message where it is ours, and at its side where it is not."""
+    if isinstance(error, (ClientError, BackupKitError)):
+        error.args = (f"{str(error).rstrip('.')}. {more}", *error.args[1:])
+    else:
+        error.add_note(more)
 
 
 def _read_through(entry: Entry, loader: Loader) -> None:
@@ -185,10 +201,10 @@ def _loader(engine: Engine) -> Loader:
 
             return Loader(load_postgresql, atomic=True)
         case "mysql" | "mariadb":
-            from backupkit.targets.mysql import load_mysql
+            from backupkit.targets.mysql import emptying_mysql, load_mysql
             from backupkit.targets.mysql_scripts import whole_script
 
-            return Loader(load_mysql, atomic=False, checked=whole_script)
+            return Loader(load_mysql, atomic=False, checked=whole_script, emptying=emptying_mysql)
         case "mongodb":
             from backupkit.targets.mongodb import load_mongodb
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from backupkit._chunks import closing_iterator
 from backupkit.databases.clients import DatabaseClient
-from backupkit.databases.mysql import MySQLClient
+from backupkit.databases.mysql import MySQLClient, quoted
 from backupkit.databases.programs import ClientError, output_of, with_tail
 from backupkit.targets.database import Loading
 from backupkit.targets.mysql_scripts import whole_script
@@ -52,6 +52,18 @@ def load_mysql(client: DatabaseClient, chunks: Iterator[bytes], loading: Loading
     # Within a text or a comment that never ends, nothing of ours would have been a statement.
     if not said.endswith(f"{end}\n".encode()):
         raise ClientError("the dump ends in the middle of a statement: use another one.")
+
+
+def emptying_mysql(client: DatabaseClient) -> Callable[[], None]:
+    """What makes the database anew, as it is now but for what is in it: its character set, and a comment."""
+    assert isinstance(client, MySQLClient)  # noqa: S101 - the loader is chosen by the client's engine
+    create = client.query(f"SHOW CREATE DATABASE {quoted(client.url.database)}", in_database=False)[0][1]
+
+    def empty() -> None:
+        client.drop()
+        client.query(create, in_database=False)
+
+    return empty
 
 
 def _plain(chunks: Iterator[bytes]) -> Iterator[bytes]:
