@@ -68,6 +68,9 @@ def test_no_password_is_shown() -> None:
         {"extra_options": "--opt"},
         {"extra_options": ["--compatible=ansi"], "count_rows": True},
         {"extra_options": ["--skip-quote-names"], "count_rows": True},
+        {"extra_options": ["--no-data"], "count_rows": True},
+        {"extra_options": ["--no_dat"], "count_rows": True},
+        {"extra_options": ["-vd"], "count_rows": True},
     ],
 )
 def test_what_contradicts_itself_is_refused(options: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -211,17 +211,22 @@ def check_options(options: Sequence[str]) -> tuple[str, ...]:
                 f"The extra option {option!r} does not begin with a dash: write an option and its value as one "
                 "text, such as '--where=id > 9'; tables have options of their own."
             )
-        for name in _names_of(option):
+        for name in _names_of(option, _REFUSED, _SHORT):
             raise ConfigurationError(f"{option} cannot be an extra option of a dump: {_REFUSED[name]}.")
     return tuple(options)
 
 
-def _names_of(option: str) -> Iterator[str]:
-    """The refused options that this one means; the tools take names that are cut short too."""
+def leaves_rows_out(options: Sequence[str]) -> bool:
+    """Whether one of them asks for the structure alone."""
+    return any(any(_names_of(option, ("no-data",), {"d": "no-data"})) for option in options)
+
+
+def _names_of(option: str, names: Collection[str], short: Mapping[str, str]) -> Iterator[str]:
+    """Which of these options this one means; the tools take names that are cut short too."""
     if not option.startswith("--"):
         for letter in option[1:]:
-            if letter in _SHORT:
-                yield _SHORT[letter]
+            if letter in short:
+                yield short[letter]
             if letter in _SHORT_WITH_VALUES:
                 return
         return
@@ -229,7 +234,7 @@ def _names_of(option: str) -> Iterator[str]:
     given = given.replace("_", "-").removeprefix("loose-")
     if given == "comments" and value.lower() in ("0", "off", "false"):
         given = "skip-comments"
-    for name in _REFUSED:
+    for name in names:
         if len(given) > 1 and name.startswith(given):
             yield name
 

@@ -28,6 +28,7 @@ from backupkit.sources._mysql_plan import (
     check_options,
     dumps_for,
     facts_of,
+    leaves_rows_out,
     not_in_snapshot,
     not_seen,
 )
@@ -142,6 +143,10 @@ class MySQL:
         ):
             raise ConfigurationError(
                 "Rows are counted by names in backticks: leave count_rows or that option out."
+            )
+        if count_rows and leaves_rows_out(wanted.extra_options):
+            raise ConfigurationError(
+                "There are no rows to count without data: leave count_rows or that option out."
             )
         if wanted.tables and wanted.exclude_tables:
             raise ConfigurationError(
