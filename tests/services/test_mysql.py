@@ -656,6 +656,18 @@ def test_a_comment_in_a_body_is_no_change_of_the_database(server: Server, scratc
     assert "use sparingly" in str(run(server, "SHOW CREATE PROCEDURE p", database=scratch))
 
 
+def test_a_database_that_is_in_use_is_not_waited_for_for_ever(
+    server: Server, scratch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backupkit.databases.mysql._LOCK_WAIT", 1)
+    run(server, f"CREATE DATABASE {scratch}", f"CREATE TABLE {scratch}.mine (a int)")
+    with connection(server, scratch, autocommit=False) as one, one.cursor() as cursor:
+        cursor.execute("SELECT * FROM mine")
+        with pytest.raises(RestoreError, match="end its transaction"):
+            restore(entry_of(b"CREATE TABLE t (a int);\n"), server.url(scratch), overwrite=True)
+    assert run(server, "SHOW TABLES", database=scratch) == [("mine",)]
+
+
 @pytest.mark.parametrize("made", [False, True])
 def test_the_first_error_ends_it_and_nothing_is_left(server: Server, scratch: str, made: bool) -> None:
     if made:
