@@ -73,6 +73,11 @@ DUMP = (
         b"CREATE OR REPLACE TEMPORARY TABLE t (a int);\n",
         b"CREATE OR REPLACE TABLE t (a int);\nINSERT INTO t VALUES (1);\n",
         b"CREATE SEQUENCE `s`;\nINSERT INTO `s` VALUES (1);\n",
+        *(
+            b"DELIMITER %s\nCREATE PROCEDURE p()\nBEGIN\nCREATE TEMPORARY TABLE x (a int);\nINSERT INTO x "
+            b"VALUES (1);\nEND %s\nDELIMITER ;\n" % (mark, mark)
+            for mark in (b";;", b"$$", b"//")
+        ),
         b"/*!50001 CREATE VIEW `v` AS SELECT 1 */;\n",
     ],
 )
@@ -94,6 +99,11 @@ def test_a_whole_script_passes_unchanged(script: bytes, size: int) -> None:
         (DUMP + DUMP.replace(b"-- Dump completed\n", b""), "cut off"),
         (DUMP[: DUMP.index(b"CREATE")], "cut off"),
         (DUMP.replace(TABLE, b"INSERT INTO `t` VALUES ('CREATE TABLE x;');\n"), "creates no tables"),
+        (
+            b"DELIMITER ;;\nCREATE PROCEDURE p()\nBEGIN\nCREATE TABLE x (a int);\nEND ;;\nDELIMITER ;\n"
+            b"INSERT INTO t VALUES (1);\n",
+            "creates no tables",
+        ),
         (b"replace into t values (1);\n", "creates no tables"),
     ],
 )

@@ -54,7 +54,8 @@ class DatabaseTarget:
     holds something, all of which then gives way. The first error ends it. PostgreSQL, SQLite and Redis
     change from what was there to what was restored in one step, and a failure leaves them as they were.
     MySQL and MongoDB cannot: there the dump is read through and found whole before anything is replaced,
-    and after a failure the database is emptied, or dropped if it was made here.
+    and after a failure the database is emptied, or dropped if it was made here; where that fails too, the
+    error says so.
 
     `tables` restores only those, from PostgreSQL's custom form. `tools` is the folder of the vendor's
     programs, where they are not in the PATH. A password in the URL reaches them by a private file. Dumps

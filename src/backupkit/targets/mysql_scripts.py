@@ -19,11 +19,17 @@ _HEAD = 4096  # bytes that hold the heading of every tool's dumps
 _HEADING = re.compile(rb"^-- (?:MySQL|MariaDB) dump 1\d\.", re.MULTILINE)
 _COMPLETE = re.compile(rb"^-- Dump completed\b", re.MULTILINE)
 _POSTGRESQL = re.compile(rb"^-- PostgreSQL database (?:cluster )?dump\b", re.MULTILINE)
-_CREATES = re.compile(rb"\n[ \t]*(?:/\*M?!\d* *)?(?i:CREATE)\b")
-_CREATES_TABLES = re.compile(
-    rb"\n[ \t]*(?:/\*M?!\d* *)?(?i:CREATE +(?:OR +REPLACE +)?(?:/\*.*?\*/ *)?(?:TABLE|SEQUENCE))\b"
+# How a line begins that says what a script does. INSERT in a body is none of its rows.
+_LINE = re.compile(
+    rb"""\n[ \t]*(?:/\*M?!\d*[ ]*)?(?i:
+        (?P<bodies_end>DELIMITER[ ]+;[ \r]*(?=\n))
+        |(?P<bodies>DELIMITER)\b
+        |(?P<table>CREATE[ ]+(?:OR[ ]+REPLACE[ ]+)?(?:TEMPORARY[ ]+)?(?:TABLE|SEQUENCE))\b
+        |(?P<create>CREATE)\b
+        |(?P<rows>INSERT|REPLACE)\b
+    )""",
+    re.VERBOSE,
 )
-_ROWS = re.compile(rb"\n[ \t]*(?i:INSERT|REPLACE)\b")
 
 
 def whole_script(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -86,7 +92,7 @@ class _Looked:
         self._head_is_read = False
         self._heading = False
         self._held = b"\n"
-        self._creates = self._creates_tables = self._rows = False
+        self._creates = self._creates_tables = self._rows = self._in_bodies = False
 
     def at(self, chunk: bytes) -> None:
         if not self._head_is_read:
@@ -96,9 +102,17 @@ class _Looked:
         if self._creates_tables:
             return
         text = self._held + chunk
-        self._creates_tables = _CREATES_TABLES.search(text) is not None
-        self._creates = self._creates or _CREATES.search(text) is not None
-        self._rows = self._rows or _ROWS.search(text) is not None
+        for found in _LINE.finditer(text):
+            match found.lastgroup:
+                case "bodies" | "bodies_end":
+                    self._in_bodies = found.lastgroup == "bodies"
+                case "rows":
+                    self._rows = self._rows or not self._in_bodies
+                case "create" | "table":
+                    self._creates = True
+                    self._creates_tables = self._creates_tables or (
+                        found.lastgroup == "table" and not self._in_bodies
+                    )
         line = text.rfind(b"\n")
         self._held = text[line:] if line >= 0 and len(text) - line < _LONGEST else b""
 
