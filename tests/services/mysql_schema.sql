@@ -43,3 +43,5 @@ CREATE SEQUENCE `numbers` START WITH 100 INCREMENT BY 5;
 CREATE TABLE `log` (`id` int AUTO_INCREMENT PRIMARY KEY, `what` varchar(100) DEFAULT NULL) ENGINE=InnoDB;
 CREATE VIEW `b_view` AS SELECT `id`, `name` FROM `parents`;
 CREATE SQL SECURITY INVOKER VIEW `a_view` AS SELECT `b`.`name`, 'line\nbreak' AS `l` FROM `b_view` `b`;
+CREATE TABLE `addresses` (`u` uuid, `i` inet6) ENGINE=InnoDB;
+INSERT INTO `addresses` VALUES ('123e4567-e89b-12d3-a456-426655440000', '2001:db8::ff00:42:8329'), (NULL, '::1');

@@ -433,13 +433,60 @@ def test_rights_that_are_missing(server: Server) -> None:
         for _ in entry.chunks():
             pass
         (warning,) = entry.warnings
-        assert "may not see triggers" in warning.message
+        assert "may not see all triggers" in warning.message
         quiet = only(MariaDB(url("bodies"), routines=False))
         for _ in quiet.chunks():
             pass
         assert quiet.warnings == []
     finally:
         run(server, *(f"DROP USER IF EXISTS {user}" for user in users))
+
+
+def test_what_the_server_hides_from_the_user_is_told(server: Server) -> None:
+    """It lists no routines, triggers and tables to whom it may not show them, and mysqldump misses none."""
+    whole = "SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES ON shop.*"
+    users = {
+        ("documented", "routines"): [whole],
+        ("elsewhere", "triggers"): ["SELECT, SHOW VIEW, EVENT ON shop.*", "TRIGGER ON nowhere.*"],
+        ("single", "read the whole"): ["SELECT, TRIGGER ON shop.parents", "EVENT ON shop.*"],
+        ("all", ""): [whole, "SELECT ON mysql.proc"],
+        ("everywhere", ""): ["SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES, PROCESS ON *.*"],
+    }
+    names = [name for name, _ in users]
+    try:
+        for (name, hidden), grants in users.items():
+            run(server, f"CREATE OR REPLACE USER `{name}` IDENTIFIED BY 'x'")
+            run(server, *(f"GRANT {grant} TO `{name}`" for grant in grants))
+            entry = only(MariaDB(server.url("shop", user=name, password="x")))
+            text = b"".join(entry.chunks()).decode()
+            messages = " ".join(warning.message for warning in entry.warnings)
+            assert hidden in messages
+            assert bool(messages) == bool(hidden)
+            assert ("see routines" in messages) == ("PROCEDURE `fill`" not in text)
+            assert ("see all triggers" in messages) == ("TRIGGER `on_log`" not in text)
+            assert ("read the whole" in messages) == ("TABLE `log`" not in text)
+        one = only(MariaDB(server.url("shop", user="single", password="x"), tables=["parents"], events=False))
+        assert "TRIGGER `on_parents`" in b"".join(one.chunks()).decode()
+        assert one.warnings == []
+    finally:
+        run(server, *(f"DROP USER IF EXISTS `{name}`" for name in names))
+
+
+def test_rights_of_a_role_count_while_it_is_the_default(server: Server) -> None:
+    try:
+        run(
+            server,
+            "CREATE OR REPLACE ROLE reader",
+            "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON *.* TO reader",
+            "CREATE OR REPLACE USER plain IDENTIFIED BY 'x'",
+            "GRANT reader TO plain",
+            "SET DEFAULT ROLE reader FOR plain",
+        )
+        entry = only(MariaDB(server.url("shop", user="plain", password="x")))
+        assert "PROCEDURE `fill`" in b"".join(entry.chunks()).decode()
+        assert entry.warnings == []
+    finally:
+        run(server, "DROP USER IF EXISTS plain", "DROP ROLE IF EXISTS reader")
 
 
 def test_tls_that_is_required_is_never_done_without(server: Server) -> None:
@@ -511,6 +558,113 @@ def test_a_damaged_backup_replaces_nothing(server: Server, scratch: str) -> None
     target = DatabaseTarget(server.url(scratch), overwrite=True)
     with pytest.raises(IntegrityError):
         list(target.write([Entry(path="db-dumps/mysql-shop.sql", chunks=damaged)]))
+    assert run(server, "SHOW TABLES", database=scratch) == [("mine",)]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "",
+        "\0\1\2",
+        "--\n-- PostgreSQL database dump\n--\nSET statement_timeout = 0;\n",
+        "tables",
+        "rows",
+        "end",
+        "data",
+    ],
+)
+def test_what_is_no_whole_dump_replaces_nothing(server: Server, scratch: str, broken: str) -> None:
+    run(server, f"CREATE DATABASE {scratch}", f"CREATE TABLE {scratch}.mine (a int)")
+    dump = dumped(MariaDB(server.url("shop")))
+    match broken:
+        case "tables":
+            dump = dump[: dump.rindex(b"-- Table structure for table")]
+        case "rows":
+            dump = dump[: dump.index(b"INSERT INTO") + 40]
+        case "end":
+            dump = dump[: dump.rindex(b"-- Dump completed")]
+        case "data":
+            dump = dumped(MariaDB(server.url("shop"), content="data"))
+        case _:
+            dump = broken.encode()
+    with pytest.raises(RestoreError):
+        restore(entry_of(dump), server.url(scratch), overwrite=True)
+    assert run(server, "SHOW TABLES", database=scratch) == [("mine",)]
+
+
+@pytest.mark.parametrize("end", ["INSERT INTO t VALUES ('b", "/* and", "INSERT INTO t VALUES ("])
+def test_a_script_that_ends_in_the_middle_of_a_statement_fails(
+    server: Server, scratch: str, end: str
+) -> None:
+    script = "CREATE TABLE t (a text);\nINSERT INTO t VALUES ('a');\n" + end
+    with pytest.raises(RestoreError):
+        restore(entry_of(script.encode()), server.url(scratch), create=True)
+    assert client_of(parse_database_url(server.url(scratch))).state() == "missing"
+    restore(entry_of(script.removesuffix(end).encode()), server.url(scratch), create=True)
+
+
+MADE = "CHARACTER SET latin2 COLLATE latin2_croatian_ci COMMENT 'it''s\\nours'"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_database_that_was_made_beforehand_stays_as_it_was_made(
+    server: Server, scratch: str, fails: bool
+) -> None:
+    run(server, f"CREATE DATABASE {scratch} {MADE}", f"CREATE TABLE {scratch}.mine (a int)")
+    before = run(server, f"SHOW CREATE DATABASE {scratch}")
+    if fails:
+        run(server, f"DROP TABLE {scratch}.mine")
+        with pytest.raises(RestoreError):
+            restore(
+                entry_of(b"ALTER DATABASE CHARACTER SET utf8mb4;\nCREATE TABLE t (a int);\nFAIL;\n"),
+                server.url(scratch),
+            )
+    else:
+        restore(entry_of(b"CREATE TABLE t (a int);\n"), server.url(scratch), overwrite=True)
+    assert run(server, f"SHOW CREATE DATABASE {scratch}") == before
+    assert "latin2_croatian_ci" in str(before)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_half_that_cannot_be_taken_away_is_told(server: Server, scratch: str, damaged: bool) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"CREATE TABLE t (a int);\n"
+        if damaged:
+            raise IntegrityError("The backup is damaged.", where="db-dumps")
+        yield b"INSERT INTO nothing VALUES (1);\n"
+
+    run(server, f"CREATE DATABASE {scratch}")
+    entry = Entry(path="db-dumps/mariadb-shop.sql", chunks=chunks)
+    try:
+        run(server, "CREATE OR REPLACE USER plain IDENTIFIED BY 'x'")
+        run(server, f"GRANT SELECT, INSERT, CREATE ON {scratch}.* TO plain")
+        with pytest.raises(IntegrityError if damaged else RestoreError) as caught:
+            restore(entry, server.url(scratch, user="plain", password="x"))
+    finally:
+        run(server, "DROP USER IF EXISTS plain")
+    assert ("The backup is damaged" if damaged else "line 2") in str(caught.value)
+    assert "What was restored so far may still be in" in str(caught.value)
+    assert "grant it" in str(caught.value)
+
+
+def test_a_comment_in_a_body_is_no_change_of_the_database(server: Server, scratch: str) -> None:
+    with fresh(server, "careful"):
+        run(server, "CREATE DATABASE careful")
+        body = "CREATE PROCEDURE p()\nBEGIN\n/* Only to\nuse sparingly;\n*/\nSELECT 1;\nEND"
+        run(server, body, database="careful")
+        restore(only(MariaDB(server.url("careful"))), server.url(scratch), create=True)
+    assert "use sparingly" in str(run(server, "SHOW CREATE PROCEDURE p", database=scratch))
+
+
+def test_a_database_that_is_in_use_is_not_waited_for_for_ever(
+    server: Server, scratch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backupkit.databases.mysql._LOCK_WAIT", 1)
+    run(server, f"CREATE DATABASE {scratch}", f"CREATE TABLE {scratch}.mine (a int)")
+    with connection(server, scratch, autocommit=False) as one, one.cursor() as cursor:
+        cursor.execute("SELECT * FROM mine")
+        with pytest.raises(RestoreError, match="end its transaction"):
+            restore(entry_of(b"CREATE TABLE t (a int);\n"), server.url(scratch), overwrite=True)
     assert run(server, "SHOW TABLES", database=scratch) == [("mine",)]
 
 

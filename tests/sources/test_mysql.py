@@ -60,12 +60,17 @@ def test_no_password_is_shown() -> None:
         {"content": "schema", "count_rows": True},
         {"charset": "utf8; drop"},
         {"charset": "gbk", "count_rows": True},
+        {"charset": "binary"},
+        {"charset": "BINARY"},
         {"gtid_purged": "MAYBE"},
         {"tls": "strong"},
         {"extra_options": ["--where", "id>1"]},
         {"extra_options": "--opt"},
         {"extra_options": ["--compatible=ansi"], "count_rows": True},
         {"extra_options": ["--skip-quote-names"], "count_rows": True},
+        {"extra_options": ["--no-data"], "count_rows": True},
+        {"extra_options": ["--no_dat"], "count_rows": True},
+        {"extra_options": ["-vd"], "count_rows": True},
     ],
 )
 def test_what_contradicts_itself_is_refused(options: dict[str, Any]) -> None:
@@ -97,6 +102,7 @@ def test_what_contradicts_itself_is_refused(options: dict[str, Any]) -> None:
             "--passw=x",
             "-px",
             "--loose-compact",
+            "--default-character-set=binary",
         ),
     ],
 )

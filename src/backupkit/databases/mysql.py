@@ -17,6 +17,7 @@ from backupkit.databases.urls import DatabaseURL
 _SYSTEM = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
 _NO_LIMITS = Limits()
 _UNKNOWN_DATABASE = 1049
+_LOCK_WAIT = 60  # seconds that others may keep a table which is to be dropped
 _NO_TLS = "The server offers no TLS, which the URL requires: set it up there, or leave it out of the URL."
 _ESCAPES = {"n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
 
@@ -72,7 +73,9 @@ class MySQLClient:
         self.query(f"CREATE DATABASE {quoted(self.url.database)}", in_database=False)
 
     def drop(self) -> None:
-        self.query(f"DROP DATABASE IF EXISTS {quoted(self.url.database)}", in_database=False)
+        # The server's own limit is a day: an idle transaction that has looked at a table would hold this up.
+        limit = f"SET SESSION lock_wait_timeout = {_LOCK_WAIT}"
+        self.query(f"{limit};\nDROP DATABASE IF EXISTS {quoted(self.url.database)}", in_database=False)
 
     def count_rows(self) -> Mapping[str, int]:
         tables = [row[0] for row in self.query(_TABLES)]
@@ -161,6 +164,14 @@ _MEANINGS: tuple[tuple[frozenset[int], str, str], ...] = (
         Passing(
             "A table was changed (ALTER, DROP, TRUNCATE or RENAME) while it was dumped, from which no transaction "
             "protects: run this again when that is over."
+        ),
+    ),
+    (
+        frozenset({1205}),
+        "",
+        Passing(
+            "Another connection uses a table and did not let go of it for long: end its transaction (SHOW "
+            "PROCESSLIST shows who is connected), and run this again."
         ),
     ),
     (

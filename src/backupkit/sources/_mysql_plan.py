@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -12,6 +11,7 @@ from backupkit.databases.mysql import MySQLClient
 from backupkit.databases.mysql_programs import Tool
 from backupkit.databases.programs import ClientError, Limits, check_extra_options
 from backupkit.errors import ConfigurationError
+from backupkit.sources._mysql_rights import Rights, rights_of
 
 Consistency: TypeAlias = Literal["transaction", "lock", "none"]
 Content: TypeAlias = Literal["all", "schema", "data"]
@@ -33,6 +33,7 @@ _REFUSED = {
     "tab": "it would go to files of its own",
     "result-file": "it would go to a file of its own",
     "force": "a dump that failed in part would go on",
+    "default-character-set": "charset says it",
     "defaults-file": "the files of options are chosen by the URL",
     "defaults-extra-file": "the files of options are chosen by the URL",
     "no-defaults": "the files of options are chosen by the URL",
@@ -63,7 +64,7 @@ _SHORT = {
 }
 _SHORT_WITH_VALUES = "w#"
 # Tables without rows of their own: a dump leaves out what they show, as the tools do by --no-data-med.
-_FACTS = """SELECT 'database', @@character_set_database, @@collation_database;
+_FACTS = """SELECT 'database', @@character_set_database, @@collation_database, VERSION(), DATABASE();
 SELECT 'table', t.table_name, t.engine, e.transactions
     FROM information_schema.tables t JOIN information_schema.engines e ON e.engine = t.engine
     WHERE t.table_schema = DATABASE() AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
@@ -108,12 +109,12 @@ class Facts:
     collation: str
     engines: dict[str, str]
     transactional: frozenset[str]
-    sees_triggers: bool
+    rights: Rights
 
 
 def facts_of(client: MySQLClient, limits: Limits) -> Facts:
     rows = client.query(_FACTS, limits=limits)
-    charset, collation = rows[0][1:]
+    charset, collation, version, database = rows[0][1:]
     tables = rows[1:]
     grants: list[list[str]] = []
     with suppress(ClientError):  # a server that was started without grants has none to show
@@ -123,7 +124,7 @@ def facts_of(client: MySQLClient, limits: Limits) -> Facts:
         collation,
         {name: engine for _, name, engine, _ in tables},
         frozenset(name for _, name, _, transactions in tables if transactions == "YES"),
-        not grants or any(_may_see_triggers(grant) for (grant,) in grants),
+        rights_of([grant for (grant,) in grants], database, version),
     )
 
 
@@ -177,6 +178,31 @@ def not_in_snapshot(wanted: Wanted, facts: Facts) -> str | None:
     )
 
 
+def not_seen(wanted: Wanted, rights: Rights) -> Iterator[str]:
+    """What to tell of all that the server hides from a user who has no right to it, as if it were not there."""
+    if not wanted.tables and not rights.on_all("SELECT"):
+        yield (
+            "The user of the dump may not read the whole database, so that tables which it has no rights on are "
+            "not in it: grant SELECT on all of it, or name in tables= what is wanted."
+        )
+    if (
+        wanted.triggers
+        and wanted.content != "data"
+        and not rights.on_all("TRIGGER")
+        and not all(rights.on_table(name, "TRIGGER") for name in wanted.tables or ("",))
+    ):
+        yield (
+            "The user of the dump may not see all triggers, so that those are not in it: grant TRIGGER, or say "
+            "triggers=False if there are none."
+        )
+    if wanted.routines and wanted.whole_database and not rights.sees_routines:
+        yield (
+            "The user of the dump may not see routines of others, so that those are not in it: grant SELECT on "
+            "mysql.proc (MariaDB, and MySQL before 8) or SHOW_ROUTINE on *.* (MySQL), or say routines=False if "
+            "there are none."
+        )
+
+
 def check_options(options: Sequence[str]) -> tuple[str, ...]:
     """The options if none takes away what makes a dump whole, private and restorable; ConfigurationError."""
     for option in check_extra_options(options):
@@ -185,17 +211,22 @@ def check_options(options: Sequence[str]) -> tuple[str, ...]:
                 f"The extra option {option!r} does not begin with a dash: write an option and its value as one "
                 "text, such as '--where=id > 9'; tables have options of their own."
             )
-        for name in _names_of(option):
+        for name in _names_of(option, _REFUSED, _SHORT):
             raise ConfigurationError(f"{option} cannot be an extra option of a dump: {_REFUSED[name]}.")
     return tuple(options)
 
 
-def _names_of(option: str) -> Iterator[str]:
-    """The refused options that this one means; the tools take names that are cut short too."""
+def leaves_rows_out(options: Sequence[str]) -> bool:
+    """Whether one of them asks for the structure alone."""
+    return any(any(_names_of(option, ("no-data",), {"d": "no-data"})) for option in options)
+
+
+def _names_of(option: str, names: Collection[str], short: Mapping[str, str]) -> Iterator[str]:
+    """Which of these options this one means; the tools take names that are cut short too."""
     if not option.startswith("--"):
         for letter in option[1:]:
-            if letter in _SHORT:
-                yield _SHORT[letter]
+            if letter in short:
+                yield short[letter]
             if letter in _SHORT_WITH_VALUES:
                 return
         return
@@ -203,7 +234,7 @@ def _names_of(option: str) -> Iterator[str]:
     given = given.replace("_", "-").removeprefix("loose-")
     if given == "comments" and value.lower() in ("0", "off", "false"):
         given = "skip-comments"
-    for name in _REFUSED:
+    for name in names:
         if len(given) > 1 and name.startswith(given):
             yield name
 
@@ -230,9 +261,3 @@ def _arguments(wanted: Wanted, tool: Tool, gtids: GTIDs, *, structure: bool) -> 
         *wanted.extra_options,
     ]
     return arguments
-
-
-def _may_see_triggers(grant: str) -> bool:
-    """Whether a line of SHOW GRANTS allows it somewhere; of a role's rights nothing is known here."""
-    rights, on, _ = grant.partition(" ON ")
-    return not on or re.search(r"\b(ALL PRIVILEGES|TRIGGER)\b", rights) is not None

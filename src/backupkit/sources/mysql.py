@@ -28,7 +28,9 @@ from backupkit.sources._mysql_plan import (
     check_options,
     dumps_for,
     facts_of,
+    leaves_rows_out,
     not_in_snapshot,
+    not_seen,
 )
 from backupkit.sources._mysql_text import beginning, counted, whole, without_counters
 from backupkit.sources._names import check_component
@@ -109,6 +111,12 @@ class MySQL:
             )
         if not re.fullmatch("[A-Za-z0-9_]+", charset):
             raise ConfigurationError(f"{charset!r} is no character set: leave charset out, or say utf8mb4.")
+        if charset.lower() == "binary":
+            # Such a dump restores MariaDB's UUID and INET6 as NULL: their text is sent as if it were their bytes.
+            raise ConfigurationError(
+                'A dump in charset="binary" loses values when it is restored: leave charset out, for utf8mb4 holds '
+                "every text, and binary values are written as hexadecimal numbers."
+            )
         if count_rows and content == "schema":
             raise ConfigurationError(
                 "There are no rows to count in a schema: leave count_rows or content out."
@@ -135,6 +143,10 @@ class MySQL:
         ):
             raise ConfigurationError(
                 "Rows are counted by names in backticks: leave count_rows or that option out."
+            )
+        if count_rows and leaves_rows_out(wanted.extra_options):
+            raise ConfigurationError(
+                "There are no rows to count without data: leave count_rows or that option out."
             )
         if wanted.tables and wanted.exclude_tables:
             raise ConfigurationError(
@@ -220,11 +232,8 @@ class MySQL:
     def _warnings(self, facts: Facts) -> Iterator[str]:
         if message := not_in_snapshot(self.wanted, facts):
             yield f"{self.url}: {message}"
-        if self.wanted.triggers and self.wanted.content != "data" and not facts.sees_triggers:
-            yield (
-                f"{self.url}: The user of the dump may not see triggers, so that none are in it: grant TRIGGER, or "
-                "say triggers=False if there are none."
-            )
+        for message in not_seen(self.wanted, facts.rights):
+            yield f"{self.url}: {message}"
 
 
 class MariaDB(MySQL):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +12,7 @@ from backupkit._chunks import closing_iterator
 from backupkit.databases.clients import DatabaseClient, State, checked, client_of
 from backupkit.databases.programs import ClientError, Limits
 from backupkit.databases.urls import DatabaseURL, Engine, parse_database_url
-from backupkit.errors import ConfigurationError, RestoreError
+from backupkit.errors import BackupKitError, ConfigurationError, RestoreError
 from backupkit.model import Entry, Problem
 from backupkit.targets.decompressing import decompressed
 from backupkit.targets.dumps import ROLES, of_another_engine
@@ -43,6 +42,8 @@ class Loader:
     load: Callable[[DatabaseClient, Iterator[bytes], Loading], None]
     atomic: bool
     trusting: bool = False
+    # Says how to empty the database, and leave it with all else that it has now; asked before it is loaded.
+    emptying: Callable[[DatabaseClient], Callable[[], None]] = lambda client: lambda: _made_anew(client)
     # Passes a dump's chunks on, and raises ClientError at what is never loaded: before anything gives way to it.
     checked: Callable[[Iterator[bytes]], Iterator[bytes]] = iter
 
@@ -55,7 +56,8 @@ class DatabaseTarget:
     holds something, all of which then gives way. The first error ends it. PostgreSQL, SQLite and Redis
     change from what was there to what was restored in one step, and a failure leaves them as they were.
     MySQL and MongoDB cannot: there the dump is read through and found whole before anything is replaced,
-    and after a failure the database is emptied, or dropped if it was made here.
+    and after a failure the database is emptied, or dropped if it was made here; where that fails too, the
+    error says so.
 
     A Redis server ends itself over a dump that is damaged inside, and what is not on its disk is lost. So it
     is sent nothing before the dump was read through and found to be what was once dumped; a dump that was
@@ -166,25 +168,40 @@ class DatabaseTarget:
                 tables=self.tables,
                 limits=Limits(time=self.time_limit),
             )
+            empty = client.drop
+            if not loader.atomic and state != "missing":
+                empty = loader.emptying(client)
             if not loader.atomic and state == "filled":
                 _read_through(entry, loader)
-                client.drop()
-                client.create()
+                empty()
             try:
                 with closing_iterator(decompressed(entry.chunks())) as chunks:
                     loader.load(client, chunks, loading)
-            except BaseException:
+            except BaseException as error:
                 # What is left half-way could be taken for a restored database.
-                with suppress(ClientError):
-                    if state == "missing" or not loader.atomic:
-                        client.drop()
-                    if state != "missing" and not loader.atomic:
-                        client.create()
+                if state == "missing" or not loader.atomic:
+                    try:
+                        empty()
+                    except ClientError as trouble:
+                        _tell(error, f"What was restored so far may still be in {self.url}: {trouble}")
                 raise
         except ClientError as error:
             raise RestoreError(
                 f"{entry.path} could not be restored to {self.url}: {error}", path=entry.path
             ) from error
+
+
+def _made_anew(client: DatabaseClient) -> None:
+    client.drop()
+    client.create()
+
+
+def _tell(error: BaseException, more: str) -> None:
+    """Put it into the message where it is ours, and at its side where it is not."""
+    if isinstance(error, (ClientError, BackupKitError)):
+        error.args = (f"{str(error).rstrip('.')}. {more}", *error.args[1:])
+    else:
+        error.add_note(more)
 
 
 def _read_through(entry: Entry, loader: Loader) -> None:
@@ -200,9 +217,10 @@ def _loader(engine: Engine) -> Loader:
 
             return Loader(load_postgresql, atomic=True)
         case "mysql" | "mariadb":
-            from backupkit.targets.mysql import in_one_database, load_mysql
+            from backupkit.targets.mysql import emptying_mysql, load_mysql
+            from backupkit.targets.mysql_scripts import whole_script
 
-            return Loader(load_mysql, atomic=False, checked=in_one_database)
+            return Loader(load_mysql, atomic=False, checked=whole_script, emptying=emptying_mysql)
         case "mongodb":
             from backupkit.targets.mongodb import load_mongodb
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator
 
 from backupkit._chunks import closing_iterator
 from backupkit.databases.clients import DatabaseClient
-from backupkit.databases.mysql import MySQLClient
-from backupkit.databases.programs import ClientError, output_of
+from backupkit.databases.mysql import MySQLClient, quoted
+from backupkit.databases.programs import ClientError, output_of, with_tail
 from backupkit.targets.database import Loading
+from backupkit.targets.mysql_scripts import whole_script
 
 _SANDBOX = re.compile(rb"/\*M?!999999\\- enable the sandbox mode \*/ *\n")
-_ELSEWHERE = re.compile(rb"\n(?:USE|use)\s+(`(?:[^`\n]|``)+`|[\w$]+)\s*;")
-_LONGEST = 512  # bytes of a line that names a database: 64 characters, of 4 bytes, all of them backticks
 
 
 def load_mysql(client: DatabaseClient, chunks: Iterator[bytes], loading: Loading) -> None:
@@ -21,7 +21,7 @@ def load_mysql(client: DatabaseClient, chunks: Iterator[bytes], loading: Loading
 
     It obeys no commands but DELIMITER, so that a dump cannot run programs or read and write files here
     (`\\!`, `system`, `source`, `tee`, LOAD DATA LOCAL). A dump that changes to a database that it names itself
-    is refused before that reaches the server: it would be restored over its original.
+    is refused before that reaches the server: it would be restored over its original. One that is cut off fails.
     """
     assert isinstance(client, MySQLClient)  # noqa: S101 - the loader is chosen by the client's engine
     tool = client.tool("client")
@@ -38,11 +38,32 @@ def load_mysql(client: DatabaseClient, chunks: Iterator[bytes], loading: Loading
         *tool.if_known("--skip-print-query-on-error", "--sandbox", "--skip-system-command"),
         f"--database={client.url.database}",
     ]
+    end = secrets.token_hex(32)
+    said = bytearray()
+
+    def written() -> Iterator[bytes]:
+        yield from whole_script(_plain(chunks))
+        yield f"\nSELECT '{end}';\n".encode()
+
     with client.access(tool) as access:
-        for _ in output_of(
-            argv, access, explain=client.explain, limits=loading.limits, feed=in_one_database(_plain(chunks))
-        ):
+        output = output_of(argv, access, explain=client.explain, limits=loading.limits, feed=written())
+        for _ in with_tail(output, said):
             pass  # what a script prints is of no use to anyone
+    # Within a text or a comment that never ends, nothing of ours would have been a statement.
+    if not said.endswith(f"{end}\n".encode()):
+        raise ClientError("the dump ends in the middle of a statement: use another one.")
+
+
+def emptying_mysql(client: DatabaseClient) -> Callable[[], None]:
+    """What makes the database anew, as it is now but for what is in it: its character set, and a comment."""
+    assert isinstance(client, MySQLClient)  # noqa: S101 - the loader is chosen by the client's engine
+    create = client.query(f"SHOW CREATE DATABASE {quoted(client.url.database)}", in_database=False)[0][1]
+
+    def empty() -> None:
+        client.drop()
+        client.query(create, in_database=False)
+
+    return empty
 
 
 def _plain(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -56,29 +77,3 @@ def _plain(chunks: Iterator[bytes]) -> Iterator[bytes]:
         line = _SANDBOX.match(head)
         yield head[line.end() :] if line else head
         yield from iterator
-
-
-def in_one_database(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same chunks up to a line that changes the database, which raises ClientError. In data there is none."""
-    held, begun = b"\n", False  # a line break that is not theirs, so that the first line is looked at too
-    for chunk in chunks:
-        text = held + chunk
-        if found := _changes_database(text):
-            raise ClientError(
-                f"it changes to the database {found} that it names itself, as dumps with --databases and "
-                "--all-databases do, and would be restored there: restore its file with the server's client, or "
-                "cut out the part that is wanted."
-            )
-        line = text.rfind(b"\n")
-        stop = line if line >= 0 and len(text) - line < _LONGEST else len(text)
-        held = text[stop:]
-        yield text[0 if begun else 1 : stop]
-        begun = begun or stop > 0
-    yield held if begun else held[1:]
-
-
-def _changes_database(text: bytes) -> str | None:
-    if b"\nUSE" not in text and b"\nuse" not in text:  # the regular expression alone takes six times as long
-        return None
-    found = _ELSEWHERE.search(text)
-    return found[1].decode("utf-8", "replace") if found else None
