@@ -24,7 +24,7 @@ def dropping(relations: Sequence[Relation]) -> str:
 
     All tables go in one statement, so that they may refer to each other, and partitions go with their table.
     """
-    statements = ["SET LOCAL client_min_messages = warning;\n"]
+    statements = ["SET LOCAL client_encoding = 'UTF8';\nSET LOCAL client_min_messages = warning;\n"]
     for kind in _ORDER:
         names = [f"{quoted(one.schema)}.{quoted(one.name)}" for one in relations if one.type == kind]
         if names:
