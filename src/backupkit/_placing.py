@@ -106,7 +106,8 @@ class Dump:
 
     def _target(self) -> DatabaseTarget:
         # create: a file of SQLite comes into being by being restored.
-        return DatabaseTarget(self.url, create=True, tools=self.scratch.tools if self.scratch else None)
+        tools = self.scratch.tools if self.scratch else None
+        return DatabaseTarget(self.url, create=True, tools=tools, scratch=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,6 +106,58 @@ def test_mariadb_is_rehearsed_beside_the_original(make: Make, mariadb_server: Se
 
 
 @pytest.mark.services
+def test_events_do_not_run_in_the_scratch_database(
+    make: Make, mariadb_server: Server, tmp_path: Path
+) -> None:
+    def ask(sql: str) -> list[tuple[object, ...]]:
+        with closing(_mariadb(mariadb_server)) as connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+            connection.commit()
+            return list(cursor.fetchall())
+
+    def is_quiet(_: Restored) -> None:
+        (before,) = ask("SELECT count(*) FROM drill_me.audit")
+        (after,) = before
+        while after < before[0] + 3:  # type: ignore[operator] # the original's own event runs on, every second
+            ((after,),) = ask("SELECT count(*) FROM drill_me.audit")
+
+    ask("CREATE DATABASE drill_me")
+    try:
+        ask("CREATE TABLE drill_me.audit (db varchar(80))")
+        ask("CREATE PROCEDURE drill_me.tick(db varchar(80)) INSERT INTO drill_me.audit VALUES (db)")
+        for number in range(2):
+            ask(
+                f"CREATE EVENT drill_me.`tick{number}` "
+                "ON SCHEDULE EVERY 1 SECOND COMMENT 'it''s; ENABLE' DO CALL drill_me.tick(database())"
+            )
+        ask("SET GLOBAL event_scheduler=ON")
+        pipeline = make(MariaDB(mariadb_server.url("drill_me")), MemoryDestination())
+        pipeline.run()
+        states: list[object] = []
+        report = pipeline.drill(
+            scratch=tmp_path,
+            assertions=[
+                is_quiet,
+                lambda _: states.extend(
+                    ask(
+                        "SELECT event_name, status, event_comment FROM information_schema.events "
+                        "WHERE event_schema LIKE 'backupkit%' ORDER BY 1"
+                    )
+                ),
+            ],
+        )
+        assert (report.outcome, report.problems) == ("succeeded", ())
+        assert states == [
+            ("tick0", "DISABLED", "it's; ENABLE"),
+            ("tick1", "DISABLED", "it's; ENABLE"),
+        ]
+        assert ask("SELECT DISTINCT db FROM drill_me.audit") == [("drill_me",)]
+    finally:
+        ask("SET GLOBAL event_scheduler=OFF")
+        ask("DROP DATABASE drill_me")
+
+
+@pytest.mark.services
 def test_redis_is_rehearsed_on_a_server_of_the_drill_s_own(
     make: Make, redis_server: Server, short_folder: Path
 ) -> None:
