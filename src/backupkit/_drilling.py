@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from backupkit.marks import Mark, write_mark
 from backupkit.model import (
     DUMPS,
     Backup,
+    Contents,
     DestinationResult,
     Entry,
     Outcome,
@@ -37,6 +38,21 @@ from backupkit.targets.routed import RoutedTarget, misnamed, name_of
 
 # What a load that failed says about its server, not about the dump, even if the server answers again by now.
 _SERVER_TROUBLE = re.compile(r"No space left on device|The server went away")
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What the backup holds: dumps that become databases, dumps that stay files, and which kinds."""
+
+    dumps: dict[str, Dump] = field(default_factory=dict)
+    left_files: list[str] = field(default_factory=list)
+    contents: set[Contents] = field(default_factory=set)
+
+    def noting(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        for entry in entries:
+            if entry.path != DUMPS:  # the folder alone is neither
+                self.contents.add("databases" if entry.path.startswith(f"{DUMPS}/") else "files")
+            yield entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +85,13 @@ class Drill:
         scratch = places.enter_context(scratch_folder(options.scratch, keep=options.keep, tell=running.add))
         folder = scratch / "restored"
         placing = Placing(sources=self.sources, options=options, folder=folder, clock=self.clock)
-        dumps: dict[str, Dump] = {}
+        plan = _Plan()
+        dumps = plan.dumps
         damaged: list[IntegrityError] = []
         try:
             with self.repository() as repository:
                 selection = Selection(only=options.only)
-                dumps = self._planned(placing, selection, repository)
+                self._plan(plan, placing, selection, repository)
                 self._make_databases(dumps.values(), places)
                 running.expect(selection.size)
                 self._restore(selection.of(repository.read(self.backup)), folder, dumps, damaged)
@@ -98,22 +115,23 @@ class Drill:
         for problem in uncounted:
             running.add(problem)
         if not uncounted:
-            self._prove()
+            self._prove(plan)
         return running.outcome
 
-    def _planned(self, placing: Placing, selection: Selection, repository: Repository) -> dict[str, Dump]:
-        """Where each dump goes, by its path. Raises, before anything is made, if something stands against it."""
-        running, dumps = self.running, dict[str, Dump]()
+    def _plan(self, plan: _Plan, placing: Placing, selection: Selection, repository: Repository) -> None:
+        """Decide where each dump goes. Raises, before anything is made, if something stands against it."""
+        running, dumps = self.running, plan.dumps
         named: dict[str, list[str]] = {name: [] for name in self.options.databases}
         sources: list[DatabaseURL] = []
 
         def files() -> Iterator[Entry]:
-            for entry in selection.learning(repository.read(self.backup)):
+            for entry in selection.learning(plan.noting(repository.read(self.backup))):
                 running.check_cancelled()
                 place = placing.place_of(entry)
                 if isinstance(place, Dump):
                     dumps[entry.path] = place
                 elif place is not None:
+                    plan.left_files.append(entry.path)
                     running.add(place)
                 if (name := name_of(entry, named)) is not None:
                     named[name].append(entry.path)
@@ -138,7 +156,6 @@ class Drill:
             errors.append(f"The backup {self.backup.id} holds nothing of what was asked for.")
         if errors:
             raise RestoreError(f"The drill could not begin: {' '.join(errors[:3])}", path=self.backup.id)
-        return dumps
 
     def _make_databases(self, dumps: Iterable[Dump], places: ExitStack) -> None:
         """Make all scratch databases, once it is known that every server answers."""
@@ -228,12 +245,17 @@ class Drill:
             if (problem := objection(assertion, restored, secrets)) is not None:
                 self.running.add(problem)
 
-    def _prove(self) -> None:
-        only = self.options.only
-        if only is None or self.backup.contents <= {only}:
+    def _prove(self, plan: _Plan) -> None:
+        """Record that all of the backup came back; a part of it proves nothing but itself, which is told."""
+        only, files = self.options.only, plan.left_files
+        if only is not None and not plan.contents <= {only}:
+            why = f"only its {only} were rehearsed"
+        elif files:
+            why = f"no database was made of {', '.join(files[:5])}{' and others' if len(files) > 5 else ''}"
+        else:
             self._record("proven")
             return
-        message = f"The backup {self.backup.id} does not count as proven: only its {only} were rehearsed."
+        message = f"The backup {self.backup.id} does not count as proven: {why}."
         self.running.add(Problem(message=message, severity="warning"))
 
     def _record(self, mark: Mark) -> None:

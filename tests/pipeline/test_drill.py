@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -285,11 +286,34 @@ def test_a_dump_whose_server_nobody_knows_stays_a_file_with_a_warning_that_says_
 
     report = pipeline.drill(scratch=scratch, assertions=[is_a_file])
     assert report.outcome == "succeeded"
-    (problem,) = report.problems
-    assert problem.severity == "warning"
+    problem, unproven = report.problems
+    assert (problem.severity, unproven.severity) == ("warning", "warning")
     assert "db-dumps/mysql-shop.sql.gz is rehearsed as a file only" in problem.message
     assert "databases={'shop': '<engine>://<host>/'}" in problem.message
+    assert "does not count as proven: no database was made of db-dumps/mysql-shop.sql.gz" in unproven.message
+    assert marks(destination) == [], "whether it could be restored is not known"
+
+
+def test_roles_which_stay_files_keep_no_backup_from_being_proven(
+    make: Make, scratch: Path, destination: MemoryDestination
+) -> None:
+    roles = Scripted("roles", {"db-dumps/postgresql-main.roles.sql": b"CREATE ROLE a;"}, contents="databases")
+    pipeline = make(roles, destination)
+    pipeline.run()
+    assert pipeline.drill(scratch=scratch).problems == ()
     assert marks(destination) == ["proven"]
+
+
+def test_a_part_of_an_archive_that_does_not_say_what_it_holds_does_not_prove_it(
+    make: Make, scratch: Path, destination: MemoryDestination
+) -> None:
+    source = Scripted("app", {"app/a": b"a", "db-dumps/shop.ldif": b"dn: a"})
+    pipeline = make(source, destination)
+    pipeline.run()
+    backup = replace(pipeline.find(), contents=frozenset())  # as of an archive of another program
+    problem = pipeline.drill(backup, scratch=scratch, only="files").problems[-1]
+    assert "does not count as proven: only its files were rehearsed" in problem.message
+    assert marks(destination) == []
 
 
 def test_hooks_around_a_source_hide_nothing_of_what_it_dumps(database: Path) -> None:

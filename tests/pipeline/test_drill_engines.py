@@ -219,9 +219,11 @@ def test_without_a_redis_server_to_start_its_dump_stays_a_file_and_a_warning_say
     (tools / "redis-cli").symlink_to(shutil.which("redis-cli") or "")
     pipeline = make(Redis(redis_server.url(), name="cache", tools=tools), MemoryDestination())
     pipeline.run()
-    (warning,) = pipeline.drill(scratch=short_folder).problems
-    assert warning.severity == "warning"
+    warning, unproven = pipeline.drill(scratch=short_folder).problems
+    assert (warning.severity, unproven.severity) == ("warning", "warning")
     assert "no redis-server is installed here" in warning.message
+    assert "does not count as proven" in unproven.message
+    assert pipeline.find().proven is None
 
 
 @pytest.mark.services
