@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
@@ -103,6 +104,7 @@ class Drill:
                 self._record("damaged")
         if damaged:
             return "failed"
+        self._check_files(dumps.values())
         uncounted: list[Problem] = []
         if not has_errors(running.problems):
             if options.compare_rows:
@@ -196,6 +198,20 @@ class Drill:
                 self.running.dumps.append(restored)
             elif dump.failure is not None and not damaged:
                 self._check_server(dump, dump.failure)
+
+    def _check_files(self, dumps: Iterable[Dump]) -> None:
+        """Add a problem for each file that is to be a database, and that a restore to its place would refuse."""
+        from backupkit.targets.sqlite import check_file
+
+        for dump in dumps:
+            if dump.scratch is None and os.path.exists(
+                dump.url.database
+            ):  # what did not come back is told already
+                self.running.check_cancelled()
+                try:
+                    check_file(dump.url.database)
+                except ClientError as error:
+                    self.running.add(Problem(message=f"{dump.path} is no database: {error}", path=dump.path))
 
     def _noting(self, entry: Entry, damaged: list[IntegrityError]) -> Entry:
         def chunks() -> Iterator[bytes]:

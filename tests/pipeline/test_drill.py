@@ -561,3 +561,25 @@ def test_a_link_that_is_named_like_a_scratch_folder_is_not_followed(
 
 def test_a_page_by_page_copy_needs_no_counts_to_be_compared(pipeline: BackupPipeline, scratch: Path) -> None:
     assert pipeline.drill(scratch=scratch, compare_rows=True).problems == ()
+
+
+def test_a_page_by_page_copy_that_sqlite_calls_malformed_refutes_the_backup(
+    make: Make, database: Path, scratch: Path, destination: MemoryDestination
+) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.executescript(
+            "CREATE INDEX by_fruit ON orders (fruit); PRAGMA writable_schema=ON; "
+            "UPDATE sqlite_master SET rootpage=2 WHERE name='by_fruit';"
+        )
+    pages = database.read_bytes()
+    pipeline = make(
+        Scripted("shop", {"db-dumps/sqlite-shop.sqlite3": pages}, contents="databases"), destination
+    )
+    pipeline.run()
+    asked: list[Restored] = []
+    report = pipeline.drill(scratch=scratch, assertions=[asked.append])
+    (problem,) = report.problems
+    assert (report.outcome, marks(destination), asked) == ("failed", ["refuted"], [])
+    assert (
+        "db-dumps/sqlite-shop.sqlite3 is no database: what the dump makes is not a whole" in problem.message
+    )

@@ -193,3 +193,8 @@ def _deadline(limits: Limits) -> float | None:
 
 def _too_slow() -> ClientError:
     return ClientError("it took longer than its time_limit and was ended.")
+
+
+def check_file(path: str) -> None:
+    """ClientError unless a restore would take this file, whose pages are a whole database to SQLite."""
+    _check(path, None)
