@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from pathlib import Path
@@ -146,6 +147,7 @@ def test_a_signal_cancels_a_drill_which_leaves_and_records_nothing(drilled: Shop
     process = drilled.start("drill", *APP, "--assert", "asked:waits", "--scratch", "scratch")
     assert process.stdout is not None
     assert process.stdout.readline() == b"asked\n"
+    assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])  # or it might stop after it was woken
     assert len(left(drilled)) == 1
     process.send_signal(number)
     process.send_signal(signal.SIGCONT)
