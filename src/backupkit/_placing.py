@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -55,6 +56,11 @@ def drill_options(
         raise ConfigurationError(
             "assertions= is a list of functions that take what was restored: [check_it]."
         )
+    if (unasked := next((one for one in assertions if _never_runs(one)), None)) is not None:
+        raise ConfigurationError(
+            f"The assertion {name_of_assertion(unasked)} is async or yields, so that calling it runs none of it: "
+            "give a plain function (asyncio.run inside it runs what is async)."
+        )
     urls = {name: checked(parse_database_url(url)) for name, url in (databases or {}).items()}
     named = [(name, url) for name, url in urls.items() if not _is_server(url)]
     for index, (name, url) in enumerate(named):
@@ -71,6 +77,21 @@ def drill_options(
         compare_rows=compare_rows,
         keep=keep,
     )
+
+
+def name_of_assertion(assertion: Assertion) -> str:
+    return str(getattr(assertion, "__name__", type(assertion).__name__))
+
+
+def _never_runs(assertion: Assertion) -> bool:
+    """Whether its body is not run by calling it: that of a coroutine or a generator."""
+    import functools
+
+    function = assertion
+    while isinstance(function, functools.partial):
+        function = function.func
+    kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    return any(kind(one) for kind in kinds for one in (function, getattr(function, "__call__", None)))  # noqa: B004
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sqlite3
 import stat
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -120,6 +121,25 @@ def test_a_drill_that_succeeded_proves_the_backup_wherever_that_is_listed(
     assert pipeline.find().proven == proven + timedelta(hours=1)
 
 
+async def an_async_one(_: Restored) -> None:
+    raise AssertionError("is never asked")
+
+
+def a_generator(_: Restored) -> Iterator[None]:
+    yield
+    raise AssertionError("is never asked")
+
+
+async def an_async_generator(_: Restored) -> AsyncIterator[None]:
+    yield
+    raise AssertionError("is never asked")
+
+
+class AsyncCall:
+    async def __call__(self, _: Restored) -> None:
+        raise AssertionError("is never asked")
+
+
 def returns_false(_: Restored) -> bool:
     return False
 
@@ -132,6 +152,32 @@ def asserts(restored: Restored) -> None:
     assert orders(restored) == 3, f"{orders(restored)} orders instead of 3"
 
 
+class NumpyFalse:
+    """`numpy.False_` is false and is not False."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "np.False_"
+
+
+def returns_an_array_s_false(_: Restored) -> object:
+    return NumpyFalse()
+
+
+def returns_nothing_found(_: Restored) -> object:
+    return []
+
+
+def returns_a_generator(restored: Restored) -> object:
+    return (row for row in [orders(restored) == 3])
+
+
+def returns_a_coroutine(restored: Restored) -> object:
+    return an_async_one(restored)
+
+
 def says_nothing(restored: Restored) -> None:
     if not list(restored.folder.glob("gone")):
         raise AssertionError
@@ -141,6 +187,16 @@ def says_nothing(restored: Restored) -> None:
     ("assertion", "message"),
     [
         (returns_false, "The assertion returns_false failed: it returned False"),
+        (returns_an_array_s_false, "The assertion returns_an_array_s_false failed: it returned np.False_"),
+        (returns_nothing_found, "The assertion returns_nothing_found failed: it returned []"),
+        (
+            returns_a_generator,
+            "The assertion returns_a_generator failed: it returned a generator, of which nothing has run",
+        ),
+        (
+            returns_a_coroutine,
+            "The assertion returns_a_coroutine failed: it returned a coroutine, of which nothing has run",
+        ),
         (raises, "The assertion raises failed: ValueError: no orders since 2026-01-01"),
         (asserts, "The assertion asserts failed: 2 orders instead of 3"),
         (says_nothing, "The assertion says_nothing failed: AssertionError at "),
@@ -337,6 +393,11 @@ def test_hooks_around_a_source_hide_nothing_of_what_it_dumps(database: Path) -> 
         ({"databases": ["postgresql://server/"]}, "databases= is a mapping"),
         ({"assertions": raises}, "assertions= is a list"),
         ({"assertions": ["shop:check"]}, "assertions= is a list"),
+        ({"assertions": [raises, an_async_one]}, "an_async_one is async or yields"),
+        ({"assertions": [functools.partial(an_async_one)]}, "is async or yields"),
+        ({"assertions": [a_generator]}, "a_generator is async or yields"),
+        ({"assertions": [an_async_generator]}, "an_async_generator is async or yields"),
+        ({"assertions": [AsyncCall()]}, "AsyncCall is async or yields"),
         (
             {"databases": {"a": "mysql://h/x", "b": "mysql://u@h:3306/x"}},
             "'a' and 'b' would both be restored to mysql://u@h:3306/x",
