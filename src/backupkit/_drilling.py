@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from backupkit._operation import Running, has_errors
 from backupkit._placing import DrillOptions, Dump, Placing
 from backupkit._questioning import not_recorded, objection, rows_differ
 from backupkit._scratch import ScratchDatabase, drop_abandoned, scratch_folder
-from backupkit.databases.programs import ClientError
+from backupkit.databases.programs import ClientError, is_outside
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import DestinationError, IntegrityError, RestoreError
 from backupkit.marks import Mark, write_mark
@@ -36,9 +35,6 @@ from backupkit.selection import Selection
 from backupkit.targets import DirectoryTarget
 from backupkit.targets.dumps import of_another_engine, short_name
 from backupkit.targets.routed import RoutedTarget, misnamed, name_of
-
-# What a load that failed says about its server, not about the dump, even if the server answers again by now.
-_SERVER_TROUBLE = re.compile(r"No space left on device|The server went away")
 
 
 @dataclass(slots=True)
@@ -211,6 +207,10 @@ class Drill:
                 try:
                     check_file(dump.url.database)
                 except ClientError as error:
+                    if is_outside(error):
+                        raise RestoreError(
+                            f"The copy of {dump.path} could not be read: {error}", path=dump.path
+                        ) from error
                     self.running.add(Problem(message=f"{dump.path} is no database: {error}", path=dump.path))
 
     def _noting(self, entry: Entry, damaged: list[IntegrityError]) -> Entry:
@@ -224,8 +224,8 @@ class Drill:
         return self.running.watched(replace(entry, chunks=chunks))
 
     def _check_server(self, dump: Dump, failure: RestoreError) -> None:
-        """Raise the failure if it is the server's: that says nothing about the backup."""
-        if _SERVER_TROUBLE.search(str(failure)):
+        """Raise the failure if it is the server's or the disk's: that says nothing about the backup."""
+        if is_outside(failure):
             raise failure
         try:
             dump.client.state()

@@ -34,6 +34,7 @@ from backupkit._scratch import ScratchDatabase
 from backupkit.databases.urls import parse_database_url
 from backupkit.events import BytesRead, Event, Finished, Started
 from backupkit.model import Restored
+from backupkit.sources.sqlite import Form
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 from backupkit.testing.trees import Folder, tree
 from tests.pipeline.shop import Clock, Make, Scripted, messages, names, small_disk
@@ -481,6 +482,23 @@ def test_a_disk_that_is_too_small_proves_nothing(
     pipeline.run()
     with small_disk(tmp_path / "small", "size=1m") as small:
         with pytest.raises(RestoreError, match=r"The drill could not begin: .* are free"):
+            pipeline.drill(scratch=small)
+        assert names(small) == []
+    assert marks(destination) == []
+
+
+@pytest.mark.parametrize("form", ["sql", "pages"])
+def test_a_disk_that_is_too_small_for_a_database_says_nothing_about_the_backup(
+    make: Make, tmp_path: Path, destination: MemoryDestination, form: Form
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.sqlite3")) as connection:
+        connection.execute("CREATE TABLE t (text)")
+        connection.executemany("INSERT INTO t VALUES (?)", [("x" * 1000,)] * 5000)
+        connection.commit()
+    pipeline = make(SQLite(tmp_path / "shop.sqlite3", form=form), destination)
+    pipeline.run()
+    with small_disk(tmp_path / "small", "size=2m") as small:
+        with pytest.raises(RestoreError, match=r"disk is full|No space left|are free"):
             pipeline.drill(scratch=small)
         assert names(small) == []
     assert marks(destination) == []

@@ -106,6 +106,29 @@ def test_mariadb_is_rehearsed_beside_the_original(make: Make, mariadb_server: Se
 
 
 @pytest.mark.services
+def test_a_mariadb_server_without_room_says_nothing_about_the_backup(
+    make: Make, mariadb_server: Server, tmp_path: Path
+) -> None:
+    with closing(_mariadb(mariadb_server)) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE drill_me")
+        cursor.execute("CREATE TABLE drill_me.t (id integer PRIMARY KEY AUTO_INCREMENT, b longblob)")
+        cursor.executemany("INSERT INTO drill_me.t (b) VALUES (%s)", [("x" * 1_000_000,)] * 20)
+        connection.commit()
+    pipeline = make(MariaDB(mariadb_server.url("drill_me")), MemoryDestination())
+    pipeline.run()
+    small = ["skip-innodb-file-per-table", "innodb-data-file-path=ibdata1:12M:autoextend:max:16M"]
+    with (
+        servers.mariadb(settings=small) as full,
+        pytest.raises(RestoreError, match="no room left for the data"),
+    ):
+        pipeline.drill(scratch=tmp_path, databases={"drill_me": full.url()})
+    backup = pipeline.find()
+    assert (backup.proven, backup.refuted) == (None, False)
+    with closing(_mariadb(mariadb_server)) as connection, connection.cursor() as cursor:
+        cursor.execute("DROP DATABASE drill_me")
+
+
+@pytest.mark.services
 def test_events_do_not_run_in_the_scratch_database(
     make: Make, mariadb_server: Server, tmp_path: Path
 ) -> None:

@@ -53,7 +53,8 @@ def load_mysql(client: DatabaseClient, chunks: Iterator[bytes], loading: Loading
     if loading.scratch and (running := [name for (name,) in client.query(_RUNNING_EVENTS)]):
         raise ClientError(
             f"its events ({', '.join(running[:5])}) are created in a way that is not known here, and were not "
-            "switched off: rehearse it on a server whose event_scheduler is off."
+            "switched off: rehearse it on a server whose event_scheduler is off.",
+            outside=True,
         )
 
 
