@@ -287,6 +287,6 @@ def _urls(dumps: Mapping[str, Dump]) -> dict[str, str]:
     below = {path: path.removeprefix(f"{DUMPS}/") for path in dumps}
     short = [short_name(name) for name in below.values()]
     return {
-        short_name(name) if short.count(short_name(name)) == 1 else name: dumps[path].url.full()
+        short_name(name) if short.count(short_name(name)) == 1 else name: dumps[path].url.for_clients()
         for path, name in below.items()
     }

@@ -199,9 +199,11 @@ def test_redis_is_rehearsed_on_a_server_of_the_drill_s_own(
         with redis.Redis(unix_socket_path=str(sockets[0])) as connection:
             seen.append(connection.get("apple"))
             seen.append(connection.info("replication")["role"])
+        with redis.from_url(restored.databases["cache"]) as told:
+            seen.append(told.get("apple"))
 
     report = pipeline.drill(scratch=short_folder, assertions=[look], compare_rows=True)
-    assert (report.outcome, report.problems, seen) == ("succeeded", (), [b"red", "master"])
+    assert (report.outcome, report.problems, seen) == ("succeeded", (), [b"red", "master", b"red"])
     assert list(short_folder.iterdir()) == []
     with pytest.raises(redis.ConnectionError):
         redis.Redis(unix_socket_path=str(sockets[0])).ping()
