@@ -11,9 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
-from backupkit._scratch import ScratchDatabase, scratch_name
+from backupkit._scratch import ScratchDatabase
 from backupkit._scratch_redis import ScratchRedis, scratch_redis
 from backupkit.databases.clients import DatabaseClient, checked, client_of
+from backupkit.databases.scratch_names import scratch_name
 from backupkit.databases.urls import DatabaseURL, parse_database_url
 from backupkit.errors import ConfigurationError, RestoreError
 from backupkit.model import DUMPS, Contents, Entry, Problem, Restored

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
 from backupkit.databases.clients import DatabaseClient, client_of
 from backupkit.databases.programs import ClientError
+from backupkit.databases.scratch_names import to_be_dropped_since
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import RestoreError
 from backupkit.model import Problem
@@ -24,8 +24,6 @@ Tell: TypeAlias = Callable[[Problem], None]
 
 _FOLDER = "backupkit-drill-"
 _KEPT_FOLDER = "backupkit-kept-"
-# Lower case and short: MySQL may fold names, and PostgreSQL cuts them at 63 bytes.
-_DATABASE = re.compile(r"backupkit_drill_(\d{14})_[0-9a-f]{10}", re.ASCII)
 _ABANDONED = timedelta(hours=24)  # another machine's drill may use the same server, and take long
 _NEW = 60.0  # seconds in which a folder that was made just now may not be locked yet
 
@@ -104,12 +102,6 @@ class ScratchDatabase:
         )
 
 
-def scratch_name(now: datetime, *, keep: bool) -> str:
-    """A name for a scratch database that nobody has; later drills drop it unless it is to be kept."""
-    stamp = now.astimezone(UTC).strftime("%Y%m%d%H%M%S")
-    return f"backupkit_{'kept' if keep else 'drill'}_{stamp}_{os.urandom(5).hex()}"
-
-
 def drop_abandoned(database: ScratchDatabase, now: datetime, tell: Tell) -> None:
     """Drop what killed drills left on this server more than 24 hours ago, by the time in the name."""
     try:
@@ -117,17 +109,13 @@ def drop_abandoned(database: ScratchDatabase, now: datetime, tell: Tell) -> None
     except ClientError:
         return  # who may not see the others cannot tidy up after them
     for name in names:
-        found = _DATABASE.fullmatch(name)
-        if found is None:
-            continue
-        with suppress(ValueError):  # not a time, so not a name of ours
-            made = datetime.strptime(found[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-            if now - made > _ABANDONED:
-                url = replace(database.url, database=name)
-                try:
-                    client_of(url, tools=database.tools).drop()
-                except ClientError as error:
-                    tell(_left(f"The abandoned scratch database {url}", error))
+        made = to_be_dropped_since(name)
+        if made is not None and now - made > _ABANDONED:
+            url = replace(database.url, database=name)
+            try:
+                client_of(url, tools=database.tools).drop()
+            except ClientError as error:
+                tell(_left(f"The abandoned scratch database {url}", error))
 
 
 @contextmanager
