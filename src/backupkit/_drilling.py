@@ -17,7 +17,7 @@ from backupkit._scratch import ScratchDatabase, drop_abandoned, scratch_folder
 from backupkit.databases.programs import ClientError, is_outside
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import DestinationError, IntegrityError, RestoreError
-from backupkit.marks import Mark, write_mark
+from backupkit.marks import Mark, with_marks, write_mark
 from backupkit.model import (
     DUMPS,
     Backup,
@@ -33,7 +33,7 @@ from backupkit.model import (
 from backupkit.protocols import Destination, Repository, Source
 from backupkit.selection import Selection
 from backupkit.targets import DirectoryTarget
-from backupkit.targets.dumps import of_another_engine, short_name
+from backupkit.targets.dumps import ROLES, of_another_engine, roles_are_no_database, short_name
 from backupkit.targets.routed import RoutedTarget, misnamed, name_of
 
 
@@ -63,6 +63,7 @@ class Drill:
     sources: tuple[Source, ...]
     options: DrillOptions
     clock: Callable[[], datetime]
+    recorded: list[tuple[Mark, datetime]] = field(default_factory=list, init=False)
 
     def hold(self) -> Report:
         """Restore, question, record, and remove everything again."""
@@ -71,7 +72,7 @@ class Drill:
         result = DestinationResult(
             location=self.backup.location,
             outcome=outcome,
-            backup=self.backup,
+            backup=with_marks(self.backup, self.recorded),
             problems=tuple(self.running.problems),
         )
         self.running.destinations.append(result)
@@ -133,6 +134,8 @@ class Drill:
                     running.add(place)
                 if (name := name_of(entry, named)) is not None:
                     named[name].append(entry.path)
+                    if entry.path.endswith(ROLES):
+                        running.add(roles_are_no_database(entry.path))
                 source, _ = placing.source_of(entry.path)
                 sources.extend([] if source is None else [source])
                 if not isinstance(place, Dump) or place.scratch is None:
@@ -276,7 +279,8 @@ class Drill:
 
     def _record(self, mark: Mark) -> None:
         try:
-            write_mark(self.destination, self.backup, mark, self.clock())
+            write_mark(self.destination, self.backup, mark, now := self.clock())
+            self.recorded.append((mark, now))
         except DestinationError as error:
             message = f"That the backup {self.backup.id} is {mark} could not be recorded: {error}"
             self.running.add(Problem(message=message, severity="warning", destination=self.backup.location))

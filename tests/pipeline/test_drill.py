@@ -31,7 +31,7 @@ from backupkit import (
     open_repository,
 )
 from backupkit._scratch import ScratchDatabase
-from backupkit.databases.urls import parse_database_url
+from backupkit.databases.urls import DatabaseURL, parse_database_url
 from backupkit.events import BytesRead, Event, Finished, Started
 from backupkit.model import Restored
 from backupkit.sources.sqlite import Form
@@ -103,7 +103,7 @@ def test_a_drill_restores_everything_asks_about_it_and_leaves_nothing(
 
     report = pipeline.drill(scratch=scratch, assertions=[is_all_there])
     assert (report.operation, report.outcome, report.problems) == ("drill", "succeeded", ())
-    assert [one.backup for one in seen] == [report.destinations[0].backup]
+    assert [replace(one.backup, proven=clock.now) for one in seen] == [report.destinations[0].backup]
     assert (report.restore_took, report.took) == (timedelta(0), timedelta(hours=1))
     assert report.entries == 5
     assert list(scratch.iterdir()) == []
@@ -219,6 +219,7 @@ def test_an_assertion_that_fails_fails_the_drill_and_is_remembered(
     assert problem.check == assertion.__name__
     assert report.destinations[0].outcome == "failed"
     backup = pipeline.find()
+    assert report.destinations[0].backup == backup, "what was recorded is reported"
     assert (backup.proven, backup.refuted, backup.damaged) == (None, True, False)
     assert backup.good, "an assertion may be wrong: that is no damage"
     assert list(scratch.iterdir()) == []
@@ -268,6 +269,7 @@ def test_a_damaged_byte_marks_the_backup_as_verifying_it_would(
     report = pipeline.drill(pipeline.find(), scratch=scratch, assertions=[asked.append])
     assert (report.outcome, asked) == ("failed", [])
     backup = pipeline.list().backups[0]
+    assert report.destinations[0].backup == backup
     assert (backup.damaged, backup.proven, backup.good) == (True, None, False)
     assert list(scratch.iterdir()) == []
 
@@ -359,6 +361,20 @@ def test_roles_which_stay_files_keep_no_backup_from_being_proven(
     pipeline.run()
     assert pipeline.drill(scratch=scratch).problems == ()
     assert marks(destination) == ["proven"]
+
+
+def test_no_database_can_be_named_for_roles(
+    make: Make, scratch: Path, tmp_path: Path, destination: MemoryDestination
+) -> None:
+    roles = Scripted("roles", {"db-dumps/postgresql-main.roles.sql": b"CREATE ROLE a;"}, contents="databases")
+    pipeline = make(roles, destination)
+    pipeline.run()
+    named: dict[str, str | DatabaseURL] = {"postgresql-main.roles.sql": "postgresql://nobody.invalid/x"}
+    with pytest.raises(RestoreError, match=r"holds the roles of a server, and no database can be made of it"):
+        pipeline.drill(scratch=scratch, databases=named)
+    with pytest.raises(RestoreError, match=r"holds the roles of a server, and no database can be made of it"):
+        pipeline.restore(to=tmp_path / "out", databases=dict(named))
+    assert (list(scratch.iterdir()), (tmp_path / "out").exists(), marks(destination)) == ([], False, [])
 
 
 def test_a_part_of_an_archive_that_does_not_say_what_it_holds_does_not_prove_it(

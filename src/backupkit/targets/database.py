@@ -16,7 +16,7 @@ from backupkit.databases.urls import DatabaseURL, Engine, parse_database_url
 from backupkit.errors import ConfigurationError, RestoreError
 from backupkit.model import Entry, Problem
 from backupkit.targets.decompressing import decompressed
-from backupkit.targets.dumps import ROLES, of_another_engine
+from backupkit.targets.dumps import ROLES, of_another_engine, roles_are_no_database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +115,9 @@ class DatabaseTarget:
                 "which with include=, or give each its own with databases={name: url}.",
                 path=str(self.url),
             )
+            return
+        if dumps and dumps[0].endswith(ROLES):
+            yield roles_are_no_database(dumps[0])
             return
         if dumps and (problem := of_another_engine(dumps[0], self.url)) is not None:
             yield problem
