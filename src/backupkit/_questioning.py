@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Iterator, Mapping
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from backupkit._placing import Assertion, name_of_assertion
 from backupkit.errors import told
@@ -80,7 +80,18 @@ def _reason(error: Exception) -> str:
 
 def _without(secrets: Iterable[str], text: str) -> str:
     forms = {
-        form for secret in secrets if secret for form in (secret, quote(secret, safe=""), repr(secret)[1:-1])
+        form
+        for secret in secrets
+        if secret
+        for form in (
+            secret,
+            repr(secret)[1:-1],
+            # In URLs: as RFC 3986 has it, as the standard library does by itself, as forms do, as SQLAlchemy does.
+            quote(secret, safe=""),
+            quote(secret),
+            quote_plus(secret),
+            quote(secret, safe=" +"),
+        )
     }
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, "***")
