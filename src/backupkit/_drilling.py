@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -39,9 +40,10 @@ from backupkit.targets.routed import RoutedTarget, misnamed, name_of
 
 @dataclass(slots=True)
 class _Plan:
-    """What the backup holds: dumps that become databases, dumps that stay files, and which kinds."""
+    """What the backup holds: dumps that become databases or stay files, what they are of, and which kinds."""
 
     dumps: dict[str, Dump] = field(default_factory=dict)
+    sources: list[DatabaseURL] = field(default_factory=list)
     left_files: list[str] = field(default_factory=list)
     contents: set[Contents] = field(default_factory=set)
 
@@ -90,7 +92,7 @@ class Drill:
             with self.repository() as repository:
                 selection = Selection(only=options.only)
                 self._plan(plan, placing, selection, repository)
-                self._make_databases(dumps.values(), places)
+                self._make_databases(plan, places)
                 running.expect(selection.size)
                 self._restore(selection.of(repository.read(self.backup)), folder, dumps, damaged)
         except IntegrityError as error:  # of the structure; that of one content is a problem of its entry
@@ -121,7 +123,7 @@ class Drill:
         """Decide where each dump goes. Raises, before anything is made, if something stands against it."""
         running, dumps = self.running, plan.dumps
         named: dict[str, list[str]] = {name: [] for name in self.options.databases}
-        sources: list[DatabaseURL] = []
+        sources = plan.sources
 
         def files() -> Iterator[Entry]:
             for entry in selection.learning(plan.noting(repository.read(self.backup))):
@@ -158,12 +160,13 @@ class Drill:
         if errors:
             raise RestoreError(f"The drill could not begin: {' '.join(errors[:3])}", path=self.backup.id)
 
-    def _make_databases(self, dumps: Iterable[Dump], places: ExitStack) -> None:
+    def _make_databases(self, plan: _Plan, places: ExitStack) -> None:
         """Make all scratch databases, once it is known that every server answers."""
-        databases = [(dump.path, dump.scratch) for dump in dumps if dump.scratch is not None]
-        for path, database in databases:
+        databases = [(dump, dump.scratch) for dump in plan.dumps.values() if dump.scratch is not None]
+        for dump, database in databases:
             self.running.check_cancelled()
-            database.check(path)
+            database.check_apart(dump.path, plan.sources)
+            database.check(dump.path)
         swept: list[DatabaseURL] = []
         for _, database in databases:
             if (
@@ -173,9 +176,12 @@ class Drill:
             ):
                 swept.append(database.url)
                 drop_abandoned(database, self.clock(), self.running.add)
-        for path, database in databases:
+        for dump, database in databases:
             self.running.check_cancelled()
-            places.enter_context(database.made(path, keep=self.options.keep, tell=self.running.add))
+            used = partial(getattr, dump, "begun")
+            places.enter_context(
+                database.made(dump.path, keep=self.options.keep, tell=self.running.add, used=used)
+            )
 
     def _restore(
         self,

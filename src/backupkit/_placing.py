@@ -14,6 +14,7 @@ from typing import TypeAlias
 from backupkit._scratch import ScratchDatabase
 from backupkit._scratch_redis import ScratchRedis, scratch_redis
 from backupkit.databases.clients import DatabaseClient, checked, client_of
+from backupkit.databases.programs import ClientError
 from backupkit.databases.scratch_names import scratch_name
 from backupkit.databases.urls import DatabaseURL, parse_database_url
 from backupkit.errors import ConfigurationError, RestoreError
@@ -99,7 +100,8 @@ def _never_runs(assertion: Assertion) -> bool:
 class Dump:
     """A dump of the backup, and the database that it becomes. As a target it notes how that went.
 
-    `scratch` is None where the restored file itself is the database. `took` is set once it is restored.
+    `scratch` is None where the restored file itself is the database. `took` is set once it is restored. `begun`
+    says that something of it may be in the database.
     """
 
     path: str
@@ -109,6 +111,7 @@ class Dump:
     clock: Callable[[], datetime]
     took: timedelta | None = field(default=None, init=False)
     failure: RestoreError | None = field(default=None, init=False)
+    begun: bool = field(default=False, init=False)
 
     @property
     def client(self) -> DatabaseClient:
@@ -120,11 +123,25 @@ class Dump:
     def write(self, entries: Iterable[Entry]) -> Iterator[Problem]:
         began = self.clock()
         try:
-            yield from self._target().write(entries)
+            yield from self._target().write(self._noting(entry) for entry in entries)
         except RestoreError as error:
             self.failure = error
             raise
         self.took = self.clock() - began
+
+    def _noting(self, entry: Entry) -> Entry:
+        def chunks() -> Iterator[bytes]:
+            # A Redis server that was named is not ours alone: what others wrote since it was looked at is not
+            # written over now, nor dropped in the end.
+            if self.url.engine == "redis" and self.client.state() == "filled":
+                self.begun = False
+                raise ClientError(
+                    "it is not empty any more: name a server that nobody else uses.", outside=True
+                )
+            self.begun = True
+            yield from entry.chunks()
+
+        return replace(entry, chunks=chunks)
 
     def _target(self) -> DatabaseTarget:
         # create: a file of SQLite comes into being by being restored.

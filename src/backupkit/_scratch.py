@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ from backupkit.databases.clients import DatabaseClient, client_of
 from backupkit.databases.programs import ClientError
 from backupkit.databases.scratch_names import to_be_dropped_since
 from backupkit.databases.urls import DatabaseURL
-from backupkit.errors import RestoreError
+from backupkit.errors import ConfigurationError, RestoreError
 from backupkit.model import Problem
 
 Tell: TypeAlias = Callable[[Problem], None]
@@ -61,9 +61,31 @@ class ScratchDatabase:
                 path=path,
             )
 
+    def check_apart(self, path: str, sources: Iterable[DatabaseURL]) -> None:
+        """ConfigurationError if it is the Redis server of a source by another name, as far as both answer."""
+        if self.url.engine != "redis":
+            return
+        with suppress(ClientError):
+            own = self._run_id(self.url)
+            for source in sources:
+                with suppress(ClientError):
+                    if source.engine == "redis" and own and self._run_id(source) == own:
+                        raise ConfigurationError(
+                            f"{path} would be restored over {source}, which is the server {self.url} by another "
+                            "name: name another one for the drill."
+                        )
+
+    def _run_id(self, url: DatabaseURL) -> str:
+        from backupkit.databases.redis import RedisClient
+
+        return RedisClient(url, self.tools).information().get("run_id", "")
+
     @contextmanager
-    def made(self, path: str, *, keep: bool, tell: Tell) -> Iterator[None]:
-        """Make it, and drop it in the end unless `keep`; what that leaves is told. RestoreError."""
+    def made(self, path: str, *, keep: bool, tell: Tell, used: Callable[[], bool]) -> Iterator[None]:
+        """Make it, and drop it in the end unless `keep`; what that leaves is told. RestoreError.
+
+        A Redis server is emptied only if it was `used`: it was there before, and what is in it may be another's.
+        """
         try:
             self._make()
         except (ClientError, OSError) as error:  # it is somebody else's, or there is nothing
@@ -76,7 +98,7 @@ class ScratchDatabase:
         finally:
             if keep:
                 tell(kept(f"The scratch database {self.url}"))
-            else:
+            elif self.url.engine != "redis" or used():
                 try:
                     self.client.drop()
                 except ClientError as error:

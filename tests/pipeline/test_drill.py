@@ -30,10 +30,11 @@ from backupkit import (
     SQLite,
     open_repository,
 )
+from backupkit._questioning import objection
 from backupkit._scratch import ScratchDatabase
 from backupkit.databases.urls import DatabaseURL, parse_database_url
 from backupkit.events import BytesRead, Event, Finished, Started
-from backupkit.model import Restored
+from backupkit.model import Backup, Restored
 from backupkit.sources.sqlite import Form
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 from backupkit.testing.trees import Folder, tree
@@ -247,6 +248,20 @@ def test_what_an_assertion_says_is_told_without_the_passwords_of_urls(
 
     (problem,) = pipeline.drill(scratch=scratch, assertions=[leaks]).problems
     assert "hunter2" not in problem.message
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["a b/c+d@e", "a%20b%2Fc%2Bd%40e", "a%20b/c%2Bd%40e", "a+b%2Fc%2Bd%40e", "a b%2Fc+d%40e"],
+)
+def test_a_password_is_not_told_however_it_is_written(tmp_path: Path, written: str) -> None:
+    def leaks(_: Restored) -> None:
+        raise RuntimeError(f"cannot connect with {written}!")
+
+    restored = Restored(folder=tmp_path, databases={}, backup=Backup.__new__(Backup))
+    problem = objection(leaks, restored, ["a b/c+d@e"])
+    assert problem is not None
+    assert problem.message == "The assertion leaks failed: RuntimeError: cannot connect with ***!"
 
 
 def test_what_was_restored_is_never_shown_with_its_urls(pipeline: BackupPipeline, scratch: Path) -> None:
@@ -472,7 +487,7 @@ def test_a_database_that_comes_into_being_meanwhile_is_not_dropped(tmp_path: Pat
     other.write_bytes(b"")
     with (
         pytest.raises(RestoreError, match=r"there is no scratch database for .*File exists"),
-        place.made("db-dumps/sqlite-shop.sql", keep=False, tell=lambda _: None),
+        place.made("db-dumps/sqlite-shop.sql", keep=False, tell=lambda _: None, used=lambda: True),
     ):
         raise AssertionError("it was taken over")
     assert other.exists()

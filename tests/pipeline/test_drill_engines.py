@@ -19,7 +19,8 @@ import pymysql
 import pytest
 import redis
 
-from backupkit import ConfigurationError, RestoreError, SQLite
+from backupkit import ConfigurationError, Directory, RestoreError, SQLite
+from backupkit.events import BytesRead, Event
 from backupkit.model import Restored
 from backupkit.sources.mysql import MariaDB
 from backupkit.sources.postgresql import Form, PostgreSQL
@@ -280,6 +281,50 @@ def test_a_redis_server_that_was_named_for_it_has_to_be_empty(
     assert original.get("apple") == b"red"
     original.flushall()
     original.close()
+
+
+@pytest.mark.services
+def test_what_others_write_to_a_named_redis_server_before_the_load_stays_there(
+    make: Make, redis_server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "note.txt").write_text("a note")
+    with (
+        servers.redis() as other,
+        redis.Redis(port=redis_server.port, password=redis_server.password) as original,
+        redis.Redis(port=other.port, password=other.password) as connection,
+    ):
+        original.flushall()
+        original.set("apple", "red")
+
+        def write_meanwhile(event: Event) -> None:
+            if isinstance(event, BytesRead) and rehearsing:
+                connection.set("precious", "1")
+
+        rehearsing: list[bool] = []
+        sources = [Directory(tmp_path / "app"), Redis(redis_server.url(), name="cache")]
+        pipeline = make(sources, MemoryDestination(), observers=[write_meanwhile])
+        pipeline.run()
+        rehearsing.append(True)
+        with pytest.raises(RestoreError, match="not empty"):
+            pipeline.drill(scratch=tmp_path, databases={"cache": other.url()})
+        assert connection.get("precious") == b"1"
+        assert not pipeline.find().refuted
+        original.flushall()
+
+
+@pytest.mark.services
+def test_the_redis_server_that_is_backed_up_is_known_by_any_name(
+    make: Make, redis_server: Server, tmp_path: Path
+) -> None:
+    with redis.Redis(port=redis_server.port, password=redis_server.password) as original:
+        original.flushall()
+    pipeline = make(Redis(redis_server.url(), name="cache"), MemoryDestination())
+    pipeline.run()
+    alias = redis_server.url().replace("127.0.0.1", "127.1")
+    assert alias != redis_server.url()
+    with pytest.raises(ConfigurationError, match="by another name"):
+        pipeline.drill(scratch=tmp_path, databases={"cache": alias})
 
 
 def _mariadb(server: Server) -> pymysql.connections.Connection:

@@ -155,7 +155,7 @@ class DatabaseTarget:
             if state == "missing" and self.create:
                 client.create()
             elif state == "missing" or (state == "filled" and not self.overwrite and not self.tables):
-                raise ClientError("it is missing, or not empty, by now")
+                raise ClientError("it is missing, or not empty, by now", outside=True)
             loading = Loading(
                 replace=state == "filled" and self.overwrite,
                 tables=self.tables,
