@@ -34,6 +34,16 @@ def waits(restored):
     print("asked", flush=True)
     os.kill(os.getpid(), signal.SIGSTOP)
 
+def never_ends(restored):
+    others = signal.getsignal(signal.SIGTERM)
+    def tells(number, frame):
+        others(number, frame)
+        print("still waits", flush=True)
+    signal.signal(signal.SIGTERM, tells)
+    print("asked", flush=True)
+    while True:
+        signal.pause()
+
 number = 42
 """
 
@@ -154,4 +164,17 @@ def test_a_signal_cancels_a_drill_which_leaves_and_records_nothing(drilled: Shop
     _, errors = process.communicate()
     assert process.returncode == 130
     assert b"was cancelled" in errors
+    assert (left(drilled), drilled.stored()) == ([], before)
+
+
+def test_a_second_signal_ends_an_assertion_and_leaves_nothing(drilled: Shop) -> None:
+    before = drilled.stored()
+    process = drilled.start("drill", *APP, "--assert", "asked:never_ends", "--scratch", "scratch")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"asked\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == b"still waits\n"
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 130
     assert (left(drilled), drilled.stored()) == ([], before)
