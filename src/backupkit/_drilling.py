@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,13 +15,14 @@ from backupkit._operation import Running, has_errors
 from backupkit._placing import DrillOptions, Dump, Placing
 from backupkit._questioning import not_recorded, objection, rows_differ
 from backupkit._scratch import ScratchDatabase, drop_abandoned, scratch_folder
-from backupkit.databases.programs import ClientError
+from backupkit.databases.programs import ClientError, is_outside
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import DestinationError, IntegrityError, RestoreError
-from backupkit.marks import Mark, write_mark
+from backupkit.marks import Mark, with_marks, write_mark
 from backupkit.model import (
     DUMPS,
     Backup,
+    Contents,
     DestinationResult,
     Entry,
     Outcome,
@@ -32,11 +34,24 @@ from backupkit.model import (
 from backupkit.protocols import Destination, Repository, Source
 from backupkit.selection import Selection
 from backupkit.targets import DirectoryTarget
-from backupkit.targets.dumps import of_another_engine, short_name
+from backupkit.targets.dumps import ROLES, of_another_engine, roles_are_no_database, short_name
 from backupkit.targets.routed import RoutedTarget, misnamed, name_of
 
-# What a load that failed says about its server, not about the dump, even if the server answers again by now.
-_SERVER_TROUBLE = re.compile(r"No space left on device|The server went away")
+
+@dataclass(slots=True)
+class _Plan:
+    """What the backup holds: dumps that become databases or stay files, what they are of, and which kinds."""
+
+    dumps: dict[str, Dump] = field(default_factory=dict)
+    sources: list[DatabaseURL] = field(default_factory=list)
+    left_files: list[str] = field(default_factory=list)
+    contents: set[Contents] = field(default_factory=set)
+
+    def noting(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        for entry in entries:
+            if entry.path != DUMPS:  # the folder alone is neither
+                self.contents.add("databases" if entry.path.startswith(f"{DUMPS}/") else "files")
+            yield entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +65,7 @@ class Drill:
     sources: tuple[Source, ...]
     options: DrillOptions
     clock: Callable[[], datetime]
+    recorded: list[tuple[Mark, datetime]] = field(default_factory=list, init=False)
 
     def hold(self) -> Report:
         """Restore, question, record, and remove everything again."""
@@ -58,7 +74,7 @@ class Drill:
         result = DestinationResult(
             location=self.backup.location,
             outcome=outcome,
-            backup=self.backup,
+            backup=with_marks(self.backup, self.recorded),
             problems=tuple(self.running.problems),
         )
         self.running.destinations.append(result)
@@ -69,13 +85,14 @@ class Drill:
         scratch = places.enter_context(scratch_folder(options.scratch, keep=options.keep, tell=running.add))
         folder = scratch / "restored"
         placing = Placing(sources=self.sources, options=options, folder=folder, clock=self.clock)
-        dumps: dict[str, Dump] = {}
+        plan = _Plan()
+        dumps = plan.dumps
         damaged: list[IntegrityError] = []
         try:
             with self.repository() as repository:
                 selection = Selection(only=options.only)
-                dumps = self._planned(placing, selection, repository)
-                self._make_databases(dumps.values(), places)
+                self._plan(plan, placing, selection, repository)
+                self._make_databases(plan, places)
                 running.expect(selection.size)
                 self._restore(selection.of(repository.read(self.backup)), folder, dumps, damaged)
         except IntegrityError as error:  # of the structure; that of one content is a problem of its entry
@@ -86,6 +103,7 @@ class Drill:
                 self._record("damaged")
         if damaged:
             return "failed"
+        self._check_files(dumps.values())
         uncounted: list[Problem] = []
         if not has_errors(running.problems):
             if options.compare_rows:
@@ -98,25 +116,28 @@ class Drill:
         for problem in uncounted:
             running.add(problem)
         if not uncounted:
-            self._prove()
+            self._prove(plan)
         return running.outcome
 
-    def _planned(self, placing: Placing, selection: Selection, repository: Repository) -> dict[str, Dump]:
-        """Where each dump goes, by its path. Raises, before anything is made, if something stands against it."""
-        running, dumps = self.running, dict[str, Dump]()
+    def _plan(self, plan: _Plan, placing: Placing, selection: Selection, repository: Repository) -> None:
+        """Decide where each dump goes. Raises, before anything is made, if something stands against it."""
+        running, dumps = self.running, plan.dumps
         named: dict[str, list[str]] = {name: [] for name in self.options.databases}
-        sources: list[DatabaseURL] = []
+        sources = plan.sources
 
         def files() -> Iterator[Entry]:
-            for entry in selection.learning(repository.read(self.backup)):
+            for entry in selection.learning(plan.noting(repository.read(self.backup))):
                 running.check_cancelled()
                 place = placing.place_of(entry)
                 if isinstance(place, Dump):
                     dumps[entry.path] = place
                 elif place is not None:
+                    plan.left_files.append(entry.path)
                     running.add(place)
                 if (name := name_of(entry, named)) is not None:
                     named[name].append(entry.path)
+                    if entry.path.endswith(ROLES):
+                        running.add(roles_are_no_database(entry.path))
                 source, _ = placing.source_of(entry.path)
                 sources.extend([] if source is None else [source])
                 if not isinstance(place, Dump) or place.scratch is None:
@@ -138,14 +159,14 @@ class Drill:
             errors.append(f"The backup {self.backup.id} holds nothing of what was asked for.")
         if errors:
             raise RestoreError(f"The drill could not begin: {' '.join(errors[:3])}", path=self.backup.id)
-        return dumps
 
-    def _make_databases(self, dumps: Iterable[Dump], places: ExitStack) -> None:
+    def _make_databases(self, plan: _Plan, places: ExitStack) -> None:
         """Make all scratch databases, once it is known that every server answers."""
-        databases = [(dump.path, dump.scratch) for dump in dumps if dump.scratch is not None]
-        for path, database in databases:
+        databases = [(dump, dump.scratch) for dump in plan.dumps.values() if dump.scratch is not None]
+        for dump, database in databases:
             self.running.check_cancelled()
-            database.check(path)
+            database.check_apart(dump.path, plan.sources)
+            database.check(dump.path)
         swept: list[DatabaseURL] = []
         for _, database in databases:
             if (
@@ -155,9 +176,12 @@ class Drill:
             ):
                 swept.append(database.url)
                 drop_abandoned(database, self.clock(), self.running.add)
-        for path, database in databases:
+        for dump, database in databases:
             self.running.check_cancelled()
-            places.enter_context(database.made(path, keep=self.options.keep, tell=self.running.add))
+            used = partial(getattr, dump, "begun")
+            places.enter_context(
+                database.made(dump.path, keep=self.options.keep, tell=self.running.add, used=used)
+            )
 
     def _restore(
         self,
@@ -180,6 +204,24 @@ class Drill:
             elif dump.failure is not None and not damaged:
                 self._check_server(dump, dump.failure)
 
+    def _check_files(self, dumps: Iterable[Dump]) -> None:
+        """Add a problem for each file that is to be a database, and that a restore to its place would refuse."""
+        from backupkit.targets.sqlite import check_file
+
+        for dump in dumps:
+            if dump.scratch is None and os.path.exists(
+                dump.url.database
+            ):  # what did not come back is told already
+                self.running.check_cancelled()
+                try:
+                    check_file(dump.url.database)
+                except ClientError as error:
+                    if is_outside(error):
+                        raise RestoreError(
+                            f"The copy of {dump.path} could not be read: {error}", path=dump.path
+                        ) from error
+                    self.running.add(Problem(message=f"{dump.path} is no database: {error}", path=dump.path))
+
     def _noting(self, entry: Entry, damaged: list[IntegrityError]) -> Entry:
         def chunks() -> Iterator[bytes]:
             try:
@@ -191,8 +233,8 @@ class Drill:
         return self.running.watched(replace(entry, chunks=chunks))
 
     def _check_server(self, dump: Dump, failure: RestoreError) -> None:
-        """Raise the failure if it is the server's: that says nothing about the backup."""
-        if _SERVER_TROUBLE.search(str(failure)):
+        """Raise the failure if it is the server's or the disk's: that says nothing about the backup."""
+        if is_outside(failure):
             raise failure
         try:
             dump.client.state()
@@ -228,17 +270,23 @@ class Drill:
             if (problem := objection(assertion, restored, secrets)) is not None:
                 self.running.add(problem)
 
-    def _prove(self) -> None:
-        only = self.options.only
-        if only is None or self.backup.contents <= {only}:
+    def _prove(self, plan: _Plan) -> None:
+        """Record that all of the backup came back; a part of it proves nothing but itself, which is told."""
+        only, files = self.options.only, plan.left_files
+        if only is not None and not plan.contents <= {only}:
+            why = f"only its {only} were rehearsed"
+        elif files:
+            why = f"no database was made of {', '.join(files[:5])}{' and others' if len(files) > 5 else ''}"
+        else:
             self._record("proven")
             return
-        message = f"The backup {self.backup.id} does not count as proven: only its {only} were rehearsed."
+        message = f"The backup {self.backup.id} does not count as proven: {why}."
         self.running.add(Problem(message=message, severity="warning"))
 
     def _record(self, mark: Mark) -> None:
         try:
-            write_mark(self.destination, self.backup, mark, self.clock())
+            write_mark(self.destination, self.backup, mark, now := self.clock())
+            self.recorded.append((mark, now))
         except DestinationError as error:
             message = f"That the backup {self.backup.id} is {mark} could not be recorded: {error}"
             self.running.add(Problem(message=message, severity="warning", destination=self.backup.location))
@@ -249,6 +297,6 @@ def _urls(dumps: Mapping[str, Dump]) -> dict[str, str]:
     below = {path: path.removeprefix(f"{DUMPS}/") for path in dumps}
     short = [short_name(name) for name in below.values()]
     return {
-        short_name(name) if short.count(short_name(name)) == 1 else name: dumps[path].url.full()
+        short_name(name) if short.count(short_name(name)) == 1 else name: dumps[path].url.for_clients()
         for path, name in below.items()
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,9 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
-from backupkit._scratch import ScratchDatabase, scratch_name
+from backupkit._scratch import ScratchDatabase
 from backupkit._scratch_redis import ScratchRedis, scratch_redis
 from backupkit.databases.clients import DatabaseClient, checked, client_of
+from backupkit.databases.programs import ClientError
+from backupkit.databases.scratch_names import scratch_name
 from backupkit.databases.urls import DatabaseURL, parse_database_url
 from backupkit.errors import ConfigurationError, RestoreError
 from backupkit.model import DUMPS, Contents, Entry, Problem, Restored
@@ -55,6 +58,11 @@ def drill_options(
         raise ConfigurationError(
             "assertions= is a list of functions that take what was restored: [check_it]."
         )
+    if (unasked := next((one for one in assertions if _never_runs(one)), None)) is not None:
+        raise ConfigurationError(
+            f"The assertion {name_of_assertion(unasked)} is async or yields, so that calling it runs none of it: "
+            "give a plain function (asyncio.run inside it runs what is async)."
+        )
     urls = {name: checked(parse_database_url(url)) for name, url in (databases or {}).items()}
     named = [(name, url) for name, url in urls.items() if not _is_server(url)]
     for index, (name, url) in enumerate(named):
@@ -73,11 +81,27 @@ def drill_options(
     )
 
 
+def name_of_assertion(assertion: Assertion) -> str:
+    return str(getattr(assertion, "__name__", type(assertion).__name__))
+
+
+def _never_runs(assertion: Assertion) -> bool:
+    """Whether its body is not run by calling it: that of a coroutine or a generator."""
+    import functools
+
+    function = assertion
+    while isinstance(function, functools.partial):
+        function = function.func
+    kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    return any(kind(one) for kind in kinds for one in (function, getattr(function, "__call__", None)))  # noqa: B004
+
+
 @dataclass(slots=True)
 class Dump:
     """A dump of the backup, and the database that it becomes. As a target it notes how that went.
 
-    `scratch` is None where the restored file itself is the database. `took` is set once it is restored.
+    `scratch` is None where the restored file itself is the database. `took` is set once it is restored. `begun`
+    says that something of it may be in the database.
     """
 
     path: str
@@ -87,6 +111,7 @@ class Dump:
     clock: Callable[[], datetime]
     took: timedelta | None = field(default=None, init=False)
     failure: RestoreError | None = field(default=None, init=False)
+    begun: bool = field(default=False, init=False)
 
     @property
     def client(self) -> DatabaseClient:
@@ -98,15 +123,30 @@ class Dump:
     def write(self, entries: Iterable[Entry]) -> Iterator[Problem]:
         began = self.clock()
         try:
-            yield from self._target().write(entries)
+            yield from self._target().write(self._noting(entry) for entry in entries)
         except RestoreError as error:
             self.failure = error
             raise
         self.took = self.clock() - began
 
+    def _noting(self, entry: Entry) -> Entry:
+        def chunks() -> Iterator[bytes]:
+            # A Redis server that was named is not ours alone: what others wrote since it was looked at is not
+            # written over now, nor dropped in the end.
+            if self.url.engine == "redis" and self.client.state() == "filled":
+                self.begun = False
+                raise ClientError(
+                    "it is not empty any more: name a server that nobody else uses.", outside=True
+                )
+            self.begun = True
+            yield from entry.chunks()
+
+        return replace(entry, chunks=chunks)
+
     def _target(self) -> DatabaseTarget:
         # create: a file of SQLite comes into being by being restored.
-        return DatabaseTarget(self.url, create=True, tools=self.scratch.tools if self.scratch else None)
+        tools = self.scratch.tools if self.scratch else None
+        return DatabaseTarget(self.url, create=True, tools=tools, scratch=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

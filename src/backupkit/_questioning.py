@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Mapping
-from urllib.parse import quote
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Iterator, Mapping
+from urllib.parse import quote, quote_plus
 
-from backupkit._placing import Assertion
+from backupkit._placing import Assertion, name_of_assertion
 from backupkit.errors import told
 from backupkit.model import Problem, Restored
 
+_SHOWN = 100  # characters of what an assertion returned
 _DIFFERENCES = 5  # tables that stand in one message
 
 
@@ -47,16 +48,25 @@ def not_recorded(path: str) -> Problem:
 
 
 def objection(assertion: Assertion, restored: Restored, secrets: Iterable[str]) -> Problem | None:
-    """Ask one assertion; the problem, if it raises or returns False. Never tells the passwords it was given."""
-    name = str(getattr(assertion, "__name__", type(assertion).__name__))
+    """Ask one assertion; the problem, if it raises, or returns what is neither None nor true.
+
+    Never tells the passwords it was given.
+    """
+    name = name_of_assertion(assertion)
     try:
         answer = assertion(restored)
+        if answer is None:
+            return None
+        if isinstance(answer, Awaitable | Iterator | AsyncIterator):
+            if isinstance(answer, Coroutine):
+                answer.close()  # or Python would warn that it was never awaited
+            reason = f"it returned a {type(answer).__name__}, of which nothing has run"
+        elif answer:  # which may raise too: arrays do not know whether they are true
+            return None
+        else:
+            reason = f"it returned {_without(secrets, repr(answer)[:_SHOWN])}"
     except Exception as error:
         reason = _without(secrets, _reason(error))
-    else:
-        if answer is not False:
-            return None
-        reason = "it returned False"
     return Problem(message=f"The assertion {name} failed: {reason}", check=name)
 
 
@@ -70,7 +80,18 @@ def _reason(error: Exception) -> str:
 
 def _without(secrets: Iterable[str], text: str) -> str:
     forms = {
-        form for secret in secrets if secret for form in (secret, quote(secret, safe=""), repr(secret)[1:-1])
+        form
+        for secret in secrets
+        if secret
+        for form in (
+            secret,
+            repr(secret)[1:-1],
+            # In URLs: as RFC 3986 has it, as the standard library does by itself, as forms do, as SQLAlchemy does.
+            quote(secret, safe=""),
+            quote(secret),
+            quote_plus(secret),
+            quote(secret, safe=" +"),
+        )
     }
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, "***")

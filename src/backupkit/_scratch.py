@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
 from backupkit.databases.clients import DatabaseClient, client_of
 from backupkit.databases.programs import ClientError
+from backupkit.databases.scratch_names import to_be_dropped_since
 from backupkit.databases.urls import DatabaseURL
-from backupkit.errors import RestoreError
+from backupkit.errors import ConfigurationError, RestoreError
 from backupkit.model import Problem
 
 Tell: TypeAlias = Callable[[Problem], None]
 
 _FOLDER = "backupkit-drill-"
 _KEPT_FOLDER = "backupkit-kept-"
-# Lower case and short: MySQL may fold names, and PostgreSQL cuts them at 63 bytes.
-_DATABASE = re.compile(r"backupkit_drill_(\d{14})_[0-9a-f]{10}", re.ASCII)
 _ABANDONED = timedelta(hours=24)  # another machine's drill may use the same server, and take long
 _NEW = 60.0  # seconds in which a folder that was made just now may not be locked yet
 
@@ -63,9 +61,31 @@ class ScratchDatabase:
                 path=path,
             )
 
+    def check_apart(self, path: str, sources: Iterable[DatabaseURL]) -> None:
+        """ConfigurationError if it is the Redis server of a source by another name, as far as both answer."""
+        if self.url.engine != "redis":
+            return
+        with suppress(ClientError):
+            own = self._run_id(self.url)
+            for source in sources:
+                with suppress(ClientError):
+                    if source.engine == "redis" and own and self._run_id(source) == own:
+                        raise ConfigurationError(
+                            f"{path} would be restored over {source}, which is the server {self.url} by another "
+                            "name: name another one for the drill."
+                        )
+
+    def _run_id(self, url: DatabaseURL) -> str:
+        from backupkit.databases.redis import RedisClient
+
+        return RedisClient(url, self.tools).information().get("run_id", "")
+
     @contextmanager
-    def made(self, path: str, *, keep: bool, tell: Tell) -> Iterator[None]:
-        """Make it, and drop it in the end unless `keep`; what that leaves is told. RestoreError."""
+    def made(self, path: str, *, keep: bool, tell: Tell, used: Callable[[], bool]) -> Iterator[None]:
+        """Make it, and drop it in the end unless `keep`; what that leaves is told. RestoreError.
+
+        A Redis server is emptied only if it was `used`: it was there before, and what is in it may be another's.
+        """
         try:
             self._make()
         except (ClientError, OSError) as error:  # it is somebody else's, or there is nothing
@@ -78,7 +98,7 @@ class ScratchDatabase:
         finally:
             if keep:
                 tell(kept(f"The scratch database {self.url}"))
-            else:
+            elif self.url.engine != "redis" or used():
                 try:
                     self.client.drop()
                 except ClientError as error:
@@ -104,12 +124,6 @@ class ScratchDatabase:
         )
 
 
-def scratch_name(now: datetime, *, keep: bool) -> str:
-    """A name for a scratch database that nobody has; later drills drop it unless it is to be kept."""
-    stamp = now.astimezone(UTC).strftime("%Y%m%d%H%M%S")
-    return f"backupkit_{'kept' if keep else 'drill'}_{stamp}_{os.urandom(5).hex()}"
-
-
 def drop_abandoned(database: ScratchDatabase, now: datetime, tell: Tell) -> None:
     """Drop what killed drills left on this server more than 24 hours ago, by the time in the name."""
     try:
@@ -117,17 +131,13 @@ def drop_abandoned(database: ScratchDatabase, now: datetime, tell: Tell) -> None
     except ClientError:
         return  # who may not see the others cannot tidy up after them
     for name in names:
-        found = _DATABASE.fullmatch(name)
-        if found is None:
-            continue
-        with suppress(ValueError):  # not a time, so not a name of ours
-            made = datetime.strptime(found[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-            if now - made > _ABANDONED:
-                url = replace(database.url, database=name)
-                try:
-                    client_of(url, tools=database.tools).drop()
-                except ClientError as error:
-                    tell(_left(f"The abandoned scratch database {url}", error))
+        made = to_be_dropped_since(name)
+        if made is not None and now - made > _ABANDONED:
+            url = replace(database.url, database=name)
+            try:
+                client_of(url, tools=database.tools).drop()
+            except ClientError as error:
+                tell(_left(f"The abandoned scratch database {url}", error))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +44,11 @@ class ScratchRedis:
     def check(self, path: str) -> None:
         """Nothing: it is not there yet, and nobody else's."""
 
+    def check_apart(self, path: str, sources: Iterable[DatabaseURL]) -> None:
+        """Nothing, for the same reason."""
+
     @contextmanager
-    def made(self, path: str, *, keep: bool, tell: Tell) -> Iterator[None]:
+    def made(self, path: str, *, keep: bool, tell: Tell, used: Callable[[], bool]) -> Iterator[None]:
         """Run it for as long as the context lasts, or beyond if `keep`. RestoreError if it does not start."""
         import subprocess
 

@@ -6,7 +6,7 @@ Names alone carry it: `backupkit/<name>/<backup id>/2026-11-23T03-00-00.123456Z-
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
@@ -65,6 +65,21 @@ def apply(marks: Marks, backup: Backup) -> Backup:
     return replace(
         backup, verified=verified, damaged=damaged, proven=None if damaged else proven, refuted=refuted
     )
+
+
+def with_marks(backup: Backup, made: Iterable[tuple[Mark, datetime]]) -> Backup:
+    """The backup as it will be read again, with marks that were made after all that it knows of."""
+    for kind, time in made:
+        match kind:
+            case "proven":
+                backup = replace(backup, proven=None if backup.damaged else time, refuted=False)
+            case "refuted":
+                backup = replace(backup, proven=None, refuted=True)
+            case "damaged":
+                backup = replace(backup, verified=None, damaged=True, proven=None)
+            case "verified":
+                backup = replace(backup, verified=time, damaged=False)
+    return backup
 
 
 def _standing(good: datetime | None, bad: datetime | None) -> tuple[datetime | None, bool]:

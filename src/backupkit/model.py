@@ -252,7 +252,8 @@ class Restored:
     """What the assertions of a drill are given: a backup, restored.
 
     Its files are in `folder`, under the paths that they have in the backup. `databases` holds, by the short
-    name of each dump (`shop` of `db-dumps/mysql-shop.sql`), the URL to connect to, with the password.
+    name of each dump (`shop` of `db-dumps/mysql-shop.sql`), the URL to connect to, with the password, as the
+    vendors' libraries take it; SQLAlchemy wants a driver in its scheme.
     """
 
     folder: Path

@@ -199,11 +199,11 @@ class BackupPipeline(Backups):
         its owner can enter. Each dump goes to a database that the drill makes and drops: on the server that
         `databases` names for it (`{"shop": "postgresql://scratch-server/"}`; with a database in the URL, that
         one, which must not exist), otherwise on the server that it came from. The original is never touched.
-        Dumps for which no server is known stay files, which is a warning.
+        Dumps for which no server is known stay files, which is a warning; then the backup is not proven.
 
-        An assertion is called with a `Restored`; it fails by raising an exception or returning False. With
-        `compare_rows`, the rows of each table are compared with those that a source with `count_rows=True`
-        recorded. `keep` leaves all in place and tells where.
+        An assertion is called with a `Restored`; it fails by raising an exception, or by returning what is
+        neither None nor true. With `compare_rows`, the rows of each table are compared with those that a source
+        with `count_rows=True` recorded. `keep` leaves all in place and tells where.
 
         The report says "succeeded" or "failed", which is kept beside the backup (`Backup.proven`, `refuted`, or
         `damaged`), or "incomplete" if rows could not be compared. A drill that could not be held, because there is

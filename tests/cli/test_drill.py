@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from pathlib import Path
@@ -32,6 +33,16 @@ def has_many_orders(restored):
 def waits(restored):
     print("asked", flush=True)
     os.kill(os.getpid(), signal.SIGSTOP)
+
+def never_ends(restored):
+    others = signal.getsignal(signal.SIGTERM)
+    def tells(number, frame):
+        others(number, frame)
+        print("still waits", flush=True)
+    signal.signal(signal.SIGTERM, tells)
+    print("asked", flush=True)
+    while True:
+        signal.pause()
 
 number = 42
 """
@@ -146,10 +157,24 @@ def test_a_signal_cancels_a_drill_which_leaves_and_records_nothing(drilled: Shop
     process = drilled.start("drill", *APP, "--assert", "asked:waits", "--scratch", "scratch")
     assert process.stdout is not None
     assert process.stdout.readline() == b"asked\n"
+    assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])  # or it might stop after it was woken
     assert len(left(drilled)) == 1
     process.send_signal(number)
     process.send_signal(signal.SIGCONT)
     _, errors = process.communicate()
     assert process.returncode == 130
     assert b"was cancelled" in errors
+    assert (left(drilled), drilled.stored()) == ([], before)
+
+
+def test_a_second_signal_ends_an_assertion_and_leaves_nothing(drilled: Shop) -> None:
+    before = drilled.stored()
+    process = drilled.start("drill", *APP, "--assert", "asked:never_ends", "--scratch", "scratch")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"asked\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == b"still waits\n"
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 130
     assert (left(drilled), drilled.stored()) == ([], before)

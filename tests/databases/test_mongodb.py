@@ -79,7 +79,7 @@ def test_a_drill_has_its_scratch_database_and_leaves_none(databases: Collections
     told: list[Problem] = []
     scratch = ScratchDatabase(URL, None, made_up=name == "made up")
     scratch.check("db-dumps/mongodb-shop.archive")
-    with scratch.made("db-dumps/mongodb-shop.archive", keep=False, tell=told.append):
+    with scratch.made("db-dumps/mongodb-shop.archive", keep=False, tell=told.append, used=lambda: True):
         databases["shop"] = ["orders"]
     assert list(databases) == ["admin"]
     assert told == []

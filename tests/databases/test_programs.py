@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -9,17 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backupkit.databases.mysql import MySQLClient
+from backupkit.databases.postgresql_errors import meaning_of
 from backupkit.databases.programs import (
     Access,
     ClientError,
+    Outside,
     answer_of,
     check_extra_options,
     environment,
     find_program,
+    is_outside,
     output_of,
     readable,
     with_tail,
 )
+from backupkit.databases.urls import parse_database_url
 from backupkit.errors import ConfigurationError
 
 SSL = ("SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -133,3 +139,51 @@ def test_one_text_is_no_list_of_options() -> None:
 
 def test_the_access_to_a_server_shows_no_secret() -> None:
     assert "hunter2" not in repr(access())
+
+
+@pytest.mark.parametrize(
+    ("said", "outside"),
+    [
+        ("ERROR 1114 (HY000) at line 27: The table 't' is full", True),
+        ("ERROR 1021 (HY000) at line 3: Disk full (/tmp/x); waiting for someone to free some space", True),
+        ("ERROR 3 (HY000) at line 3: Error writing file './a/b.MYD' (Errcode: 28 \"No space left\")", True),
+        ("ERROR 1030 (HY000) at line 3: Got error 28 from storage engine", True),
+        ('ERROR 1026 (HY000): Error writing file (errno: 122 "Disk quota exceeded")', True),
+        ("ERROR 2013 (HY000) at line 3: Lost connection to server during query", True),
+        ("ERROR 1064 (42000) at line 3: You have an error in your SQL syntax near '28'", False),
+        ("ERROR 1062 (23000) at line 28: Duplicate entry '122' for key 'PRIMARY'", False),
+    ],
+)
+def test_mysql_s_trouble_with_its_disk_is_told_from_trouble_with_a_dump(said: str, outside: bool) -> None:
+    meaning = MySQLClient(parse_database_url("mysql://h/d")).explain(said)
+    assert isinstance(meaning, Outside) is outside
+
+
+@pytest.mark.parametrize(
+    ("said", "outside"),
+    [
+        ('ERROR:  could not extend file "base/5/1": No space left on device', True),
+        ('ERROR:  could not write to file "base/pgsql_tmp/1": Disk quota exceeded', True),
+        ("ERROR:  out of memory", True),
+        ("server closed the connection unexpectedly", True),
+        ('ERROR:  role "app" does not exist', False),
+        ('ERROR:  duplicate key value violates unique constraint "a"', False),
+    ],
+)
+def test_postgresql_s_trouble_with_its_disk_is_told_from_trouble_with_a_dump(
+    said: str, outside: bool
+) -> None:
+    assert isinstance(meaning_of(said), Outside) is outside
+
+
+def test_trouble_from_outside_is_seen_through_what_it_causes() -> None:
+    def caused_by(cause: BaseException) -> BaseException:
+        try:
+            raise ClientError("it failed") from cause
+        except ClientError as error:
+            return error
+
+    assert is_outside(caused_by(OSError(errno.ENOSPC, "No space left on device")))
+    assert is_outside(caused_by(ClientError("full", outside=True)))
+    assert not is_outside(caused_by(ConnectionResetError(errno.ECONNRESET, "reset")))
+    assert not is_outside(caused_by(ValueError("what a dump holds")))

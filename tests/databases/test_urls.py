@@ -5,7 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from types import MappingProxyType
 
+import psycopg
+import psycopg.conninfo
 import pytest
+import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -218,3 +221,39 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
 )
 def test_two_spellings_of_one_database_are_known_as_the_same(one: str, other: str, *, same: bool) -> None:
     assert parse_database_url(one).same_database(parse_database_url(other)) is same
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        (
+            "postgresql+psycopg://u:p%40@h:1/shop?sslmode=require",
+            "postgresql://u:p%40@h:1/shop?sslmode=require",
+        ),
+        ("postgresql+asyncpg://u@/shop?host=/run/pg", "postgresql://u@/shop?host=/run/pg"),
+        ("mysql+pymysql://u:p@h/shop", "mysql://u:p@h/shop"),
+        ("sqlite+pysqlite:////a/b.db", "sqlite:////a/b.db"),
+        ("rediss://:p@h:1/3?listen=10.0.0.1:0&ssl_cert_reqs=none", "rediss://:p@h:1/3?ssl_cert_reqs=none"),
+        ("redis://u:p%2F@/2?unix_socket=/run/a%20b.sock", "unix://u:p%2F@/run/a%20b.sock?db=2"),
+        ("unix:///run/redis.sock?listen=h:1", "unix:///run/redis.sock"),
+        ("mongodb://u:p@a,b:2/shop?replicaSet=r", "mongodb://u:p@a,b:2/shop?replicaSet=r"),
+    ],
+)
+def test_a_url_is_told_to_others_as_their_libraries_take_it(url: str, told: str) -> None:
+    parsed = parse_database_url(url)
+    assert parsed.for_clients() == told
+    assert parse_database_url(told).same_database(parsed)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql+psycopg://u:p%40@h:1/shop", "postgresql+psycopg2://u@/shop?host=/run/pg"]
+)
+def test_libpq_takes_such_a_url(url: str) -> None:
+    found = psycopg.conninfo.conninfo_to_dict(parse_database_url(url).for_clients())
+    assert found["dbname"] == "shop"
+
+
+def test_redis_py_takes_such_a_url() -> None:
+    url = parse_database_url("redis://:p%2F@/2?unix_socket=/run/a%20b.sock&listen=h:1").for_clients()
+    told = redis.ConnectionPool.from_url(url).connection_kwargs
+    assert (told["path"], told["password"], told["db"]) == ("/run/a b.sock", "p/", 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sqlite3
 import stat
@@ -9,8 +10,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,10 +30,12 @@ from backupkit import (
     SQLite,
     open_repository,
 )
+from backupkit._questioning import objection
 from backupkit._scratch import ScratchDatabase
-from backupkit.databases.urls import parse_database_url
+from backupkit.databases.urls import DatabaseURL, parse_database_url
 from backupkit.events import BytesRead, Event, Finished, Started
-from backupkit.model import Restored
+from backupkit.model import Backup, Restored
+from backupkit.sources.sqlite import Form
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 from backupkit.testing.trees import Folder, tree
 from tests.pipeline.shop import Clock, Make, Scripted, messages, names, small_disk
@@ -100,7 +104,7 @@ def test_a_drill_restores_everything_asks_about_it_and_leaves_nothing(
 
     report = pipeline.drill(scratch=scratch, assertions=[is_all_there])
     assert (report.operation, report.outcome, report.problems) == ("drill", "succeeded", ())
-    assert [one.backup for one in seen] == [report.destinations[0].backup]
+    assert [replace(one.backup, proven=clock.now) for one in seen] == [report.destinations[0].backup]
     assert (report.restore_took, report.took) == (timedelta(0), timedelta(hours=1))
     assert report.entries == 5
     assert list(scratch.iterdir()) == []
@@ -119,6 +123,25 @@ def test_a_drill_that_succeeded_proves_the_backup_wherever_that_is_listed(
     assert pipeline.find().proven == proven + timedelta(hours=1)
 
 
+async def an_async_one(_: Restored) -> None:
+    raise AssertionError("is never asked")
+
+
+def a_generator(_: Restored) -> Iterator[None]:
+    yield
+    raise AssertionError("is never asked")
+
+
+async def an_async_generator(_: Restored) -> AsyncIterator[None]:
+    yield
+    raise AssertionError("is never asked")
+
+
+class AsyncCall:
+    async def __call__(self, _: Restored) -> None:
+        raise AssertionError("is never asked")
+
+
 def returns_false(_: Restored) -> bool:
     return False
 
@@ -131,6 +154,32 @@ def asserts(restored: Restored) -> None:
     assert orders(restored) == 3, f"{orders(restored)} orders instead of 3"
 
 
+class NumpyFalse:
+    """`numpy.False_` is false and is not False."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "np.False_"
+
+
+def returns_an_array_s_false(_: Restored) -> object:
+    return NumpyFalse()
+
+
+def returns_nothing_found(_: Restored) -> object:
+    return []
+
+
+def returns_a_generator(restored: Restored) -> object:
+    return (row for row in [orders(restored) == 3])
+
+
+def returns_a_coroutine(restored: Restored) -> object:
+    return an_async_one(restored)
+
+
 def says_nothing(restored: Restored) -> None:
     if not list(restored.folder.glob("gone")):
         raise AssertionError
@@ -140,6 +189,16 @@ def says_nothing(restored: Restored) -> None:
     ("assertion", "message"),
     [
         (returns_false, "The assertion returns_false failed: it returned False"),
+        (returns_an_array_s_false, "The assertion returns_an_array_s_false failed: it returned np.False_"),
+        (returns_nothing_found, "The assertion returns_nothing_found failed: it returned []"),
+        (
+            returns_a_generator,
+            "The assertion returns_a_generator failed: it returned a generator, of which nothing has run",
+        ),
+        (
+            returns_a_coroutine,
+            "The assertion returns_a_coroutine failed: it returned a coroutine, of which nothing has run",
+        ),
         (raises, "The assertion raises failed: ValueError: no orders since 2026-01-01"),
         (asserts, "The assertion asserts failed: 2 orders instead of 3"),
         (says_nothing, "The assertion says_nothing failed: AssertionError at "),
@@ -161,6 +220,7 @@ def test_an_assertion_that_fails_fails_the_drill_and_is_remembered(
     assert problem.check == assertion.__name__
     assert report.destinations[0].outcome == "failed"
     backup = pipeline.find()
+    assert report.destinations[0].backup == backup, "what was recorded is reported"
     assert (backup.proven, backup.refuted, backup.damaged) == (None, True, False)
     assert backup.good, "an assertion may be wrong: that is no damage"
     assert list(scratch.iterdir()) == []
@@ -190,6 +250,20 @@ def test_what_an_assertion_says_is_told_without_the_passwords_of_urls(
     assert "hunter2" not in problem.message
 
 
+@pytest.mark.parametrize(
+    "written",
+    ["a b/c+d@e", "a%20b%2Fc%2Bd%40e", "a%20b/c%2Bd%40e", "a+b%2Fc%2Bd%40e", "a b%2Fc+d%40e"],
+)
+def test_a_password_is_not_told_however_it_is_written(tmp_path: Path, written: str) -> None:
+    def leaks(_: Restored) -> None:
+        raise RuntimeError(f"cannot connect with {written}!")
+
+    restored = Restored(folder=tmp_path, databases={}, backup=Backup.__new__(Backup))
+    problem = objection(leaks, restored, ["a b/c+d@e"])
+    assert problem is not None
+    assert problem.message == "The assertion leaks failed: RuntimeError: cannot connect with ***!"
+
+
 def test_what_was_restored_is_never_shown_with_its_urls(pipeline: BackupPipeline, scratch: Path) -> None:
     shown: list[str] = []
     pipeline.drill(scratch=scratch, assertions=[lambda restored: shown.append(repr(restored))])
@@ -210,6 +284,7 @@ def test_a_damaged_byte_marks_the_backup_as_verifying_it_would(
     report = pipeline.drill(pipeline.find(), scratch=scratch, assertions=[asked.append])
     assert (report.outcome, asked) == ("failed", [])
     backup = pipeline.list().backups[0]
+    assert report.destinations[0].backup == backup
     assert (backup.damaged, backup.proven, backup.good) == (True, None, False)
     assert list(scratch.iterdir()) == []
 
@@ -285,11 +360,48 @@ def test_a_dump_whose_server_nobody_knows_stays_a_file_with_a_warning_that_says_
 
     report = pipeline.drill(scratch=scratch, assertions=[is_a_file])
     assert report.outcome == "succeeded"
-    (problem,) = report.problems
-    assert problem.severity == "warning"
+    problem, unproven = report.problems
+    assert (problem.severity, unproven.severity) == ("warning", "warning")
     assert "db-dumps/mysql-shop.sql.gz is rehearsed as a file only" in problem.message
     assert "databases={'shop': '<engine>://<host>/'}" in problem.message
+    assert "does not count as proven: no database was made of db-dumps/mysql-shop.sql.gz" in unproven.message
+    assert marks(destination) == [], "whether it could be restored is not known"
+
+
+def test_roles_which_stay_files_keep_no_backup_from_being_proven(
+    make: Make, scratch: Path, destination: MemoryDestination
+) -> None:
+    roles = Scripted("roles", {"db-dumps/postgresql-main.roles.sql": b"CREATE ROLE a;"}, contents="databases")
+    pipeline = make(roles, destination)
+    pipeline.run()
+    assert pipeline.drill(scratch=scratch).problems == ()
     assert marks(destination) == ["proven"]
+
+
+def test_no_database_can_be_named_for_roles(
+    make: Make, scratch: Path, tmp_path: Path, destination: MemoryDestination
+) -> None:
+    roles = Scripted("roles", {"db-dumps/postgresql-main.roles.sql": b"CREATE ROLE a;"}, contents="databases")
+    pipeline = make(roles, destination)
+    pipeline.run()
+    named: dict[str, str | DatabaseURL] = {"postgresql-main.roles.sql": "postgresql://nobody.invalid/x"}
+    with pytest.raises(RestoreError, match=r"holds the roles of a server, and no database can be made of it"):
+        pipeline.drill(scratch=scratch, databases=named)
+    with pytest.raises(RestoreError, match=r"holds the roles of a server, and no database can be made of it"):
+        pipeline.restore(to=tmp_path / "out", databases=dict(named))
+    assert (list(scratch.iterdir()), (tmp_path / "out").exists(), marks(destination)) == ([], False, [])
+
+
+def test_a_part_of_an_archive_that_does_not_say_what_it_holds_does_not_prove_it(
+    make: Make, scratch: Path, destination: MemoryDestination
+) -> None:
+    source = Scripted("app", {"app/a": b"a", "db-dumps/shop.ldif": b"dn: a"})
+    pipeline = make(source, destination)
+    pipeline.run()
+    backup = replace(pipeline.find(), contents=frozenset())  # as of an archive of another program
+    problem = pipeline.drill(backup, scratch=scratch, only="files").problems[-1]
+    assert "does not count as proven: only its files were rehearsed" in problem.message
+    assert marks(destination) == []
 
 
 def test_hooks_around_a_source_hide_nothing_of_what_it_dumps(database: Path) -> None:
@@ -313,6 +425,11 @@ def test_hooks_around_a_source_hide_nothing_of_what_it_dumps(database: Path) -> 
         ({"databases": ["postgresql://server/"]}, "databases= is a mapping"),
         ({"assertions": raises}, "assertions= is a list"),
         ({"assertions": ["shop:check"]}, "assertions= is a list"),
+        ({"assertions": [raises, an_async_one]}, "an_async_one is async or yields"),
+        ({"assertions": [functools.partial(an_async_one)]}, "is async or yields"),
+        ({"assertions": [a_generator]}, "a_generator is async or yields"),
+        ({"assertions": [an_async_generator]}, "an_async_generator is async or yields"),
+        ({"assertions": [AsyncCall()]}, "AsyncCall is async or yields"),
         (
             {"databases": {"a": "mysql://h/x", "b": "mysql://u@h:3306/x"}},
             "'a' and 'b' would both be restored to mysql://u@h:3306/x",
@@ -370,7 +487,7 @@ def test_a_database_that_comes_into_being_meanwhile_is_not_dropped(tmp_path: Pat
     other.write_bytes(b"")
     with (
         pytest.raises(RestoreError, match=r"there is no scratch database for .*File exists"),
-        place.made("db-dumps/sqlite-shop.sql", keep=False, tell=lambda _: None),
+        place.made("db-dumps/sqlite-shop.sql", keep=False, tell=lambda _: None, used=lambda: True),
     ):
         raise AssertionError("it was taken over")
     assert other.exists()
@@ -396,6 +513,23 @@ def test_a_disk_that_is_too_small_proves_nothing(
     pipeline.run()
     with small_disk(tmp_path / "small", "size=1m") as small:
         with pytest.raises(RestoreError, match=r"The drill could not begin: .* are free"):
+            pipeline.drill(scratch=small)
+        assert names(small) == []
+    assert marks(destination) == []
+
+
+@pytest.mark.parametrize("form", ["sql", "pages"])
+def test_a_disk_that_is_too_small_for_a_database_says_nothing_about_the_backup(
+    make: Make, tmp_path: Path, destination: MemoryDestination, form: Form
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.sqlite3")) as connection:
+        connection.execute("CREATE TABLE t (text)")
+        connection.executemany("INSERT INTO t VALUES (?)", [("x" * 1000,)] * 5000)
+        connection.commit()
+    pipeline = make(SQLite(tmp_path / "shop.sqlite3", form=form), destination)
+    pipeline.run()
+    with small_disk(tmp_path / "small", "size=2m") as small:
+        with pytest.raises(RestoreError, match=r"disk is full|No space left|are free"):
             pipeline.drill(scratch=small)
         assert names(small) == []
     assert marks(destination) == []
@@ -537,3 +671,25 @@ def test_a_link_that_is_named_like_a_scratch_folder_is_not_followed(
 
 def test_a_page_by_page_copy_needs_no_counts_to_be_compared(pipeline: BackupPipeline, scratch: Path) -> None:
     assert pipeline.drill(scratch=scratch, compare_rows=True).problems == ()
+
+
+def test_a_page_by_page_copy_that_sqlite_calls_malformed_refutes_the_backup(
+    make: Make, database: Path, scratch: Path, destination: MemoryDestination
+) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.executescript(
+            "CREATE INDEX by_fruit ON orders (fruit); PRAGMA writable_schema=ON; "
+            "UPDATE sqlite_master SET rootpage=2 WHERE name='by_fruit';"
+        )
+    pages = database.read_bytes()
+    pipeline = make(
+        Scripted("shop", {"db-dumps/sqlite-shop.sqlite3": pages}, contents="databases"), destination
+    )
+    pipeline.run()
+    asked: list[Restored] = []
+    report = pipeline.drill(scratch=scratch, assertions=[asked.append])
+    (problem,) = report.problems
+    assert (report.outcome, marks(destination), asked) == ("failed", ["refuted"], [])
+    assert (
+        "db-dumps/sqlite-shop.sqlite3 is no database: what the dump makes is not a whole" in problem.message
+    )

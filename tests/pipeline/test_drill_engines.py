@@ -20,7 +20,8 @@ import pymysql
 import pytest
 import redis
 
-from backupkit import ConfigurationError, RestoreError, SQLite
+from backupkit import ConfigurationError, Directory, RestoreError, SQLite
+from backupkit.events import BytesRead, Event
 from backupkit.model import Restored
 from backupkit.sources.mysql import MariaDB
 from backupkit.sources.postgresql import Form, PostgreSQL
@@ -125,6 +126,81 @@ def test_mariadb_is_rehearsed_beside_the_original(make: Make, mariadb_server: Se
 
 
 @pytest.mark.services
+def test_a_mariadb_server_without_room_says_nothing_about_the_backup(
+    make: Make, mariadb_server: Server, tmp_path: Path
+) -> None:
+    with closing(_mariadb(mariadb_server)) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE drill_me")
+        cursor.execute("CREATE TABLE drill_me.t (id integer PRIMARY KEY AUTO_INCREMENT, b longblob)")
+        cursor.executemany("INSERT INTO drill_me.t (b) VALUES (%s)", [("x" * 1_000_000,)] * 20)
+        connection.commit()
+    pipeline = make(MariaDB(mariadb_server.url("drill_me")), MemoryDestination())
+    pipeline.run()
+    small = ["skip-innodb-file-per-table", "innodb-data-file-path=ibdata1:12M:autoextend:max:16M"]
+    with (
+        servers.mariadb(settings=small) as full,
+        pytest.raises(RestoreError, match="no room left for the data"),
+    ):
+        pipeline.drill(scratch=tmp_path, databases={"drill_me": full.url()})
+    backup = pipeline.find()
+    assert (backup.proven, backup.refuted) == (None, False)
+    with closing(_mariadb(mariadb_server)) as connection, connection.cursor() as cursor:
+        cursor.execute("DROP DATABASE drill_me")
+
+
+@pytest.mark.services
+def test_events_do_not_run_in_the_scratch_database(
+    make: Make, mariadb_server: Server, tmp_path: Path
+) -> None:
+    def ask(sql: str) -> list[tuple[object, ...]]:
+        with closing(_mariadb(mariadb_server)) as connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+            connection.commit()
+            return list(cursor.fetchall())
+
+    def is_quiet(_: Restored) -> None:
+        (before,) = ask("SELECT count(*) FROM drill_me.audit")
+        (after,) = before
+        while after < before[0] + 3:  # type: ignore[operator] # the original's own event runs on, every second
+            ((after,),) = ask("SELECT count(*) FROM drill_me.audit")
+
+    ask("CREATE DATABASE drill_me")
+    try:
+        ask("CREATE TABLE drill_me.audit (db varchar(80))")
+        ask("CREATE PROCEDURE drill_me.tick(db varchar(80)) INSERT INTO drill_me.audit VALUES (db)")
+        for number in range(2):
+            ask(
+                f"CREATE EVENT drill_me.`tick{number}` "
+                "ON SCHEDULE EVERY 1 SECOND COMMENT 'it''s; ENABLE' DO CALL drill_me.tick(database())"
+            )
+        ask("SET GLOBAL event_scheduler=ON")
+        pipeline = make(MariaDB(mariadb_server.url("drill_me")), MemoryDestination())
+        pipeline.run()
+        states: list[object] = []
+        report = pipeline.drill(
+            scratch=tmp_path,
+            assertions=[
+                is_quiet,
+                lambda _: states.extend(
+                    ask(
+                        "SELECT event_name, status, event_comment FROM information_schema.events "
+                        "WHERE event_schema LIKE 'backupkit%' ORDER BY 1"
+                    )
+                ),
+            ],
+        )
+        assert (report.outcome, report.problems) == ("succeeded", ())
+        assert states == [
+            ("tick0", "DISABLED", "it's; ENABLE"),
+            ("tick1", "DISABLED", "it's; ENABLE"),
+        ]
+        assert ask("SELECT DISTINCT db FROM drill_me.audit") == [("drill_me",)]
+    finally:
+        ask("SET GLOBAL event_scheduler=OFF")
+        ask("DROP DATABASE drill_me")
+
+
+@pytest.mark.services
 def test_redis_is_rehearsed_on_a_server_of_the_drill_s_own(
     make: Make, redis_server: Server, short_folder: Path
 ) -> None:
@@ -143,9 +219,11 @@ def test_redis_is_rehearsed_on_a_server_of_the_drill_s_own(
         with redis.Redis(unix_socket_path=str(sockets[0])) as connection:
             seen.append(connection.get("apple"))
             seen.append(connection.info("replication")["role"])
+        with redis.from_url(restored.databases["cache"]) as told:
+            seen.append(told.get("apple"))
 
     report = pipeline.drill(scratch=short_folder, assertions=[look], compare_rows=True)
-    assert (report.outcome, report.problems, seen) == ("succeeded", (), [b"red", "master"])
+    assert (report.outcome, report.problems, seen) == ("succeeded", (), [b"red", "master", b"red"])
     assert list(short_folder.iterdir()) == []
     with pytest.raises(redis.ConnectionError):
         redis.Redis(unix_socket_path=str(sockets[0])).ping()
@@ -186,9 +264,11 @@ def test_without_a_redis_server_to_start_its_dump_stays_a_file_and_a_warning_say
     (tools / "redis-cli").symlink_to(shutil.which("redis-cli") or "")
     pipeline = make(Redis(redis_server.url(), name="cache", tools=tools), MemoryDestination())
     pipeline.run()
-    (warning,) = pipeline.drill(scratch=short_folder).problems
-    assert warning.severity == "warning"
+    warning, unproven = pipeline.drill(scratch=short_folder).problems
+    assert (warning.severity, unproven.severity) == ("warning", "warning")
     assert "no redis-server is installed here" in warning.message
+    assert "does not count as proven" in unproven.message
+    assert pipeline.find().proven is None
 
 
 @pytest.mark.services
@@ -220,6 +300,50 @@ def test_a_redis_server_that_was_named_for_it_has_to_be_empty(
     assert original.get("apple") == b"red"
     original.flushall()
     original.close()
+
+
+@pytest.mark.services
+def test_what_others_write_to_a_named_redis_server_before_the_load_stays_there(
+    make: Make, redis_server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "note.txt").write_text("a note")
+    with (
+        servers.redis() as other,
+        redis.Redis(port=redis_server.port, password=redis_server.password) as original,
+        redis.Redis(port=other.port, password=other.password) as connection,
+    ):
+        original.flushall()
+        original.set("apple", "red")
+
+        def write_meanwhile(event: Event) -> None:
+            if isinstance(event, BytesRead) and rehearsing:
+                connection.set("precious", "1")
+
+        rehearsing: list[bool] = []
+        sources = [Directory(tmp_path / "app"), Redis(redis_server.url(), name="cache")]
+        pipeline = make(sources, MemoryDestination(), observers=[write_meanwhile])
+        pipeline.run()
+        rehearsing.append(True)
+        with pytest.raises(RestoreError, match="not empty"):
+            pipeline.drill(scratch=tmp_path, databases={"cache": other.url()})
+        assert connection.get("precious") == b"1"
+        assert not pipeline.find().refuted
+        original.flushall()
+
+
+@pytest.mark.services
+def test_the_redis_server_that_is_backed_up_is_known_by_any_name(
+    make: Make, redis_server: Server, tmp_path: Path
+) -> None:
+    with redis.Redis(port=redis_server.port, password=redis_server.password) as original:
+        original.flushall()
+    pipeline = make(Redis(redis_server.url(), name="cache"), MemoryDestination())
+    pipeline.run()
+    alias = redis_server.url().replace("127.0.0.1", "127.1")
+    assert alias != redis_server.url()
+    with pytest.raises(ConfigurationError, match="by another name"):
+        pipeline.drill(scratch=tmp_path, databases={"cache": alias})
 
 
 def _mariadb(server: Server) -> pymysql.connections.Connection:

@@ -59,12 +59,17 @@ def databases(server: Server) -> set[str]:
 
 @pytest.fixture
 def server(postgresql_server: Server) -> Iterator[Server]:
-    """With the database `shop`, and without whatever a test leaves."""
+    """With the database `shop` and no other, and without whatever a test leaves."""
+
+    def empty() -> None:
+        for name in databases(postgresql_server) - {"postgres"}:
+            run_sql(postgresql_server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    empty()
     run_sql(postgresql_server, "CREATE DATABASE shop")
     run_sql(postgresql_server, SCHEMA, "shop")
     yield postgresql_server
-    for name in databases(postgresql_server) - {"postgres"}:
-        run_sql(postgresql_server, f'DROP DATABASE "{name}" WITH (FORCE)')
+    empty()
 
 
 @dataclass(frozen=True)

@@ -149,3 +149,22 @@ def test_a_source_of_one_file_is_refused() -> None:
 def test_one_text_is_no_list_of_names() -> None:
     with pytest.raises(ConfigurationError, match="give a list"):
         AllDatabases(server("shop"), exclude="shop")
+
+
+@pytest.mark.parametrize(
+    ("include", "found"),
+    [
+        ((), ["backupkit_drills", "shop"]),
+        (("*",), ["backupkit_drills", "shop"]),
+        (
+            ("shop", "backupkit_kept_20261126050000_0123456789"),
+            ["backupkit_kept_20261126050000_0123456789", "shop"],
+        ),
+    ],
+)
+def test_scratch_databases_of_drills_are_left_out_unless_one_is_named(
+    include: tuple[str, ...], found: list[str]
+) -> None:
+    scratch = ("backupkit_drill_20261126050000_0123456789", "backupkit_kept_20261126050000_0123456789")
+    entries = AllDatabases(server("shop", "backupkit_drills", *scratch), include=include).entries()
+    assert [b"".join(entry.chunks()).decode() for entry in entries if isinstance(entry, Entry)] == found

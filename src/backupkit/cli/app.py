@@ -361,7 +361,7 @@ def drill(
         typer.Option(
             "--assert",
             metavar="MODULE:FUNCTION",
-            help="Call it with what was restored; it fails by an exception or by returning False. Repeatable.",
+            help="Call it with what was restored; it fails by an exception or by what is not true. Repeatable.",
         ),
     ] = None,
     compare_rows: Annotated[

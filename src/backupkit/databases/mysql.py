@@ -11,7 +11,7 @@ from pathlib import Path
 from backupkit.databases.clients import State
 from backupkit.databases.mysql_options import connection_of
 from backupkit.databases.mysql_programs import Purpose, Tool, access_of, find_tool
-from backupkit.databases.programs import Access, ClientError, Limits, Passing, answer_of
+from backupkit.databases.programs import Access, ClientError, Limits, Outside, Passing, answer_of
 from backupkit.databases.urls import DatabaseURL
 
 _SYSTEM = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
@@ -191,6 +191,16 @@ _MEANINGS: tuple[tuple[frozenset[int], str, str], ...] = (
         r"has insuffici?ent privileges to",
         "The user may not read the body of a routine: grant SELECT on mysql.proc (MariaDB) or SHOW_ROUTINE "
         "(MySQL), or say routines=False.",
+    ),
+    (
+        frozenset({1021, 1114}),
+        r"ERROR 3 \(|No space left on device|Disk quota exceeded|[Ee]rr(no|code)?:? \"?(28|122)\b|error (28|122)\b",
+        Outside("The server has no room left for the data: make some on its disk, or raise its limits."),
+    ),
+    (
+        frozenset({1037, 1041}),
+        "",
+        Outside("The server has no memory left: look at its log."),
     ),
     (
         frozenset({1153, 2020}),

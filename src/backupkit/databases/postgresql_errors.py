@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from backupkit.databases.programs import Passing
+from backupkit.databases.programs import Outside, Passing
 
 
 def meaning_of(said: str) -> str | None:
@@ -60,6 +60,14 @@ _MEANINGS = (
         r"server closed the connection|terminating connection|connection to server was lost|SSL SYSCALL error"
         r"|SSL connection has been closed|no connection to the server",
         Passing("The server went away in the middle: look at its log, and run this again."),
+    ),
+    (
+        r"No space left on device|Disk quota exceeded|could not extend file|could not write block|disk is full",
+        Outside("The server has no room left for the data: make some on its disk."),
+    ),
+    (
+        r"out of memory",
+        Outside("The server has no memory left: look at its log."),
     ),
     (
         r"lock timeout",

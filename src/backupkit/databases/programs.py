@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -23,23 +24,42 @@ _INHERITED = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 )
 _INHERITED_PREFIXES = ("KRB5", "DYLD_")
+# What says nothing about a dump that becomes a file: the system's errors, and SQLite's (sqlite.org/rescode.html:
+# NOMEM, READONLY, IOERR, FULL, CANTOPEN).
+_OF_THE_SYSTEM = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM),
+        *(errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESTALE),
+    }
+)
+_OF_SQLITE = frozenset({7, 8, 10, 13, 14})
 
 Explain: TypeAlias = Callable[[str], str | None]
 """What a client said on standard error → a sentence that says what it means and what to do, if that is known."""
 
 
-class Passing(str):
+class Outside(str):
+    """A meaning of trouble of the server, the network or a disk, which says nothing about a dump."""
+
+    __slots__ = ()
+
+
+class Passing(Outside):
     """A meaning of trouble that may be over at the next try; any other has to be mended by a person."""
 
     __slots__ = ()
 
 
 class ClientError(Exception):
-    """A client, or what it wrote, failed; the message is for people. It becomes a SourceError or a RestoreError."""
+    """A client, or what it wrote, failed; the message is for people. It becomes a SourceError or a RestoreError.
 
-    def __init__(self, message: str, *, retryable: bool = False) -> None:
+    `outside`: it is known that a dump that was being loaded is not to blame, see `is_outside`.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = False, outside: bool = False) -> None:
         super().__init__(message)
         self.retryable = retryable
+        self.outside = outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +155,27 @@ def output_of(
             heard = f"it said: {said[-_QUOTED:].rstrip('.')}" if said else "it said nothing on standard error"
             meaning = explain(said)
             message = f"{meaning} ({name} {error}; {heard})" if meaning else f"{name} {error}; {heard}."
-            raise ClientError(message, retryable=may_pass(meaning)) from error
+            outside = isinstance(meaning, Outside)
+            raise ClientError(message, retryable=may_pass(meaning), outside=outside) from error
 
 
 def may_pass(meaning: str | None) -> bool:
     """Whether trouble of this meaning is worth another try; of what is not understood nobody knows."""
     return meaning is None or isinstance(meaning, Passing)
+
+
+def is_outside(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is trouble of the server, the network or a disk."""
+    while error is not None:
+        if isinstance(error, ClientError) and error.outside:
+            return True
+        if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM:
+            return True
+        # As sqlite3.Error has it; the extended codes are in the higher bits.
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _OF_SQLITE:
+            return True
+        error = error.__cause__
+    return False
 
 
 def answer_of(

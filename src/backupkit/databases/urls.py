@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal, TypeAlias, get_args
 from urllib.parse import quote, unquote
@@ -35,6 +35,7 @@ _PORTS: Mapping[Engine, int] = {
 }
 _LOCAL = ("", "localhost", "127.0.0.1", "::1")
 # Options in which drivers and clients look for a socket; every one of them is a path.
+_OF_OURS = ("listen",)  # options that mean nothing to anyone else
 _SOCKETS = ("unix_socket", "unix_sock", "socket")
 
 
@@ -94,6 +95,21 @@ class DatabaseURL:
         scheme = f"{self.scheme}+{self.driver}" if self.driver else self.scheme
         return f"{scheme}://{who}{where}/{quote(self.database, safe='')}{asked}"
 
+    def for_clients(self) -> str:
+        """`full`, as the vendors' own libraries take it, such as `psycopg.connect` and `redis.from_url`.
+
+        Without the driver that SQLAlchemy wants in the scheme and the option that only a restore heeds; a socket
+        of Redis is written `unix:///path`.
+        """
+        options = {key: value for key, value in self.options.items() if key not in _OF_OURS}
+        if self.engine != "redis" or not self.socket:
+            return replace(self, driver="", options=options).full()
+        if self.database:
+            options = {**options, "db": self.database}
+        who, at, _ = replace(self, socket="", options={}).full().partition("://")[2].rpartition("@")
+        asked = "&".join(f"{quote(key, safe='')}={quote(value, safe='/')}" for key, value in options.items())
+        return f"unix://{who}{at}{quote(self.socket, safe='/')}{'?' if asked else ''}{asked}"
+
     def same_server(self, other: DatabaseURL) -> bool:
         """Whether both name one server, as far as their texts tell."""
         if _kind(self.engine) != _kind(other.engine):
@@ -143,7 +159,8 @@ def parse_database_url(url: str | DatabaseURL) -> DatabaseURL:
     where, slash, database = path.partition("/")
     user, colon, password = authority.partition(":")
     if base in ("unix", "redis+unix"):
-        socket, database = f"{slash}{database}" if not where else f"{where}/{database}", options.pop("db", "")
+        socket = _text(base, f"{slash}{database}" if not where else f"{where}/{database}")
+        database = options.pop("db", "")
         hosts: tuple[tuple[str, int | None], ...] = ()
     else:
         socket, hosts = _hosts(base, where)

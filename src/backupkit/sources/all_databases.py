@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from backupkit.databases.clients import DatabaseClient
+from backupkit.databases.scratch_names import is_scratch
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError, SourceError
 from backupkit.model import DUMPS, Contents, Entry, Problem
@@ -39,8 +40,9 @@ class AllDatabases:
         AllDatabases(PostgreSQL("postgresql://backup@db.example/postgres"), exclude=["scratch_*"])
 
     Which there are is asked when the backup runs, so that new ones are never forgotten; those that belong to
-    the server itself are left out. `include` and `exclude` are names, or patterns with `*` and `?`. The dump of
-    the database `shop` is `db-dumps/<engine>-<name>/shop.sql`, where `name` is the server's host unless given.
+    the server itself are left out, and the scratch databases of drills unless `include` has one by its whole
+    name. `include` and `exclude` are names, or patterns with `*` and `?`. The dump of the database `shop` is
+    `db-dumps/<engine>-<name>/shop.sql`, where `name` is the server's host unless given.
     A database that fails is a problem of the backup, and the others follow. To find none is an error.
     """
 
@@ -114,4 +116,6 @@ class AllDatabases:
         def one_of(patterns: Sequence[str]) -> bool:
             return any(name == pattern or fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
+        if is_scratch(name) and name not in self.include:  # nor by a pattern: it would be one of the others'
+            return False
         return (not self.include or one_of(self.include)) and not one_of(self.exclude)

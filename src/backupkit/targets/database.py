@@ -15,19 +15,21 @@ from backupkit.databases.urls import DatabaseURL, Engine, parse_database_url
 from backupkit.errors import BackupKitError, ConfigurationError, RestoreError
 from backupkit.model import Entry, Problem
 from backupkit.targets.decompressing import decompressed
-from backupkit.targets.dumps import ROLES, of_another_engine
+from backupkit.targets.dumps import ROLES, of_another_engine, roles_are_no_database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loading:
     """What an engine is told when it loads a dump: what gives way to it, and what is wanted of it.
 
-    `replace`: all that is there, or, where `tables` are wanted, what there is of those.
+    `replace`: all that is there, or, where `tables` are wanted, what there is of those. `scratch`: nothing in the
+    database may begin to run by itself, for it stands beside the one that it is a copy of.
     """
 
     replace: bool
     tables: tuple[str, ...]
     limits: Limits
+    scratch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,9 @@ class DatabaseTarget:
 
     `tables` restores only those, from PostgreSQL's custom form. `tools` is the folder of the vendor's
     programs, where they are not in the PATH. A password in the URL reaches them by a private file. Dumps
-    that were compressed by gzip or bzip2, as other programs leave them, are decompressed on the way.
+    that were compressed by gzip or bzip2, as other programs leave them, are decompressed on the way. `scratch`
+    is for a copy beside the original: the events of MySQL and MariaDB, which run by themselves and act on
+    whatever database they name, are restored switched off.
     """
 
     url: DatabaseURL
@@ -74,6 +78,7 @@ class DatabaseTarget:
     tables: tuple[str, ...] = field(default=(), kw_only=True)
     tools: Path | None = field(default=None, kw_only=True)
     time_limit: timedelta | None = field(default=None, kw_only=True)
+    scratch: bool = field(default=False, kw_only=True)
 
     def __init__(
         self,
@@ -84,6 +89,7 @@ class DatabaseTarget:
         tables: Sequence[str] = (),
         tools: str | os.PathLike[str] | None = None,
         time_limit: timedelta | None = None,
+        scratch: bool = False,
     ) -> None:
         parsed = checked(parse_database_url(url))
         if not parsed.database and parsed.engine != "redis":
@@ -102,6 +108,7 @@ class DatabaseTarget:
         set_once(self, "tables", tuple(tables))
         set_once(self, "tools", None if tools is None else Path(tools))
         set_once(self, "time_limit", time_limit)
+        set_once(self, "scratch", scratch)
 
     def takes(self, entry: Entry) -> bool:
         """Whether a database can come of it: not of a server's roles, which often stand beside its dump."""
@@ -116,6 +123,9 @@ class DatabaseTarget:
                 "which with include=, or give each its own with databases={name: url}.",
                 path=str(self.url),
             )
+            return
+        if dumps and dumps[0].endswith(ROLES):
+            yield roles_are_no_database(dumps[0])
             return
         if dumps and (problem := of_another_engine(dumps[0], self.url)) is not None:
             yield problem
@@ -151,7 +161,7 @@ class DatabaseTarget:
         if (state == "missing" and not self.create) or (
             state == "filled" and not self.overwrite and not self.tables
         ):
-            raise ClientError("it is missing, or not empty, by now")
+            raise ClientError("it is missing, or not empty, by now", outside=True)
         return state
 
     def _load(self, entry: Entry) -> None:
@@ -167,6 +177,7 @@ class DatabaseTarget:
                 replace=state == "filled" and self.overwrite,
                 tables=self.tables,
                 limits=Limits(time=self.time_limit),
+                scratch=self.scratch,
             )
             empty = client.drop
             if not loader.atomic and state != "missing":

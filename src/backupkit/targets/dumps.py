@@ -35,3 +35,12 @@ def of_another_engine(path: str, url: DatabaseURL) -> Problem | None:
         "own engine.",
         path=path,
     )
+
+
+def roles_are_no_database(path: str) -> Problem:
+    """The problem, if a database is named for a script of a server's roles."""
+    return Problem(
+        message=f"{path} holds the roles of a server, and no database can be made of it: name none for it, and run "
+        "it by psql on a new server.",
+        path=path,
+    )

@@ -10,10 +10,13 @@ from backupkit._chunks import closing_iterator
 from backupkit.databases.clients import DatabaseClient
 from backupkit.databases.mysql import MySQLClient, quoted
 from backupkit.databases.programs import ClientError, output_of, with_tail
+from backupkit.targets._mysql_events import without_running_events
 from backupkit.targets.database import Loading
 from backupkit.targets.mysql_scripts import whole_script
 
 _SANDBOX = re.compile(rb"/\*M?!999999\\- enable the sandbox mode \*/ *\n")
+_RUNNING_EVENTS = """SELECT event_name FROM information_schema.events
+    WHERE event_schema = DATABASE() AND status = 'ENABLED' ORDER BY event_name"""
 
 
 def load_mysql(client: DatabaseClient, chunks: Iterator[bytes], loading: Loading) -> None:
@@ -22,8 +25,12 @@ def load_mysql(client: DatabaseClient, chunks: Iterator[bytes], loading: Loading
     It obeys no commands but DELIMITER, so that a dump cannot run programs or read and write files here
     (`\\!`, `system`, `source`, `tee`, LOAD DATA LOCAL). A dump that changes to a database that it names itself
     is refused before that reaches the server: it would be restored over its original. One that is cut off fails.
+    In a scratch database events are switched off before they are there.
     """
     assert isinstance(client, MySQLClient)  # noqa: S101 - the loader is chosen by the client's engine
+    script = _plain(chunks)
+    if loading.scratch:
+        script = without_running_events(script)
     tool = client.tool("client")
     argv = [
         tool.path,
@@ -42,7 +49,7 @@ def load_mysql(client: DatabaseClient, chunks: Iterator[bytes], loading: Loading
     said = bytearray()
 
     def written() -> Iterator[bytes]:
-        yield from whole_script(_plain(chunks))
+        yield from whole_script(script)
         yield f"\nSELECT '{end}';\n".encode()
 
     with client.access(tool) as access:
@@ -52,6 +59,12 @@ def load_mysql(client: DatabaseClient, chunks: Iterator[bytes], loading: Loading
     # Within a text or a comment that never ends, nothing of ours would have been a statement.
     if not said.endswith(f"{end}\n".encode()):
         raise ClientError("the dump ends in the middle of a statement: use another one.")
+    if loading.scratch and (running := [name for (name,) in client.query(_RUNNING_EVENTS)]):
+        raise ClientError(
+            f"its events ({', '.join(running[:5])}) are created in a way that is not known here, and were not "
+            "switched off: rehearse it on a server whose event_scheduler is off.",
+            outside=True,
+        )
 
 
 def emptying_mysql(client: DatabaseClient) -> Callable[[], None]:

@@ -172,3 +172,8 @@ def _nobody_has_open(place: str) -> Iterator[None]:
         with suppress(FileNotFoundError):
             os.unlink(place + suffix)
     yield
+
+
+def check_file(path: str) -> None:
+    """ClientError unless a restore would take this file, whose pages are a whole database to SQLite."""
+    _check(path, None)
