@@ -47,8 +47,9 @@ INSERT INTO customers SELECT i, 'Customer ' || md5(i::text), 'c' || i || '@examp
   FROM generate_series(1, {customers}) i;
 CREATE TABLE orders (
   id bigint PRIMARY KEY, customer bigint, placed timestamptz, status text, total numeric(12,2), note text);
-INSERT INTO orders SELECT i, 1 + i * 7919 % {customers}, timestamptz '2021-01-01' + i * interval '7 seconds',
-  (ARRAY['paid','open','shipped','returned','cancelled'])[1 + i % 5], (i * 7919 % 1000000) / 100.0,
+INSERT INTO orders SELECT i, 1 + i::bigint * 7919 % {customers},
+  timestamptz '2021-01-01' + i * interval '7 seconds',
+  (ARRAY['paid','open','shipped','returned','cancelled'])[1 + i % 5], (i::bigint * 7919 % 1000000) / 100.0,
   CASE WHEN i % 3 = 0 THEN 'please leave it with the neighbour at number ' || i % 120 END
   FROM generate_series(1, {orders}) i;
 CREATE TABLE events (id bigint PRIMARY KEY, at timestamptz, body jsonb);
