@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backupkit.databases.mongodb import MongoDBClient
 from backupkit.databases.mysql import MySQLClient
 from backupkit.databases.postgresql_errors import meaning_of
 from backupkit.databases.programs import (
@@ -25,6 +26,7 @@ from backupkit.databases.programs import (
     readable,
     with_tail,
 )
+from backupkit.databases.redis import RedisClient
 from backupkit.databases.urls import parse_database_url
 from backupkit.errors import ConfigurationError
 
@@ -187,3 +189,32 @@ def test_trouble_from_outside_is_seen_through_what_it_causes() -> None:
     assert is_outside(caused_by(ClientError("full", outside=True)))
     assert not is_outside(caused_by(ConnectionResetError(errno.ECONNRESET, "reset")))
     assert not is_outside(caused_by(ValueError("what a dump holds")))
+
+
+@pytest.mark.parametrize(
+    ("said", "outside"),
+    [
+        ("MISCONF Redis is configured to save RDB snapshots, but is unable to persist to disk.", True),
+        ("OOM command not allowed when used memory > 'maxmemory'.", True),
+        ("Could not connect to Redis at h:1: Connection refused", True),
+        ("WRONGPASS invalid username-password pair", False),
+        ("NOPERM this user has no permissions to run the 'replicaof' command", False),
+    ],
+)
+def test_redis_trouble_with_its_room_is_told_from_other_trouble(said: str, outside: bool) -> None:
+    meaning = RedisClient(parse_database_url("redis://h")).explain(said)
+    assert isinstance(meaning, Outside) is outside
+
+
+@pytest.mark.parametrize(
+    ("said", "outside"),
+    [
+        ("(OutOfDiskSpace) available disk space is less than required", True),
+        ("error writing: No space left on device", True),
+        ("(AuthenticationFailed) Authentication failed.", False),
+        ("E11000 duplicate key error collection: shop.orders", False),
+    ],
+)
+def test_mongodb_s_trouble_with_its_disk_is_told_from_other_trouble(said: str, outside: bool) -> None:
+    meaning = MongoDBClient(parse_database_url("mongodb://h/d")).explain(said)
+    assert isinstance(meaning, Outside) is outside

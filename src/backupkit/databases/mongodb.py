@@ -14,7 +14,15 @@ from urllib.parse import quote
 from backupkit.databases.clients import State
 from backupkit.databases.mongodb_archive import is_counted
 from backupkit.databases.private_files import private_file
-from backupkit.databases.programs import Access, ClientError, Passing, environment, find_program, may_pass
+from backupkit.databases.programs import (
+    Access,
+    ClientError,
+    Outside,
+    Passing,
+    environment,
+    find_program,
+    may_pass,
+)
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError
 
@@ -155,7 +163,9 @@ class MongoDBClient:
             of_server = isinstance(error, PyMongoError) and not isinstance(error, InvalidOptions)
             told = "the server answered" if of_server else "pymongo cannot connect"
             text = f"{meaning} (It said: {said[:500]})" if meaning else f"{told}: {said[:500].rstrip('.')}."
-            raise ClientError(text, retryable=may_pass(meaning)) from error
+            raise ClientError(
+                text, retryable=may_pass(meaning), outside=isinstance(meaning, Outside)
+            ) from error
 
     @property
     def _secrets(self) -> tuple[str, ...]:
@@ -176,6 +186,10 @@ def _host(host: str, port: int | None) -> str:
 
 
 _MEANINGS = (
+    (
+        r"no space left on device|OutOfDiskSpace|disk quota exceeded",
+        Outside("The server's disk is full: make room, or use another server."),
+    ),
     (
         r"unknown option .?config",
         "The tools are too old to be told a password in private: install MongoDB Database Tools 100 or newer, "

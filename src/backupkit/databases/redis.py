@@ -12,6 +12,7 @@ from backupkit.databases.programs import (
     Access,
     ClientError,
     Limits,
+    Outside,
     Passing,
     environment,
     find_program,
@@ -142,7 +143,9 @@ class RedisClient:
             message = (
                 f"{meaning} (It said: {said})" if meaning else f"the server answered {command[0]}: {said}."
             )
-            raise ClientError(message, retryable=isinstance(meaning, Passing))
+            raise ClientError(
+                message, retryable=isinstance(meaning, Passing), outside=isinstance(meaning, Outside)
+            )
         return answer
 
     def information(self) -> dict[str, str]:
@@ -213,6 +216,10 @@ class RedisClient:
 _NO_FUNCTIONS = 10  # bytes of FUNCTION DUMP without any: a version and a checksum
 
 _MEANINGS = (
+    (
+        r"\bOOM command|MISCONF|No space left on device",
+        Outside("The server has no room, in memory or on its disk: make some, or use another server."),
+    ),
     (
         r"WRONGPASS|NOAUTH|invalid password|AUTH failed",
         "The server refused the user or the password: correct them in the URL.",
