@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backupkit._chunks import rechunk
+from backupkit.databases.mysql_scripts import beginning
 from backupkit.databases.programs import ClientError
-from backupkit.sources._mysql_text import beginning, counted, whole, without_counters
+from backupkit.sources._mysql_text import counted, whole, without_counters
 
 BODY = b"""
 DELIMITER ;;

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backupkit._chunks import rechunk
+from backupkit.databases.mysql_scripts import beginning
 from backupkit.databases.programs import ClientError
-from backupkit.targets.mysql import _plain
 from backupkit.targets.mysql_scripts import in_one_database, whole_script
 
 HARMLESS = (
@@ -36,8 +36,8 @@ def test_a_dump_that_changes_to_a_database_of_its_own_is_refused_before_that_lin
 @given(st.integers(1, 60))
 def test_mariadbs_line_for_its_own_clients_is_left_out(size: int) -> None:
     text = b"/*M!999999\\- enable the sandbox mode */ \n" + HARMLESS
-    assert b"".join(_plain(rechunk([text], size))) == HARMLESS
-    assert b"".join(_plain(rechunk([HARMLESS], size))) == HARMLESS
+    assert b"".join(beginning(rechunk([text], size), sandbox=False)) == HARMLESS
+    assert b"".join(beginning(rechunk([HARMLESS], size), sandbox=False)) == HARMLESS
 
 
 @given(st.integers(1, 200))

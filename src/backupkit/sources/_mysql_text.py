@@ -11,13 +11,12 @@ import re
 from collections.abc import Iterable, Iterator
 
 from backupkit._chunks import closing_iterator
+from backupkit.databases.mysql_scripts import BODIES, BODIES_END
 from backupkit.databases.programs import ClientError, with_tail
 
-_SANDBOX = re.compile(rb"/\*M?!999999\\- enable the sandbox mode \*/ *\n")
 _COMPLETE = re.compile(rb"\n-- Dump completed(?: on [0-9: -]+)?\n*\Z")
-_BODIES, _BODIES_END = b"\nDELIMITER ;;\n", b"\nDELIMITER ;\n"
-_OF_COUNTERS = (_BODIES, b"\n) ")
-_OF_ROWS = (_BODIES, b"\nINSERT ", b"\nREPLACE ", b"\n-- Dumping data for ")
+_OF_COUNTERS = (BODIES, b"\n) ")
+_OF_ROWS = (BODIES, b"\nINSERT ", b"\nREPLACE ", b"\n-- Dumping data for ")
 _LONGEST_BEGINNING = (
     1 << 22
 )  # bytes: a list of 4096 columns with names of 64 characters of 4 bytes takes 1 MiB
@@ -45,24 +44,6 @@ def whole(chunks: Iterable[bytes], program: str) -> Iterator[bytes]:
         )
 
 
-def beginning(chunks: Iterable[bytes], *, sandbox: bool, first: bytes) -> Iterator[bytes]:
-    """The dump with `first` at its beginning, and without MariaDB's line for its clients unless `sandbox`.
-
-    That line, which locks a client into a sandbox, has to be the first, and is an error for MySQL's clients.
-    """
-    with closing_iterator(chunks) as iterator:
-        head = b""
-        for chunk in iterator:
-            head += chunk
-            if b"\n" in head:
-                break
-        line = _SANDBOX.match(head)
-        if line is not None and sandbox:
-            yield line[0]
-        yield first + head[line.end() if line else 0 :]
-        yield from iterator
-
-
 def without_counters(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The dump with no AUTO_INCREMENT=… in what creates its tables, and nothing else changed."""
     in_bodies = False
@@ -74,23 +55,23 @@ def without_counters(chunks: Iterable[bytes]) -> Iterator[bytes]:
             start = 0
             while True:
                 if in_bodies:
-                    end = buffer.find(_BODIES_END, start)
-                    stop = end + 1 if end >= 0 else max(start, len(buffer) - len(_BODIES_END))
+                    end = buffer.find(BODIES_END, start)
+                    stop = end + 1 if end >= 0 else max(start, len(buffer) - len(BODIES_END))
                     done.append(buffer[start:stop])
                     start = stop
                     if end < 0:
                         break
                     in_bodies = False
                 else:
-                    bodies = buffer.find(_BODIES, start)
+                    bodies = buffer.find(BODIES, start)
                     stop = bodies if bodies >= 0 else _settled(buffer, start, _OF_COUNTERS)
                     text = buffer[start:stop]
                     done.append(_COUNTER.sub(rb"\1", text) if b" AUTO_INCREMENT=" in text else text)
                     start = stop
                     if bodies < 0:
                         break
-                    done.append(_BODIES[:-1])
-                    start += len(_BODIES) - 1
+                    done.append(BODIES[:-1])
+                    start += len(BODIES) - 1
                     in_bodies = True
             buffer = buffer[start:]
             if any(done):
@@ -144,11 +125,11 @@ class _Counter:
         return True
 
     def _bodies(self) -> bool:
-        end = self._buffer.find(_BODIES_END, self._start)
+        end = self._buffer.find(BODIES_END, self._start)
         if end < 0:
-            self._start = max(self._start, len(self._buffer) - len(_BODIES_END))
+            self._start = max(self._start, len(self._buffer) - len(BODIES_END))
             return False
-        self._start = end + len(_BODIES_END) - 1
+        self._start = end + len(BODIES_END) - 1
         self._read = self._between
         return True
 

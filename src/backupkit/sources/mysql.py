@@ -14,6 +14,7 @@ from typing import ClassVar, get_args
 from backupkit._chunks import closing_iterator
 from backupkit.databases.mysql import MySQLClient
 from backupkit.databases.mysql_options import TLS, check_url, with_tls
+from backupkit.databases.mysql_scripts import beginning
 from backupkit.databases.programs import ClientError, Limits, output_of
 from backupkit.databases.urls import DatabaseURL, Engine
 from backupkit.errors import ConfigurationError
@@ -32,7 +33,7 @@ from backupkit.sources._mysql_plan import (
     not_in_snapshot,
     not_seen,
 )
-from backupkit.sources._mysql_text import beginning, counted, whole, without_counters
+from backupkit.sources._mysql_text import counted, whole, without_counters
 from backupkit.sources._names import check_component
 
 # In texts of these a byte may look like a quote or a backslash and be none.

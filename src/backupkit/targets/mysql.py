@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable, Iterator
 
-from backupkit._chunks import closing_iterator
 from backupkit.databases.clients import DatabaseClient
 from backupkit.databases.mysql import MySQLClient, quoted
+from backupkit.databases.mysql_scripts import beginning
 from backupkit.databases.programs import ClientError, output_of, with_tail
 from backupkit.targets._mysql_events import without_running_events
 from backupkit.targets.database import Loading
 from backupkit.targets.mysql_scripts import whole_script
 
-_SANDBOX = re.compile(rb"/\*M?!999999\\- enable the sandbox mode \*/ *\n")
 _RUNNING_EVENTS = """SELECT event_name FROM information_schema.events
     WHERE event_schema = DATABASE() AND status = 'ENABLED' ORDER BY event_name"""
 
@@ -28,7 +26,7 @@ def load_mysql(client: DatabaseClient, chunks: Iterator[bytes], loading: Loading
     In a scratch database events are switched off before they are there.
     """
     assert isinstance(client, MySQLClient)  # noqa: S101 - the loader is chosen by the client's engine
-    script = _plain(chunks)
+    script = beginning(chunks, sandbox=False)  # all clients are locked in here
     if loading.scratch:
         script = without_running_events(script)
     tool = client.tool("client")
@@ -77,16 +75,3 @@ def emptying_mysql(client: DatabaseClient) -> Callable[[], None]:
         client.query(create, in_database=False)
 
     return empty
-
-
-def _plain(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Without MariaDB's first line, which other clients take for an error: all clients are locked in here."""
-    with closing_iterator(chunks) as iterator:
-        head = b""
-        for chunk in iterator:
-            head += chunk
-            if b"\n" in head:
-                break
-        line = _SANDBOX.match(head)
-        yield head[line.end() :] if line else head
-        yield from iterator

@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterator
 
 from backupkit._chunks import closing_iterator
+from backupkit.databases.mysql_scripts import BODIES, BODIES_END
 from backupkit.databases.programs import ClientError, with_tail
 
 _ELSEWHERE = re.compile(rb"\n(?:USE|use)\s+(`(?:[^`\n]|``)+`|[\w$]+)\s*;")
 _LONGEST = 512  # bytes of a line that names a database: 64 characters, of 4 bytes, all of them backticks
-_BODIES, _BODIES_END = b"\nDELIMITER ;;\n", b"\nDELIMITER ;\n"  # around routines, triggers and events
 _HEAD = 4096  # bytes that hold the heading of every tool's dumps
 # The tools of 5.0 and newer, whose dumps end with a line that says so unless comments were off.
 _HEADING = re.compile(rb"^-- (?:MySQL|MariaDB) dump 1\d\.", re.MULTILINE)
@@ -53,7 +53,7 @@ def in_one_database(chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         text, start = held + chunk, 0
         while True:
-            mark = _BODIES_END if in_bodies else _BODIES
+            mark = BODIES_END if in_bodies else BODIES
             end = text.find(mark, start)
             if not in_bodies and (found := _changes_database(text, start, end if end >= 0 else len(text))):
                 raise ClientError(
@@ -66,7 +66,7 @@ def in_one_database(chunks: Iterator[bytes]) -> Iterator[bytes]:
             start = end + len(mark) - 1  # the line break may begin what is looked for next
             in_bodies = not in_bodies
         if in_bodies:
-            stop = max(start, len(text) - len(_BODIES_END))
+            stop = max(start, len(text) - len(BODIES_END))
         else:
             line = text.rfind(b"\n", start)
             stop = line if line >= 0 and len(text) - line < _LONGEST else len(text)
