@@ -12,6 +12,8 @@ from backupkit.databases.mongodb import MongoDBClient
 from backupkit.databases.programs import ClientError
 from backupkit.databases.urls import parse_database_url
 from backupkit.model import Entry, Problem
+from backupkit.sources.all_databases import AllDatabases
+from backupkit.sources.mongodb import MongoDB
 from backupkit.targets.database import DatabaseTarget
 
 URL = parse_database_url("mongodb://h/shop")
@@ -101,3 +103,18 @@ def test_what_the_driver_raises_besides_its_own_errors_is_told_without_the_passw
     with pytest.raises(ClientError, match="nothing to be done") as raised:
         MongoDBClient(parse_database_url("mongodb://me:s3cret%40word@h/shop")).databases()
     assert "s3cret" not in str(raised.value)
+
+
+def test_every_database_of_a_server_has_a_dump_of_its_own(databases: Collections) -> None:
+    databases.update(shop=["orders"], blog=["posts"])
+    source = AllDatabases(MongoDB("mongodb://u:p@h", count_rows=True))
+    found = [entry.path for entry in source.entries()]
+    assert found == ["db-dumps/mongodb-h/blog.archive", "db-dumps/mongodb-h/shop.archive"]
+    assert str(source.database_of(found[0] or "")) == "mongodb://u@h/blog"
+
+
+def test_the_oplog_of_a_whole_server_is_no_part_of_one_database(databases: Collections) -> None:
+    databases["shop"] = ["orders"]
+    (problem,) = AllDatabases(MongoDB("mongodb://h", oplog=True)).entries()
+    assert isinstance(problem, Problem)
+    assert "oplog=True is for a whole server" in problem.message

@@ -18,7 +18,7 @@ from backupkit.databases.programs import (
     find_program,
     output_of,
 )
-from backupkit.databases.urls import DatabaseURL
+from backupkit.databases.urls import DatabaseURL, server_name
 from backupkit.errors import ConfigurationError
 
 PACKAGE = "Debian: redis-tools"
@@ -80,13 +80,6 @@ def check_url(url: DatabaseURL) -> DatabaseURL:
     if len(url.hosts) > 1:
         raise ConfigurationError(f"{url} names several servers: give the one to ask.")
     return url
-
-
-def server_name(url: DatabaseURL) -> str:
-    """What a server is called where nobody has named it: its host and port, or the stem of its socket."""
-    if url.socket:
-        return Path(url.socket).stem
-    return f"{url.host or 'localhost'}-{url.port or 6379}".replace(":", "_")
 
 
 @dataclass(frozen=True, slots=True)

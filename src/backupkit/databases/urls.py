@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Literal, TypeAlias, get_args
 from urllib.parse import quote, unquote
@@ -121,6 +122,13 @@ class DatabaseURL:
     def same_database(self, other: DatabaseURL) -> bool:
         """Whether both name one database, as far as their texts tell: an alias of a host is not seen through."""
         return self.same_server(other) and self.database == other.database
+
+
+def server_name(url: DatabaseURL) -> str:
+    """What a server is called where nobody has named it: its host and port, or the stem of its socket."""
+    if url.socket:
+        return PurePath(url.socket).stem
+    return f"{url.host or 'localhost'}-{url.port or _PORTS[url.engine]}".replace(":", "_")
 
 
 def is_database_url(text: str) -> bool:

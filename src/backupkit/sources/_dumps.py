@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from backupkit.databases.programs import ClientError, Limits
 from backupkit.databases.urls import DatabaseURL, Engine, parse_database_url
@@ -18,8 +21,16 @@ SILENCE_LIMIT = timedelta(minutes=15)
 """How long a client may write nothing before it counts as stalled: waiting for a lock is silence too."""
 
 
+class _OfServer(Protocol):
+    @property
+    def url(self) -> DatabaseURL: ...
+
+
+T = TypeVar("T", bound=_OfServer)
+
+
 def url_of(url: str | DatabaseURL, *engines: Engine) -> DatabaseURL:
-    """The URL taken apart; ConfigurationError if it is of another engine or names no database."""
+    """The URL taken apart; ConfigurationError if it is of another engine."""
     parsed = parse_database_url(url)
     if parsed.engine not in engines:
         raise ConfigurationError(
@@ -32,6 +43,16 @@ def dump_name(url: DatabaseURL, name: str | None, extension: str) -> str:
     """`<engine>-<name>.<extension>`, where the name is that of the database unless given."""
     base = check_component(url.database if name is None else name, of=f"The dump of {url}")
     return f"{url.engine}-{base}.{extension}"
+
+
+def for_database(source: T, name: str, dump_name: str, extension: str) -> T:
+    """The same source for another database of its server; `dump_name` is `name` or `server/name`."""
+    for part in dump_name.split("/", 1):
+        check_component(part, of=f"The dump of {name!r}")
+    other = copy.copy(source)
+    object.__setattr__(other, "url", replace(source.url, database=name))
+    object.__setattr__(other, "name", f"{source.url.engine}-{dump_name}.{extension}")
+    return other
 
 
 def limits_of(time_limit: timedelta | None, silence_limit: timedelta | None, url: DatabaseURL) -> Limits:

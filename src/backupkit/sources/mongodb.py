@@ -12,10 +12,20 @@ from backupkit.databases.mongodb import MongoDBClient, check_url
 from backupkit.databases.mongodb_archive import Contents as ArchiveContents
 from backupkit.databases.mongodb_archive import whole_archive
 from backupkit.databases.programs import ClientError, Limits, check_extra_options, output_of
-from backupkit.databases.urls import DatabaseURL
+from backupkit.databases.urls import DatabaseURL, server_name
 from backupkit.errors import ConfigurationError
 from backupkit.model import DUMPS, Contents, Entry
-from backupkit.sources._dumps import SILENCE_LIMIT, dump_entry, dump_name, folder_of, limits_of, url_of
+from backupkit.sources._dumps import (
+    SILENCE_LIMIT,
+    dump_entry,
+    dump_name,
+    folder_of,
+    for_database,
+    limits_of,
+    url_of,
+)
+
+_EXTENSION = "archive"
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -76,10 +86,10 @@ class MongoDB:
                 f"oplog=True is for a whole server, and {parsed} names a database: leave that out of the URL (with "
                 "?authSource= in it if the user is known there)."
             )
-        default = parsed.database or f"{parsed.host or 'localhost'}-{parsed.port or 27017}".replace(":", "_")
+        default = parsed.database or server_name(parsed)
         set_once = object.__setattr__
         set_once(self, "url", parsed)
-        set_once(self, "name", dump_name(parsed, default if name is None else name, "archive"))
+        set_once(self, "name", dump_name(parsed, default if name is None else name, _EXTENSION))
         set_once(self, "collections", tuple(collections))
         set_once(self, "exclude_collections", tuple(exclude_collections))
         set_once(self, "oplog", oplog)
@@ -92,6 +102,19 @@ class MongoDB:
     def contents(self) -> Contents:
         return "databases"
 
+    def client(self) -> MongoDBClient:
+        """What else the server can be asked, as the same user; it needs pymongo."""
+        return MongoDBClient(self.url, self.tools)
+
+    def with_database(self, name: str, *, dump_name: str) -> MongoDB:
+        """The same source for another database of the server; `dump_name` is `name` or `server/name`."""
+        if self.oplog:
+            raise ConfigurationError(
+                f"oplog=True is for a whole server, which {self.url} dumps by itself: leave AllDatabases or oplog "
+                "out."
+            )
+        return for_database(self, name, dump_name, _EXTENSION)
+
     def database_of(self, path: str) -> DatabaseURL | None:
         return self.url if path == f"{DUMPS}/{self.name}" else None
 
@@ -100,7 +123,7 @@ class MongoDB:
         yield dump_entry(self.name, self._dump, self.url)
 
     def _dump(self, rows: dict[str, int]) -> Iterator[bytes]:
-        client = MongoDBClient(self.url, self.tools)
+        client = self.client()
         argv = [
             client.program("mongodump"),
             *(

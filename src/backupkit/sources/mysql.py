@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,15 @@ from backupkit.databases.programs import ClientError, Limits, output_of
 from backupkit.databases.urls import DatabaseURL, Engine
 from backupkit.errors import ConfigurationError
 from backupkit.model import DUMPS, Contents, Entry, Problem
-from backupkit.sources._dumps import SILENCE_LIMIT, dump_entry, dump_name, folder_of, limits_of, url_of
+from backupkit.sources._dumps import (
+    SILENCE_LIMIT,
+    dump_entry,
+    dump_name,
+    folder_of,
+    for_database,
+    limits_of,
+    url_of,
+)
 from backupkit.sources._mysql_plan import (
     Consistency,
     Content,
@@ -34,7 +41,6 @@ from backupkit.sources._mysql_plan import (
     not_seen,
 )
 from backupkit.sources._mysql_text import counted, whole, without_counters
-from backupkit.sources._names import check_component
 
 # In texts of these a byte may look like a quote or a backslash and be none.
 _UNCOUNTABLE = ("big5", "cp932", "gb18030", "gbk", "sjis")
@@ -175,15 +181,7 @@ class MySQL:
 
     def with_database(self, name: str, *, dump_name: str) -> MySQL:
         """The same source for another database of the server; its dump's name may have one `/`."""
-        what = f"The dump of {self.url}"
-        if dump_name.count("/") > 1:
-            check_component(dump_name, of=what)
-        for component in dump_name.split("/"):
-            check_component(component, of=what)
-        other = copy.copy(self)
-        object.__setattr__(other, "url", replace(self.url, database=name))
-        object.__setattr__(other, "name", f"{self.engine}-{dump_name}.{_EXTENSION}")
-        return other
+        return for_database(self, name, dump_name, _EXTENSION)
 
     def database_of(self, path: str) -> DatabaseURL | None:
         return self.url if path == f"{DUMPS}/{self.name}" else None

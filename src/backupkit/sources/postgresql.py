@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -17,8 +16,15 @@ from backupkit.databases.programs import ClientError, Limits, output_of
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError
 from backupkit.model import DUMPS, Contents, Entry
-from backupkit.sources._dumps import SILENCE_LIMIT, dump_entry, dump_name, folder_of, limits_of, url_of
-from backupkit.sources._names import check_component
+from backupkit.sources._dumps import (
+    SILENCE_LIMIT,
+    dump_entry,
+    dump_name,
+    folder_of,
+    for_database,
+    limits_of,
+    url_of,
+)
 from backupkit.sources._postgresql_names import patterns
 from backupkit.sources._postgresql_whole import asks_for_inserts, check_options, whole_archive, whole_script
 
@@ -125,12 +131,7 @@ class PostgreSQL:
 
     def with_database(self, name: str, *, dump_name: str) -> PostgreSQL:
         """The same source for another database of the server; `dump_name` is `name` or `server/name`."""
-        for part in dump_name.split("/", 1):
-            check_component(part, of=f"The dump of {name!r}")
-        other = copy.copy(self)
-        object.__setattr__(other, "url", replace(self.url, database=name))
-        object.__setattr__(other, "name", f"{self.url.engine}-{dump_name}.{_EXTENSIONS[self.form]}")
-        return other
+        return for_database(self, name, dump_name, _EXTENSIONS[self.form])
 
     def database_of(self, path: str) -> DatabaseURL | None:
         return self.url if path == f"{DUMPS}/{self.name}" else None

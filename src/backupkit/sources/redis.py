@@ -11,8 +11,8 @@ from pathlib import Path
 from backupkit.databases.programs import Limits, check_extra_options
 from backupkit.databases.rdb import whole_rdb
 from backupkit.databases.rdb_keys import count_keys
-from backupkit.databases.redis import RedisClient, check_url, server_name
-from backupkit.databases.urls import DatabaseURL
+from backupkit.databases.redis import RedisClient, check_url
+from backupkit.databases.urls import DatabaseURL, server_name
 from backupkit.errors import ConfigurationError
 from backupkit.model import DUMPS, Contents, Entry
 from backupkit.sources._dumps import SILENCE_LIMIT, dump_entry, dump_name, folder_of, limits_of, url_of
