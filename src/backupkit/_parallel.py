@@ -1,5 +1,5 @@
-"""The three ways threads are used above a destination: independent tasks whose results come in order, a stream that
-is read ahead, and a stream that is looked at beside its way.
+"""The ways threads are used above a destination: independent tasks whose results come in order, a stream that is
+read ahead, items that are consumed beside their way, and a stream that is also read as a whole by another reader.
 
 Two rules keep any executor of threads usable, one thread included: a task never submits to the executor or
 waits for another task, and only the caller touches a format's state. Tasks hold keys, and so never leave
@@ -129,5 +129,61 @@ def beside(consume: Callable[[T], object], depth: int) -> Iterator[Callable[[T],
     finally:
         items.put(None)
         thread.join()
+    if failures:
+        raise failures[0]
+
+
+class _CutError(Exception):
+    """There is no more to read, but what was read is not all there should be."""
+
+
+def also_read(
+    chunks: Iterable[bytes], read: Callable[[Iterator[bytes]], None], depth: int
+) -> Iterator[bytes]:
+    """The same chunks, which `read` is given too, in a thread of its own and to the end; its failure is raised.
+
+    It may be `depth` chunks behind.
+
+    When the chunks fail or this is closed, `read` is told by an exception, and has ended before that goes on.
+    """
+    handed: queue.Queue[bytes | _CutError | None] = queue.Queue(depth)
+    failures: list[BaseException] = []
+    ended = False
+
+    def received() -> Iterator[bytes]:
+        nonlocal ended
+        while True:
+            item = handed.get()
+            if not isinstance(item, bytes):
+                ended = True
+                if item is None:
+                    return
+                raise item
+            yield item
+
+    def run() -> None:
+        nonlocal ended
+        try:
+            read(received())
+        except BaseException as error:
+            failures.append(error)
+        while not ended:  # or whoever hands over would wait for room for ever
+            ended = not isinstance(handed.get(), bytes)
+
+    thread = threading.Thread(target=run, name="backupkit also-read", daemon=True)
+    thread.start()
+    try:
+        with closing_iterator(chunks) as iterator:
+            for chunk in iterator:
+                if failures:
+                    break  # a program that nobody can read need not go on for hours
+                handed.put(chunk)
+                yield chunk
+    except BaseException:
+        handed.put(_CutError())
+        thread.join()
+        raise
+    handed.put(None)
+    thread.join()
     if failures:
         raise failures[0]

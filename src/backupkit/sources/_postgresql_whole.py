@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import queue
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from backupkit._chunks import closing_iterator
+from backupkit._parallel import also_read
 from backupkit.databases.postgresql import PostgreSQLClient
 from backupkit.databases.postgresql_scripts import HEAD, counted, is_whole
 from backupkit.databases.programs import (
@@ -103,56 +102,4 @@ def whole_archive(
                 retryable=True,
             ) from error
 
-    yield from _also_read(archive, read)
-
-
-class _CutError(Exception):
-    """There is no more to read, but what was read is not all there should be."""
-
-
-def _also_read(chunks: Iterable[bytes], read: Callable[[Iterator[bytes]], None]) -> Iterator[bytes]:
-    """The same chunks, which `read` is given too, in a thread of its own and to the end; its failure is raised.
-
-    When the chunks fail or this is closed, `read` is told by an exception, and has ended before that goes on.
-    """
-    handed: queue.Queue[bytes | _CutError | None] = queue.Queue(_AHEAD)
-    failures: list[BaseException] = []
-    ended = False
-
-    def received() -> Iterator[bytes]:
-        nonlocal ended
-        while True:
-            item = handed.get()
-            if not isinstance(item, bytes):
-                ended = True
-                if item is None:
-                    return
-                raise item
-            yield item
-
-    def run() -> None:
-        nonlocal ended
-        try:
-            read(received())
-        except BaseException as error:
-            failures.append(error)
-        while not ended:  # or whoever hands over would wait for room for ever
-            ended = not isinstance(handed.get(), bytes)
-
-    thread = threading.Thread(target=run, name="backupkit archive reader", daemon=True)
-    thread.start()
-    try:
-        with closing_iterator(chunks) as iterator:
-            for chunk in iterator:
-                if failures:
-                    break  # a program that nobody can read need not go on for hours
-                handed.put(chunk)
-                yield chunk
-    except BaseException:
-        handed.put(_CutError())
-        thread.join()
-        raise
-    handed.put(None)
-    thread.join()
-    if failures:
-        raise failures[0]
+    yield from also_read(archive, read, _AHEAD)
