@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -41,6 +42,8 @@ def attempt(act: Callable[[], Report]) -> Ended:
     except KeyboardInterrupt:
         return Ended(reported="`KeyboardInterrupt`")
     except Exception as error:
+        if _interrupted_lock(error):
+            return Ended(reported="`KeyboardInterrupt`")
         members = error.exceptions if isinstance(error, ExceptionGroup) else [error]
         known = all(isinstance(one, BackupKitError) for one in members)
         return Ended(
@@ -53,6 +56,15 @@ def attempt(act: Callable[[], Report]) -> Ended:
         unrecorded = any("could not be recorded" in one.message for one in report.problems)
         return Ended(reported=f"succeeded{warned}", lossless=True, unrecorded=unrecorded)
     return Ended(reported=report.outcome, silent=not _tells(report))
+
+
+def _interrupted_lock(error: Exception) -> bool:
+    """Whether it is what `threading.Condition` makes of a Ctrl-C while it gives up a lock or takes it back."""
+    return (
+        isinstance(error, RuntimeError)
+        and str(error) in ("release unlocked lock", "cannot release un-acquired lock")
+        and isinstance(error.__context__, KeyboardInterrupt)
+    )
 
 
 def _where(error: BaseException) -> str:
@@ -79,9 +91,13 @@ def listening(who: Listening) -> Iterator[Heard]:
             signal.default_int_handler(number, frame)
 
         before = signal.signal(signal.SIGINT, handle)
+        # Python itself loses what is raised in a callback of its garbage collector ("Exception ignored in"):
+        # then no program hears of Ctrl-C, and the operation just goes on.
+        gc.disable()
         try:
             yield None, heard
         finally:
+            gc.enable()
             signal.signal(signal.SIGINT, before)
     else:
         yield None, None

@@ -23,11 +23,13 @@ class SerialExecutor(Executor):
         self.submitted += 1
         future: Future[R] = Future()
         try:
-            future.set_result(fn(*args, **kwargs))
+            result = fn(*args, **kwargs)
         except BaseException as error:
             future.set_exception(error)
             if not isinstance(error, Exception):
                 raise  # Ctrl-C reaches this thread, not a worker's
+        else:
+            future.set_result(result)  # not above: Ctrl-C in the middle of this is not the function's failure
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
