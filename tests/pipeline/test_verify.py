@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,14 +54,9 @@ def flipped(data: bytes, position: int) -> bytes:
     return data[:position] + bytes([data[position] ^ 0x20]) + data[position + 1 :]
 
 
-def ends_of_deflated(archive: bytes) -> Iterator[int]:
-    """Where the last byte of each deflated entry stands: some of its bits are padding, and mean nothing."""
+def contents(archive: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-        for info in opened.infolist():
-            if info.compress_type == zipfile.ZIP_DEFLATED:
-                lengths = archive[info.header_offset + 26 : info.header_offset + 30]
-                names = int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
-                yield info.header_offset + 30 + names + info.compress_size - 1
+        return {name: opened.read(name) for name in opened.namelist()}
 
 
 def test_what_is_whole_is_verified_and_that_is_remembered(
@@ -94,15 +88,19 @@ def test_no_byte_of_an_archive_can_change_unnoticed(
     backup = pipeline.find()
     name = f"shop/{backup.id}.zip"
     archive = destination.objects[name]
-    unnoticed = set()
+    unnoticed = []
     for position in range(0, len(archive), 7 if passphrase else 2):
         destination.objects[name] = flipped(archive, position)
         try:
             pipeline.verify(backup)
         except IntegrityError:
             continue
-        unnoticed.add(position)
-    assert unnoticed <= ({*ends_of_deflated(archive)} if passphrase is None else set())
+        unnoticed.append(destination.objects[name])
+    if passphrase is None:
+        # Deflate can say the same in two ways: bits of padding, or a copy of another place that reads alike.
+        assert all(contents(changed) == contents(archive) for changed in unnoticed)
+    else:
+        assert not unnoticed
     assert pipeline.list().backups[0].damaged
 
 
