@@ -209,9 +209,8 @@ class Drill:
         from backupkit.targets.sqlite import check_file
 
         for dump in dumps:
-            if dump.scratch is None and os.path.exists(
-                dump.url.database
-            ):  # what did not come back is told already
+            # What did not come back is told already.
+            if dump.scratch is None and os.path.exists(dump.url.database):
                 self.running.check_cancelled()
                 try:
                     check_file(dump.url.database)

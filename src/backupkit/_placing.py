@@ -16,7 +16,7 @@ from backupkit._scratch_redis import ScratchRedis, scratch_redis
 from backupkit.databases.clients import DatabaseClient, checked, client_of
 from backupkit.databases.programs import ClientError
 from backupkit.databases.scratch_names import scratch_name
-from backupkit.databases.urls import DatabaseURL, parse_database_url
+from backupkit.databases.urls import DatabaseURL, check_distinct, parse_database_url
 from backupkit.errors import ConfigurationError, RestoreError
 from backupkit.model import DUMPS, Contents, Entry, Problem, Restored
 from backupkit.protocols import DumpsDatabases, Source
@@ -64,13 +64,7 @@ def drill_options(
             "give a plain function (asyncio.run inside it runs what is async)."
         )
     urls = {name: checked(parse_database_url(url)) for name, url in (databases or {}).items()}
-    named = [(name, url) for name, url in urls.items() if not _is_server(url)]
-    for index, (name, url) in enumerate(named):
-        for other, before in named[:index]:
-            if url.same_database(before):
-                raise ConfigurationError(
-                    f"{other!r} and {name!r} would both be restored to {url}: give each its own database."
-                )
+    check_distinct((name, url) for name, url in urls.items() if not _is_server(url))
     return DrillOptions(
         only=only,
         databases=MappingProxyType(urls),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeGuard, cast
 
 from backupkit._operation import Running
-from backupkit.databases.urls import DatabaseURL, is_database_url, parse_database_url
+from backupkit.databases.urls import DatabaseURL, check_distinct, is_database_url, parse_database_url
 from backupkit.errors import ConfigurationError
 from backupkit.model import Entry
 from backupkit.protocols import Target
@@ -69,7 +69,7 @@ def opened_target(to: Place | None, databases: Databases | None, options: Restor
         )
     rest = None if to is None else _opened(to, options)
     dumps = {name: _opened_database(name, one, options) for name, one in (databases or {}).items()}
-    _check_distinct(dumps)
+    check_distinct((name, one.url) for name, one in dumps.items() if isinstance(one, DatabaseTarget))
     return RoutedTarget(dumps, rest) if dumps or rest is None else rest
 
 
@@ -126,20 +126,6 @@ def _opened_database(name: str, place: Target | DatabaseURL | str, options: Rest
             f"databases={{{name!r}: …}} is a folder: give that as to=, and the dump is restored there as a file."
         )
     return _opened(place, options)
-
-
-def _check_distinct(dumps: Mapping[str, Target]) -> None:
-    """Two dumps for one database: the second would be refused, or with overwrite replace the first."""
-    seen: list[tuple[str, DatabaseTarget]] = []
-    for name, target in dumps.items():
-        if not isinstance(target, DatabaseTarget):
-            continue
-        for other, before in seen:
-            if target.url.same_database(before.url):
-                raise ConfigurationError(
-                    f"{other!r} and {name!r} would both be restored to {target.url}: give each its own database."
-                )
-        seen.append((name, target))
 
 
 class InPlace:

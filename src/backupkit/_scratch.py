@@ -65,20 +65,16 @@ class ScratchDatabase:
         """ConfigurationError if it is the Redis server of a source by another name, as far as both answer."""
         if self.url.engine != "redis":
             return
-        with suppress(ClientError):
-            own = self._run_id(self.url)
-            for source in sources:
-                with suppress(ClientError):
-                    if source.engine == "redis" and own and self._run_id(source) == own:
-                        raise ConfigurationError(
-                            f"{path} would be restored over {source}, which is the server {self.url} by another "
-                            "name: name another one for the drill."
-                        )
-
-    def _run_id(self, url: DatabaseURL) -> str:
         from backupkit.databases.redis import RedisClient
 
-        return RedisClient(url, self.tools).information().get("run_id", "")
+        own = RedisClient(self.url, self.tools)
+        for source in sources:
+            with suppress(ClientError):
+                if source.engine == "redis" and own.is_same_server(RedisClient(source, self.tools)):
+                    raise ConfigurationError(
+                        f"{path} would be restored over {source}, which is the server {self.url} by another "
+                        "name: name another one for the drill."
+                    )
 
     @contextmanager
     def made(self, path: str, *, keep: bool, tell: Tell, used: Callable[[], bool]) -> Iterator[None]:

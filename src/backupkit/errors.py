@@ -70,6 +70,11 @@ class UnsupportedCodecError(ConfigurationError):
     """The format has no way to record this compressor or encryptor."""
 
 
+def one_text(option: str, given: str) -> ConfigurationError:
+    """The error for a text where a list belongs: it would be taken for its characters."""
+    return ConfigurationError(f"{option}={given!r} is one text: give a list, [{given!r}].")
+
+
 class SourceError(BackupKitError):
     """An entry, or a whole source, could not be read.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,8 +21,9 @@ from backupkit.databases.programs import (
     environment,
     find_program,
     may_pass,
+    meaning_among,
 )
-from backupkit.databases.urls import DatabaseURL
+from backupkit.databases.urls import DatabaseURL, query_of
 from backupkit.errors import ConfigurationError
 
 PACKAGE = "MongoDB Database Tools 100 or newer, https://www.mongodb.com/try/download/database-tools"
@@ -89,8 +89,7 @@ def connection_string(url: DatabaseURL, database: str | None = None) -> str:
     known = {option.lower() for option in options}
     if url.user and url.database and database != url.database and not known & {"authsource", "authmechanism"}:
         options["authSource"] = url.database
-    asked = "&".join(f"{quote(key, safe='')}={quote(value, safe='/')}" for key, value in options.items())
-    return f"{url.scheme}://{who}{where}/{quote(database, safe='')}{'?' if asked else ''}{asked}"
+    return f"{url.scheme}://{who}{where}/{quote(database, safe='')}{query_of(options)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +173,7 @@ class MongoDBClient:
         return tuple(filter(None, (password, quote(password, safe=""), *others)))
 
     def explain(self, said: str) -> str | None:
-        for pattern, meaning in _MEANINGS:
-            if re.search(pattern, said, re.IGNORECASE):
-                return meaning
-        return None
+        return meaning_among(_MEANINGS, said, ignoring_case=True)
 
 
 def _host(host: str, port: int | None) -> str:

@@ -185,9 +185,8 @@ class PostgreSQLClient:
         try:
             return self.query(_FILLED, database=database)[0][0] == "t"
         except ClientError:
-            return (
-                True  # it may be, so that its dump says what is wrong, rather than that it is left out unseen
-            )
+            # It may be, so that its dump says what is wrong, rather than that it is left out unseen.
+            return True
 
     def _elsewhere(self, sql: str) -> list[list[str]]:
         """Ask in another database of the server: which of them a user may connect to differs."""

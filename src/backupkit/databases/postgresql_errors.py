@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
-from backupkit.databases.programs import Outside, Passing
+from backupkit.databases.programs import Outside, Passing, meaning_among
 
 
 def meaning_of(said: str) -> str | None:
     """A sentence that says what happened and what to do, if what was said on standard error is known."""
-    return next((meaning for pattern, meaning in _MEANINGS if re.search(pattern, said)), None)
+    return meaning_among(_MEANINGS, said)
 
 
 # What programs and servers say, the more exact first → what that means. A server may speak another language, so

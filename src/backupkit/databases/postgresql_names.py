@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from backupkit.errors import ConfigurationError
+from backupkit.errors import ConfigurationError, one_text
 
 _WILD = {"*": ".*", "?": "."}
 
@@ -35,7 +35,7 @@ def table_names(names: Sequence[str], *, option: str) -> tuple[TableName, ...]:
     first dot, and what is in double quotes means itself.
     """
     if isinstance(names, str):
-        raise ConfigurationError(f"{option}={names!r} is one text: give a list, [{names!r}].")
+        raise one_text(option, names)
     return tuple(_parsed(name, option) for name in names)
 
 

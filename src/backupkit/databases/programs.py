@@ -159,6 +159,16 @@ def output_of(
             raise ClientError(message, retryable=may_pass(meaning), outside=outside) from error
 
 
+def meaning_among(
+    meanings: Iterable[tuple[str, str]], said: str, *, ignoring_case: bool = False
+) -> str | None:
+    """The meaning of the first of these patterns that is found in what was said."""
+    import re
+
+    flags = re.IGNORECASE if ignoring_case else 0
+    return next((meaning for pattern, meaning in meanings if re.search(pattern, said, flags)), None)
+
+
 def may_pass(meaning: str | None) -> bool:
     """Whether trouble of this meaning is worth another try; of what is not understood nobody knows."""
     return meaning is None or isinstance(meaning, Passing)

@@ -16,14 +16,13 @@ from backupkit.databases.programs import (
     Passing,
     environment,
     find_program,
+    meaning_among,
     output_of,
 )
-from backupkit.databases.urls import DatabaseURL, server_name
+from backupkit.databases.urls import LISTEN, DatabaseURL, server_name
 from backupkit.errors import ConfigurationError
 
 PACKAGE = "Debian: redis-tools"
-LISTEN = "listen"
-"""The option of a URL that says where a server that is restored to can reach this machine."""
 
 # Options of redis-py that say how to connect, and redis-cli's words for them.
 _TLS_FILES = {
@@ -200,10 +199,7 @@ class RedisClient:
             raise
 
     def explain(self, said: str) -> str | None:
-        for pattern, meaning in _MEANINGS:
-            if re.search(pattern, said):
-                return meaning
-        return None
+        return meaning_among(_MEANINGS, said)
 
 
 _NO_FUNCTIONS = 10  # bytes of FUNCTION DUMP without any: a version and a checksum

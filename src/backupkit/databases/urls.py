@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from types import MappingProxyType
@@ -35,8 +35,9 @@ _PORTS: Mapping[Engine, int] = {
     "redis": 6379,
 }
 _LOCAL = ("", "localhost", "127.0.0.1", "::1")
+LISTEN = "listen"
+"""The option of a Redis URL that says where a server that is restored to can reach this machine; only ours."""
 # Options in which drivers and clients look for a socket; every one of them is a path.
-_OF_OURS = ("listen",)  # options that mean nothing to anyone else
 _SOCKETS = ("unix_socket", "unix_sock", "socket")
 
 
@@ -89,8 +90,7 @@ class DatabaseURL:
         options = dict(self.options)
         if self.socket:
             options = {"host" if self.engine == "postgresql" else "unix_socket": self.socket, **options}
-        asked = "&".join(f"{quote(key, safe='')}={quote(value, safe='/')}" for key, value in options.items())
-        asked = f"?{asked}" if asked else ""
+        asked = query_of(options)
         if self.engine == "sqlite":
             return f"sqlite:///{quote(self.database, safe='/')}{asked}"
         scheme = f"{self.scheme}+{self.driver}" if self.driver else self.scheme
@@ -102,14 +102,13 @@ class DatabaseURL:
         Without the driver that SQLAlchemy wants in the scheme and the option that only a restore heeds; a socket
         of Redis is written `unix:///path`.
         """
-        options = {key: value for key, value in self.options.items() if key not in _OF_OURS}
+        options = {key: value for key, value in self.options.items() if key != LISTEN}
         if self.engine != "redis" or not self.socket:
             return replace(self, driver="", options=options).full()
         if self.database:
             options = {**options, "db": self.database}
         who, at, _ = replace(self, socket="", options={}).full().partition("://")[2].rpartition("@")
-        asked = "&".join(f"{quote(key, safe='')}={quote(value, safe='/')}" for key, value in options.items())
-        return f"unix://{who}{at}{quote(self.socket, safe='/')}{'?' if asked else ''}{asked}"
+        return f"unix://{who}{at}{quote(self.socket, safe='/')}{query_of(options)}"
 
     def same_server(self, other: DatabaseURL) -> bool:
         """Whether both name one server, as far as their texts tell."""
@@ -122,6 +121,24 @@ class DatabaseURL:
     def same_database(self, other: DatabaseURL) -> bool:
         """Whether both name one database, as far as their texts tell: an alias of a host is not seen through."""
         return self.same_server(other) and self.database == other.database
+
+
+def query_of(options: Mapping[str, str]) -> str:
+    """What stands behind the path of a URL for these options, with its `?`; nothing if there are none."""
+    asked = "&".join(f"{quote(key, safe='')}={quote(value, safe='/')}" for key, value in options.items())
+    return f"?{asked}" if asked else ""
+
+
+def check_distinct(meant: Iterable[tuple[str, DatabaseURL]]) -> None:
+    """ConfigurationError if two dumps are meant for one database: one would be refused, or replace the other."""
+    seen: list[tuple[str, DatabaseURL]] = []
+    for name, url in meant:
+        for other, before in seen:
+            if url.same_database(before):
+                raise ConfigurationError(
+                    f"{other!r} and {name!r} would both be restored to {url}: give each its own database."
+                )
+        seen.append((name, url))
 
 
 def server_name(url: DatabaseURL) -> str:

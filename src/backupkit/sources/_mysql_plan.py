@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from backupkit.databases.mysql import MySQLClient
+from backupkit.databases.mysql import WITH_ROWS, MySQLClient
 from backupkit.databases.mysql_programs import Tool
 from backupkit.databases.programs import ClientError, Limits, check_extra_options
 from backupkit.errors import ConfigurationError
@@ -44,32 +44,22 @@ _REFUSED = {
     "password": "every user of the machine would see it; the URL says it",
 }
 _SHORT = {
-    letter: name
-    for name, letter in zip(
-        (
-            "all-databases",
-            "databases",
-            "xml",
-            "tab",
-            "result-file",
-            "force",
-            "host",
-            "port",
-            "socket",
-            "user",
-        ),
-        "ABXTrfhPSu",
-        strict=True,
-    )
+    "A": "all-databases",
+    "B": "databases",
+    "X": "xml",
+    "T": "tab",
+    "r": "result-file",
+    "f": "force",
+    "h": "host",
+    "P": "port",
+    "S": "socket",
+    "u": "user",
 }
 _SHORT_WITH_VALUES = "w#"
-# Tables without rows of their own: a dump leaves out what they show, as the tools do by --no-data-med.
-_FACTS = """SELECT 'database', @@character_set_database, @@collation_database, VERSION(), DATABASE();
+_FACTS = f"""SELECT 'database', @@character_set_database, @@collation_database, VERSION(), DATABASE();
 SELECT 'table', t.table_name, t.engine, e.transactions
     FROM information_schema.tables t JOIN information_schema.engines e ON e.engine = t.engine
-    WHERE t.table_schema = DATABASE() AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
-    AND UPPER(t.engine) NOT IN ('MRG_MYISAM', 'MRG_ISAM', 'CONNECT', 'OQGRAPH', 'SPIDER', 'VP', 'FEDERATED')
-    ORDER BY t.table_name"""
+    WHERE {WITH_ROWS} ORDER BY t.table_name"""  # noqa: S608 - of constants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,9 +17,8 @@ from backupkit.databases.programs import ClientError, with_tail
 _COMPLETE = re.compile(rb"\n-- Dump completed(?: on [0-9: -]+)?\n*\Z")
 _OF_COUNTERS = (BODIES, b"\n) ")
 _OF_ROWS = (BODIES, b"\nINSERT ", b"\nREPLACE ", b"\n-- Dumping data for ")
-_LONGEST_BEGINNING = (
-    1 << 22
-)  # bytes: a list of 4096 columns with names of 64 characters of 4 bytes takes 1 MiB
+# Bytes: a list of 4096 columns with names of 64 characters of 4 bytes takes 1 MiB.
+_LONGEST_BEGINNING = 1 << 22
 _NAME = rb"`(?:[^`\n]|``)+`"
 _TABLE = re.compile(
     rb"\n(?:(DELIMITER ;;)(?=\n)"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from backupkit.databases.clients import DatabaseClient
 from backupkit.databases.scratch_names import is_scratch
 from backupkit.databases.urls import DatabaseURL
-from backupkit.errors import ConfigurationError, SourceError
+from backupkit.errors import ConfigurationError, SourceError, one_text
 from backupkit.model import DUMPS, Contents, Entry, Problem
 from backupkit.protocols import DumpsDatabases, Source
 from backupkit.sources._dumps import as_source_errors
@@ -66,7 +66,7 @@ class AllDatabases:
             )
         for option, names in (("include", include), ("exclude", exclude)):
             if isinstance(names, str):
-                raise ConfigurationError(f"{option}={names!r} is one text: give a list, [{names!r}].")
+                raise one_text(option, names)
         label = name or source.url.host or "localhost"
         check_component(label, of=f"The folder of the databases of {source.url}")
         set_once = object.__setattr__
@@ -105,8 +105,6 @@ class AllDatabases:
 
     def database_of(self, path: str) -> DatabaseURL | None:
         """The database that the dump at this path is of, if it is one of this server's."""
-        from dataclasses import replace
-
         folder = f"{DUMPS}/{self.name}/"
         if not path.startswith(folder):
             return None

@@ -13,7 +13,7 @@ from backupkit.databases.mongodb_archive import Contents as ArchiveContents
 from backupkit.databases.mongodb_archive import whole_archive
 from backupkit.databases.programs import ClientError, Limits, check_extra_options, output_of
 from backupkit.databases.urls import DatabaseURL, server_name
-from backupkit.errors import ConfigurationError
+from backupkit.errors import ConfigurationError, one_text
 from backupkit.model import DUMPS, Contents, Entry
 from backupkit.sources._dumps import (
     SILENCE_LIMIT,
@@ -67,7 +67,7 @@ class MongoDB:
         parsed = check_url(url_of(url, "mongodb"))
         for given, option in ((collections, "collections"), (exclude_collections, "exclude_collections")):
             if isinstance(given, str):
-                raise ConfigurationError(f"{option}={given!r} is one text: give a list, [{given!r}].")
+                raise one_text(option, given)
             if given and not parsed.database:
                 raise ConfigurationError(
                     f"{option} needs a URL that names a database, and {parsed} names none."
@@ -126,10 +126,8 @@ class MongoDB:
         client = self.client()
         argv = [
             client.program("mongodump"),
-            *(
-                "--archive",
-                "--numParallelCollections=1",
-            ),  # in parallel their documents are mingled, anew each time
+            "--archive",
+            "--numParallelCollections=1",  # in parallel their documents are mingled, anew each time
             *(f"--collection={name}" for name in self.collections),
             *(f"--excludeCollection={name}" for name in self.exclude_collections),
             *(("--oplog",) if self.oplog else ()),

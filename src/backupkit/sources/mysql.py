@@ -16,7 +16,7 @@ from backupkit.databases.mysql_options import TLS, check_url, with_tls
 from backupkit.databases.mysql_scripts import beginning
 from backupkit.databases.programs import ClientError, Limits, output_of
 from backupkit.databases.urls import DatabaseURL, Engine
-from backupkit.errors import ConfigurationError
+from backupkit.errors import ConfigurationError, one_text
 from backupkit.model import DUMPS, Contents, Entry, Problem
 from backupkit.sources._dumps import (
     SILENCE_LIMIT,
@@ -254,7 +254,7 @@ def _check_choice(name: str, value: str, choices: object) -> None:
 
 def _names(option: str, names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(names, str):
-        raise ConfigurationError(f"{option}={names!r} is one text: give a list, [{names!r}].")
+        raise one_text(option, names)
     for name in names:
         if not isinstance(name, str) or not name or set("\r\n\0") & set(name):
             raise ConfigurationError(f"{option} has {name!r}, which is no name of a table.")

@@ -14,8 +14,7 @@ from itertools import islice
 from types import TracebackType
 
 from backupkit.databases.programs import ClientError, too_slow
-from backupkit.databases.redis import LISTEN
-from backupkit.databases.urls import DatabaseURL
+from backupkit.databases.urls import LISTEN, DatabaseURL
 from backupkit.errors import ConfigurationError
 
 _CONNECTS = 30.0  # seconds: a replica tries once a second

@@ -12,7 +12,7 @@ from backupkit._chunks import closing_iterator
 from backupkit.databases.clients import DatabaseClient, State, checked, client_of
 from backupkit.databases.programs import ClientError, Limits
 from backupkit.databases.urls import DatabaseURL, Engine, parse_database_url
-from backupkit.errors import BackupKitError, ConfigurationError, RestoreError
+from backupkit.errors import BackupKitError, ConfigurationError, RestoreError, one_text
 from backupkit.model import Entry, Problem
 from backupkit.targets.decompressing import decompressed
 from backupkit.targets.dumps import ROLES, of_another_engine, roles_are_no_database
@@ -95,7 +95,7 @@ class DatabaseTarget:
         if not parsed.database and parsed.engine != "redis":
             raise ConfigurationError(f"{parsed} names no database to restore to: write {parsed}/name.")
         if isinstance(tables, str):
-            raise ConfigurationError(f"tables={tables!r} is one text: give a list, [{tables!r}].")
+            raise one_text("tables", tables)
         if tables and parsed.engine != "postgresql":
             raise ConfigurationError(
                 "Only PostgreSQL dumps in the custom form can be restored table by table: restore the whole dump "

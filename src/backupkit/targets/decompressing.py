@@ -29,7 +29,7 @@ def decompressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _gunzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:
     member = zlib.decompressobj(wbits=31)
-    begun = False
+    inside = False
     try:
         for chunk in chunks:
             data = chunk
@@ -37,33 +37,33 @@ def _gunzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:
                 if member.eof:
                     if not data.strip(b"\0"):  # padding after the last member, RFC 1952 2.2 and gzip(1)
                         break
-                    member, begun = zlib.decompressobj(wbits=31), False
-                begun = True
+                    member, inside = zlib.decompressobj(wbits=31), False
+                inside = True
                 if piece := member.decompress(data, _PIECE):
                     yield piece
                 data = member.unused_data if member.eof else member.unconsumed_tail
     except zlib.error as error:
         raise _broken("gzip") from error
-    if begun and not member.eof:
+    if inside and not member.eof:
         raise _broken("gzip")
 
 
 def _bunzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:
     stream = bz2.BZ2Decompressor()
-    begun = False
+    inside = False
     try:
         for chunk in chunks:
             data = chunk
             while data or not (stream.needs_input or stream.eof):
                 if stream.eof:
-                    stream, begun = bz2.BZ2Decompressor(), False
-                begun = True
+                    stream, inside = bz2.BZ2Decompressor(), False
+                inside = True
                 if piece := stream.decompress(data, _PIECE):
                     yield piece
                 data = stream.unused_data if stream.eof else b""
     except OSError as error:
         raise _broken("bzip2") from error
-    if begun and not stream.eof:
+    if inside and not stream.eof:
         raise _broken("bzip2")
 
 

@@ -18,7 +18,7 @@ from backupkit.databases.postgresql import PostgreSQLClient
 from backupkit.databases.postgresql_names import table_names
 from backupkit.databases.postgresql_scripts import HEAD, is_whole, pieces
 from backupkit.databases.private_files import private_file
-from backupkit.databases.programs import Access, ClientError, environment, output_of, with_tail
+from backupkit.databases.programs import Access, ClientError, environment, meaning_among, output_of, with_tail
 from backupkit.targets.database import Loading
 from backupkit.targets.postgresql_clearing import CLEAR, SUBSCRIPTIONS
 from backupkit.targets.postgresql_replacing import check_partitions, dropping
@@ -238,9 +238,6 @@ def _statements(script: Iterator[bytes], known: set[bytes]) -> Iterator[bytes]:
 
 def _explain_with(explain: Callable[[str], str | None]) -> Callable[[str], str | None]:
     def both(said: str) -> str | None:
-        for pattern, meaning in _MEANINGS:
-            if re.search(pattern, said):
-                return meaning
-        return explain(said)
+        return meaning_among(_MEANINGS, said) or explain(said)
 
     return both
