@@ -6,7 +6,18 @@ from typing import Any
 import pytest
 
 from backupkit import BackupPipeline, MachineLock, Retry
-from tests.pipeline.shop import Make
+from backupkit.testing.destinations import MemoryDestination
+from tests.pipeline.shop import Clock, Make
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def destination() -> MemoryDestination:
+    return MemoryDestination()
 
 
 @pytest.fixture

@@ -49,16 +49,6 @@ def remove_all(backups: Sequence[Backup]) -> RetentionPlan:
     return RetentionPlan(remove=tuple(Removed(one, "who needs backups") for one in backups))
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def destination() -> MemoryDestination:
-    return MemoryDestination()
-
-
 def make_backups(
     make: Make, destination: object, clock: Clock, kinds: str, **options: object
 ) -> list[Backup]:

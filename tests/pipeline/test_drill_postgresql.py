@@ -97,11 +97,6 @@ class Counted:
 
 
 @pytest.fixture
-def destination() -> MemoryDestination:
-    return MemoryDestination()
-
-
-@pytest.fixture
 def pipeline(make: Make, server: Server, destination: MemoryDestination) -> BackupPipeline:
     files = Scripted("app", {"app/note.txt": b"a note"})
     pipeline = make([files, PostgreSQL(server.url("shop"))], destination)

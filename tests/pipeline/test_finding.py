@@ -29,16 +29,6 @@ LOSSY = Scripted("app", {"app/a": b"a", "app/b": [[SourceError("lost", path="app
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def destination() -> MemoryDestination:
-    return MemoryDestination()
-
-
-@pytest.fixture
 def pipeline(make: Make, destination: MemoryDestination, clock: Clock) -> BackupPipeline:
     return make([FILES, DUMPS], destination, clock=clock)
 

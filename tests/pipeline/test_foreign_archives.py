@@ -29,11 +29,6 @@ OLD, NEWER, NEWEST = "2026-11-20-02-00-00", "2026-11-21-02-00-00", "2026-11-22-0
 
 
 @pytest.fixture
-def destination() -> MemoryDestination:
-    return MemoryDestination()
-
-
-@pytest.fixture
 def pipeline(make: Make, destination: MemoryDestination) -> BackupPipeline:
     return moved(make, destination)
 

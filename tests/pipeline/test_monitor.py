@@ -16,11 +16,6 @@ DUMPS = Scripted("dumps", {"db-dumps/a": b"dump"}, "databases")
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def pipeline(make: Make, clock: Clock) -> BackupPipeline:
     pipeline = make([FILES, DUMPS], [MemoryDestination("one"), MemoryDestination("two")], clock=clock)
     pipeline.run()

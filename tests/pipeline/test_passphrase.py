@@ -33,11 +33,6 @@ NEW = "correct horse battery staple extra"
 FILES = Scripted("app", {"app/a": b"a"})
 
 
-@pytest.fixture
-def destination() -> MemoryDestination:
-    return MemoryDestination()
-
-
 def test_after_a_change_older_backups_can_still_be_read(make: Make, destination: MemoryDestination) -> None:
     make(FILES, destination, encryptor=Passphrase(OLDEST)).run()
     make(FILES, destination, encryptor=Passphrase(OLD, previous=[OLDEST])).run()

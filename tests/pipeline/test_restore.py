@@ -49,11 +49,6 @@ def app(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def destination() -> MemoryDestination:
-    return MemoryDestination()
-
-
-@pytest.fixture
 def pipeline(make: Make, app: Path, destination: MemoryDestination) -> BackupPipeline:
     pipeline = make(Directory(app), destination)
     pipeline.run()

@@ -60,11 +60,6 @@ class Loads:
 
 
 @pytest.fixture
-def destination() -> MemoryDestination:
-    return MemoryDestination()
-
-
-@pytest.fixture
 def pipeline(make: Make, destination: MemoryDestination) -> BackupPipeline:
     files = {"app/a.txt": b"a", "app/b.txt": b"b"}
     pipeline = make([Scripted("app", files), Scripted("dumps", DUMPS, contents="databases")], destination)

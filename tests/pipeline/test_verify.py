@@ -27,16 +27,6 @@ SECRET = "correct horse battery staple extra"
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def destination() -> MemoryDestination:
-    return MemoryDestination()
-
-
-@pytest.fixture
 def app(tmp_path: Path) -> Path:
     """All kinds of entries."""
     return tree(

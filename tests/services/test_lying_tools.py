@@ -15,7 +15,7 @@ from backupkit.databases import programs
 from backupkit.errors import BackupKitError
 from backupkit.model import Entry
 from backupkit.protocols import Source
-from tests.services.engines import PROGRAMS, Engine, engine_named, stand_ins
+from tests.services.engines import Engine, stand_ins
 
 pytestmark = pytest.mark.services
 
@@ -52,11 +52,6 @@ LIES = {
         "left a process behind",
     ),
 }
-
-
-@pytest.fixture(params=PROGRAMS)
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return engine_named(str(request.param), request)
 
 
 @pytest.fixture

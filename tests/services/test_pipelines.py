@@ -30,16 +30,11 @@ from backupkit.errors import BackupKitError, ConfigurationError
 from backupkit.model import Entry
 from backupkit.protocols import Source
 from tests.servers import Server
-from tests.services.engines import PROGRAMS, Engine, engine_named
+from tests.services.engines import Engine, engine_named
 
 pytestmark = pytest.mark.services
 
 ONCE = Retry(tries=1)
-
-
-@pytest.fixture(params=PROGRAMS)
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return engine_named(str(request.param), request)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 
 from backupkit import BackupPipeline, LoggingObserver, RestoreError, Retry
 from backupkit.errors import BackupKitError
-from tests.services.engines import PROGRAMS, Engine, engine_named, stand_ins
+from tests.services.engines import Engine, stand_ins
 
 pytestmark = pytest.mark.services
 
@@ -42,11 +42,6 @@ with open(os.path.join(%(records)r, str(os.getpid())), "w") as record:  # severa
     json.dump(seen, record)
 os.execv(REAL, sys.argv)
 """
-
-
-@pytest.fixture(params=PROGRAMS)
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return engine_named(str(request.param), request)
 
 
 @pytest.fixture
