@@ -107,6 +107,21 @@ def test_rows_are_counted_as_the_restored_database_counts_them(server: Server, s
     assert not {"a_view", "numbers"} & entry.rows.keys()
 
 
+def test_a_table_that_shows_the_rows_of_others_has_none_of_its_own(server: Server, scratch: str) -> None:
+    with fresh(server, "archive"):
+        run(
+            server,
+            "CREATE DATABASE archive",
+            "CREATE TABLE archive.y2025 (id INT) ENGINE=MyISAM",
+            "INSERT INTO archive.y2025 VALUES (1), (2)",
+            "CREATE TABLE archive.years (id INT) ENGINE=MERGE UNION=(archive.y2025)",
+        )
+        entry = only(MariaDB(server.url("archive"), count_rows=True, consistency="lock"))
+        restore(entry, server.url(scratch), create=True)
+    assert entry.rows == {"y2025": 2}
+    assert client_of(parse_database_url(server.url(scratch))).count_rows() == {"y2025": 2}
+
+
 def test_two_dumps_of_an_unchanged_database_are_equal(server: Server) -> None:
     assert dumped(MariaDB(server.url("shop"))) == dumped(MariaDB(server.url("shop")))
 
