@@ -9,6 +9,7 @@ LATE = (
     *("asyncio", "sqlite3", "subprocess", "zoneinfo"),
     *("cryptography", "filelock", "pathspec", "pyzipper", "tenacity", "zstandard"),
     *("llvmlite", "typer", "rich", "pytest", "hypothesis"),
+    *("apprise", "jinja2", "requests", "sqlalchemy", "prometheus_client", "gettext", "urllib.request"),
 )
 
 # What the interpreter's own start has loaded (a .pth file may load anything) is not ours.

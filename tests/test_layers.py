@@ -16,11 +16,11 @@ HERE = "tests/test_layers.py"
 
 # A room is a module or folder directly below the package. It may import what stands below it, and itself.
 LAYERS = (
-    {"errors", "model", "_chunks", "_parallel", "_program", "sizes", "zones"},
+    {"errors", "model", "_chunks", "_parallel", "_program", "plain_data", "sizes", "zones"},
     {"protocols", "events", "passphrase", "retrying", "patterns", "databases"},
     {
         *("formats", "sources", "targets", "destinations", "compression", "retention", "health", "observers"),
-        *("locking", "marks", "selection"),
+        *("notifiers", "history", "memory", "summaries", "locking", "marks", "selection"),
     },
     {
         "pipeline",
@@ -31,6 +31,7 @@ LAYERS = (
         "_verifying",
         "_restoring",
         "_entry_file",
+        "_telling",
         *("_drilling", "_placing", "_questioning", "_scratch", "_scratch_redis"),
     },
     {"cli", "__main__"},
@@ -42,6 +43,8 @@ NEIGHBOURS = {
     ("sizes", "errors"): "an unreadable size is a ConfigurationError",
     ("zones", "errors"): "so is an unknown time zone",
     ("_parallel", "_chunks"): "who reads ahead closes what it read from",
+    ("plain_data", "model"): "reports and what is in them",
+    ("plain_data", "errors"): "what cannot be read back is an error of ours",
     ("protocols", "events"): "the contracts name the values that pass through them",
     ("protocols", "passphrase"): "the same",
     ("protocols", "retrying"): "the same",
@@ -50,6 +53,7 @@ NEIGHBOURS = {
     ("backups", "_operation"): "what every operation has in common",
     ("pipeline", "_operation"): "the same",
     ("_reading", "_operation"): "the same",
+    ("pipeline", "_telling"): "who is told of an operation",
     ("_cleaning", "_operation"): "the same",
     ("_verifying", "_operation"): "the same",
     ("backups", "_verifying"): "how one copy is verified",
@@ -79,6 +83,11 @@ REQUIRED = {"cryptography", "Cryptodome", "filelock", "isal", "pathspec", "pyzip
 OPTIONAL = {
     "llvmlite": {"formats"},
     "pymongo": {"databases"},
+    "apprise": {"notifiers"},
+    "jinja2": {"notifiers"},
+    "requests": {"notifiers"},
+    "sqlalchemy": {"notifiers", "history"},
+    "prometheus_client": {"observers"},
     "typer": {"cli"},
     "rich": {"cli", "observers"},
     "pytest": {KIT},

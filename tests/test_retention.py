@@ -646,11 +646,11 @@ def test_the_guard_keeps_the_newest_good_backup_of_each_contents() -> None:
         keep=(Kept(incomplete, ("why not",)),),
         remove=tuple(Removed(one, "on a whim") for one in (full, older, databases)),
     )
-    assert guard(plan, reason="never") == RetentionPlan(
+    assert guard(plan, now=NOW) == RetentionPlan(
         keep=(
             Kept(incomplete, ("why not",)),
-            Kept(full, ("never",)),
-            Kept(databases, ("never",)),
+            Kept(full, ("newest good backup of files and databases",)),
+            Kept(databases, ("newest backup of databases",)),
         ),
         remove=(Removed(older, "on a whim"),),
     )
@@ -660,7 +660,7 @@ def test_the_guard_leaves_a_plan_that_keeps_them_as_it_is() -> None:
     plan = RetentionPlan(
         keep=(Kept(backup("2026-11-23"), ("good",)),), remove=(Removed(backup("2026-11-22"), "old"),)
     )
-    assert guard(plan) is plan
+    assert guard(plan, now=NOW) is plan
 
 
 @given(moments(), st.data())
@@ -668,7 +668,7 @@ def test_the_guard_has_nothing_to_do_behind_a_built_in_policy(now: datetime, dat
     history = data.draw(backups(now))
     for policy in (KeepAll(), KeepLast(1), TieredRetention(0, 0, 0, 0, 0, max_size=0)):
         plan = policy.plan(history, now=now)
-        assert guard(plan) is checked(plan, history)
+        assert guard(plan, now=now) is checked(plan, history)
 
 
 ONE, TWO = backup("2026-11-23"), backup("2026-11-22")

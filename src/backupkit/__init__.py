@@ -27,6 +27,7 @@ from backupkit.errors import (
     DestinationError,
     HookError,
     IntegrityError,
+    NotificationError,
     ObjectExistsError,
     ObjectNotFoundError,
     OperationCancelledError,
@@ -40,13 +41,17 @@ from backupkit.errors import (
 from backupkit.formats.zip.format import Zip
 from backupkit.health import MaximumAge, MaximumStorage
 from backupkit.locking import MachineLock
+from backupkit.memory import FileMemory
 from backupkit.model import (
     Backup,
     DestinationResult,
+    DestinationSummary,
     Entry,
     Kept,
     Listing,
+    Notice,
     Owner,
+    Pin,
     Problem,
     Removed,
     Report,
@@ -54,13 +59,15 @@ from backupkit.model import (
     Restored,
     RestoredDump,
     RetentionPlan,
+    SeriesSummary,
     StoredObject,
+    Summary,
 )
 from backupkit.observers import LoggingObserver, ProgressObserver
 from backupkit.passphrase import Passphrase
 from backupkit.pipeline import BackupPipeline
 from backupkit.retention import KeepAll, KeepLast, TieredRetention
-from backupkit.retrying import Retry
+from backupkit.retrying import Delivery, Retry
 from backupkit.sources.application_excludes import APPLICATION_EXCLUDES
 from backupkit.sources.command import Command
 from backupkit.sources.files import Directory
@@ -97,11 +104,14 @@ __all__ = [
     "ConfigurationError",
     "DatabaseTarget",
     "Deflate",
+    "Delivery",
     "DestinationError",
     "DestinationResult",
+    "DestinationSummary",
     "Directory",
     "DirectoryTarget",
     "Entry",
+    "FileMemory",
     "HookError",
     "IntegrityError",
     "KeepAll",
@@ -116,12 +126,15 @@ __all__ = [
     "MaximumStorage",
     "MongoDB",
     "MySQL",
+    "Notice",
+    "NotificationError",
     "ObjectExistsError",
     "ObjectNotFoundError",
     "OperationCancelledError",
     "Owner",
     "Parallel",
     "Passphrase",
+    "Pin",
     "PostgreSQL",
     "PostgreSQLRoles",
     "Problem",
@@ -138,9 +151,11 @@ __all__ = [
     "RetentionPlan",
     "Retry",
     "SQLite",
+    "SeriesSummary",
     "SourceError",
     "Store",
     "StoredObject",
+    "Summary",
     "TieredRetention",
     "UnsupportedCodecError",
     "WrongPassphraseError",
@@ -153,19 +168,19 @@ __all__ = [
     "open_repository",
 ]
 
-# Imported when they are first asked for: few applications have every kind of database.
+# Imported when they are first asked for: few applications have every kind of database, or every notifier.
 _LATE = {
-    "AllDatabases": "all_databases",
-    "MariaDB": "mysql",
-    "MongoDB": "mongodb",
-    "MySQL": "mysql",
-    "Parallel": "parallel",
-    "PostgreSQL": "postgresql",
-    "PostgreSQLRoles": "postgresql_roles",
-    "Redis": "redis",
-    "database": "databases",
-    "from_django": "frameworks",
-    "from_sqlalchemy": "frameworks",
+    "AllDatabases": "sources.all_databases",
+    "MariaDB": "sources.mysql",
+    "MongoDB": "sources.mongodb",
+    "MySQL": "sources.mysql",
+    "Parallel": "sources.parallel",
+    "PostgreSQL": "sources.postgresql",
+    "PostgreSQLRoles": "sources.postgresql_roles",
+    "Redis": "sources.redis",
+    "database": "sources.databases",
+    "from_django": "sources.frameworks",
+    "from_sqlalchemy": "sources.frameworks",
 }
 
 
@@ -174,7 +189,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    found = getattr(import_module(f"backupkit.sources.{_LATE[name]}"), name)
+    found = getattr(import_module(f"backupkit.{_LATE[name]}"), name)
     globals()[name] = found
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from functools import partial
 
 from backupkit._operation import Running
@@ -13,18 +12,11 @@ from backupkit.model import Backup, Problem, RetentionPlan, StoredObject
 from backupkit.protocols import Destination, HasLeftovers, Repository
 
 
-def stale_leftovers(
-    destination: Destination, prefixes: Iterable[str], *, before: datetime
-) -> tuple[StoredObject, ...]:
-    """Unfinished objects that nothing was added to since `before`: what is younger may still be written."""
+def all_leftovers(destination: Destination, prefixes: Iterable[str]) -> tuple[StoredObject, ...]:
+    """Unfinished objects, those that are still being written included."""
     if not isinstance(destination, HasLeftovers):
         return ()
-    return tuple(
-        leftover
-        for prefix in prefixes
-        for leftover in destination.leftovers(prefix)
-        if leftover.modified < before
-    )
+    return tuple(leftover for prefix in prefixes for leftover in destination.leftovers(prefix))
 
 
 def remove_all(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
+from typing import Protocol
 
 from backupkit._chunks import closing_iterator
 from backupkit.errors import BackupKitError, OperationCancelledError
@@ -30,11 +31,20 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class Telling(Protocol):
+    """Who is told of an operation besides its observers. Neither call raises or takes long."""
+
+    def started(self, operation: Operation, name: str) -> None: ...
+
+    def ended(self, report: Report) -> Iterable[Problem]: ...
+
+
 class Running:
     """One operation under way; a context manager, left by an exception when the operation failed.
 
     The exception is given a report and the observers hear the end before it goes on. An observer that
-    raises is told no more; that is a warning in the report and nothing else.
+    raises is told no more; that is a warning in the report and nothing else. So is what `telling` could not do,
+    which tells the world outside.
     """
 
     def __init__(
@@ -45,6 +55,7 @@ class Running:
         observers: Sequence[Observer],
         clock: Callable[[], datetime],
         cancel: threading.Event | None,
+        telling: Telling | None = None,
     ) -> None:
         self.operation = operation
         self.name = name
@@ -61,8 +72,11 @@ class Running:
         self._observers = list(enumerate(observers, start=1))
         self._clock = clock
         self._cancel = cancel or threading.Event()
+        self._telling = telling
 
     def __enter__(self) -> Running:
+        if self._telling is not None:
+            self._telling.started(self.operation, self.name)
         self.tell(Started(self.operation, self.name))
         return self
 
@@ -82,7 +96,7 @@ class Running:
                 one.report = report  # type: ignore[union-attr]  # a group has it for the same reader
 
     def finish(self, outcome: Outcome, *, written: int = 0) -> Report:
-        """Make the report and tell the observers that this is the end."""
+        """Make the report, and tell the notifiers, the history and the observers that this is the end."""
         report = Report(
             operation=self.operation,
             outcome=outcome,
@@ -98,6 +112,10 @@ class Running:
             problems=tuple(self.problems),
             destinations=tuple(self.destinations),
         )
+        if self._telling is not None:
+            for problem in self._telling.ended(report):
+                self.add(problem)
+            report = replace(report, problems=tuple(self.problems))
         self.tell(Finished(report))
         return replace(report, problems=tuple(self.problems))
 

@@ -11,7 +11,7 @@ from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from backupkit._entry_file import EntryFile
-from backupkit._operation import Running, has_errors, raise_all, utc_now
+from backupkit._operation import Running, Telling, has_errors, raise_all, utc_now
 from backupkit._parallel import default_executor
 from backupkit._restoring import InPlace, RestoreOptions, is_database, location_of, opened_target
 from backupkit._verifying import verify_copy
@@ -204,7 +204,7 @@ class Backups:
         `overwrite`, `setuid`, `resume`, `max_size` and `max_entries` are those of `DirectoryTarget`, for a
         folder; a target that was made has its own. What `resume` leaves as it is counts as `skipped` in the report.
         """
-        with self._running("restore", cancel) as running:
+        with self._running("restore", cancel, telling=None if dry_run else self._telling()) as running:
             in_place = InPlace(running)
             options = RestoreOptions(
                 overwrite=overwrite,
@@ -266,7 +266,7 @@ class Backups:
         What was found is kept beside the backup: `Backup.verified`, or `damaged`. Raises IntegrityError, with
         the report and every problem in it, if anything is not what was written.
         """
-        with self._running("verify", cancel) as running:
+        with self._running("verify", cancel, telling=self._telling()) as running:
             copies, silent = self._copies(self.find(backup, at=at), at)
             for unreachable in silent:
                 running.fail(unreachable.location, unreachable)
@@ -334,10 +334,21 @@ class Backups:
     ) -> AbstractContextManager[Repository]:
         return self._opened(self._destination_of(backup), executor)
 
-    def _running(self, operation: Operation, cancel: threading.Event | None) -> Running:
+    def _running(
+        self, operation: Operation, cancel: threading.Event | None, *, telling: Telling | None = None
+    ) -> Running:
         return Running(
-            operation, self.name or "backups", observers=self.observers, clock=self._clock, cancel=cancel
+            operation,
+            self.name or "backups",
+            observers=self.observers,
+            clock=self._clock,
+            cancel=cancel,
+            telling=telling,
         )
+
+    def _telling(self) -> Telling | None:
+        """Who is told of an operation besides its observers."""
+        return None
 
     def _wanted(self, only: Contents | None, listed: Iterable[Backup]) -> frozenset[Contents]:
         if only is not None:

@@ -15,6 +15,7 @@
     ├── WrongPassphraseError
     ├── IntegrityError                  the bytes are not the bytes that were written
     ├── RestoreError                    an entry could not be put in place
+    ├── NotificationError               a notifier or the history could not be reached, or refused
     ├── BackupAlreadyRunningError
     └── OperationCancelledError
 
@@ -169,6 +170,14 @@ class RestoreError(BackupKitError):
     def __init__(self, message: str, *, path: str) -> None:
         super().__init__(message)
         self.path = path
+
+
+class NotificationError(BackupKitError):
+    """A notification could not be delivered, or a report not kept. `retryable` says that it may be later."""
+
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.retryable = retryable
 
 
 class BackupAlreadyRunningError(BackupKitError):

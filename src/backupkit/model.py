@@ -16,6 +16,21 @@ Severity: TypeAlias = Literal["warning", "error"]
 Outcome: TypeAlias = Literal["succeeded", "incomplete", "failed"]
 Operation: TypeAlias = Literal["run", "restore", "verify", "drill", "clean", "monitor"]
 MadeBy: TypeAlias = Literal["backupkit", "laravel-backup", "other"]
+Occasion: TypeAlias = Literal[
+    "run succeeded",
+    "run incomplete",
+    "run failed",
+    "clean succeeded",
+    "clean failed",
+    "verify succeeded",
+    "verify failed",
+    "drill passed",
+    "drill failed",
+    "healthy",
+    "unhealthy",
+    "summary",
+]
+"""What notifiers are told of. "healthy" is the end of being unhealthy."""
 
 _NO_XATTRS: Mapping[str, bytes] = MappingProxyType({})
 
@@ -118,6 +133,17 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """Why cleaning must not remove a backup, and until when (None: until it is unpinned)."""
+
+    reason: str
+    until: datetime | None = None
+
+    def holds(self, now: datetime) -> bool:
+        return self.until is None or now < self.until
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backup:
     """One restorable point in time at one destination.
 
@@ -126,9 +152,10 @@ class Backup:
     until `details(backup)` has read them. `verified` is when it was last read back in full without fault;
     `damaged` says that the newest verification found bytes that are not what was written. `proven` is when a
     drill last restored all of it and found nothing wrong; `refuted` says that the newest drill did find
-    something, which may be the fault of the drill's server or of its assertions as well. `made_by` is what
-    the name says: of an "other" nobody knows whether it belongs to the pipeline, so cleaning and health
-    checks leave it alone. The `contents` of what others made are unknown, and empty, until it was verified.
+    something, which may be the fault of the drill's server or of its assertions as well. `pin` is there,
+    expired or not, until it is unpinned. `made_by` is what the name says: of an "other" nobody knows whether
+    it belongs to the pipeline, so cleaning and health checks leave it alone. The `contents` of what others
+    made are unknown, and empty, until it was verified.
     """
 
     id: str
@@ -146,6 +173,7 @@ class Backup:
     damaged: bool = False
     proven: datetime | None = None
     refuted: bool = False
+    pin: Pin | None = None
     made_by: MadeBy = "backupkit"
 
     @property
@@ -212,13 +240,15 @@ class RetentionPlan:
 class RepositoryState:
     """What a health check may look at: one destination's backups of one pipeline, newest first.
 
-    `contents` is what a full backup of the pipeline holds.
+    `contents` is what a full backup of the pipeline holds. `leftovers` are unfinished objects, also of runs
+    that are under way.
     """
 
     location: str
     backups: tuple[Backup, ...]
     contents: frozenset[Contents]
     now: datetime
+    leftovers: tuple[StoredObject, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,3 +315,73 @@ class Report:
     dumps: tuple[RestoredDump, ...] = ()
     problems: tuple[Problem, ...] = ()
     destinations: tuple[DestinationResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesSummary:
+    """The backups of the same contents at one destination.
+
+    `newest` is the newest good one, or None. `growth` is how many bytes it occupies more than the one that
+    was the newest good one a week before now; None if there was none.
+    """
+
+    contents: frozenset[Contents]
+    count: int
+    stored: int
+    newest: Backup | None
+    oldest: Backup
+    growth: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationSummary:
+    """How the pipeline's backups stand at one destination. One that did not answer has a problem and no series.
+
+    `healthy` is what the pipeline's health checks say, and `problems` what they found.
+    """
+
+    location: str
+    healthy: bool
+    series: tuple[SeriesSummary, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return sum(one.count for one in self.series)
+
+    @property
+    def stored(self) -> int:
+        return sum(one.stored for one in self.series)
+
+    @property
+    def newest(self) -> Backup | None:
+        """The newest good backup of any contents."""
+        return max((one.newest for one in self.series if one.newest), key=lambda one: one.time, default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """How all of a pipeline's backups stand."""
+
+    name: str
+    time: datetime
+    destinations: tuple[DestinationSummary, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What a notifier is told: what happened, to which pipeline, when.
+
+    `report` is that of the operation; a "summary" has none. "healthy" and "unhealthy" concern one destination,
+    whose result is `destination`; `since` is when it became unhealthy, and a `reminder` is told again while it
+    still is. `summary` is how the backups stand after it; None if that could not be found out in time.
+    """
+
+    occasion: Occasion
+    name: str
+    time: datetime
+    report: Report | None = None
+    destination: DestinationResult | None = None
+    since: datetime | None = None
+    reminder: bool = False
+    summary: Summary | None = None

@@ -13,12 +13,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from backupkit._cleaning import remove_all, stale_leftovers
+from backupkit._cleaning import all_leftovers, remove_all
 from backupkit._drilling import Drill
 from backupkit._operation import Running, has_errors, raise_all, utc_now
 from backupkit._parallel import default_executor
 from backupkit._placing import Assertion, drill_options
 from backupkit._reading import apart_from, read_sources
+from backupkit._telling import Announcement
 from backupkit.backups import Backups, warnings_about
 from backupkit.compression import compressor_named
 from backupkit.databases.urls import DatabaseURL
@@ -28,18 +29,23 @@ from backupkit.errors import (
     BackupKitError,
     ConfigurationError,
     DestinationError,
+    NotificationError,
     OperationCancelledError,
     told,
 )
 from backupkit.health import MaximumAge
 from backupkit.locking import MachineLock
+from backupkit.memory import FileMemory
 from backupkit.model import (
     Backup,
     Contents,
     DestinationResult,
+    DestinationSummary,
+    Notice,
     Problem,
     Report,
     RepositoryState,
+    Summary,
 )
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import (
@@ -48,13 +54,17 @@ from backupkit.protocols import (
     Encryptor,
     Format,
     HealthCheck,
+    History,
     Lock,
+    Memory,
+    Notifier,
     Observer,
     RetentionPolicy,
     Source,
 )
-from backupkit.retention import TieredRetention, checked, guard
-from backupkit.retrying import Retry
+from backupkit.retention import TieredRetention, checked, guard, limits_size, minimum_of
+from backupkit.retrying import Delivery, Retry
+from backupkit.summaries import summarised
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -71,6 +81,10 @@ class BackupPipeline(Backups):
     retrying. `checks` are what `monitor` asks. `leftovers_after` is how old an unfinished object of a killed run
     must be before `clean` deletes it; younger ones may belong to a run elsewhere.
 
+    `notifiers` are told how operations end, and `history` keeps every report; neither can fail an operation, or
+    delay it by more than `delivery` allows. `memory` knows what has been told about health already: by default
+    the history, if it can remember, or else a file.
+
     Every operation returns a Report, or, when it failed, raises an error that carries it.
     """
 
@@ -85,8 +99,12 @@ class BackupPipeline(Backups):
         format: Format | None = None,
         retention: RetentionPolicy | None = None,
         checks: Sequence[HealthCheck] = (MaximumAge(days=1),),
+        notifiers: Sequence[Notifier] = (),
         observers: Sequence[Observer] = (),
+        history: History | None = None,
+        memory: Memory | None = None,
         retry: Retry | None = None,
+        delivery: Delivery | None = None,
         lock: Lock | None = None,
         executor: Callable[[], Executor] = default_executor,
         clock: Callable[[], datetime] = utc_now,
@@ -112,10 +130,19 @@ class BackupPipeline(Backups):
         self.compressor = compressor_named(compressor) if isinstance(compressor, str) else compressor
         self.retention: RetentionPolicy = retention or TieredRetention()
         self.checks = tuple(checks)
+        self.notifiers = tuple(notifiers)
+        self.history = history
+        self.memory: Memory = memory or (history if isinstance(history, Memory) else FileMemory())
         self.retry = retry or Retry()
+        self.delivery = delivery or Delivery()
         self.lock: Lock = lock or MachineLock()
         self._leftovers_after = leftovers_after
         self.format.check(self.compressor, encryptor)
+        if self.format.shares_bytes and limits_size(self.retention):
+            raise ConfigurationError(
+                f"max_size= cannot be kept with {type(self.format).__name__}(), where removing a backup need not "
+                "free what it occupies: leave it out, and watch the size with MaximumStorage."
+            )
         _check_names(self.sources)
 
     @property
@@ -128,6 +155,7 @@ class BackupPipeline(Backups):
         only: Contents | None = None,
         to: str | None = None,
         tags: Sequence[str] = (),
+        notify: bool = True,
         wait: timedelta = timedelta(0),
         cancel: threading.Event | None = None,
     ) -> Report:
@@ -136,9 +164,9 @@ class BackupPipeline(Backups):
         The sources are read once; each destination ends by itself. A run that lost something ends
         "incomplete"; one that left no backup anywhere raises. One run of a pipeline happens at a time on a
         machine: another waits up to `wait`, then raises BackupAlreadyRunningError. Setting `cancel` ends the
-        run at the next chunk; nothing unfinished is left behind.
+        run at the next chunk; nothing unfinished is left behind. With `notify=False` no notifier hears of this run.
         """
-        with self._running("run", cancel) as running:
+        with self._running("run", cancel, telling=self._telling(notify=notify)) as running:
             sources = [source for source in self.sources if only in (None, source.contents)]
             if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
                 raise ConfigurationError(
@@ -155,7 +183,9 @@ class BackupPipeline(Backups):
             running.keep()
             with self._locked(running, wait):
                 apart = apart_from(self.destinations, sources, str(self.name))
-                return self._run(running, apart, destinations, contents, tags)
+                stored = self._run(running, apart, destinations, contents, tags)
+            # After the lock is free: notifiers may take their time.
+            return running.finish(running.outcome, written=stored)
 
     def clean(self, *, dry_run: bool = False, cancel: threading.Event | None = None) -> Report:
         """Plan, remove what the policy no longer keeps, and delete what nothing refers to, at each destination.
@@ -163,7 +193,7 @@ class BackupPipeline(Backups):
         Whatever the policy says, the newest good backup of each contents stays. A dry run is the plan alone.
         What a destination refuses to delete is a problem of the report, told once; the rest goes on.
         """
-        with self._running("clean", cancel) as running:
+        with self._running("clean", cancel, telling=None if dry_run else self._telling()) as running:
             failures: list[Exception] = []
             for destination in self.destinations:
                 running.check_cancelled()
@@ -209,7 +239,7 @@ class BackupPipeline(Backups):
         `damaged`), or "incomplete" if rows could not be compared. A drill that could not be held, because there is
         no server, room or right for it, raises, and says nothing about the backup.
         """
-        with self._running("drill", cancel) as running:
+        with self._running("drill", cancel, telling=self._telling()) as running:
             options = drill_options(
                 only=only,
                 databases=databases,
@@ -234,10 +264,16 @@ class BackupPipeline(Backups):
 
     def monitor(self, *, cancel: threading.Event | None = None) -> Report:
         """Ask every health check about every destination. Unhealthy is a report that says "failed", no error."""
-        with self._running("monitor", cancel) as running:
+        found: list[DestinationSummary] = []
+
+        def summary() -> Summary:
+            return Summary(name=str(self.name), time=running.started, destinations=tuple(found))
+
+        with self._running("monitor", cancel, telling=self._telling(summary=summary)) as running:
             for destination in self.destinations:
                 running.check_cancelled()
-                problems = tuple(self._health(destination))
+                found.append(self._summarised(destination))
+                problems = found[-1].problems
                 for problem in problems:
                     running.add(problem)
                 running.destinations.append(
@@ -256,7 +292,8 @@ class BackupPipeline(Backups):
         destinations: Sequence[Destination],
         contents: frozenset[Contents],
         tags: Sequence[str],
-    ) -> Report:
+    ) -> int:
+        """Make the backup, and put how each destination ended on the report; the bytes stored."""
         retry = running.retry(self.retry)
         everywhere = FanOut(destinations)
         try:
@@ -316,7 +353,7 @@ class BackupPipeline(Backups):
                     backup=backup,
                 )
             )
-        return running.finish(running.outcome, written=stored)
+        return stored
 
     def _copy(
         self, running: Running, failure: BackupKitError, good: Backup, to: Destination, retry: Retry
@@ -337,10 +374,14 @@ class BackupPipeline(Backups):
         now = self._clock()
         listed, marks = self._list_with_marks(destination)
         backups = self._with_contents(running, destination, self._own(listed))
-        plan = guard(checked(self.retention.plan(backups, now=now), backups))
-        # Of killed runs, and of killed verifications.
-        places = (f"{self.name}/", f"backupkit/{self.name}/")
-        swept = stale_leftovers(destination, places, before=now - self._leftovers_after)
+        plan = guard(
+            checked(self.retention.plan(backups, now=now), backups),
+            now=now,
+            minimum=minimum_of(self.retention),
+        )
+        before = now - self._leftovers_after
+        leftovers = all_leftovers(destination, self._places())
+        swept = tuple(leftover for leftover in leftovers if leftover.modified < before)
         result = DestinationResult(location=destination.location, outcome="succeeded", plan=plan, swept=swept)
         if dry_run:
             return result
@@ -348,6 +389,10 @@ class BackupPipeline(Backups):
             orphans = marks.keys() - {(one.name, one.id) for one in listed}
             freed, refused = remove_all(running, repository, destination, plan, swept, orphans)
         return replace(result, outcome="incomplete" if refused else "succeeded", freed=freed)
+
+    def _places(self) -> Sequence[str]:
+        """Where killed runs, and killed verifications, may have left something."""
+        return (f"{self.name}/", f"backupkit/{self.name}/")
 
     def _own(self, listed: Iterable[Backup]) -> list[Backup]:
         """Those that belong to this pipeline: not an export that somebody put into its folder."""
@@ -371,18 +416,53 @@ class BackupPipeline(Backups):
                     running.add(Problem(message=message, severity="warning", destination=backup.location))
         return found
 
-    def _health(self, destination: Destination) -> Iterator[Problem]:
+    def summary(self) -> Summary:
+        """How the backups stand at each destination: numbers, sizes, ages, growth, and what the checks say."""
+        return Summary(
+            name=str(self.name),
+            time=self._clock(),
+            destinations=tuple(self._summarised(destination) for destination in self.destinations),
+        )
+
+    def send_summary(self) -> Summary:
+        """Send the summary to the notifiers that want to hear it; NotificationError for those that could not."""
+        summary = self.summary()
+        notice = Notice(occasion="summary", name=summary.name, time=summary.time, summary=summary)
+        problems = self._telling(summary=lambda: summary).tell(notice)
+        if problems:
+            raise NotificationError(" ".join(problem.message for problem in problems))
+        return summary
+
+    def _telling(self, *, notify: bool = True, summary: Callable[[], Summary] | None = None) -> Announcement:
+        return Announcement(
+            notifiers=self.notifiers if notify else (),
+            history=self.history,
+            memory=self.memory,
+            delivery=self.delivery,
+            key=self._lock_name(),
+            summary=summary or self.summary,
+        )
+
+    def _summarised(self, destination: Destination) -> DestinationSummary:
+        """How the backups stand at one destination, in numbers and by the health checks."""
+        now = self._clock()
         try:
-            backups = self._list_at(destination)
+            backups = tuple(self._own(self._list_at(destination)))
+            leftovers = all_leftovers(destination, self._places())
         except DestinationError as error:
-            yield Problem(message=str(error), check="Reachable", destination=destination.location)
-            return
+            problem = Problem(message=str(error), check="Reachable", destination=destination.location)
+            return summarised(destination.location, (), now=now, problems=(problem,))
         state = RepositoryState(
             location=destination.location,
-            backups=tuple(self._own(backups)),
+            backups=backups,
             contents=self.contents,
-            now=self._clock(),
+            now=now,
+            leftovers=leftovers,
         )
+        problems = tuple(self._problems(state))
+        return summarised(destination.location, backups, now=now, problems=problems)
+
+    def _problems(self, state: RepositoryState) -> Iterator[Problem]:
         for check in self.checks:
             try:
                 yield from check.problems(state)
@@ -391,7 +471,7 @@ class BackupPipeline(Backups):
                 yield Problem(
                     message=f"The health check {name} itself failed: {told(error)}",
                     check=name,
-                    destination=destination.location,
+                    destination=state.location,
                 )
 
     @contextmanager

@@ -10,7 +10,7 @@ each seam that a third party may fill.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,11 @@ from backupkit.model import (
     Backup,
     Contents,
     Entry,
+    Notice,
+    Occasion,
+    Operation,
     Problem,
+    Report,
     RepositoryState,
     RetentionPlan,
     StoredObject,
@@ -266,7 +270,14 @@ class Repository(Protocol):
 
 
 class Format(Protocol):
-    """A way to store backups: pairs codecs and opens repositories."""
+    """A way to store backups: pairs codecs and opens repositories.
+
+    `shares_bytes` says that backups have stored bytes in common, so that removing one need not free what it
+    occupies; a retention policy cannot promise a size then.
+    """
+
+    @property
+    def shares_bytes(self) -> bool: ...
 
     def check(self, compressor: Compressor | None, encryptor: Encryptor | Passphrase | None) -> None:
         """Raise ConfigurationError, without I/O, for a pairing that the format cannot record."""
@@ -299,10 +310,64 @@ class RetentionPolicy(Protocol):
         ...
 
 
+@runtime_checkable
+class KeepsMinimum(RetentionPolicy, Protocol):
+    """A policy of which the newest `minimum` good backups of each contents always stay."""
+
+    @property
+    def minimum(self) -> int: ...
+
+
 class HealthCheck(Protocol):
     """One rule about the set of backups at one destination."""
 
     def problems(self, state: RepositoryState) -> Iterable[Problem]: ...
+
+
+class Notifier(Protocol):
+    """Tells people, or their programs, what happened."""
+
+    @property
+    def on(self) -> Collection[Occasion]:
+        """What it wants to hear."""
+        ...
+
+    def notify(self, notice: Notice) -> None:
+        """Tell it; raise if that did not succeed.
+
+        Called on a thread of its own, which is left behind if it takes longer than the pipeline allows. What it
+        raises becomes a warning of the report; NotificationError says whether trying again may help, and so is
+        an OSError tried again. Secrets (addresses with tokens) must not be in its errors.
+        """
+        ...
+
+
+@runtime_checkable
+class HearsStarts(Notifier, Protocol):
+    """A notifier that is also told when an operation begins."""
+
+    def started(self, operation: Operation, name: str) -> None:
+        """Called on a thread of its own; the operation does not wait for it."""
+        ...
+
+
+class History(Protocol):
+    """Keeps every report."""
+
+    def record(self, report: Report) -> None:
+        """Keep it; called once at the end of each operation, and under the same terms as a notifier."""
+        ...
+
+
+@runtime_checkable
+class Memory(Protocol):
+    """Remembers small texts from one process to the next: what has been told already."""
+
+    def recall(self, key: str) -> str | None: ...
+
+    def remember(self, key: str, value: str | None) -> None:
+        """Replace what is remembered under the key; None forgets it."""
+        ...
 
 
 Observer: TypeAlias = Callable[[Event], None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -65,6 +66,43 @@ class Retry:
             retry=tenacity.retry_if_exception(is_retryable),
             sleep=self.sleep,
             before_sleep=tell,
+            reraise=True,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """How hard notifiers and the history are tried: `tries` times, `wait` seconds apart, doubled each time.
+
+    `limit` is how many seconds an operation waits, at its end, for all of them together. What has not finished
+    then is left behind, with a warning in the report.
+    """
+
+    tries: int = 3
+    wait: float = 2.0
+    limit: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.tries < 1 or self.wait < 0 or self.limit <= 0:
+            raise ConfigurationError(
+                f"Delivery(tries={self.tries}, wait={self.wait}, limit={self.limit}) is not possible: "
+                "use at least one try, a wait of zero or more seconds, and a limit above zero."
+            )
+
+    def attempts(self, stopped: threading.Event) -> Iterator[AbstractContextManager[object]]:
+        """Yield context managers, as `Retry.attempts` does; none any more once the event is set.
+
+        An OSError, as which failures of a network come, is tried again too.
+        """
+        import tenacity
+
+        yield from tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(self.tries) | tenacity.stop_when_event_set(stopped),
+            wait=tenacity.wait_exponential(multiplier=self.wait, exp_base=2),
+            retry=tenacity.retry_if_exception(
+                lambda error: isinstance(error, OSError) or is_retryable(error)
+            ),
+            sleep=tenacity.sleep_using_event(stopped),
             reraise=True,
         )
 

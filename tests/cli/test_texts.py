@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from backupkit.cli.plain_data import plain
 from backupkit.cli.reports import problem_lines
 from backupkit.cli.texts import columns, counted, duration, minutes, printable
 from backupkit.model import Problem
+from backupkit.plain_data import plain
 
 
 @pytest.mark.parametrize(

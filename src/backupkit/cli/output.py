@@ -12,12 +12,12 @@ from typing import NoReturn, TextIO
 import typer
 
 from backupkit.cli import exit_codes
-from backupkit.cli.plain_data import plain, plain_error
 from backupkit.cli.progress import progress_bar
 from backupkit.cli.reports import problem_lines, report_lines
 from backupkit.cli.texts import printable
 from backupkit.errors import BackupKitError
 from backupkit.model import Listing, Report
+from backupkit.plain_data import plain, plain_error
 from backupkit.protocols import Observer
 
 

@@ -38,6 +38,10 @@ class Zip:
     def __post_init__(self) -> None:
         zone_of(self.legacy_time_zone)
 
+    @property
+    def shares_bytes(self) -> bool:
+        return False
+
     def check(self, compressor: Compressor | None, encryptor: Encryptor | Passphrase | None) -> None:
         if compressor is not None and compressor.algorithm not in METHODS:
             raise UnsupportedCodecError(

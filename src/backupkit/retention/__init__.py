@@ -1,0 +1,13 @@
+"""Which backups stay. A policy decides from the backups and the time alone, and never deletes.
+
+Every policy here plans full, databases-only and files-only backups as series of their own, so that frequent
+backups of the databases never push out the daily full one.
+"""
+
+from __future__ import annotations
+
+from backupkit.retention.guarding import checked, guard, minimum_of
+from backupkit.retention.keeping import KeepAll, KeepLast
+from backupkit.retention.tiered import TieredRetention, limits_size
+
+__all__ = ["KeepAll", "KeepLast", "TieredRetention", "checked", "guard", "limits_size", "minimum_of"]
