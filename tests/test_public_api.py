@@ -74,7 +74,9 @@ PUBLIC = [
     "RetentionPlan",
     "Retry",
     "SQLite",
+    "ScheduledRun",
     "SeriesSummary",
+    "Simulation",
     "SourceError",
     "Store",
     "StoredObject",
@@ -89,6 +91,9 @@ PUBLIC = [
     "from_sqlalchemy",
     "open_destination",
     "open_repository",
+    "plot_plan",
+    "plot_retention",
+    "simulate",
 ]
 
 VERBS = [

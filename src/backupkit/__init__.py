@@ -77,6 +77,8 @@ from backupkit.targets import DirectoryTarget
 from backupkit.targets.database import DatabaseTarget
 
 if TYPE_CHECKING:
+    from backupkit.retention.picture import plot_plan, plot_retention
+    from backupkit.retention.simulation import ScheduledRun, Simulation, simulate
     from backupkit.sources.all_databases import AllDatabases
     from backupkit.sources.databases import database
     from backupkit.sources.frameworks import from_django, from_sqlalchemy
@@ -151,7 +153,9 @@ __all__ = [
     "RetentionPlan",
     "Retry",
     "SQLite",
+    "ScheduledRun",
     "SeriesSummary",
+    "Simulation",
     "SourceError",
     "Store",
     "StoredObject",
@@ -166,6 +170,9 @@ __all__ = [
     "from_sqlalchemy",
     "open_destination",
     "open_repository",
+    "plot_plan",
+    "plot_retention",
+    "simulate",
 ]
 
 # Imported when they are first asked for: few applications have every kind of database, or every notifier.
@@ -178,9 +185,14 @@ _LATE = {
     "PostgreSQL": "sources.postgresql",
     "PostgreSQLRoles": "sources.postgresql_roles",
     "Redis": "sources.redis",
+    "ScheduledRun": "retention.simulation",
+    "Simulation": "retention.simulation",
     "database": "sources.databases",
     "from_django": "sources.frameworks",
     "from_sqlalchemy": "sources.frameworks",
+    "plot_plan": "retention.picture",
+    "plot_retention": "retention.picture",
+    "simulate": "retention.simulation",
 }
 
 

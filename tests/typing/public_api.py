@@ -43,6 +43,8 @@ from backupkit import (
     RepositoryState,
     RetentionPlan,
     Retry,
+    ScheduledRun,
+    Simulation,
     SourceError,
     SQLite,
     Store,
@@ -52,6 +54,9 @@ from backupkit import (
     Zstd,
     open_destination,
     open_repository,
+    plot_plan,
+    plot_retention,
+    simulate,
 )
 from backupkit.events import Event
 from backupkit.protocols import (
@@ -145,6 +150,21 @@ def nouns(backup: Backup, report: Report, plan: RetentionPlan, entry: Entry) -> 
     assert_type(entry.kind, Literal["file", "directory", "symlink", "hardlink"])
     assert_type(entry.chunks(), Iterator[bytes])
     report.outcome = "succeeded"  # type: ignore[misc]  # values are frozen
+
+
+def simulations(plan: RetentionPlan) -> None:
+    simulation = simulate(KeepLast(7), ScheduledRun(), 365)
+    assert_type(simulation, Simulation)
+    assert_type(
+        simulate(TheirPolicy(), [ScheduledRun("00:00", timedelta(hours=6), "databases", 10**9)], 1),
+        Simulation,
+    )
+    assert_type(simulation.kept[0].backup, Backup)
+    assert_type(simulation.kept[0].reasons, tuple[str, ...])
+    assert_type(simulation.days[0].series[0].stored, int)
+    assert_type(plot_retention(simulation), str)
+    assert_type(plot_plan(plan, now=simulation.end), str)
+    ScheduledRun(only="everything")  # type: ignore[arg-type]
 
 
 def errors(error: BackupKitError, source: SourceError, destination: DestinationError) -> None:

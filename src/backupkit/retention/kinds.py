@@ -1,0 +1,58 @@
+"""Reasons in general: "newest of 2026-11-03" and "newest of 2026-11-04" are of one kind, "newest of a day"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# Which text tells a kind, what it is called, and in which order: the rarer a period, the later. Any policy may say
+# anything; what none of them fits is a kind of its own, named by its text without the numbers.
+_KNOWN = (
+    (re.compile(r"pinned\b"), "pinned", 8),
+    (
+        re.compile(r"newest (?:good )?backup of |.* always stay$"),
+        "newest of its contents, which always stays",
+        7,
+    ),
+    (re.compile(r"newer than "), "", 1),
+    (re.compile(r".*\b\d{4}-\d\d-\d\d[T ]\d\d"), "newest of an hour", 2),
+    (re.compile(r".*\b\d{4}-\d\d-\d\d\b"), "newest of a day", 3),
+    (re.compile(r".*\b\d{4}-W\d\d\b"), "newest of a week", 4),
+    (re.compile(r".*\b\d{4}-\d\d\b"), "newest of a month", 5),
+    (re.compile(r".*\bof \d{4}$"), "newest of a year", 6),
+)
+_PERIODS = (
+    (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d(?::\d\d)*Z?"), "an hour"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "a day"),
+    (re.compile(r"\b(?:week )?\d{4}-W\d\d\b"), "a week"),
+    (re.compile(r"\b\d{4}-\d\d\b"), "a month"),
+    (re.compile(r"(?<=\bof )\d{4}$"), "a year"),
+)
+OTHER = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What several reasons have in common. `rank` is 0 for what is not known, and tells the known ones apart."""
+
+    label: str
+    rank: int = OTHER
+
+
+def kind_of(reasons: Iterable[str]) -> Kind:
+    """The kind of the first of the reasons."""
+    reason = next(iter(reasons), "no reason given")
+    for pattern, label, rank in _KNOWN:
+        if pattern.match(reason):
+            return Kind(label or reason, rank)
+    return Kind(in_general(reason))
+
+
+def in_general(reason: str) -> str:
+    """The reason without the period that it is about: "not the newest of a day"."""
+    for pattern, period in _PERIODS:
+        reason, found = pattern.subn(period, reason)
+        if found:
+            return reason
+    return reason
