@@ -33,6 +33,7 @@ from backupkit.cli.options import (
 )
 from backupkit.cli.output import Output
 from backupkit.cli.reports import dry_clean_lines, restore_lines
+from backupkit.cli.retention import retention
 from backupkit.cli.stopping import cancelled_by_signals
 from backupkit.errors import BackupKitError, ConfigurationError
 from backupkit.model import Backup, Contents, Listing, Problem, Report
@@ -77,6 +78,7 @@ def backupkit_(
       4. get it back             backupkit restore --app shop.backups:pipeline --to /srv/restored
       5. rehearse that           backupkit drill   --app shop.backups:pipeline
       6. remove old ones         backupkit clean   --app shop.backups:pipeline --dry-run
+         see what would stay     backupkit retention --app shop.backups:pipeline
       7. be told of trouble      backupkit monitor --app shop.backups:pipeline
 
     \b
@@ -420,6 +422,9 @@ def clean(app: App = None, dry_run: DryRun = False, json: Json = False, quiet: Q
         with cancelled_by_signals() as cancel:
             report = pipeline.clean(dry_run=dry_run, cancel=cancel)
         output.report(report, dry_clean_lines(report) if dry_run else None)
+
+
+app.command()(retention)
 
 
 @app.command()

@@ -57,6 +57,14 @@ class Output:
             _say(problem_lines(listing.problems), sys.stderr)
         raise typer.Exit(exit_codes.of_listing(listing))
 
+    def result(self, document: object, lines: Iterable[str]) -> NoReturn:
+        """Show what was worked out, and exit with 0."""
+        if self.json:
+            _document(document)
+        else:
+            _say(lines, sys.stdout)
+        raise typer.Exit(0)
+
     @contextmanager
     def ending(self) -> Iterator[None]:
         """Tell the error that ends the body, and exit with its code.
