@@ -126,9 +126,11 @@ def simulate(
         )
     cleaned = _time_of_day(clean_at, "simulate(clean_at=…)")
     zone = zone_named(time_zone)
+    first = datetime.combine(start, cleaned)
     try:
-        cleanings = [_instant(datetime.combine(start, cleaned) + day * _DAY, zone) for day in range(days)]
-        made = _made(runs, start, cleanings[-1], zone)
+        end = _instant(first + (days - 1) * _DAY, zone)
+        made = _made(runs, start, end, zone)
+        cleanings = [_instant(first + day * _DAY, zone) for day in range(days)]
     except (OverflowError, ValueError) as error:
         raise ConfigurationError(
             f"{days} days from {start} go beyond the calendar of the years 1 to 9999: simulate fewer."
