@@ -13,11 +13,13 @@ APP = ("--app", "shop_backups:pipeline")
 ID = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}Z"
 
 
-def test_retention_shows_what_would_be_kept_with_reasons_and_sizes_like_the_real_ones(
+def test_retention_shows_what_would_be_kept_with_reasons_and_sizes_like_the_real_ones_and_changes_nothing(
     unchanged: Shop,
 ) -> None:
+    before = unchanged.stored()
     done = unchanged.backupkit("retention", *APP, "--days", "9")
     assert (done.returncode, done.stderr) == (0, "")
+    assert unchanged.stored() == before
     head, full, databases, *lanes = done.stdout.splitlines()
     assert head.startswith("Of 9 days, cleaned at 04:00 UTC, shop would keep 2 of 42 backups: ")
     _, listing = unchanged.document("list", "backups")
@@ -32,12 +34,6 @@ def test_retention_shows_what_would_be_kept_with_reasons_and_sizes_like_the_real
     assert re.fullmatch(rf"  keep  {ID}  [\d.]+ k?B  the newest good", lanes[1])
     assert lanes[2] == "databases: 1 kept, 500 MB"
     assert re.fullmatch(rf"  keep  {ID}-databases  500 MB  the newest good", lanes[3])
-
-
-def test_retention_changes_nothing(unchanged: Shop) -> None:
-    before = unchanged.stored()
-    unchanged.backupkit("retention", *APP, "--days", "3")
-    assert unchanged.stored() == before
 
 
 def test_retention_draws_a_picture_and_replaces_an_earlier_one(unchanged: Shop) -> None:
@@ -90,6 +86,10 @@ def test_retention_of_a_pipeline_without_databases_plans_its_files_alone(unchang
     [
         (("--run", "weekly"), "--run 'weekly' is no schedule: write what, when, how often and how large"),
         (("--run", "files 25:00"), "'25:00', which is no time of day"),
+        (
+            ("--app", "shop_backups:files_only", "--run", "databases 00:00"),
+            "--run 'databases 00:00' has no sources: the pipeline backs up no databases.",
+        ),
     ],
 )
 def test_retention_says_what_a_schedule_looks_like(

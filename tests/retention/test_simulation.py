@@ -91,6 +91,11 @@ def test_the_end_is_the_last_cleaning() -> None:
     assert simulation.end == datetime(2026, 11, 24, 4, tzinfo=UTC)
 
 
+def test_the_days_are_told_on_the_wall_clock() -> None:
+    simulation = simulate(KeepAll(), ScheduledRun(), 1, start=date(2026, 7, 1), time_zone="Asia/Seoul")
+    assert simulation.end.isoformat() == "2026-07-01T04:00:00+09:00"
+
+
 def test_two_runs_of_the_same_contents_at_the_same_time_are_two_backups() -> None:
     simulation = simulate(KeepAll(), [ScheduledRun(), ScheduledRun()], 1, start=date(2026, 11, 23))
     assert [one.backup.id for one in simulation.backups] == [

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from html import escape
 
-# What XML 1.0 cannot hold in any form: control characters, halves of surrogate pairs.
-_NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# What XML cannot hold, or would change: control characters, ends of lines, halves of surrogate pairs.
+_NO_XML = re.compile("[^ -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _FONT = 'system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif'
 
@@ -72,7 +72,7 @@ def bar(x: float, y: float, width: float, height: float, classes: str, *, round_
 
 
 def tooltip(lines: Iterable[str]) -> str:
-    return f"<title>{safe(chr(10).join(lines))}</title>"
+    return "<title>" + "\n".join(map(safe, lines)) + "</title>"
 
 
 def safe(words: str) -> str:

@@ -55,7 +55,7 @@ def plot_retention(simulation: Simulation) -> str:
         f"Simulated: {_many(days, 'day')} with a cleaning each. The most that was stored, "
         f"right before a cleaning: {format_size(peak)}."
     )
-    return _picture(simulation.backups, simulation.days, simulation.end, told)
+    return _picture(simulation.backups, simulation.days, simulation.end, told, gone="removed")
 
 
 def plot_plan(plan: RetentionPlan, *, now: datetime) -> str:
@@ -64,11 +64,16 @@ def plot_plan(plan: RetentionPlan, *, now: datetime) -> str:
         *(SimulatedBackup(backup=one.backup, removed=None, reasons=one.reasons) for one in plan.keep),
         *(SimulatedBackup(backup=one.backup, removed=now, reasons=(one.reason,)) for one in plan.remove),
     ]
-    return _picture(backups, (), now, "A plan: nothing was removed yet.")
+    return _picture(backups, (), now, "A plan: nothing was removed yet.", gone="to be removed")
 
 
 def _picture(
-    backups: Sequence[SimulatedBackup], days: Sequence[SimulatedDay], end: datetime, told: str
+    backups: Sequence[SimulatedBackup],
+    days: Sequence[SimulatedDay],
+    end: datetime,
+    told: str,
+    *,
+    gone: str,
 ) -> str:
     backups = sorted(backups, key=lambda one: (one.backup.time.astimezone(UTC), one.backup.id))
     lanes: dict[frozenset[Contents], list[SimulatedBackup]] = {}
@@ -81,11 +86,14 @@ def _picture(
     axis = _Axis(end, max(oldest, 1.0))
 
     summary = (
-        f"On {day_of(end)}, {len(kept):,} of {_many(len(backups), 'backup')} stay, with "
+        f"On {day_of(end)}, {len(kept):,} of {_many(len(backups), 'backup')} stay: "
         f"{format_size(sum(one.backup.stored for one in kept))}."
     )
     spoken = " ".join(f"{_short(kind.label)}: {counts[kind]:,}." for kind in colours)
-    legend, top = _legend(colours, counts, len(backups) - len(kept))
+    entries = [(colour, f"{_short(kind.label)} ({counts[kind]:,})") for kind, colour in colours.items()]
+    if len(kept) < len(backups):
+        entries.append(("gone", f"{gone} ({len(backups) - len(kept):,})"))
+    legend, top = _legend(entries)
     body = [
         text(LEFT, 40, "What stays, and why", "h1 text"),
         text(LEFT, 62, summary),
@@ -93,7 +101,7 @@ def _picture(
     ]
     body += legend
     for number, (contents, members) in enumerate(lanes.items()):
-        body += _lane(contents, members, axis, colours, top + _LANE * number)
+        body += _lane(contents, members, axis, colours, top + _LANE * number, gone=gone)
     bottom = top + _LANE * len(lanes)
     body += _ages(axis, bottom)
     chart, height = charts(days, bottom + 64, LEFT, RIGHT) if len(days) > 1 else ([], bottom + 44)
@@ -121,10 +129,8 @@ def _colours(counts: Mapping[Kind, int]) -> dict[Kind, str]:
     return {kind: f"k{number}" for kind, number in zip(ordered, numbers, strict=True)}
 
 
-def _legend(colours: Mapping[Kind, str], counts: Mapping[Kind, int], removed: int) -> tuple[list[str], float]:
+def _legend(entries: Sequence[tuple[str, str]]) -> tuple[list[str], float]:
     """What the colours say, in as many rows as it takes, and where the next thing begins."""
-    entries = [(colour, f"{_short(kind.label)} ({counts[kind]:,})") for kind, colour in colours.items()]
-    entries += [("gone", f"removed ({removed:,})")] if removed else []
     drawn: list[str] = []
     x, y = float(LEFT), 112.0
     for classes, words in entries:
@@ -164,6 +170,8 @@ def _lane(
     axis: _Axis,
     colours: Mapping[Kind, str],
     top: float,
+    *,
+    gone: str,
 ) -> Iterator[str]:
     kept = [one for one in members if one.removed is None]
     occupied = format_size(sum(one.backup.stored for one in kept))
@@ -176,7 +184,7 @@ def _lane(
         yield line(x, base - _MARKS, x, base + 12, "rule")
     yield line(LEFT, base, RIGHT, base, "base")
     yield '<g aria-hidden="true">'
-    yield from _removed([one for one in members if one.removed is not None], axis, base + 3)
+    yield from _removed([one for one in members if one.removed is not None], axis, base + 3, gone)
     yield "</g>"
     yield f'<g role="list" aria-label="{safe(f"{name}: {told}")}">'
     places = [axis.of(one.backup) for one in kept]
@@ -191,19 +199,19 @@ def _lane(
     yield "</g>"
 
 
-def _removed(gone: Sequence[SimulatedBackup], axis: _Axis, y: float) -> Iterator[str]:
+def _removed(members: Sequence[SimulatedBackup], axis: _Axis, y: float, gone: str) -> Iterator[str]:
     """One faint mark for all that lie within a few pixels."""
     buckets: dict[int, list[SimulatedBackup]] = {}
-    for one in gone:
+    for one in members:
         buckets.setdefault(int(axis.of(one.backup) // _BUCKET), []).append(one)
-    for place, members in buckets.items():
-        first, last = members[0], members[-1]
+    for place, together in buckets.items():
+        first, last = together[0], together[-1]
         if first is last:
-            said = [f"{first.backup.id}: removed, {'; '.join(first.reasons)}"]
+            said = [f"{first.backup.id}: {gone}, {'; '.join(first.reasons)}"]
         else:
-            reasons = Counter(in_general(one.reasons[0]) for one in members)
+            reasons = Counter(in_general(one.reasons[0]) for one in together)
             since, until = (day_of(one.backup.time.astimezone(axis.end.tzinfo)) for one in (first, last))
-            said = [f"{len(members)} removed, made {since} to {until}"]
+            said = [f"{len(together)} {gone}, made {since} to {until}"]
             said += [f"{count} × {reason}" for reason, count in reasons.most_common(3)]
         yield f"{bar(place * _BUCKET, y, _BUCKET - 0.8, _GONE, 'gone')}>{tooltip(said)}</rect>"
 
