@@ -99,7 +99,15 @@ def test_the_legend_counts_what_stays_and_what_went(year: Simulation) -> None:
 
 
 def test_reasons_of_different_kinds_have_different_colours() -> None:
-    reasons = ("newer than 7 days", "newest of 2026-11-22", "newest of 2026", "pinned: x", "odd", "even")
+    reasons = (
+        "newer than 7 days",
+        "newest of 2026-11-22",
+        "newest of 2026",
+        "pinned: x",
+        "odd",
+        "even",
+        "within 90 days of the newest",
+    )
     plan = RetentionPlan(keep=tuple(kept(reason) for reason in reasons))
     shown = {tip(mark)[2]: mark.get("class") for mark in marks(drawn(plot_plan(plan, now=NOW)))}
     assert len(set(shown.values())) == len(reasons)

@@ -122,11 +122,11 @@ def _picture(
 
 
 def _colours(counts: Mapping[Kind, int]) -> dict[Kind, str]:
-    """A class for each kind, in the order of the legend; unknown kinds get the colours that are not in use."""
+    """A class for each kind, in the order of the legend; others get those that are not in use."""
     ordered = sorted(counts, key=lambda kind: (kind.rank or len(KINDS), kind.label))
-    free = [number for number in range(1, len(KINDS)) if number not in {kind.rank for kind in ordered}]
-    numbers = [kind.rank or (free.pop(0) if free else OTHER) for kind in ordered]
-    return {kind: f"k{number}" for kind, number in zip(ordered, numbers, strict=True)}
+    first = {kind.rank: kind for kind in reversed(ordered) if kind.rank}
+    free = iter([number for number in range(1, len(KINDS)) if number not in first])
+    return {kind: f"k{kind.rank if first.get(kind.rank) == kind else next(free, OTHER)}" for kind in ordered}
 
 
 def _legend(entries: Sequence[tuple[str, str]]) -> tuple[list[str], float]:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from backupkit.errors import ConfigurationError
-from backupkit.model import Backup, Contents, Removed
+from backupkit.model import Backup, Contents
 from backupkit.protocols import RetentionPolicy
 from backupkit.retention.guarding import checked, guard, minimum_of
-from backupkit.retention.series import verdicts_of
 from backupkit.sizes import parse_size
 from backupkit.zones import zone_named
 
@@ -153,9 +152,8 @@ def _lived(
             there.append(made[coming])
             coming += 1
         plan = guard(checked(policy.plan(there, now=now), there), now=now, minimum=minimum)
-        for verdict in verdicts_of(plan):
-            if isinstance(verdict, Removed):
-                removed[verdict.backup.id] = (now.astimezone(zone), verdict.reason)
+        for gone in plan.remove:
+            removed[gone.backup.id] = (now.astimezone(zone), gone.reason)
         peak = sum(backup.stored for backup in there)
         there = [kept.backup for kept in plan.keep]
         reasons = {kept.backup.id: kept.reasons for kept in plan.keep}
