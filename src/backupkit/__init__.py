@@ -77,6 +77,10 @@ from backupkit.targets import DirectoryTarget
 from backupkit.targets.database import DatabaseTarget
 
 if TYPE_CHECKING:
+    from backupkit.history import DatabaseHistory
+    from backupkit.notifiers.database import DatabaseNotifier, Notification
+    from backupkit.notifiers.ping import DeadManPing
+    from backupkit.notifiers.webhook import WebhookNotifier
     from backupkit.sources.all_databases import AllDatabases
     from backupkit.sources.databases import database
     from backupkit.sources.frameworks import from_django, from_sqlalchemy
@@ -102,7 +106,10 @@ __all__ = [
     "Backups",
     "Command",
     "ConfigurationError",
+    "DatabaseHistory",
+    "DatabaseNotifier",
     "DatabaseTarget",
+    "DeadManPing",
     "Deflate",
     "Delivery",
     "DestinationError",
@@ -127,6 +134,7 @@ __all__ = [
     "MongoDB",
     "MySQL",
     "Notice",
+    "Notification",
     "NotificationError",
     "ObjectExistsError",
     "ObjectNotFoundError",
@@ -158,6 +166,7 @@ __all__ = [
     "Summary",
     "TieredRetention",
     "UnsupportedCodecError",
+    "WebhookNotifier",
     "WrongPassphraseError",
     "Zip",
     "Zstd",
@@ -171,13 +180,18 @@ __all__ = [
 # Imported when they are first asked for: few applications have every kind of database, or every notifier.
 _LATE = {
     "AllDatabases": "sources.all_databases",
+    "DatabaseHistory": "history",
+    "DatabaseNotifier": "notifiers.database",
+    "DeadManPing": "notifiers.ping",
     "MariaDB": "sources.mysql",
     "MongoDB": "sources.mongodb",
     "MySQL": "sources.mysql",
+    "Notification": "notifiers.database",
     "Parallel": "sources.parallel",
     "PostgreSQL": "sources.postgresql",
     "PostgreSQLRoles": "sources.postgresql_roles",
     "Redis": "sources.redis",
+    "WebhookNotifier": "notifiers.webhook",
     "database": "sources.databases",
     "from_django": "sources.frameworks",
     "from_sqlalchemy": "sources.frameworks",
