@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import typing
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from types import UnionType
@@ -93,12 +94,14 @@ def test_a_report_with_one_field_replaced_is_a_report_or_an_integrity_error(
             break
         parents.append(parent[key])
     parents[-1][key] = data.draw(JSON)
-    try:
-        found = report_from(there)
-    except IntegrityError as error:
-        assert len(str(error)) < 300
-    else:
-        plain(found)
+    with suppress(IntegrityError):
+        assert isinstance(report_from(there), Report)
+
+
+def test_an_error_quotes_little_of_what_it_was_given() -> None:
+    with pytest.raises(IntegrityError) as caught:
+        report_from({**plain(REPORT), "entries": "1" * 10_000})
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ class Records:
     def begin(self) -> Iterator[sa.Connection]:
         """One transaction; whatever goes wrong in it is a NotificationError, and leaves nothing behind."""
         try:
-            if not self._made:
+            if not self._made or (self._file is not None and not os.path.exists(self._file)):
                 self._make()
             with self.engine.begin() as connection:
                 yield connection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from backupkit.model import Backup, DestinationResult, Kept, Notice, Problem, Report, RetentionPlan
 
@@ -42,6 +43,7 @@ UNHEALTHY = Notice(
 )
 
 
+@cache
 def cleaned(count: int) -> Report:
     """A report of cleaning that kept so many backups."""
     kept = tuple(

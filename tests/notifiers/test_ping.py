@@ -14,8 +14,9 @@ from tests.notifiers.notices import LOST
 from tests.notifiers.receiver import Receiver, receiving
 
 assert LOST.report is not None
-GOOD = replace(LOST, occasion="run succeeded", report=replace(LOST.report, outcome="succeeded", problems=()))
-FAILED = replace(LOST, occasion="run failed", report=replace(LOST.report, outcome="failed"))
+REPORT = LOST.report
+GOOD = replace(LOST, occasion="run succeeded", report=replace(REPORT, outcome="succeeded", problems=()))
+FAILED = replace(LOST, occasion="run failed", report=replace(REPORT, outcome="failed"))
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_pipelines_in_threads_do_not_mix_their_ids(receiver: Receiver) -> None:
     def operate(name: str) -> None:
         ping.started("run", name)
         both_began.wait()
-        ping.notify(replace(FAILED, name=name, report=replace(LOST.report, name=name)))
+        ping.notify(replace(FAILED, name=name, report=replace(REPORT, name=name)))
 
     threads = [threading.Thread(target=operate, args=(f"shop-{number}",)) for number in range(4)]
     for thread in threads:
@@ -124,7 +125,7 @@ def test_the_last_ping_says_how_it_ended(receiver: Receiver) -> None:
 
 def test_a_body_is_utf8_and_no_longer_than_10_kb(receiver: Receiver) -> None:
     problems = (Problem(message="caf\udce9 \0 " + "é" * 20_000),)
-    DeadManPing(receiver.url).notify(replace(LOST, report=replace(LOST.report, problems=problems)))
+    DeadManPing(receiver.url).notify(replace(LOST, report=replace(REPORT, problems=problems)))
     body = receiver.requests[0].body
     assert 9_990 < len(body) <= 10_000
     assert "caf\\udce9 \\u0000 éé" in body.decode()
