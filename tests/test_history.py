@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import stat
 import subprocess
@@ -337,6 +338,12 @@ def test_a_server_that_goes_away_in_the_middle_has_kept_nothing(url: str, cut_at
         wire.cut_at = b"\0nothing"
         history.record(report(1))
         assert DatabaseHistory(url).count() == 2
+
+
+def test_a_server_that_hangs_is_not_waited_for_without_end() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:  # the system accepts, and nobody ever answers
+        url = f"mysql+pymysql://user@127.0.0.1:{nobody.getsockname()[1]}/db?read_timeout=1"
+        assert failure(DatabaseHistory(url)).retryable
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])

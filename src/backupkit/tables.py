@@ -27,13 +27,21 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 NAME_LENGTH = 255
 _FILE = "backupkit.sqlite3"
-_BUSY = 10  # seconds to wait for another process that writes to an SQLite file, or for a server to accept
+# Seconds: for another process that writes to an SQLite file, for a server to accept, for each of its answers.
+_BUSY, _ACCEPT, _ANSWER = 10, 10, 30
 _ENGINES = ("sqlite", "postgresql", "mysql", "mariadb")
 # Where a URL names no driver: the first of these that is installed.
 _DRIVERS: Mapping[str, Sequence[tuple[str, str]]] = {
     "postgresql": (("psycopg", "psycopg"), ("psycopg2", "psycopg2")),
     "mysql": (("pymysql", "pymysql"), ("MySQLdb", "mysqldb")),
     "mariadb": (("pymysql", "pymysql"), ("MySQLdb", "mysqldb")),
+}
+_TIME_LIMITS: Mapping[str, Mapping[str, int]] = {
+    "pysqlite": {"timeout": _BUSY},
+    "psycopg": {"connect_timeout": _ACCEPT},
+    "psycopg2": {"connect_timeout": _ACCEPT},
+    "pymysql": {"connect_timeout": _ACCEPT, "read_timeout": _ANSWER, "write_timeout": _ANSWER},
+    "mysqldb": {"connect_timeout": _ACCEPT, "read_timeout": _ANSWER, "write_timeout": _ANSWER},
 }
 # SQLite's primary result codes that no second attempt changes: PERM, READONLY, CORRUPT, CANTOPEN, NOTADB.
 _LASTING = (3, 8, 11, 14, 26)
@@ -239,13 +247,13 @@ def _engine(url: sa.URL) -> sa.Engine:
         raise ConfigurationError(
             "A database in memory ends with its connection: name a file, sqlite:////var/lib/app/records.sqlite3."
         )
-    option = "timeout" if backend == "sqlite" else "connect_timeout"
     try:
+        limits = _TIME_LIMITS.get(url.get_driver_name(), {})
         engine = sa.create_engine(
             url,
             # A connection for each transaction: records are seldom, and none is ever shared with a forked process.
             poolclass=sa.NullPool,
-            connect_args={} if option in url.query else {option: _BUSY},
+            connect_args={option: limit for option, limit in limits.items() if option not in url.query},
             hide_parameters=True,
         )
     except ModuleNotFoundError as error:

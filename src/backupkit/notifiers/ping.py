@@ -54,9 +54,8 @@ class DeadManPing:
             for one in EVERYTHING
             if one.startswith(f"{operation} ") and (not success_only or one.endswith(good))
         )
-        self._address = address(url, what="ping", allow_http=allow_http)
+        self._address = address(url, what="ping", allow_http=allow_http, timeout=timeout)
         self._success_only = success_only
-        self._timeout = timeout
         self._lock = threading.Lock()
         self._begun: dict[str, list[str]] = defaultdict(list)
         self._ended: dict[str, str] = {}
@@ -102,7 +101,6 @@ class DeadManPing:
             method="GET" if body is None else "POST",
             body=body,
             headers={"User-Agent": "backupkit", "Content-Type": "text/plain; charset=utf-8"},
-            timeout=self._timeout,
         )
 
     def __repr__(self) -> str:

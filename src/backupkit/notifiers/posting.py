@@ -15,10 +15,11 @@ _AGAIN = (408, 429)
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A URL, checked. `what` is what it is called in messages."""
+    """A URL, checked. `what` is what it is called in messages, `timeout` the seconds of each wait for it."""
 
     url: SplitResult = field(repr=False)
     what: str
+    timeout: float
 
     @property
     def host(self) -> str:
@@ -29,8 +30,10 @@ class Address:
         return f"The {self.what} at {self.host}"
 
 
-def address(url: str, *, what: str, allow_http: bool) -> Address:
+def address(url: str, *, what: str, allow_http: bool, timeout: float) -> Address:
     """Check the URL; ConfigurationError, which shows no more of it than its host, for one that cannot be used."""
+    if timeout <= 0:
+        raise ConfigurationError(f"timeout={timeout} leaves no time for an answer: say some seconds.")
     try:
         import requests  # noqa: F401 - told where the notifier is made, not when a backup has failed
     except ModuleNotFoundError as error:
@@ -51,7 +54,7 @@ def address(url: str, *, what: str, allow_http: bool) -> Address:
             f"The {what} at {host} would be sent unencrypted: use https://, or, within a network of your own, "
             "allow_http=True."
         )
-    return Address(parts, what)
+    return Address(parts, what, timeout)
 
 
 def send(
@@ -61,21 +64,19 @@ def send(
     method: str = "POST",
     body: bytes | None = None,
     headers: Mapping[str, str],
-    timeout: float,
 ) -> None:
     """Send one request; NotificationError unless the answer is 2xx.
 
-    `timeout` is in seconds, for connecting and for each wait for an answer. Redirects are not followed: they
-    could lead what is signed or secret elsewhere.
+    Redirects are not followed: they could lead what is signed or secret elsewhere.
     """
-    failure = _sent(to, url=url, method=method, body=body, headers=headers, timeout=timeout)
+    failure = _sent(to, url=url, method=method, body=body, headers=headers)
     # Here, not where it was caught: requests' errors hold the address, and would go along as the context.
     if failure is not None:
         raise failure
 
 
 def _sent(
-    to: Address, *, url: str, method: str, body: bytes | None, headers: Mapping[str, str], timeout: float
+    to: Address, *, url: str, method: str, body: bytes | None, headers: Mapping[str, str]
 ) -> NotificationError | None:
     import requests
 
@@ -85,13 +86,13 @@ def _sent(
             url,
             data=body,
             headers=dict(headers),
-            timeout=timeout,
+            timeout=to.timeout,
             allow_redirects=False,
             stream=True,  # what it answers besides its status is not read
         ) as response:
             status = response.status_code
     except requests.Timeout:
-        return NotificationError(f"{to.name} did not answer within {timeout:g} seconds.", retryable=True)
+        return NotificationError(f"{to.name} did not answer within {to.timeout:g} seconds.", retryable=True)
     except requests.exceptions.SSLError:
         return NotificationError(
             f"{to.name} could not be reached safely: its certificate or TLS is not accepted."

@@ -38,9 +38,8 @@ class WebhookNotifier:
         allow_http: bool = False,
     ) -> None:
         self.on = wanted(on)
-        self._address = address(url, what="webhook", allow_http=allow_http)
+        self._address = address(url, what="webhook", allow_http=allow_http, timeout=timeout)
         self._key = _key(secret)
-        self._timeout = timeout
 
     def notify(self, notice: Notice) -> None:
         body = json_of(notice).encode("ascii")
@@ -59,7 +58,6 @@ class WebhookNotifier:
                 "webhook-timestamp": timestamp,
                 "webhook-signature": f"v1,{signature}",
             },
-            timeout=self._timeout,
         )
 
     def __repr__(self) -> str:
