@@ -190,15 +190,21 @@ class Records:
                 os.makedirs(os.path.dirname(self._file), mode=0o700, exist_ok=True)
             with suppress(FileExistsError):
                 os.close(os.open(self._file, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        with self.engine.connect() as connection:  # a server that is away is asked once
+            there = set(sa.inspect(connection).get_table_names())
         for table in self._tables:
-            for others in range(3):  # that may make it at the same moment, and win
-                try:
-                    table.create(self.engine, checkfirst=True)
-                    break
-                except sa.exc.DBAPIError:
-                    if others == 2:
-                        raise
+            if table.name not in there:
+                self._make_one(table)
         self._made = True
+
+    def _make_one(self, table: sa.Table) -> None:
+        for others in range(3):  # that may make it at the same moment, and win
+            try:
+                table.create(self.engine, checkfirst=True)
+                break
+            except sa.exc.DBAPIError:
+                if others == 2:
+                    raise
 
     def _sqlite_file(self) -> str | None:
         name = self.engine.url.database

@@ -167,6 +167,16 @@ def test_what_a_notifier_could_not_do_is_in_the_history_too(make: Make, history:
     assert history.last("shop", "run") == report
 
 
+def test_a_webhook_that_is_sent_again_has_the_same_id(make: Make) -> None:
+    with receiving() as receiver:
+        receiver.answer(503, 0, 200)
+        notifier = WebhookNotifier(receiver.url, SECRET)
+        report = make(SOURCE, MemoryDestination(), notifiers=[notifier], delivery=Delivery(wait=0)).run()
+    assert report.problems == ()
+    assert len(receiver.requests) == 3
+    assert len({request.headers["webhook-id"] for request in receiver.requests}) == 1
+
+
 def test_the_history_remembers_what_has_been_told_of_health(
     make: Make, url: str, clock: Clock, tmp_path: Path
 ) -> None:
