@@ -16,8 +16,8 @@ HERE = "tests/test_layers.py"
 
 # A room is a module or folder directly below the package. It may import what stands below it, and itself.
 LAYERS = (
-    {"errors", "model", "_chunks", "_parallel", "_program", "plain_data", "sizes", "zones"},
-    {"protocols", "events", "passphrase", "retrying", "patterns", "databases"},
+    {"errors", "model", "_chunks", "_parallel", "_program", "plain_data", "sizes", "state_folder", "zones"},
+    {"protocols", "events", "passphrase", "retrying", "patterns", "databases", "tables"},
     {
         *("formats", "sources", "targets", "destinations", "compression", "retention", "health", "observers"),
         *("notifiers", "history", "memory", "summaries", "locking", "marks", "selection"),
@@ -86,7 +86,7 @@ OPTIONAL = {
     "apprise": {"notifiers"},
     "jinja2": {"notifiers"},
     "requests": {"notifiers"},
-    "sqlalchemy": {"notifiers", "history"},
+    "sqlalchemy": {"tables", "notifiers", "history"},
     "prometheus_client": {"observers"},
     "typer": {"cli"},
     "rich": {"cli", "observers"},

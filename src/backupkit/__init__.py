@@ -77,6 +77,10 @@ from backupkit.targets import DirectoryTarget
 from backupkit.targets.database import DatabaseTarget
 
 if TYPE_CHECKING:
+    from backupkit.history import DatabaseHistory
+    from backupkit.notifiers.database import DatabaseNotifier, Notification
+    from backupkit.notifiers.ping import DeadManPing
+    from backupkit.notifiers.webhook import WebhookNotifier
     from backupkit.retention.picture import plot_plan, plot_retention
     from backupkit.retention.simulation import ScheduledRun, Simulation, simulate
     from backupkit.sources.all_databases import AllDatabases
@@ -104,7 +108,10 @@ __all__ = [
     "Backups",
     "Command",
     "ConfigurationError",
+    "DatabaseHistory",
+    "DatabaseNotifier",
     "DatabaseTarget",
+    "DeadManPing",
     "Deflate",
     "Delivery",
     "DestinationError",
@@ -129,6 +136,7 @@ __all__ = [
     "MongoDB",
     "MySQL",
     "Notice",
+    "Notification",
     "NotificationError",
     "ObjectExistsError",
     "ObjectNotFoundError",
@@ -162,6 +170,7 @@ __all__ = [
     "Summary",
     "TieredRetention",
     "UnsupportedCodecError",
+    "WebhookNotifier",
     "WrongPassphraseError",
     "Zip",
     "Zstd",
@@ -178,15 +187,20 @@ __all__ = [
 # Imported when they are first asked for: few applications have every kind of database, or every notifier.
 _LATE = {
     "AllDatabases": "sources.all_databases",
+    "DatabaseHistory": "history",
+    "DatabaseNotifier": "notifiers.database",
+    "DeadManPing": "notifiers.ping",
     "MariaDB": "sources.mysql",
     "MongoDB": "sources.mongodb",
     "MySQL": "sources.mysql",
+    "Notification": "notifiers.database",
     "Parallel": "sources.parallel",
     "PostgreSQL": "sources.postgresql",
     "PostgreSQLRoles": "sources.postgresql_roles",
     "Redis": "sources.redis",
     "ScheduledRun": "retention.simulation",
     "Simulation": "retention.simulation",
+    "WebhookNotifier": "notifiers.webhook",
     "database": "sources.databases",
     "from_django": "sources.frameworks",
     "from_sqlalchemy": "sources.frameworks",

@@ -7,8 +7,7 @@ import os
 from dataclasses import dataclass
 
 from backupkit.errors import NotificationError
-
-_FOR_ROOT = "/var/lib/backupkit"
+from backupkit.state_folder import state_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +42,7 @@ class FileMemory:
             ) from error
 
     def _folder(self) -> str:
-        if self.folder is not None:
-            return os.fspath(self.folder)
-        if os.geteuid() == 0:
-            return _FOR_ROOT
-        state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-        return os.path.join(state, "backupkit")
+        return state_folder() if self.folder is None else os.fspath(self.folder)
 
     def _path(self) -> str:
         return os.path.join(self._folder(), "memory.json")

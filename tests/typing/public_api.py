@@ -20,6 +20,9 @@ from backupkit import (
     BackupPipeline,
     Backups,
     Command,
+    DatabaseHistory,
+    DatabaseNotifier,
+    DeadManPing,
     Deflate,
     DestinationError,
     DestinationResult,
@@ -35,6 +38,7 @@ from backupkit import (
     MachineLock,
     MaximumAge,
     MaximumStorage,
+    Notification,
     Passphrase,
     Problem,
     ProgressObserver,
@@ -50,6 +54,7 @@ from backupkit import (
     Store,
     StoredObject,
     TieredRetention,
+    WebhookNotifier,
     Zip,
     Zstd,
     open_destination,
@@ -68,7 +73,11 @@ from backupkit.protocols import (
     Format,
     HasLeftovers,
     HealthCheck,
+    HearsStarts,
+    History,
     Lock,
+    Memory,
+    Notifier,
     Observer,
     OnThisMachine,
     RetentionPolicy,
@@ -133,6 +142,22 @@ def backups(some: Backups) -> None:
     assert_type(some.restore(to="/srv", resume=True, max_size="50GB", max_entries=10).skipped, int)
     assert_type(some.verify(), Report)
     some.run()  # type: ignore[attr-defined]  # only a pipeline has sources
+
+
+def telling(history: DatabaseHistory, notifier: DatabaseNotifier) -> None:
+    keeps: History = DatabaseHistory("sqlite:////srv/records.sqlite3", keep=timedelta(days=90))
+    remembers: Memory = history
+    notifiers: list[Notifier] = [notifier, WebhookNotifier("https://host/", "whsec_…", on=["run failed"])]
+    starts: HearsStarts = DeadManPing("https://host/", operation="verify", success_only=True)
+    BackupPipeline("shop", Directory("/srv"), "/mnt", encryptor=None, history=keeps, notifiers=notifiers)
+    BackupPipeline("shop", Directory("/srv"), "/mnt", encryptor=None, memory=remembers, notifiers=[starts])
+    assert_type(history.reports("shop", "run", since=datetime.max, limit=None), Iterator[Report])
+    assert_type(history.last("shop", "drill"), Report | None)
+    assert_type(history.count(), int)
+    assert_type(notifier.unread(limit=3), tuple[Notification, ...])
+    assert_type(notifier.list(name="shop"), tuple[Notification, ...])
+    assert_type(notifier.mark_read([1]), int)
+    DatabaseNotifier(on=["run went well"])  # type: ignore[list-item]  # there is no such occasion
 
 
 def nouns(backup: Backup, report: Report, plan: RetentionPlan, entry: Entry) -> None:

@@ -1,0 +1,193 @@
+"""`DatabaseHistory`: every report, in a table that pages and programs read."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from backupkit.errors import ConfigurationError, IntegrityError
+from backupkit.model import Operation, Outcome, Problem, Report
+from backupkit.plain_data import identity_of, plain, report_from
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+_PAGE = 100  # reports read at once
+# Longer bodies are compressed: cleaning tells of each backup, and MySQL takes no statement above 4 to 64 MiB.
+_LONG = 1 << 20
+_COMPRESSED = "zlib:"
+
+
+class DatabaseHistory:
+    """Keeps every report in the database of `url`, which may be an SQLAlchemy engine too.
+
+    Supported are SQLite, PostgreSQL, MySQL and MariaDB. The default is the file backupkit.sqlite3 in the folder
+    where `FileMemory` keeps its own. Tables are made where they are missing. With `keep`, reports of a pipeline
+    that are older go when its next one is recorded. It is a `Memory` too, of what has been told.
+
+    Needs SQLAlchemy, `pip install 'backupkit[history]'`, and the database's driver. NotificationError where the
+    database cannot be used; what it could not do leaves nothing behind.
+    """
+
+    def __init__(self, url: str | sa.URL | sa.Engine | None = None, *, keep: timedelta | None = None) -> None:
+        from backupkit.tables import MEMORY, REPORTS, Records
+
+        if keep is not None and keep <= timedelta(0):
+            raise ConfigurationError(
+                f"keep={keep} would keep no report: say longer, or None for all of them."
+            )
+        self._records = Records(url, (REPORTS, MEMORY))
+        self._table = REPORTS
+        self._memory = MEMORY
+        self.keep = keep
+
+    def record(self, report: Report) -> None:
+        """Keep the report, and let go of those that are too old; recording the same one again changes nothing."""
+        from backupkit.tables import name_for
+
+        name = name_for(report.name)
+        row = {
+            "identity": identity_of(report),
+            "started": report.started,
+            "name": name,
+            "operation": report.operation,
+            "outcome": report.outcome,
+            "took": report.took.total_seconds(),
+            "read": report.read,
+            "written": report.written,
+            "entries": report.entries,
+            "body": _written(report),
+        }
+        with self._records.begin() as connection:
+            connection.execute(self._records.insert(self._table, row))
+            if self.keep is not None:
+                # Neither clock, if it is ahead, may empty the history.
+                before = min(datetime.now(UTC), report.started) - self.keep
+                old = self._table.c.started < before
+                connection.execute(self._table.delete().where(self._table.c.name == name, old))
+
+    def reports(
+        self,
+        name: str | None = None,
+        operation: Operation | None = None,
+        *,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        limit: int | None = 50,
+    ) -> Iterator[Report]:
+        """Yield the reports, newest first, of operations that began at `since` or later, and before `before`.
+
+        Of one whose details cannot be read, there is what stands in its row, and a warning among its problems.
+        """
+        import sqlalchemy as sa
+
+        table = self._table
+        wanted = self._filters(name, operation, since, before)
+        newest_first = sa.select(table).where(*wanted).order_by(table.c.started.desc(), table.c.id.desc())
+        page, left = newest_first, limit
+        while left is None or left > 0:
+            count = _PAGE if left is None else min(left, _PAGE)
+            with self._records.begin() as connection:
+                rows = connection.execute(page.limit(count)).all()
+            for row in rows:
+                yield _report(row)
+            if len(rows) < count:
+                return
+            left = None if left is None else left - count
+            last = rows[-1]
+            earlier = sa.and_(table.c.started == last.started, table.c.id < last.id)
+            page = newest_first.where(sa.or_(table.c.started < last.started, earlier))
+
+    def last(self, name: str, operation: Operation) -> Report | None:
+        """The newest report of this operation of the pipeline."""
+        return next(self.reports(name, operation, limit=1), None)
+
+    def count(
+        self,
+        name: str | None = None,
+        operation: Operation | None = None,
+        *,
+        since: datetime | None = None,
+        before: datetime | None = None,
+    ) -> int:
+        """How many reports there are."""
+        import sqlalchemy as sa
+
+        counted = sa.select(sa.func.count()).select_from(self._table)
+        with self._records.begin() as connection:
+            found = connection.execute(counted.where(*self._filters(name, operation, since, before))).scalar()
+        return int(found or 0)
+
+    def recall(self, key: str) -> str | None:
+        """What is remembered under the key."""
+        found = self._memory.select().where(self._memory.c.identity == identity_of(key))
+        with self._records.begin() as connection:
+            row = connection.execute(found).first()
+        return None if row is None else str(json.loads(row.value))
+
+    def remember(self, key: str, value: str | None) -> None:
+        """Replace what is remembered under the key; None forgets it."""
+        from backupkit.tables import text_for
+
+        identity = identity_of(key)
+        with self._records.begin() as connection:
+            if value is None:
+                connection.execute(self._memory.delete().where(self._memory.c.identity == identity))
+            else:
+                row = {"identity": identity, "name": text_for(key), "value": json.dumps(value)}
+                connection.execute(self._records.insert(self._memory, row, replace=True))
+
+    def _filters(
+        self, name: str | None, operation: str | None, since: datetime | None, before: datetime | None
+    ) -> list[sa.ColumnElement[bool]]:
+        from backupkit.tables import name_for
+
+        columns = self._table.c
+        filters = []
+        if name is not None:
+            filters.append(columns.name == name_for(name))
+        if operation is not None:
+            filters.append(columns.operation == operation)
+        if since is not None:
+            filters.append(columns.started >= since)
+        if before is not None:
+            filters.append(columns.started < before)
+        return filters
+
+    def __repr__(self) -> str:
+        return f"DatabaseHistory({self._records.location!r})"
+
+
+def _written(report: Report) -> str:
+    body = json.dumps(plain(report))
+    if len(body) <= _LONG:
+        return body
+    return _COMPRESSED + base64.b64encode(zlib.compress(body.encode("ascii"))).decode("ascii")
+
+
+def _report(row: Any) -> Report:
+    try:
+        text = row.body
+        if text.startswith(_COMPRESSED):
+            text = zlib.decompress(base64.b64decode(text.removeprefix(_COMPRESSED))).decode("ascii")
+        return report_from(json.loads(text))
+    except (IntegrityError, ValueError, RecursionError, zlib.error) as error:
+        message = (
+            f"The details of report {row.id} of the history cannot be read, because it is damaged or a later "
+            f"version wrote it ({type(error).__name__})."
+        )
+        return Report(
+            operation=cast("Operation", row.operation),
+            outcome=cast("Outcome", row.outcome),
+            name=row.name,
+            started=row.started,
+            took=timedelta(seconds=row.took),
+            entries=row.entries,
+            read=row.read,
+            written=row.written,
+            problems=(Problem(message=message, severity="warning", check="history"),),
+        )

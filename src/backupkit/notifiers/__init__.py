@@ -1,0 +1,1 @@
+"""Notifiers: mail and chat through Apprise, a signed webhook, a dead-man ping, a database table."""

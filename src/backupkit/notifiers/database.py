@@ -1,0 +1,147 @@
+"""`DatabaseNotifier`: keeps notifications in a table, read and unread, for an application to show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from backupkit.model import Notice, Occasion
+from backupkit.notifiers.notice_json import json_of
+from backupkit.notifiers.occasions import EVERYTHING, checked_occasions
+from backupkit.plain_data import identity_of
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+_MESSAGE = 2000  # characters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """A notice that was kept. `message` holds the problems, a line each, if there are any, and `read_at` when it
+    was read, or None. `notice` is all of it, as a webhook would send it.
+    """
+
+    id: int
+    time: datetime
+    name: str
+    occasion: Occasion
+    destination: str | None
+    message: str
+    notice: Mapping[str, Any] = field(repr=False)
+    read_at: datetime | None
+
+
+class DatabaseNotifier:
+    """Keeps notices in the table backupkit_notifications of the database of `url`, or of an SQLAlchemy engine.
+
+    Supported are SQLite, PostgreSQL, MySQL and MariaDB. The default is the file that `DatabaseHistory` keeps
+    reports in. The table is made if it is missing. Lists begin with the newest.
+
+    Needs SQLAlchemy, `pip install 'backupkit[history]'`, and the database's driver. NotificationError where the
+    database cannot be used; what it could not do leaves nothing behind.
+    """
+
+    def __init__(
+        self, url: str | sa.URL | sa.Engine | None = None, *, on: Iterable[Occasion] = EVERYTHING
+    ) -> None:
+        from backupkit.tables import NOTIFICATIONS, Records
+
+        self.on = checked_occasions(on)
+        self._records = Records(url, (NOTIFICATIONS,))
+        self._table = NOTIFICATIONS
+
+    def notify(self, notice: Notice) -> None:
+        """Keep it, unread; the same notice, told again, is kept once."""
+        from backupkit.tables import name_for, text_for
+
+        row = {
+            "identity": identity_of(notice),
+            "time": notice.time,
+            "name": name_for(notice.name),
+            "occasion": notice.occasion,
+            "destination": None if notice.destination is None else text_for(notice.destination.location),
+            "message": text_for(_message(notice)),
+            "body": json_of(notice),
+        }
+        with self._records.begin() as connection:
+            connection.execute(self._records.insert(self._table, row))
+
+    def unread(self, *, limit: int | None = 50) -> tuple[Notification, ...]:
+        """What nobody has read yet."""
+        return self._found(self._table.c.read_at.is_(None), limit=limit)
+
+    def list(
+        self, *, name: str | None = None, before: datetime | None = None, limit: int | None = 50
+    ) -> tuple[Notification, ...]:
+        """All of them: of one pipeline, told before a time."""
+        from backupkit.tables import name_for
+
+        wanted = [] if name is None else [self._table.c.name == name_for(name)]
+        if before is not None:
+            wanted.append(self._table.c.time < before)
+        return self._found(*wanted, limit=limit)
+
+    def count(self, *, unread: bool = False) -> int:
+        """How many there are, or how many nobody has read yet."""
+        import sqlalchemy as sa
+
+        counted = sa.select(sa.func.count()).select_from(self._table)
+        if unread:
+            counted = counted.where(self._table.c.read_at.is_(None))
+        with self._records.begin() as connection:
+            return int(connection.execute(counted).scalar() or 0)
+
+    def mark_read(self, ids: Iterable[int]) -> int:
+        """Mark those of these ids as read; how many were unread. Those that do not exist are passed over."""
+        return self._mark(self._table.c.id.in_(tuple(ids)))
+
+    def mark_all_read(self) -> int:
+        """Mark all as read; how many were unread."""
+        return self._mark()
+
+    def _mark(self, *wanted: sa.ColumnElement[bool]) -> int:
+        unread = self._table.c.read_at.is_(None)
+        marked = self._table.update().where(unread, *wanted).values(read_at=datetime.now(UTC))
+        with self._records.begin() as connection:
+            return int(connection.execute(marked).rowcount)
+
+    def _found(self, *wanted: sa.ColumnElement[bool], limit: int | None) -> tuple[Notification, ...]:
+        columns = self._table.c
+        asked = self._table.select().where(*wanted).order_by(columns.time.desc(), columns.id.desc())
+        with self._records.begin() as connection:
+            rows = connection.execute(asked.limit(limit)).all()
+        return tuple(map(_notification, rows))
+
+    def __repr__(self) -> str:
+        return f"DatabaseNotifier({self._records.location!r})"
+
+
+def _notification(row: Any) -> Notification:
+    message = row.message
+    try:
+        notice = json.loads(row.body)
+    except ValueError:
+        notice = {}
+        message = f"{message}\nThe rest of this notification is damaged.".lstrip()
+    return Notification(
+        id=row.id,
+        time=row.time,
+        name=row.name,
+        occasion=cast("Occasion", row.occasion),
+        destination=row.destination,
+        message=message,
+        notice=notice,
+        read_at=row.read_at,
+    )
+
+
+def _message(notice: Notice) -> str:
+    """What is wrong, errors first."""
+    about = notice.destination or notice.report
+    problems = () if about is None else about.problems
+    ordered = sorted(problems, key=lambda one: one.severity != "error")
+    return "\n".join(one.message for one in ordered)[:_MESSAGE]

@@ -1,0 +1,15 @@
+"""Where what one process leaves for the next is kept on this machine."""
+
+from __future__ import annotations
+
+import os
+
+_FOR_ROOT = "/var/lib/backupkit"
+
+
+def state_folder() -> str:
+    """/var/lib/backupkit for root, and for others `backupkit` in XDG_STATE_HOME, or else in ~/.local/state."""
+    if os.geteuid() == 0:
+        return _FOR_ROOT
+    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return os.path.join(state, "backupkit")

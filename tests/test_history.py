@@ -1,0 +1,395 @@
+"""The history gives back every report it was given, on every database, whoever writes at the same moment."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backupkit import ConfigurationError, DatabaseHistory, NotificationError, Problem, Report
+from backupkit.model import Operation
+from backupkit.protocols import Memory
+from backupkit.tables import REPORTS
+from tests.notifiers.notices import cleaned
+from tests.recording import KINDS, database_url, emptied, wire_to
+from tests.test_plain_data import made_of
+
+START = datetime(2026, 11, 23, 3, tzinfo=UTC)
+# Whatever stands in paths and messages: bytes that are not UTF-8, NUL, what MySQL's "utf8" cannot hold, quotes.
+ODD = Problem(message="It's \"lost\": \\ 'é' 💾 한 \0", path="app/caf\udce9", severity="warning")
+
+
+def report(number: int = 0, *, name: str = "shop", operation: Operation = "run") -> Report:
+    return Report(
+        operation=operation,
+        outcome="succeeded",
+        name=name,
+        started=START + timedelta(hours=number, microseconds=number),
+        took=timedelta(seconds=90.000001),
+        entries=number,
+        read=1 << 40,
+        written=5_000_000_000,
+        problems=(ODD,),
+    )
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with database_url(str(request.param), request, tmp_path_factory.mktemp("records")) as url:
+        yield url
+
+
+@pytest.fixture
+def url(database: str) -> str:
+    return emptied(database)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "records.sqlite3"
+
+
+@pytest.fixture
+def history(file: Path) -> DatabaseHistory:
+    return DatabaseHistory(f"sqlite:///{file}")
+
+
+def test_reports_come_back_equal_newest_first(url: str) -> None:
+    reports = [report(number) for number in (1, 3, 2)]
+    for one in reports:
+        DatabaseHistory(url).record(one)
+    assert [*DatabaseHistory(url).reports()] == [reports[1], reports[2], reports[0]]
+
+
+@pytest.mark.parametrize("database", ["mariadb"], indirect=True)  # the one that limits what a statement holds
+def test_a_report_on_ten_thousand_backups_comes_back_equal(url: str) -> None:
+    history = DatabaseHistory(url)
+    history.record(cleaned(10_000))
+    assert history.last("shop", "clean") == cleaned(10_000)
+    with history._records.begin() as connection:
+        body = connection.execute(sa.select(REPORTS.c.body)).scalar_one()
+    assert len(body) < 4 << 20, "older servers take no statement above 4 MiB"
+
+
+def test_questions_are_answered_by_name_operation_and_time(url: str) -> None:
+    history = DatabaseHistory(url)
+    assert (history.count(), history.last("shop", "run"), [*history.reports()]) == (0, None, [])
+    for number in range(4):
+        history.record(report(number))
+        history.record(report(number, operation="clean"))
+        history.record(report(number, name="Shop"))
+    assert history.count() == 12
+    assert history.count("shop") == 8, "names that differ in case are different names"
+    assert history.count("shop", "clean", since=report(1).started) == 3
+    assert history.count(before=report(1).started) == 3
+    assert [one.entries for one in history.reports("shop", "run", before=report(3).started, limit=2)] == [
+        2,
+        1,
+    ]
+    east = report(2).started.astimezone(datetime.now().astimezone().tzinfo)
+    assert [one.entries for one in history.reports("shop", "run", since=east)] == [3, 2]
+    assert history.last("shop", "clean") == report(3, operation="clean")
+
+
+def test_the_same_report_told_again_is_kept_once(url: str) -> None:
+    history = DatabaseHistory(url)
+    history.record(report())
+    history.record(report())
+    history.record(replace(report(), entries=1))
+    assert history.count() == 2
+
+
+def test_what_is_older_than_is_to_be_kept_goes_when_the_next_is_recorded(url: str) -> None:
+    history = DatabaseHistory(url, keep=timedelta(hours=2))
+    history.record(report(0, name="other"))
+    for number in range(5):
+        history.record(report(number))
+    assert [one.entries for one in history.reports("shop")] == [4, 3]
+    assert history.count("other") == 1, "that is for its own pipeline to say"
+
+
+def test_a_clock_that_is_ahead_does_not_empty_the_history(history: DatabaseHistory) -> None:
+    old = replace(report(), started=datetime.now(UTC) - timedelta(days=2))
+    keeping = DatabaseHistory(history._records.engine, keep=timedelta(days=5))
+    keeping.record(old)
+    keeping.record(replace(report(1), started=datetime.now(UTC) + timedelta(days=4000)))
+    assert keeping.count() == 2
+
+
+def test_what_has_been_told_is_remembered_replaced_and_forgotten(url: str) -> None:
+    history = DatabaseHistory(url)
+    assert isinstance(history, Memory)
+    long = "shop-1 /mnt/caf\udce9\0/" + "x" * 3000
+    for key in ("shop", "SHOP", long):
+        assert history.recall(key) is None
+        history.remember(key, f"first {key}")
+        history.remember(key, f"second {key}")
+    assert [history.recall(key) for key in ("shop", "SHOP", long)] == [
+        *("second shop", "second SHOP", f"second {long}")
+    ]
+    history.remember("shop", None)
+    history.remember("shop", None)
+    assert (history.recall("shop"), history.recall("SHOP")) == (None, "second SHOP")
+
+
+def test_many_can_begin_at_the_same_moment(url: str) -> None:
+    together = threading.Barrier(6)
+    failures: list[Exception] = []
+
+    def record(number: int) -> None:
+        try:
+            history = DatabaseHistory(url)
+            together.wait()
+            for turn in range(2):
+                history.record(report(number * 10 + turn))
+                history.remember("told", f"{number} {turn}")
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=record, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert DatabaseHistory(url).count() == 12
+    assert (DatabaseHistory(url).recall("told") or "").endswith(" 1")
+
+
+FORKING = """
+import os, sys
+from datetime import UTC, datetime, timedelta
+from backupkit import DatabaseHistory, Report
+
+def record(number):
+    history.record(Report(operation="run", outcome="succeeded", name="shop", took=timedelta(0),
+                          started=datetime(2026, 11, 23, tzinfo=UTC) + timedelta(seconds=number)))
+
+history = DatabaseHistory(sys.argv[1])
+if len(sys.argv) > 2:
+    record(99_999)
+read, write = os.pipe()
+children = []
+for child in range(4):
+    if not (pid := os.fork()):
+        os.close(write)
+        os.read(read, 1)  # until all are there
+        for turn in range(8):
+            record(child * 100 + turn)
+        os._exit(0)
+    children.append(pid)
+os.close(write)
+assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 4
+print(history.count())
+"""
+
+
+@pytest.mark.parametrize("used_before", [False, True])
+def test_forked_processes_write_one_sqlite_file_at_once(file: Path, used_before: bool) -> None:
+    arguments = [f"sqlite:///{file}", *(["used"] if used_before else [])]
+    program = [sys.executable, "-W", "error", "-c", FORKING, *arguments]
+    done = subprocess.run(program, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (f"{32 + used_before}\n", "")
+
+
+@settings(max_examples=25)
+@given(st.lists(made_of(Report), max_size=3))
+def test_any_reports_come_back_equal(reports: list[Report]) -> None:
+    engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+    history = DatabaseHistory(engine)
+    for one in reports:
+        history.record(one)
+    for one in reports:
+        assert one in [*history.reports(one.name, one.operation, since=one.started, limit=None)]
+    engine.dispose()
+
+
+def test_all_of_a_long_history_can_be_read(history: DatabaseHistory) -> None:
+    with history._records.begin() as connection:
+        row = {"name": "shop", "operation": "run", "outcome": "failed", "took": 1.5, "body": "{}"}
+        rows = [
+            {
+                **row,
+                "identity": f"{number}",
+                "started": START + timedelta(hours=number // 2),
+                "entries": number,
+                "read": 0,
+                "written": 0,
+            }
+            for number in range(250)
+        ]
+        connection.execute(REPORTS.insert(), rows)
+    assert [one.entries for one in history.reports(limit=None)] == [*range(249, -1, -1)]
+    assert [one.entries for one in history.reports(limit=201)] == [*range(249, 48, -1)]
+    assert [*history.reports(limit=0)] == []
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{", "[]", '{"operation": "fly"}', "zlib:!", "zlib:AAAA", "[" * 100_000]
+)
+def test_a_report_whose_details_cannot_be_read_is_there_with_a_warning(
+    history: DatabaseHistory, body: str
+) -> None:
+    history.record(report(7))
+    with history._records.begin() as connection:
+        connection.execute(REPORTS.update().values(body=body))
+    (found,) = history.reports()
+    assert replace(found, problems=()) == replace(report(7), problems=())
+    (problem,) = found.problems
+    assert (problem.severity, problem.check) == ("warning", "history")
+    assert "cannot be read" in problem.message
+
+
+def test_the_default_file_lies_where_the_memory_does_and_is_for_its_owner_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backupkit.tables.state_folder", lambda: str(tmp_path / "state" / "backupkit"))
+    DatabaseHistory().record(report())
+    file = tmp_path / "state" / "backupkit" / "backupkit.sqlite3"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert DatabaseHistory(f"sqlite:///{file}").count() == 1
+
+
+def test_a_table_that_somebody_dropped_is_made_again(history: DatabaseHistory, file: Path) -> None:
+    history.record(report())
+    with history._records.begin() as connection:
+        connection.execute(sa.text("DROP TABLE backupkit_reports"))
+    assert failure(history).retryable
+    history.record(report())
+    assert history.count() == 1
+
+
+def test_a_file_that_somebody_removed_is_made_again_for_its_owner_alone(
+    history: DatabaseHistory, file: Path
+) -> None:
+    history.record(report())
+    file.unlink()
+    history.record(report())
+    assert history.count() == 1
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def failure(history: DatabaseHistory, number: int = 1) -> NotificationError:
+    with pytest.raises(NotificationError) as caught:
+        history.record(report(number))
+    return caught.value
+
+
+def test_a_locked_database_may_be_tried_again(history: DatabaseHistory, file: Path) -> None:
+    history.record(report())
+    impatient = DatabaseHistory(f"sqlite:///{file}?timeout=0.1")
+    locker = sqlite3.connect(file)
+    locker.execute("BEGIN IMMEDIATE")
+    error = failure(impatient)
+    locker.close()
+    assert error.retryable
+    assert "database is locked" in str(error)
+    assert history.count() == 1
+
+
+def test_a_database_that_may_only_be_read_is_not_tried_again(history: DatabaseHistory, file: Path) -> None:
+    history.record(report())
+    error = failure(DatabaseHistory(f"sqlite:///file:{file}?mode=ro&uri=true"))
+    assert not error.retryable
+    assert "readonly" in str(error)
+    assert history.count() == 1
+
+
+@pytest.mark.parametrize("content", [b"no database" * 100, None])
+def test_a_file_that_is_no_database_is_not_tried_again(file: Path, content: bytes | None) -> None:
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    assert not failure(DatabaseHistory(f"sqlite:///{file}")).retryable
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    error = failure(DatabaseHistory(f"sqlite:///{tmp_path}/missing/records.sqlite3"))
+    assert str(error) == (
+        f"The database sqlite:///{tmp_path}/missing/records.sqlite3 could not be used: No such file or directory."
+    )
+
+
+@pytest.mark.parametrize("database", ["postgresql", "mariadb"], indirect=True)
+@pytest.mark.parametrize("cut_at", [b"INSERT INTO backupkit_reports", b"DELETE FROM backupkit_reports"])
+def test_a_server_that_goes_away_in_the_middle_has_kept_nothing(url: str, cut_at: bytes) -> None:
+    with wire_to(url) as (wire, over_wire):
+        history = DatabaseHistory(over_wire, keep=timedelta(days=1))
+        history.record(report())
+        wire.cut_at = cut_at
+        error = failure(history)
+        assert len(wire.cuts) == 1
+        assert error.retryable
+        assert DatabaseHistory(url).count() == 1
+        wire.cut_at = b"\0nothing"
+        history.record(report(1))
+        assert DatabaseHistory(url).count() == 2
+
+
+def test_a_server_that_hangs_is_not_waited_for_without_end() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:  # the system accepts, and nobody ever answers
+        url = f"mysql+pymysql://user@127.0.0.1:{nobody.getsockname()[1]}/db?read_timeout=1"
+        assert failure(DatabaseHistory(url)).retryable
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_wrong_password_is_not_shown(kind: str, request: pytest.FixtureRequest) -> None:
+    server = request.getfixturevalue(f"{kind}_server")
+    history = DatabaseHistory(server.url("mysql", password="s3cr:t/ @"))
+    message = str(failure(history))
+    assert "s3cr" not in message + repr(history)
+    assert f"127.0.0.1:{server.port}/mysql could not be used: " in message
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("records.sqlite3", "not the URL of a database"),
+        ("postgresql://us3r:s3cret@host:port/x", "not the URL of a database"),
+        ("sqlite://", "in memory"),
+        ("sqlite:///:memory:", "in memory"),
+        ("sqlite+aiosqlite:////tmp/x", "aiosqlite"),
+        ("oracle+oracledb://us3r:s3cret@host/x", "oracledb"),
+        ("mysql+mysqlconnector://us3r:s3cret@host/x", "driver mysql"),
+        ("postgresql+nothing://us3r:s3cret@host/x", "cannot be used"),
+        ("gopher://us3r:s3cret@host/x", "cannot be used"),
+        ("mssql+pymssql://us3r:s3cret@host/x", "pymssql"),
+    ],
+)
+def test_an_url_that_cannot_be_used_is_refused_without_its_password(url: str, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        DatabaseHistory(url)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_what_is_no_url_and_no_engine_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="neither the URL"):
+        DatabaseHistory(3)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="would keep no report"):
+        DatabaseHistory("sqlite:////tmp/x", keep=timedelta(0))
+
+
+def test_the_usual_names_of_servers_find_a_driver_that_is_installed() -> None:
+    urls = ["postgres://host/a", "postgresql://host/a", "mysql://host/a", "mariadb://host/a"]
+    drivers = [DatabaseHistory(url)._records.engine.driver for url in urls]
+    assert drivers == ["psycopg", "psycopg", "pymysql", "pymysql"]
+
+
+def test_a_missing_sqlalchemy_names_the_extra() -> None:
+    program = "import sys; sys.modules['sqlalchemy'] = None\nimport backupkit; backupkit.DatabaseHistory()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1].endswith("needs sqlalchemy: pip install 'backupkit[history]'")
