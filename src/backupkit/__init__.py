@@ -39,7 +39,17 @@ from backupkit.errors import (
     WrongPassphraseError,
 )
 from backupkit.formats.zip.format import Zip
-from backupkit.health import MaximumAge, MaximumStorage
+from backupkit.health import (
+    FutureDated,
+    Leftovers,
+    MaximumAge,
+    MaximumStorage,
+    MinimumCount,
+    MinimumSize,
+    ProvenWithin,
+    SizeAnomaly,
+    VerifiedWithin,
+)
 from backupkit.locking import MachineLock
 from backupkit.memory import FileMemory
 from backupkit.model import (
@@ -112,11 +122,13 @@ __all__ = [
     "DirectoryTarget",
     "Entry",
     "FileMemory",
+    "FutureDated",
     "HookError",
     "IntegrityError",
     "KeepAll",
     "KeepLast",
     "Kept",
+    "Leftovers",
     "Listing",
     "LocalDestination",
     "LoggingObserver",
@@ -124,6 +136,8 @@ __all__ = [
     "MariaDB",
     "MaximumAge",
     "MaximumStorage",
+    "MinimumCount",
+    "MinimumSize",
     "MongoDB",
     "MySQL",
     "Notice",
@@ -139,6 +153,7 @@ __all__ = [
     "PostgreSQLRoles",
     "Problem",
     "ProgressObserver",
+    "ProvenWithin",
     "Redis",
     "Removed",
     "Report",
@@ -152,12 +167,14 @@ __all__ = [
     "Retry",
     "SQLite",
     "SeriesSummary",
+    "SizeAnomaly",
     "SourceError",
     "Store",
     "StoredObject",
     "Summary",
     "TieredRetention",
     "UnsupportedCodecError",
+    "VerifiedWithin",
     "WrongPassphraseError",
     "Zip",
     "Zstd",

@@ -26,28 +26,36 @@ from backupkit import (
     Directory,
     DirectoryTarget,
     Entry,
+    FutureDated,
     KeepAll,
     KeepLast,
     Kept,
+    Leftovers,
     Listing,
     LocalDestination,
     LoggingObserver,
     MachineLock,
     MaximumAge,
     MaximumStorage,
+    MinimumCount,
+    MinimumSize,
     Passphrase,
+    Pin,
     Problem,
     ProgressObserver,
+    ProvenWithin,
     Removed,
     Report,
     RepositoryState,
     RetentionPlan,
     Retry,
+    SizeAnomaly,
     SourceError,
     SQLite,
     Store,
     StoredObject,
     TieredRetention,
+    VerifiedWithin,
     Zip,
     Zstd,
     open_destination,
@@ -127,6 +135,9 @@ def backups(some: Backups) -> None:
     assert_type(some.restore(some.find(), to=DirectoryTarget(Path("/srv"), setuid=True)), Report)
     assert_type(some.restore(to="/srv", resume=True, max_size="50GB", max_entries=10).skipped, int)
     assert_type(some.verify(), Report)
+    assert_type(some.pin(reason="before the upgrade"), Backup)
+    assert_type(some.pin("2026", reason="audit", until=datetime(2030, 1, 1)).pin, Pin | None)
+    assert_type(some.unpin(some.find()), Backup)
     some.run()  # type: ignore[attr-defined]  # only a pipeline has sources
 
 
@@ -169,6 +180,10 @@ FORMAT: Format = Zip()
 LOCK: Lock = MachineLock()
 POLICIES: list[RetentionPolicy] = [KeepAll(), KeepLast(3), TieredRetention()]
 CHECKS: list[HealthCheck] = [MaximumAge(days=1), MaximumStorage("1GB")]
+MORE_CHECKS: list[HealthCheck] = [FutureDated(), Leftovers(older_than=timedelta(hours=48))]
+MINIMUMS: list[HealthCheck] = [MinimumCount(7), MinimumSize("1MB", contents="databases")]
+SIZES: HealthCheck = SizeAnomaly(contents="files", last=20, least=5, factor=2, severity="warning")
+PROOFS: list[HealthCheck] = [VerifiedWithin(7), ProvenWithin(days=30, contents="databases")]
 OBSERVERS: list[Observer] = [LoggingObserver(), ProgressObserver(), hear]
 
 
