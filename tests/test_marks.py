@@ -106,7 +106,7 @@ def test_marks_of_one_name_are_read_by_themselves(destination: LocalDestination)
         "backupkit/shop/2026-11-22T03-00-00.000000Z/2026-13-23T03-00-00.123456Z-damaged",
         "backupkit/shop/2026-11-22T03-00-00.000000Z/2026-11-23T03-00-00Z-damaged",
         "backupkit/shop/2026-11-22T03-00-00.000000Z/2026-11-23T03-00-00.123456Z-damaged.old",
-        "backupkit/shop/2026-11-22T03-00-00.000000Z/2026-11-23T03-00-00.123456Z-pinned",
+        "backupkit/shop/2026-11-22T03-00-00.000000Z/2026-11-23T03-00-00.123456Z-vouched",
         "backupkit/shop/2026-11-22T03-00-00.000000Z/deeper/2026-11-23T03-00-00.123456Z-damaged",
     ],
 )
@@ -124,7 +124,7 @@ def test_removing_the_marks_of_a_backup_leaves_all_other_objects(destination: Lo
     others = names(destination)
     write_mark(destination, BACKUP, "verified", MONDAY)
     write_mark(destination, BACKUP, "damaged", TUESDAY)
-    destination.write(f"backupkit/shop/{BACKUP.id}/2026-11-23T03-00-00.123456Z-pinned", [b"{}\n"])
+    destination.write(f"backupkit/shop/{BACKUP.id}/2026-11-23T03-00-00.123456Z-vouched", [b"{}\n"])
     remove_marks(destination, BACKUP.name, BACKUP.id)
     assert names(destination) == others
 
