@@ -38,12 +38,12 @@ def pin_everywhere(
             failures.append((destination.location, error))
         else:
             done.append(destination.location)
-    elsewhere = f"; it is at {', '.join(done)}" if done else ""
+    but = f"was {what} at {', '.join(done)}, but " if done else ""
     raise_all(
         f"The backup {backup.id} could not be {what} everywhere",
         [
             DestinationError(
-                f"The backup {backup.id} could not be {what} at {location}{elsewhere}: {told(error)}",
+                f"The backup {backup.id} {but}could not be {what} at {location}: {told(error)}",
                 location=location,
             )
             for location, error in failures

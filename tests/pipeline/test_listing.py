@@ -1,0 +1,84 @@
+"""Listing many backups takes one look at the place, and no archive is opened."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from backupkit import LocalDestination, StoredObject
+from tests.pipeline.shop import Clock, Make, Scripted
+
+COUNT = 10_000
+START = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Counting(LocalDestination):
+    """Counts what it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.asked: Counter[str] = Counter()
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        self.asked[f"list {prefix}"] += 1
+        return super().list(prefix)
+
+    def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        self.asked["read"] += 1
+        return super().read(name, start=start, length=length)
+
+    def stat(self, name: str) -> StoredObject:
+        self.asked["stat"] += 1
+        return super().stat(name)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The names of ten thousand archives, each with a summary: what a backup every hour leaves in a year."""
+    folder = tmp_path_factory.mktemp("many")
+    (folder / "shop").mkdir()
+    for number in range(COUNT):
+        stem = folder / f"shop/{START + timedelta(hours=number):%Y-%m-%dT%H-%M-%S.%fZ}"
+        for name in (f"{stem}.zip", f"{stem}.complete.json"):
+            os.close(os.open(name, os.O_CREAT | os.O_WRONLY, 0o600))
+    return folder
+
+
+def test_ten_thousand_archives_are_listed_in_one_pass_and_none_is_opened(
+    make: Make, many: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Counting(many)
+    pipeline = make(Scripted("app", {"app/a": b"a"}), place, clock=clock)
+    scanned: Counter[str] = Counter()
+    scandir = os.scandir
+
+    def counted(path: str | Path) -> os.DirEntry[str]:
+        scanned[os.fspath(path)] += 1
+        return scandir(path)  # type: ignore[return-value]
+
+    monkeypatch.setattr(os, "scandir", counted)
+    backups = pipeline.list().backups
+    assert len(backups) == COUNT
+    assert backups[-1].time == START
+    assert {backup.complete for backup in backups} == {True}
+    assert place.asked == {"list backupkit/shop/": 1, "list shop/": 1}
+    assert scanned[f"{many}/shop"] == 1, "one pass over the folder of the archives"
+
+
+def test_monitoring_and_planning_ten_thousand_archives_opens_none(
+    make: Make, many: Path, clock: Clock
+) -> None:
+    place = Counting(many)
+    pipeline = make(Scripted("app", {"app/a": b"a"}), place, clock=clock)
+    pipeline.monitor()
+    assert place.asked == {"list backupkit/shop/": 1, "list shop/": 1}
+    place.asked.clear()
+    [result] = pipeline.clean(dry_run=True).destinations
+    assert result.plan is not None
+    assert len(result.plan.keep) + len(result.plan.remove) == COUNT
+    assert place.asked == {"list backupkit/shop/": 1, "list shop/": 1}
