@@ -302,7 +302,13 @@ def test_names_that_are_not_text_survive_json(saved: Shop) -> None:
     assert os.fsdecode(b"[red]line\n\xff.txt") in document["problems"][0]["path"]
 
 
-@pytest.mark.parametrize("verb", ["demo", "run", "list", "verify", "restore", "drill", "clean", "monitor"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        *("demo", "run", "list", "verify", "restore", "drill", "clean", "monitor"),
+        *("pin", "unpin", "summary"),
+    ],
+)
 def test_each_verb_teaches_by_example(unchanged: Shop, verb: str) -> None:
     done = unchanged.backupkit(verb, "--help")
     assert done.returncode == 0
@@ -313,7 +319,7 @@ def test_the_help_shows_the_order_of_things(unchanged: Shop) -> None:
     text = unchanged.backupkit("--help").stdout
     places = [
         text.index(f"backupkit {verb} ")
-        for verb in ("run", "list", "verify", "restore", "drill", "clean", "monitor")
+        for verb in ("run", "list", "verify", "restore", "drill", "clean", "monitor", "summary")
     ]
     assert places == sorted(places)
 

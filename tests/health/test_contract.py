@@ -62,7 +62,6 @@ def problem(state: RepositoryState, **changes: str) -> Problem:
 
 
 BROKEN: dict[str, tuple[str, Callable[[RepositoryState], Iterable[Problem]]]] = {
-    "names another place": ("a_problem_names", lambda state: [problem(state, destination="elsewhere")]),
     "looks at the clock": (
         "it_knows_no_time",
         lambda state: [problem(state)] * (state.now > datetime.now(UTC).replace(year=2100)),

@@ -39,13 +39,12 @@ class Counting(LocalDestination):
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The names of ten thousand archives, each with a summary: what a backup every hour leaves in a year."""
+    """The names of ten thousand archives: what a backup every hour leaves in more than a year."""
     folder = tmp_path_factory.mktemp("many")
     (folder / "shop").mkdir()
     for number in range(COUNT):
-        stem = folder / f"shop/{START + timedelta(hours=number):%Y-%m-%dT%H-%M-%S.%fZ}"
-        for name in (f"{stem}.zip", f"{stem}.complete.json"):
-            os.close(os.open(name, os.O_CREAT | os.O_WRONLY, 0o600))
+        name = f"{folder}/shop/{START + timedelta(hours=number):%Y-%m-%dT%H-%M-%S.%fZ}.zip"
+        os.close(os.open(name, os.O_CREAT | os.O_WRONLY, 0o600))
     return folder
 
 
@@ -65,20 +64,12 @@ def test_ten_thousand_archives_are_listed_in_one_pass_and_none_is_opened(
     backups = pipeline.list().backups
     assert len(backups) == COUNT
     assert backups[-1].time == START
-    assert {backup.complete for backup in backups} == {True}
     assert place.asked == {"list backupkit/shop/": 1, "list shop/": 1}
     assert scanned[f"{many}/shop"] == 1, "one pass over the folder of the archives"
 
 
-def test_monitoring_and_planning_ten_thousand_archives_opens_none(
-    make: Make, many: Path, clock: Clock
-) -> None:
+def test_monitoring_ten_thousand_archives_opens_none(make: Make, many: Path, clock: Clock) -> None:
     place = Counting(many)
     pipeline = make(Scripted("app", {"app/a": b"a"}), place, clock=clock)
     pipeline.monitor()
-    assert place.asked == {"list backupkit/shop/": 1, "list shop/": 1}
-    place.asked.clear()
-    [result] = pipeline.clean(dry_run=True).destinations
-    assert result.plan is not None
-    assert len(result.plan.keep) + len(result.plan.remove) == COUNT
     assert place.asked == {"list backupkit/shop/": 1, "list shop/": 1}

@@ -57,6 +57,13 @@ class Output:
             _say(problem_lines(listing.problems), sys.stderr)
         raise typer.Exit(exit_codes.of_listing(listing))
 
+    def told(self, value: object, lines: Iterable[str]) -> None:
+        """Show what was asked for, or done."""
+        if self.json:
+            _document(plain(value))
+        else:
+            _say(lines, sys.stdout)
+
     @contextmanager
     def ending(self) -> Iterator[None]:
         """Tell the error that ends the body, and exit with its code.
