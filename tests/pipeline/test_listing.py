@@ -42,9 +42,11 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The names of ten thousand archives: what a backup every hour leaves in more than a year."""
     folder = tmp_path_factory.mktemp("many")
     (folder / "shop").mkdir()
+    first = f"{folder}/empty"
+    os.close(os.open(first, os.O_CREAT | os.O_WRONLY, 0o600))
     for number in range(COUNT):
         name = f"{folder}/shop/{START + timedelta(hours=number):%Y-%m-%dT%H-%M-%S.%fZ}.zip"
-        os.close(os.open(name, os.O_CREAT | os.O_WRONLY, 0o600))
+        os.link(first, name)  # 16 times as fast as making a file
     return folder
 
 
