@@ -216,6 +216,7 @@ def test_unpinning_what_is_not_pinned_writes_nothing(destination: LocalDestinati
         b'{"reason": "\\ud800"}',
         b'{"reason": "' + b"x" * 501 + b'"}',
         b'{"reason": "' + b"x" * 100_000 + b'"}',
+        b'{"reason": "hidden far behind"' + b" " * 100_000 + b"}",
         b"[" * 50_000,
         b"\xff",
     ],

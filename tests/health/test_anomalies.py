@@ -89,9 +89,11 @@ def test_full_and_databases_only_backups_are_compared_among_themselves() -> None
 
 
 def test_backups_that_are_not_good_or_from_the_future_are_not_compared() -> None:
-    lossy = backup(timedelta(hours=1), stored=1, complete=False)
+    lossy = [backup(timedelta(hours=hours), stored=1, complete=False) for hours in range(1, 20)]
+    newest = backup(-timedelta(minutes=1), stored=1, damaged=True)
     future = backup(-timedelta(days=9), stored=1)
-    assert found(SizeAnomaly(), *days(STEADY), lossy, future) == []
+    assert found(SizeAnomaly(), *days(STEADY), *lossy, newest, future) == []
+    assert len(found(SizeAnomaly(), *days([*STEADY, 50 * KB]), *lossy, newest, future)) == 1
 
 
 _sizes = st.integers(1, 10**12)

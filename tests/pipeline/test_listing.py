@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -38,7 +39,7 @@ class Counting(LocalDestination):
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The names of ten thousand archives: what a backup every hour leaves in more than a year."""
     folder = tmp_path_factory.mktemp("many")
     (folder / "shop").mkdir()
@@ -47,7 +48,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(COUNT):
         name = f"{folder}/shop/{START + timedelta(hours=number):%Y-%m-%dT%H-%M-%S.%fZ}.zip"
         os.link(first, name)  # 16 times as fast as making a file
-    return folder
+    yield folder
+    shutil.rmtree(folder)
 
 
 def test_ten_thousand_archives_are_listed_in_one_pass_and_none_is_opened(
