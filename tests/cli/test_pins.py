@@ -15,12 +15,12 @@ APP = ("--app", "shop_backups:pipeline")
 
 
 def test_a_pinned_backup_is_shown_kept_and_let_go_again(saved: Shop) -> None:
-    [first] = saved.document("list", "backups")[1]["backups"]
+    first = next(saved.backups.rglob("*.zip")).stem
     done = saved.backupkit(
-        *("pin", *APP, "--backup", first["id"][:20], "--reason", "audit 2026", "--until", "2999-03-31")
+        *("pin", *APP, "--backup", first[:20], "--reason", "audit 2026", "--until", "2999-03-31")
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{first['id']} is pinned until 2999-04-01T00:00Z: audit 2026\n"
+    assert done.stdout == f"{first} is pinned until 2999-04-01T00:00Z: audit 2026\n"
     saved.backupkit("run", *APP)
     head, newer, older = saved.backupkit("list", "backups").stdout.splitlines()
     assert "  PINNED " in head
@@ -28,9 +28,9 @@ def test_a_pinned_backup_is_shown_kept_and_let_go_again(saved: Shop) -> None:
     assert "  until 2999-04-01T00:00Z: audit 2026  file:" in older
     assert "pinned until 2999-04-01T00:00Z: audit 2026" in saved.backupkit("clean", *APP).stdout
     # Without the pipeline, and without the passphrase:
-    done = saved.backupkit("unpin", "backups", "--backup", first["id"])
-    assert (done.returncode, done.stdout) == (0, f"{first['id']} is not pinned.\n")
-    assert re.search(rf"  remove  {first['id']}", saved.backupkit("clean", *APP).stdout)
+    done = saved.backupkit("unpin", "backups", "--backup", first)
+    assert (done.returncode, done.stdout) == (0, f"{first} is not pinned.\n")
+    assert re.search(rf"  remove  {first}", saved.backupkit("clean", *APP).stdout)
 
 
 def test_a_pin_without_an_end_holds_until_it_is_unpinned_and_json_is_the_backup(saved: Shop) -> None:
