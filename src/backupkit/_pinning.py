@@ -39,14 +39,10 @@ def pin_everywhere(
         else:
             done.append(destination.location)
     but = f"was {what} at {', '.join(done)}, but " if done else ""
-    raise_all(
-        f"The backup {backup.id} could not be {what} everywhere",
-        [
-            DestinationError(
-                f"The backup {backup.id} {but}could not be {what} at {location}: {told(error)}",
-                location=location,
-            )
-            for location, error in failures
-        ],
-    )
+    errors: list[DestinationError] = []
+    for location, failure in failures:
+        message = f"The backup {backup.id} {but}could not be {what} at {location}: {told(failure)}"
+        errors.append(DestinationError(message, location=location))
+        errors[-1].__cause__ = failure
+    raise_all(f"The backup {backup.id} could not be {what} everywhere", errors)
     return replace(backup, pin=pin)

@@ -120,6 +120,7 @@ def test_a_destination_that_refuses_is_named_and_the_others_have_the_pin(make: M
         "one is read-only."
     )
     assert caught.value.location == "memory:one"
+    assert isinstance(caught.value.__cause__, AccessDeniedError)
     assert pins(pipeline) == {"memory:one": None, "memory:two": Pin(reason="the audit")}
 
     pipeline = make(FILES, [refusing("one"), refusing("two")], clock=clock)
