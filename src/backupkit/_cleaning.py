@@ -10,7 +10,7 @@ from functools import partial
 
 from backupkit._operation import Running
 from backupkit.errors import BackupKitError, DestinationError, OperationCancelledError, told
-from backupkit.marks import remove_marks
+from backupkit.marks import apply, read_marks, remove_marks
 from backupkit.model import Backup, DestinationResult, Problem, RetentionPlan, StoredObject
 from backupkit.protocols import Destination, HasLeftovers, Repository, RetentionPolicy
 from backupkit.retention import checked, guard, minimum_of
@@ -53,7 +53,7 @@ class Cleaning:
         if dry_run:
             return result
         with self.opened() as repository:
-            deleting = _Deleting(self.running, self.destination)
+            deleting = _Deleting(self.running, self.destination, self.now)
             deleting.all(repository, plan, swept, orphans)
         return replace(
             result, outcome="incomplete" if deleting.refused else "succeeded", freed=deleting.freed
@@ -81,9 +81,10 @@ class Cleaning:
 class _Deleting:
     """Deletes one thing after the other; what is refused is a problem, told once, and the rest goes on."""
 
-    def __init__(self, running: Running, destination: Destination) -> None:
+    def __init__(self, running: Running, destination: Destination, now: datetime) -> None:
         self.freed = 0
         self.refused = 0
+        self._now = now
         self._running = running
         self._destination = destination
         self._told: set[str] = set()
@@ -98,13 +99,28 @@ class _Deleting:
         """Remove what the plan says, prune, forget what is known of the gone, discard the leftovers."""
         for removed in plan.remove:
             backup = removed.backup
-            if self._tried(f"The backup {backup.id}", partial(_remove, repository, backup)):
+            if self._tried(f"The backup {backup.id}", partial(self._remove, repository, backup)):
                 self._forget(backup.name, backup.id)
         self._tried("What no backup refers to", repository.prune)
         for name, id_ in orphans:
             self._forget(name, id_)
         for leftover in leftovers:
             self._tried(f"The leftover {leftover.name}", partial(_discard, self._destination, leftover))
+
+    def _remove(self, repository: Repository, backup: Backup) -> int | None:
+        """The bytes freed; None if somebody has pinned it since it was planned, who was told that it stays."""
+        marks = read_marks(self._destination, backup.name, backup.id)
+        pin = apply(marks, backup).pin
+        if pin is not None and pin.holds(self._now):
+            message = (
+                f"The backup {backup.id} was pinned while cleaning was under way, and stays: {pin.reason}"
+            )
+            self._running.add(
+                Problem(message=message, severity="warning", destination=self._destination.location)
+            )
+            return None
+        repository.remove(backup)
+        return backup.stored
 
     def _forget(self, name: str, id_: str) -> None:
         def forget() -> int:
@@ -113,11 +129,11 @@ class _Deleting:
 
         self._tried(f"What was known of {id_}, which is gone,", forget)
 
-    def _tried(self, what: str, delete: Callable[[], int]) -> bool:
-        """Whether it could be deleted; once, for it may be refused again at the next cleaning, and at each."""
+    def _tried(self, what: str, delete: Callable[[], int | None]) -> bool:
+        """Whether it was deleted; tried once, for what is refused now may be refused for years."""
         self._running.check_cancelled()
         try:
-            self.freed += delete()
+            freed = delete()
         except OperationCancelledError:
             raise
         except Exception as error:  # of a destination that breaks its contract, too
@@ -128,7 +144,8 @@ class _Deleting:
                 self._running.add(Problem(message=message, destination=self._destination.location))
             self._told |= {name} if name is not None else set()
             return False
-        return True
+        self.freed += freed or 0
+        return freed is not None
 
 
 def all_leftovers(destination: Destination, prefixes: Iterable[str]) -> tuple[StoredObject, ...]:
@@ -136,11 +153,6 @@ def all_leftovers(destination: Destination, prefixes: Iterable[str]) -> tuple[St
     if not isinstance(destination, HasLeftovers):
         return ()
     return tuple(leftover for prefix in prefixes for leftover in destination.leftovers(prefix))
-
-
-def _remove(repository: Repository, backup: Backup) -> int:
-    repository.remove(backup)
-    return backup.stored
 
 
 def _discard(destination: Destination, leftover: StoredObject) -> int:

@@ -185,8 +185,8 @@ class BackupPipeline(Backups):
     def clean(self, *, dry_run: bool = False, cancel: threading.Event | None = None) -> Report:
         """Plan, remove what the policy no longer keeps, and delete what nothing refers to, at each destination.
 
-        Whatever the policy says, the newest good backup of each contents stays. A dry run is the plan alone.
-        What a destination refuses to delete is a problem of the report, told once; the rest goes on.
+        Whatever the policy says, the newest good backup of each contents stays, and so do pinned ones. A dry run is
+        the plan alone. What a destination refuses to delete is a problem, told once; the rest goes on.
         """
         with self._running("clean", cancel, telling=None if dry_run else self._telling()) as running:
             failures: list[Exception] = []

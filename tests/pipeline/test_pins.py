@@ -77,6 +77,26 @@ def test_cleaning_leaves_a_pinned_backup_until_it_is_unpinned(
     assert [name for name in destination.objects if first.id in name] == []
 
 
+def test_a_pin_that_is_set_while_cleaning_is_under_way_counts(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    other = make(FILES, destination, clock=clock)
+    first, second, third, _ = made(other, clock, 4)
+
+    def pin() -> None:
+        other.pin(first, reason="just in time")
+
+    # Removals go from the newest to the oldest, and this happens in that of the third.
+    cleaned = FaultyDestination(destination, [Fault(method="delete", does=pin, goes_on=True)])
+    report = make(FILES, cleaned, clock=clock, retention=KeepLast(1)).clean()
+    assert [(one.message, one.severity) for one in report.problems] == [
+        (f"The backup {first.id} was pinned while cleaning was under way, and stays: just in time", "warning")
+    ]
+    assert report.outcome == "succeeded"
+    assert [one.freed for one in report.destinations] == [second.stored + third.stored]
+    assert other.find(first.id).pin == Pin(reason="just in time")
+
+
 def test_a_pin_that_has_ended_holds_nothing(make: Make, destination: MemoryDestination, clock: Clock) -> None:
     pipeline = make(FILES, destination, clock=clock, retention=KeepLast(1))
     first, last = made(pipeline, clock, 2)
