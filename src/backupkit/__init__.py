@@ -39,7 +39,17 @@ from backupkit.errors import (
     WrongPassphraseError,
 )
 from backupkit.formats.zip.format import Zip
-from backupkit.health import MaximumAge, MaximumStorage
+from backupkit.health import (
+    FutureDated,
+    Leftovers,
+    MaximumAge,
+    MaximumStorage,
+    MinimumCount,
+    MinimumSize,
+    ProvenWithin,
+    SizeAnomaly,
+    VerifiedWithin,
+)
 from backupkit.locking import MachineLock
 from backupkit.memory import FileMemory
 from backupkit.model import (
@@ -121,11 +131,13 @@ __all__ = [
     "DirectoryTarget",
     "Entry",
     "FileMemory",
+    "FutureDated",
     "HookError",
     "IntegrityError",
     "KeepAll",
     "KeepLast",
     "Kept",
+    "Leftovers",
     "Listing",
     "LocalDestination",
     "LoggingObserver",
@@ -133,6 +145,8 @@ __all__ = [
     "MariaDB",
     "MaximumAge",
     "MaximumStorage",
+    "MinimumCount",
+    "MinimumSize",
     "MongoDB",
     "MySQL",
     "Notice",
@@ -149,6 +163,7 @@ __all__ = [
     "PostgreSQLRoles",
     "Problem",
     "ProgressObserver",
+    "ProvenWithin",
     "Redis",
     "Removed",
     "Report",
@@ -164,12 +179,14 @@ __all__ = [
     "ScheduledRun",
     "SeriesSummary",
     "Simulation",
+    "SizeAnomaly",
     "SourceError",
     "Store",
     "StoredObject",
     "Summary",
     "TieredRetention",
     "UnsupportedCodecError",
+    "VerifiedWithin",
     "WebhookNotifier",
     "WrongPassphraseError",
     "Zip",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,3 +83,27 @@ def _check_apart(source: Source, archives: Path) -> None:
             f"The source {source.name!r} is {str(archives)!r}, the folder that this pipeline's archives go to: "
             "name a destination outside the source, or give the pipeline another name."
         )
+
+
+def check_sources(sources: Iterable[Source]) -> None:
+    """Refuse, without I/O, what is no source, and names that would hide each other."""
+    seen: set[str] = set()
+    for source in sources:
+        if isinstance(source, str | os.PathLike):
+            path = os.fspath(source)
+            raise ConfigurationError(
+                f"{path!r} is not a source: for a folder or file, write Directory({path!r})."
+            )
+        if source.contents not in ("files", "databases"):
+            raise ConfigurationError(
+                f"The source {source.name!r} says that it holds {source.contents!r}: "
+                'say contents="files" or contents="databases".'
+            )
+        if source.name in seen:
+            raise ConfigurationError(
+                f"Two sources are called {source.name!r}, and one would hide the other in the backup: "
+                "give one of them another name=."
+            )
+        seen.add(source.name)
+    if not seen:
+        raise ConfigurationError("There is no source: name at least one thing to back up.")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from backupkit._entry_file import EntryFile
 from backupkit._operation import Running, Telling, has_errors, raise_all, utc_now
 from backupkit._parallel import default_executor
+from backupkit._pinning import pin_everywhere
 from backupkit._restoring import InPlace, RestoreOptions, is_database, location_of, opened_target
 from backupkit._verifying import verify_copy
 from backupkit.databases.urls import DatabaseURL
@@ -28,7 +29,7 @@ from backupkit.errors import (
     told,
 )
 from backupkit.formats.zip.format import Zip
-from backupkit.marks import Marks, apply, read_marks
+from backupkit.marks import Marks, apply, pin_for, read_marks
 from backupkit.model import (
     Backup,
     Contents,
@@ -37,6 +38,7 @@ from backupkit.model import (
     Listing,
     Operation,
     Outcome,
+    Pin,
     Problem,
     Report,
 )
@@ -267,7 +269,9 @@ class Backups:
         the report and every problem in it, if anything is not what was written.
         """
         with self._running("verify", cancel, telling=self._telling()) as running:
-            copies, silent = self._copies(self.find(backup, at=at), at)
+            found = self.find(backup, at=at)
+            copies, silent = self._copies(found, at)
+            copies = copies or [found]
             for unreachable in silent:
                 running.fail(unreachable.location, unreachable)
             failures: list[Exception] = []
@@ -294,6 +298,25 @@ class Backups:
             raise_all(f"The backup {copies[0].id} could not be verified", failures)
             return running.finish(running.outcome)
 
+    def pin(self, backup: Backup | str = "latest", *, reason: str, until: datetime | None = None) -> Backup:
+        """Keep cleaning from removing a backup, at every destination that holds it; the backup as it now is.
+
+        The pin is kept beside the backup, with the reason, until that time (aware) or until it is unpinned. Pinning
+        again replaces it. DestinationError, or a group of them, names the destinations where that could not be
+        recorded; the others have it.
+        """
+        pin = pin_for(reason, until, now=self._clock())
+        return self._pinned(self.find(backup), pin)
+
+    def unpin(self, backup: Backup | str) -> Backup:
+        """Let cleaning remove the backup again; one that is not pinned stays so. As `pin` otherwise."""
+        return self._pinned(self.find(backup), None)
+
+    def _pinned(self, backup: Backup, pin: Pin | None) -> Backup:
+        copies, silent = self._copies(backup, None)
+        places = [(self._destination_of(copy), copy) for copy in copies]
+        return pin_everywhere(backup, places, silent, pin, now=self._clock())
+
     def _copies(self, backup: Backup, at: str | None) -> tuple[Sequence[Backup], Sequence[DestinationError]]:
         """The backup at each destination that holds it, and the destinations that could not tell."""
         copies: list[Backup] = []
@@ -305,7 +328,7 @@ class Backups:
                 silent.append(error)
                 continue
             copies += [one for one in listed if (one.name, one.id) == (backup.name, backup.id)]
-        return copies or [backup], silent
+        return copies, silent
 
     def _list_at(self, destination: Destination) -> Sequence[Backup]:
         return self._list_with_marks(destination)[0]

@@ -6,17 +6,38 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from backupkit.errors import BackupAlreadyRunningError, ConfigurationError
+from backupkit.protocols import Lock
 
 # The same for every user and service: TMPDIR, which may differ between them, is not asked.
 _SHARED = ("/run/lock", "/var/lock", "/tmp")  # noqa: S108 – the folder below it is checked
 _EVERYBODY = 0o777
 _POLL = 0.1
+_STEP = 0.5  # seconds between two looks at whether waiting is still wanted
+
+
+@contextmanager
+def hold(lock: Lock, name: str, *, wait: timedelta, between: Callable[[], None]) -> Iterator[None]:
+    """Hold any lock; wait for it in short steps, `between` which something is called that may end the waiting."""
+    end = time.monotonic() + wait.total_seconds()
+    with ExitStack() as held:
+        while True:
+            between()
+            left = end - time.monotonic()
+            step = timedelta(seconds=max(0.0, min(left, _STEP)))
+            try:
+                held.enter_context(lock.hold(name, wait=step))
+                break
+            except BackupAlreadyRunningError:
+                if left <= _STEP:
+                    raise
+        yield
 
 
 @dataclass(frozen=True, slots=True)

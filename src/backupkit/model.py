@@ -32,6 +32,9 @@ Occasion: TypeAlias = Literal[
 ]
 """What notifiers are told of. "healthy" is the end of being unhealthy."""
 
+# Clocks of two machines differ by seconds; a zone mistaken for another shifts by at least 15 minutes.
+CLOCK_TOLERANCE = timedelta(minutes=10)
+
 _NO_XATTRS: Mapping[str, bytes] = MappingProxyType({})
 
 

@@ -6,35 +6,33 @@ import hashlib
 import os
 import re
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from backupkit._cleaning import all_leftovers, remove_all
+from backupkit._cleaning import Cleaning
 from backupkit._drilling import Drill
+from backupkit._monitoring import standing
 from backupkit._operation import Running, has_errors, raise_all, utc_now
 from backupkit._parallel import default_executor
 from backupkit._placing import Assertion, drill_options
-from backupkit._reading import apart_from, read_sources
+from backupkit._reading import apart_from, check_sources, read_sources
 from backupkit._telling import Announcement
 from backupkit.backups import Backups, warnings_about
 from backupkit.compression import compressor_named
 from backupkit.databases.urls import DatabaseURL
 from backupkit.destinations.fan_out import FanOut
 from backupkit.errors import (
-    BackupAlreadyRunningError,
     BackupKitError,
     ConfigurationError,
     DestinationError,
     NotificationError,
     OperationCancelledError,
-    told,
 )
-from backupkit.health import MaximumAge
-from backupkit.locking import MachineLock
+from backupkit.health import FutureDated, Leftovers, MaximumAge
+from backupkit.locking import MachineLock, hold
 from backupkit.memory import FileMemory
 from backupkit.model import (
     Backup,
@@ -44,7 +42,6 @@ from backupkit.model import (
     Notice,
     Problem,
     Report,
-    RepositoryState,
     Summary,
 )
 from backupkit.passphrase import Passphrase
@@ -62,14 +59,12 @@ from backupkit.protocols import (
     RetentionPolicy,
     Source,
 )
-from backupkit.retention import TieredRetention, checked, guard, limits_size, minimum_of
+from backupkit.retention import TieredRetention, limits_size
 from backupkit.retrying import Delivery, Retry
-from backupkit.summaries import summarised
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-_STEP = 0.5  # seconds between two looks at `cancel` while another run holds the lock
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -98,7 +93,7 @@ class BackupPipeline(Backups):
         compressor: Compressor | str | None = None,
         format: Format | None = None,
         retention: RetentionPolicy | None = None,
-        checks: Sequence[HealthCheck] = (MaximumAge(days=1),),
+        checks: Sequence[HealthCheck] = (MaximumAge(days=1), FutureDated(), Leftovers()),
         notifiers: Sequence[Notifier] = (),
         observers: Sequence[Observer] = (),
         history: History | None = None,
@@ -143,7 +138,7 @@ class BackupPipeline(Backups):
                 f"max_size= cannot be kept with {type(self.format).__name__}(), where removing a backup need not "
                 "free what it occupies: leave it out, and watch the size with MaximumStorage."
             )
-        _check_names(self.sources)
+        check_sources(self.sources)
 
     @property
     def contents(self) -> frozenset[Contents]:
@@ -181,7 +176,7 @@ class BackupPipeline(Backups):
             if isinstance(self.encryptor, Passphrase) and (weakness := self.encryptor.weakness()):
                 running.add(Problem(message=weakness, severity="warning", check="passphrase"))
             running.keep()
-            with self._locked(running, wait):
+            with hold(self.lock, self._lock_name(), wait=wait, between=running.check_cancelled):
                 apart = apart_from(self.destinations, sources, str(self.name))
                 stored = self._run(running, apart, destinations, contents, tags)
             # After the lock is free: notifiers may take their time.
@@ -190,8 +185,8 @@ class BackupPipeline(Backups):
     def clean(self, *, dry_run: bool = False, cancel: threading.Event | None = None) -> Report:
         """Plan, remove what the policy no longer keeps, and delete what nothing refers to, at each destination.
 
-        Whatever the policy says, the newest good backup of each contents stays. A dry run is the plan alone.
-        What a destination refuses to delete is a problem of the report, told once; the rest goes on.
+        Whatever the policy says, the newest good backup of each contents stays, and so do pinned ones. A dry run is
+        the plan alone. What a destination refuses to delete is a problem, told once; the rest goes on.
         """
         with self._running("clean", cancel, telling=None if dry_run else self._telling()) as running:
             failures: list[Exception] = []
@@ -373,22 +368,15 @@ class BackupPipeline(Backups):
     def _clean(self, running: Running, destination: Destination, dry_run: bool) -> DestinationResult:
         now = self._clock()
         listed, marks = self._list_with_marks(destination)
-        backups = self._with_contents(running, destination, self._own(listed))
-        plan = guard(
-            checked(self.retention.plan(backups, now=now), backups),
+        return Cleaning(
+            running=running,
+            destination=destination,
+            opened=lambda: self._opened(destination),
+            policy=self.retention,
+            places=self._places(),
+            leftovers_after=self._leftovers_after,
             now=now,
-            minimum=minimum_of(self.retention),
-        )
-        before = now - self._leftovers_after
-        leftovers = all_leftovers(destination, self._places())
-        swept = tuple(leftover for leftover in leftovers if leftover.modified < before)
-        result = DestinationResult(location=destination.location, outcome="succeeded", plan=plan, swept=swept)
-        if dry_run:
-            return result
-        with self._opened(destination) as repository:
-            orphans = marks.keys() - {(one.name, one.id) for one in listed}
-            freed, refused = remove_all(running, repository, destination, plan, swept, orphans)
-        return replace(result, outcome="incomplete" if refused else "succeeded", freed=freed)
+        ).clean(self._own(listed), marks.keys() - {(one.name, one.id) for one in listed}, dry_run=dry_run)
 
     def _places(self) -> Sequence[str]:
         """Where killed runs, and killed verifications, may have left something."""
@@ -397,24 +385,6 @@ class BackupPipeline(Backups):
     def _own(self, listed: Iterable[Backup]) -> list[Backup]:
         """Those that belong to this pipeline: not an export that somebody put into its folder."""
         return [one for one in listed if one.name == self.name and one.made_by != "other"]
-
-    def _with_contents(
-        self, running: Running, destination: Destination, backups: Sequence[Backup]
-    ) -> Sequence[Backup]:
-        """The same, those of unknown contents looked into: the only full one must not count as any other."""
-        if all(backup.contents for backup in backups):
-            return backups
-        found = []
-        with self._opened(destination) as repository:
-            for backup in backups:
-                running.check_cancelled()
-                try:
-                    found.append(backup if backup.contents else repository.details(backup))
-                except BackupKitError as error:
-                    found.append(backup)
-                    message = f"What the backup {backup.id} holds is not known: {error}"
-                    running.add(Problem(message=message, severity="warning", destination=backup.location))
-        return found
 
     def summary(self) -> Summary:
         """How the backups stand at each destination: numbers, sizes, ages, growth, and what the checks say."""
@@ -444,77 +414,16 @@ class BackupPipeline(Backups):
         )
 
     def _summarised(self, destination: Destination) -> DestinationSummary:
-        """How the backups stand at one destination, in numbers and by the health checks."""
-        now = self._clock()
-        try:
-            backups = tuple(self._own(self._list_at(destination)))
-            leftovers = all_leftovers(destination, self._places())
-        except DestinationError as error:
-            problem = Problem(message=str(error), check="Reachable", destination=destination.location)
-            return summarised(destination.location, (), now=now, problems=(problem,))
-        state = RepositoryState(
-            location=destination.location,
-            backups=backups,
+        return standing(
+            destination,
+            lambda: self._own(self._list_at(destination)),
+            checks=self.checks,
             contents=self.contents,
-            now=now,
-            leftovers=leftovers,
+            places=self._places(),
+            now=self._clock(),
         )
-        problems = tuple(self._problems(state))
-        return summarised(destination.location, backups, now=now, problems=problems)
-
-    def _problems(self, state: RepositoryState) -> Iterator[Problem]:
-        for check in self.checks:
-            try:
-                yield from check.problems(state)
-            except Exception as error:
-                name = type(check).__name__
-                yield Problem(
-                    message=f"The health check {name} itself failed: {told(error)}",
-                    check=name,
-                    destination=state.location,
-                )
-
-    @contextmanager
-    def _locked(self, running: Running, wait: timedelta) -> Iterator[None]:
-        """Hold the lock; wait for it in short steps, so that cancelling is heard."""
-        end = time.monotonic() + wait.total_seconds()
-        with ExitStack() as held:
-            while True:
-                running.check_cancelled()
-                left = end - time.monotonic()
-                step = timedelta(seconds=max(0.0, min(left, _STEP)))
-                try:
-                    held.enter_context(self.lock.hold(self._lock_name(), wait=step))
-                    break
-                except BackupAlreadyRunningError:
-                    if left <= _STEP:
-                        raise
-            yield
 
     def _lock_name(self) -> str:
         # Two applications on one machine may both call their pipeline "app".
         places = "\n".join(sorted(destination.location for destination in self.destinations))
         return f"{self.name}-{hashlib.sha256(places.encode()).hexdigest()[:12]}"
-
-
-def _check_names(sources: Iterable[Source]) -> None:
-    seen: set[str] = set()
-    for source in sources:
-        if isinstance(source, str | os.PathLike):
-            path = os.fspath(source)
-            raise ConfigurationError(
-                f"{path!r} is not a source: for a folder or file, write Directory({path!r})."
-            )
-        if source.contents not in ("files", "databases"):
-            raise ConfigurationError(
-                f"The source {source.name!r} says that it holds {source.contents!r}: "
-                'say contents="files" or contents="databases".'
-            )
-        if source.name in seen:
-            raise ConfigurationError(
-                f"Two sources are called {source.name!r}, and one would hide the other in the backup: "
-                "give one of them another name=."
-            )
-        seen.add(source.name)
-    if not seen:
-        raise ConfigurationError("There is no source: name at least one thing to back up.")

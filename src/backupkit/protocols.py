@@ -265,7 +265,10 @@ class Repository(Protocol):
         ...
 
     def prune(self) -> int:
-        """Delete what no backup refers to; return the bytes freed."""
+        """Delete what no backup refers to; return the bytes freed.
+
+        What the destination refuses to delete is raised after the rest was tried.
+        """
         ...
 
 

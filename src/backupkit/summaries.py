@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from backupkit.model import Backup, Contents, DestinationSummary, Problem, SeriesSummary
+from backupkit.model import CLOCK_TOLERANCE, Backup, Contents, DestinationSummary, Problem, SeriesSummary
 
 _WEEK = timedelta(days=7)
 
@@ -27,7 +27,8 @@ def summarised(
 
 
 def _series(contents: frozenset[Contents], members: Sequence[Backup], now: datetime) -> SeriesSummary:
-    good = [backup for backup in members if backup.good]
+    # One dated in the future, by a clock that was wrong, would be the newest for as long.
+    good = [backup for backup in members if backup.good and backup.time - now <= CLOCK_TOLERANCE]
     newest = next(iter(good), None)
     before = next((backup for backup in good if backup.time <= now - _WEEK), None)
     return SeriesSummary(

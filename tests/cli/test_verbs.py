@@ -303,7 +303,11 @@ def test_names_that_are_not_text_survive_json(saved: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["demo", "run", "list", "verify", "restore", "drill", "clean", "retention", "monitor"]
+    "verb",
+    [
+        *("demo", "run", "list", "verify", "restore", "drill", "clean", "retention", "monitor"),
+        *("pin", "unpin", "summary"),
+    ],
 )
 def test_each_verb_teaches_by_example(unchanged: Shop, verb: str) -> None:
     done = unchanged.backupkit(verb, "--help")
@@ -315,7 +319,7 @@ def test_the_help_shows_the_order_of_things(unchanged: Shop) -> None:
     text = unchanged.backupkit("--help").stdout
     places = [
         text.index(f"backupkit {verb} ")
-        for verb in ("run", "list", "verify", "restore", "drill", "clean", "retention", "monitor")
+        for verb in ("run", "list", "verify", "restore", "drill", "clean", "retention", "monitor", "summary")
     ]
     assert places == sorted(places)
 

@@ -21,6 +21,7 @@ SAYS = {
     "databases_every_six_hours": "latest of the databases: 2026-11-22T21-00-00.000000Z-databases",
     "first_backup": "[('apple', 1), ('pear', 2)]",
     "history_and_webhook": "unread: ['verify succeeded', 'run succeeded']",
+    "notice_what_is_missing": "the monitor: failed",
     "plugin_destination": "2,pears",
     "plugin_source": "Apples.md ['Red.', 'Green.']",
     "rehearse_a_restore": "drill: failed; The assertion has_bananas failed: it returned False",

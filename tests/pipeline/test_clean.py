@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from backupkit import (
+    AccessDeniedError,
     Backup,
     BackupPipeline,
     ConfigurationError,
@@ -341,6 +345,151 @@ def test_a_removal_that_was_interrupted_leaves_a_summary_that_lists_nothing_and_
     assert len(left(pipeline)) == 1
     assert pipeline.clean().outcome == "succeeded"
     assert len(destination.objects) == 2
+
+
+class Locked(MemoryDestination):
+    """An object store in which the objects with these endings are locked; `asked` names all that should go."""
+
+    def __init__(self, *endings: str) -> None:
+        super().__init__()
+        self.endings = endings
+        self.asked: list[str] = []
+
+    def delete(self, name: str) -> None:
+        self.asked.append(name)
+        if name.endswith(self.endings):
+            raise AccessDeniedError(f"{name} is locked.", location=self.location, name=name)
+        super().delete(name)
+
+
+def test_backups_that_are_locked_stay_and_all_others_go(make: Make, clock: Clock) -> None:
+    place = Locked()
+    made = make_backups(make, place, clock, "fffff")
+    place.endings = (f"{made[1].id}.zip", f"{made[3].id}.zip")
+    pipeline = make([FILES, DUMPS], place, clock=clock, retention=KeepLast(1))
+    report = pipeline.clean()
+    assert report.outcome == "incomplete"
+    assert messages(report.problems) == [
+        f"The backup {one.id} could not be deleted: shop/{one.id}.zip is locked."
+        for one in (made[3], made[1])
+    ]
+    assert left(pipeline) == [made[1].id, made[3].id, made[4].id]
+    assert [one.freed for one in report.destinations] == [made[0].stored + made[2].stored]
+    place.endings = ()
+    assert pipeline.clean().outcome == "succeeded"
+    assert left(pipeline) == [made[4].id]
+
+
+def test_what_is_known_of_a_backup_that_is_locked_stays_with_it(make: Make, clock: Clock) -> None:
+    place = Locked()
+    made = make_backups(make, place, clock, "ff")
+    pipeline = make([FILES, DUMPS], place, clock=clock, retention=KeepLast(1))
+    pipeline.verify(made[0])
+    place.endings = (".zip",)
+    pipeline.clean()
+    assert [one.verified is not None for one in reversed(pipeline.list().backups)] == [True, False]
+
+
+def test_a_size_limit_that_a_locked_place_cannot_keep_ends_after_one_try_each(
+    make: Make, clock: Clock
+) -> None:
+    place = Locked()
+    made = make_backups(make, place, clock, "fffff")
+    place.endings = (".zip", ".json")
+    pipeline = make([FILES, DUMPS], place, clock=clock, retention=TieredRetention(max_size=1))
+    report = pipeline.clean()
+    assert report.outcome == "incomplete"
+    assert place.asked == [f"shop/{one.id}.zip" for one in reversed(made[:4])]
+    assert len(report.problems) == 4
+    assert left(pipeline) == [one.id for one in made]
+
+
+def test_a_summary_that_is_locked_is_told_once_although_it_is_tried_again(make: Make, clock: Clock) -> None:
+    place = Locked()
+    made = make_backups(make, place, clock, "fff")
+    summary = f"shop/{made[1].id}.complete.json"
+    place.endings = (summary,)
+    pipeline = make([FILES, DUMPS], place, clock=clock, retention=KeepLast(1))
+    report = pipeline.clean()
+    assert messages(report.problems) == [
+        f"The backup {made[1].id} could not be deleted: {summary} is locked."
+    ]
+    assert left(pipeline) == [made[2].id]
+    report = pipeline.clean()
+    assert (report.outcome, messages(report.problems)) == (
+        "incomplete",
+        [f"What no backup refers to could not be deleted: {summary} is locked."],
+    )
+
+
+def test_a_summary_that_is_locked_does_not_keep_others_from_being_pruned(make: Make, clock: Clock) -> None:
+    place = Locked()
+    made = make_backups(make, place, clock, "ffff")
+    for backup in made[:3]:
+        del place.objects[f"shop/{backup.id}.zip"]
+    place.endings = (f"{made[0].id}.complete.json",)
+    pipeline = make([FILES, DUMPS], place, clock=clock, retention=KeepAll())
+    assert len(pipeline.clean().problems) == 1
+    assert [name for name in place.objects if name.endswith(".json")] == [
+        f"shop/{made[0].id}.complete.json",
+        f"shop/{made[3].id}.complete.json",
+    ]
+
+
+def test_marks_that_are_locked_are_told_once_and_the_backup_is_gone(make: Make, clock: Clock) -> None:
+    place = Locked()
+    made = make_backups(make, place, clock, "ff")
+    pipeline = make([FILES, DUMPS], place, clock=clock, retention=KeepLast(1))
+    pipeline.verify(made[0])
+    place.endings = ("-verified",)
+    report = pipeline.clean()
+    [message] = messages(report.problems)
+    assert message.startswith(
+        f"What was known of {made[0].id}, which is gone, could not be deleted: backupkit/"
+    )
+    assert [one.freed for one in report.destinations] == [made[0].stored]
+    assert left(pipeline) == [made[1].id]
+
+
+def test_a_destination_that_breaks_its_contract_while_deleting_is_told_and_the_rest_goes_on(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    made = make_backups(make, destination, clock, "fff")
+    other = MemoryDestination("other")
+    broken = FaultyDestination(destination, [Fault(method="delete", does=OSError("a bug"), call=None)])
+    pipeline = make([FILES, DUMPS], [broken, other], clock=clock, retention=KeepLast(1))
+    report = pipeline.clean()
+    assert messages(report.problems) == [
+        f"The backup {one.id} could not be deleted: OSError: a bug" for one in (made[1], made[0])
+    ]
+    assert [one.outcome for one in report.destinations] == ["incomplete", "succeeded"]
+
+
+def test_a_file_that_is_immutable_stays_and_the_rest_goes(make: Make, tmp_path: Path, clock: Clock) -> None:
+    place = stored(tmp_path / "backups")
+    made = make_backups(make, place, clock, "fff")
+    archive = place.folder / f"shop/{made[0].id}.zip"
+    pipeline = make([FILES, DUMPS], place, clock=clock, retention=KeepLast(1))
+    with immutable(archive):
+        report = pipeline.clean()
+    assert report.outcome == "incomplete"
+    [problem] = report.problems
+    assert problem.message.startswith(f"The backup {made[0].id} could not be deleted: ")
+    assert left(pipeline) == [made[0].id, made[2].id]
+    assert pipeline.clean().outcome == "succeeded"
+    assert left(pipeline) == [made[2].id]
+
+
+@contextmanager
+def immutable(file: Path) -> Iterator[None]:
+    """The file cannot be deleted, not even by root; skips the test where that cannot be had."""
+    chattr = shutil.which("chattr")
+    if chattr is None or subprocess.run([chattr, "+i", file], check=False, capture_output=True).returncode:
+        pytest.skip("chattr +i needs Linux, root and a file system that knows it")
+    try:
+        yield
+    finally:
+        subprocess.run([chattr, "-i", file], check=True)
 
 
 def test_each_destination_is_cleaned_by_itself(make: Make, clock: Clock) -> None:

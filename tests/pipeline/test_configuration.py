@@ -13,6 +13,8 @@ from backupkit import (
     Command,
     ConfigurationError,
     Directory,
+    FutureDated,
+    Leftovers,
     LocalDestination,
     MaximumAge,
     Passphrase,
@@ -165,7 +167,7 @@ def test_one_source_and_one_destination_need_no_list(make: Make, tmp_path: Path)
 def test_the_defaults_are_three_tries_a_minute_apart() -> None:
     pipeline = BackupPipeline("shop", FILES, MemoryDestination(), encryptor=None)
     assert (pipeline.retry.tries, pipeline.retry.wait) == (3, 60)
-    assert pipeline.checks == (MaximumAge(days=1),)
+    assert pipeline.checks == (MaximumAge(days=1), FutureDated(), Leftovers())
     assert pipeline.retention == TieredRetention()
 
 

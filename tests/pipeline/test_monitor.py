@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
-from backupkit import BackupPipeline, MaximumAge, MaximumStorage, Problem, RepositoryState
+from backupkit import (
+    BackupPipeline,
+    IntegrityError,
+    MaximumAge,
+    MaximumStorage,
+    Problem,
+    ProvenWithin,
+    RepositoryState,
+    StoredObject,
+    VerifiedWithin,
+)
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
-from tests.pipeline.shop import Clock, Make, Scripted, down, messages
+from tests.pipeline.shop import Clock, Make, Scripted, down, messages, stored
 
 FILES = Scripted("app", {"app/a": b"a" * 1000})
 DUMPS = Scripted("dumps", {"db-dumps/a": b"dump"}, "databases")
@@ -77,6 +89,81 @@ def test_a_destination_that_does_not_answer_is_unhealthy_and_the_others_are_aske
     assert [(one.check, one.message, one.destination) for one in report.problems] == [
         ("Reachable", "The cable was cut.", "memory:dead")
     ]
+
+
+def test_a_destination_that_breaks_its_contract_is_unhealthy_and_the_others_are_asked(make: Make) -> None:
+    class Broken(MemoryDestination):
+        def leftovers(self, prefix: str = "") -> Iterator[StoredObject]:
+            raise ZeroDivisionError("a bug")
+
+        def discard(self, leftover: StoredObject) -> None:
+            raise AssertionError
+
+    pipeline = make(FILES, [Broken("broken"), MemoryDestination("two")])
+    pipeline.run()
+    report = pipeline.monitor()
+    assert [one.outcome for one in report.destinations] == ["failed", "succeeded"]
+    assert [(one.check, one.message, one.destination) for one in report.problems] == [
+        ("Reachable", "ZeroDivisionError: a bug", "memory:broken")
+    ]
+
+
+def test_monitoring_looks_at_the_destination_alone(make: Make, clock: Clock) -> None:
+    """A scheduler that is dead is noticed, for no run has to tell of itself; and nothing is written."""
+    place = MemoryDestination()
+    make(FILES, place, clock=clock).run()
+    before = {**place.objects}
+    clock.forward(days=2)
+    elsewhere = make(FILES, place, clock=clock)
+    assert messages(elsewhere.monitor().problems) != []
+    assert place.objects == before
+
+
+def test_by_default_a_wrong_clock_and_what_killed_runs_left_are_warnings(
+    make: Make, tmp_path: Path, clock: Clock
+) -> None:
+    place = stored(tmp_path / "backups")
+    pipeline = make([FILES, DUMPS], place, clock=clock)
+    clock.forward(days=30)
+    pipeline.run()
+    clock.forward(days=-30)
+    pipeline.run()
+    left = place.folder / f"shop/.2026-11-20T00-00-00.000000Z.zip.{'0' * 16}.partial"
+    left.write_bytes(b"x" * 100)
+    os.utime(left, (clock.now.timestamp() - 86_401, clock.now.timestamp() - 86_401))
+    report = pipeline.monitor()
+    assert report.outcome == "succeeded"
+    assert [(one.check, one.severity) for one in report.problems] == [
+        ("FutureDated", "warning"),
+        ("Leftovers", "warning"),
+    ]
+    assert left.name in report.problems[1].message
+
+
+def test_damage_and_a_drill_that_failed_are_told_until_a_newer_backup_is_whole(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    checks = [VerifiedWithin(7), ProvenWithin(30)]
+    pipeline = make(FILES, destination, clock=clock, checks=checks)
+    pipeline.run()
+    pipeline.verify()
+    assert pipeline.drill().outcome == "succeeded"
+    assert pipeline.monitor().outcome == "succeeded"
+    clock.forward(hours=1)
+    pipeline.run()
+    assert pipeline.drill(assertions=[lambda restored: False]).outcome == "failed"
+    archive = f"shop/{pipeline.find().id}.zip"
+    destination.objects[archive] = destination.objects[archive][:-1]
+    clock.forward(hours=1)
+    with pytest.raises(IntegrityError):
+        pipeline.verify()
+    first, second = messages(pipeline.monitor().problems)
+    assert "that was verified is damaged: " in first
+    assert "that had a drill failed it: " in second
+    pipeline.run()
+    pipeline.verify()
+    pipeline.drill()
+    assert pipeline.monitor().outcome == "succeeded"
 
 
 def test_all_checks_are_asked_and_all_findings_told(make: Make, clock: Clock) -> None:

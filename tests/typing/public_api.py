@@ -29,19 +29,25 @@ from backupkit import (
     Directory,
     DirectoryTarget,
     Entry,
+    FutureDated,
     KeepAll,
     KeepLast,
     Kept,
+    Leftovers,
     Listing,
     LocalDestination,
     LoggingObserver,
     MachineLock,
     MaximumAge,
     MaximumStorage,
+    MinimumCount,
+    MinimumSize,
     Notification,
     Passphrase,
+    Pin,
     Problem,
     ProgressObserver,
+    ProvenWithin,
     Removed,
     Report,
     RepositoryState,
@@ -49,11 +55,13 @@ from backupkit import (
     Retry,
     ScheduledRun,
     Simulation,
+    SizeAnomaly,
     SourceError,
     SQLite,
     Store,
     StoredObject,
     TieredRetention,
+    VerifiedWithin,
     WebhookNotifier,
     Zip,
     Zstd,
@@ -141,6 +149,9 @@ def backups(some: Backups) -> None:
     assert_type(some.restore(some.find(), to=DirectoryTarget(Path("/srv"), setuid=True)), Report)
     assert_type(some.restore(to="/srv", resume=True, max_size="50GB", max_entries=10).skipped, int)
     assert_type(some.verify(), Report)
+    assert_type(some.pin(reason="before the upgrade"), Backup)
+    assert_type(some.pin("2026", reason="audit", until=datetime(2030, 1, 1)).pin, Pin | None)
+    assert_type(some.unpin(some.find()), Backup)
     some.run()  # type: ignore[attr-defined]  # only a pipeline has sources
 
 
@@ -214,6 +225,10 @@ FORMAT: Format = Zip()
 LOCK: Lock = MachineLock()
 POLICIES: list[RetentionPolicy] = [KeepAll(), KeepLast(3), TieredRetention()]
 CHECKS: list[HealthCheck] = [MaximumAge(days=1), MaximumStorage("1GB")]
+MORE_CHECKS: list[HealthCheck] = [FutureDated(), Leftovers(older_than=timedelta(hours=48))]
+MINIMUMS: list[HealthCheck] = [MinimumCount(7), MinimumSize("1MB", contents="databases")]
+SIZES: HealthCheck = SizeAnomaly(contents="files", last=20, least=5, factor=2, severity="warning")
+PROOFS: list[HealthCheck] = [VerifiedWithin(7), ProvenWithin(days=30, contents="databases")]
 OBSERVERS: list[Observer] = [LoggingObserver(), ProgressObserver(), hear]
 
 

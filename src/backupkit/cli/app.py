@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import sys
 import threading
-from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated
 
@@ -15,7 +14,7 @@ import backupkit
 from backupkit.backups import Backups
 from backupkit.cli.choosing import Place, chosen_assertions, chosen_pipeline, given_passphrase
 from backupkit.cli.databases import database_url, named_databases
-from backupkit.cli.listings import listing_lines
+from backupkit.cli.listings import detailed, listing_lines
 from backupkit.cli.options import (
     App,
     At,
@@ -32,11 +31,13 @@ from backupkit.cli.options import (
     Which,
 )
 from backupkit.cli.output import Output
+from backupkit.cli.pinning import pin, unpin
 from backupkit.cli.reports import dry_clean_lines, restore_lines
 from backupkit.cli.retention import retention
 from backupkit.cli.stopping import cancelled_by_signals
-from backupkit.errors import BackupKitError, ConfigurationError
-from backupkit.model import Backup, Contents, Listing, Problem, Report
+from backupkit.cli.summaries import summary
+from backupkit.errors import ConfigurationError
+from backupkit.model import Contents, Report
 
 app = typer.Typer(
     add_completion=False,
@@ -80,6 +81,7 @@ def backupkit_(
       6. remove old ones         backupkit clean   --app shop.backups:pipeline --dry-run
          see what would stay     backupkit retention --app shop.backups:pipeline
       7. be told of trouble      backupkit monitor --app shop.backups:pipeline
+      8. see how all stands      backupkit summary --app shop.backups:pipeline
 
     \b
     where shop/backups.py says what goes where:
@@ -91,7 +93,7 @@ def backupkit_(
           encryptor=Passphrase.from_env("BACKUP_ARCHIVE_PASSWORD"),
       )
 
-    list, verify and restore need no application, only the backups and their passphrase:
+    list, verify, restore, pin and unpin need no application, only the backups and their passphrase:
     backupkit list /mnt/backup
 
     \b
@@ -144,6 +146,7 @@ def run(
     wait: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for another run to end.")
     ] = 0,
+    no_notify: Annotated[bool, typer.Option("--no-notify", help="Tell no notifier of this run.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -164,7 +167,12 @@ def run(
         pipeline = chosen_pipeline(app, output.observers())
         with cancelled_by_signals() as cancel:
             report = pipeline.run(
-                only=contents, to=to, tags=tag or (), wait=timedelta(seconds=wait), cancel=cancel
+                only=contents,
+                to=to,
+                tags=tag or (),
+                notify=not no_notify,
+                wait=timedelta(seconds=wait),
+                cancel=cancel,
             )
         output.report(report)
 
@@ -194,7 +202,7 @@ def list_(
         place = Place(
             url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command), legacy_time_zone
         )
-        listing = place.use(lambda backups, _: _detailed(backups) if details else backups.list())
+        listing = place.use(lambda backups, _: detailed(backups) if details else backups.list())
         output.listing(listing, listing_lines(listing, details=details))
 
 
@@ -454,15 +462,5 @@ def _contents(only: Only | None, *, databases: bool = False, files: bool = False
     return "databases" if databases else "files" if files else None
 
 
-def _detailed(backups: Backups) -> Listing:
-    """The listing with each backup's details; those that cannot be read are a problem of the listing."""
-    listing = backups.list()
-    found: list[Backup] = []
-    problems = list(listing.problems)
-    for backup in listing.backups:
-        try:
-            found.append(backups.details(backup))
-        except BackupKitError as error:
-            found.append(backup)
-            problems.append(Problem(message=str(error), destination=backup.location))
-    return replace(listing, backups=tuple(found), problems=tuple(problems))
+for _verb in (pin, unpin, summary):
+    app.command()(_verb)

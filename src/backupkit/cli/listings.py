@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 
+from backupkit.backups import Backups
 from backupkit.cli.texts import columns, minutes
-from backupkit.model import Backup, Listing
+from backupkit.errors import BackupKitError
+from backupkit.model import Backup, Contents, Listing, Problem
 from backupkit.sizes import format_size
 
 
 def listing_lines(listing: Listing, *, details: bool) -> Iterator[str]:
-    """Yield the backups as a table, newest first; the pipeline's name, or who made it, only where they differ."""
+    """Yield the backups as a table, newest first; names, makers and pins only where there are any to tell."""
     if not listing.backups:
         yield "There are no backups."
         return
     several = len({backup.name for backup in listing.backups}) > 1
+    kept = any(backup.pin for backup in listing.backups)
     foreign = any(backup.made_by != "backupkit" for backup in listing.backups)
-    rows = [_cells(one, several=several, foreign=foreign, details=details) for one in listing.backups]
+    rows = [
+        _cells(one, several=several, foreign=foreign, kept=kept, details=details) for one in listing.backups
+    ]
     yield from columns([list(rows[0]), *(list(row.values()) for row in rows)])
 
 
-def _cells(backup: Backup, *, several: bool, foreign: bool, details: bool) -> dict[str, str]:
+def _cells(backup: Backup, *, several: bool, foreign: bool, kept: bool, details: bool) -> dict[str, str]:
     more = {
         "ENTRIES": "?" if backup.entries is None else str(backup.entries),
         "SIZE": "?" if backup.size is None else format_size(backup.size),
@@ -37,6 +44,7 @@ def _cells(backup: Backup, *, several: bool, foreign: bool, details: bool) -> di
         "STATE": state(backup),
         "VERIFIED": "damaged" if backup.damaged else minutes(backup.verified) if backup.verified else "never",
         "PROVEN": minutes(backup.proven) if backup.proven else "failed" if backup.refuted else "never",
+        **({"PINNED": pinned(backup)} if kept else {}),
         **(more if details else {}),
         "DESTINATION": backup.location,
     }
@@ -44,7 +52,19 @@ def _cells(backup: Backup, *, several: bool, foreign: bool, details: bool) -> di
 
 def contents(backup: Backup) -> str:
     """What the backup holds: "databases+files"; "?" if only verifying it can tell."""
-    return "+".join(sorted(backup.contents)) or "?"
+    return named(backup.contents)
+
+
+def named(contents: Iterable[Contents]) -> str:
+    return "+".join(sorted(contents)) or "?"
+
+
+def pinned(backup: Backup) -> str:
+    """Until when the backup is pinned, and why; "-" if it is not, or no longer."""
+    if backup.pin is None or not backup.pin.holds(datetime.now(UTC)):
+        return "-"
+    until = "" if backup.pin.until is None else f"until {minutes(backup.pin.until)}: "
+    return f"{until}{backup.pin.reason}"
 
 
 def state(backup: Backup) -> str:
@@ -52,3 +72,17 @@ def state(backup: Backup) -> str:
     if backup.complete is None:
         return "unconfirmed"
     return "complete" if backup.complete else "incomplete"
+
+
+def detailed(backups: Backups) -> Listing:
+    """The listing with each backup's details; those that cannot be read are a problem of the listing."""
+    listing = backups.list()
+    found: list[Backup] = []
+    problems = list(listing.problems)
+    for backup in listing.backups:
+        try:
+            found.append(backups.details(backup))
+        except BackupKitError as error:
+            found.append(backup)
+            problems.append(Problem(message=str(error), destination=backup.location))
+    return replace(listing, backups=tuple(found), problems=tuple(problems))

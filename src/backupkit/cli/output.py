@@ -57,13 +57,12 @@ class Output:
             _say(problem_lines(listing.problems), sys.stderr)
         raise typer.Exit(exit_codes.of_listing(listing))
 
-    def result(self, document: object, lines: Iterable[str]) -> NoReturn:
-        """Show what was worked out, and exit with 0."""
+    def told(self, value: object, lines: Iterable[str]) -> None:
+        """Show what was asked for, or done."""
         if self.json:
-            _document(document)
+            _document(plain(value))
         else:
             _say(lines, sys.stdout)
-        raise typer.Exit(0)
 
     @contextmanager
     def ending(self) -> Iterator[None]:

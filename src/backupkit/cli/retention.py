@@ -98,7 +98,7 @@ def retention(
             **plain(simulation),
         }
         every_day = f"{counted(days, 'day', 'days')}, cleaned at {clean_at} {time_zone}"
-        output.result(
+        output.told(
             document, _lines(str(pipeline.name), schedule, simulation, every_day=every_day, picture=picture)
         )
 

@@ -247,14 +247,21 @@ class ZipRepository:
         found = [*self._objects()]
         archives = {(name.name, name.id) for _, name in found if name.kind == "archive"}
         freed = 0
+        refused: DestinationError | None = None
         for stored, name in found:
             # Asked again one by one: a listing may pass the archive's place just before it comes to be.
             if (name.name, name.id) not in archives and not any(
                 other.kind == "archive" for _, other in self._objects_of(name)
             ):
-                with suppress(ObjectNotFoundError):
+                try:
                     self._destination.delete(stored.name)
                     freed += stored.size
+                except ObjectNotFoundError:
+                    pass
+                except DestinationError as error:  # one that is locked must not keep all after it
+                    refused = refused or error
+        if refused is not None:
+            raise refused
         return freed
 
     def _objects(self, prefix: str | None = None) -> Iterator[tuple[StoredObject, ObjectName]]:

@@ -1,50 +1,14 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from backupkit.errors import ConfigurationError
-from backupkit.health import MaximumAge, MaximumStorage
-from backupkit.model import Backup, Contents, Problem, RepositoryState
-from backupkit.protocols import HealthCheck
-
-NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-FULL: frozenset[Contents] = frozenset({"files", "databases"})
-DATABASES: frozenset[Contents] = frozenset({"databases"})
-
-
-def backup(
-    age: timedelta,
-    *,
-    contents: frozenset[Contents] = FULL,
-    complete: bool | None = True,
-    damaged: bool = False,
-    stored: int = 0,
-) -> Backup:
-    time = NOW - age
-    return Backup(
-        id=f"{time:%Y-%m-%dT%H-%M-%SZ}",
-        name="shop",
-        time=time,
-        contents=contents,
-        location="/mnt/backup",
-        complete=complete,
-        stored=stored,
-        damaged=damaged,
-    )
-
-
-def found(check: HealthCheck, *backups: Backup) -> list[Problem]:
-    newest_first = tuple(sorted(backups, key=lambda backup: backup.time, reverse=True))
-    return list(
-        check.problems(RepositoryState(location="/mnt/backup", backups=newest_first, contents=FULL, now=NOW))
-    )
-
-
-def messages(check: HealthCheck, *backups: Backup) -> list[str]:
-    return [problem.message for problem in found(check, *backups)]
+from backupkit.health import FutureDated, MaximumAge
+from backupkit.model import Problem
+from tests.health.states import DATABASES, backup, found, messages
 
 
 def test_a_good_backup_newer_than_the_maximum_age_is_no_problem() -> None:
@@ -110,28 +74,39 @@ def test_a_full_backup_counts_for_the_databases_in_it() -> None:
     assert found(MaximumAge(days=1, contents="databases"), backup(timedelta(hours=1))) == []
 
 
-def test_a_backup_dated_in_the_future_is_a_warning_of_its_own() -> None:
-    problems = found(MaximumAge(days=1), backup(-timedelta(days=365)), backup(timedelta(hours=1)))
-    assert problems == [
-        Problem(
-            message="The newest backup of files and databases is dated in the future: 2027-11-23T03-00-00Z of "
-            "2027-11-23T03:00:00Z, while it is now 2026-11-23T03:00:00Z. "
-            "Correct the clock of the machine that made it.",
-            severity="warning",
-            check="MaximumAge",
-            destination="/mnt/backup",
-        )
+def test_a_backup_dated_in_the_future_does_not_hide_that_no_run_happens() -> None:
+    [message] = messages(MaximumAge(days=1), backup(-timedelta(days=365)), backup(timedelta(days=3)))
+    assert "is 3 days old" in message
+
+
+def test_a_backup_dated_in_the_future_is_no_backup_of_now() -> None:
+    assert messages(MaximumAge(days=1), backup(-timedelta(days=365))) == [
+        "There is no good backup of files and databases. Check that runs are started and succeed."
     ]
 
 
-def test_a_backup_dated_in_the_future_does_not_hide_that_no_run_happens() -> None:
-    problems = found(MaximumAge(days=1), backup(-timedelta(days=365)), backup(timedelta(days=3)))
-    assert [problem.severity for problem in problems] == ["warning", "error"]
-
-
 def test_a_clock_that_is_ten_minutes_ahead_is_tolerated() -> None:
-    assert found(MaximumAge(days=1), backup(-timedelta(minutes=10))) == []
-    assert found(MaximumAge(days=1), backup(-timedelta(minutes=10, microseconds=1))) != []
+    ahead, too_far = backup(-timedelta(minutes=10)), backup(-timedelta(minutes=10, microseconds=1))
+    assert (found(MaximumAge(days=1), ahead), found(FutureDated(), ahead)) == ([], [])
+    assert (len(found(MaximumAge(days=1), too_far)), len(found(FutureDated(), too_far))) == (1, 1)
+
+
+def test_backups_dated_in_the_future_are_one_warning() -> None:
+    history = [
+        backup(-timedelta(days=365), contents=DATABASES),
+        backup(-timedelta(days=2), complete=False),
+        backup(timedelta(hours=1)),
+    ]
+    assert found(FutureDated(), *history) == [
+        Problem(
+            message="2 backups are dated in the future, the last 2027-11-23T03-00-00Z of 2027-11-23T03:00:00Z, "
+            "while it is now 2026-11-23T03:00:00Z. Correct the clock of the machine that made it, and name a "
+            "backup when you restore: latest means this one.",
+            severity="warning",
+            check="FutureDated",
+            destination="/mnt/backup",
+        )
+    ]
 
 
 @pytest.mark.parametrize(
@@ -153,25 +128,3 @@ def test_an_impossible_age_is_refused(settings: dict[str, Any]) -> None:
 
 def test_the_largest_possible_age_works() -> None:
     assert found(MaximumAge(days=999_999_999), backup(timedelta(days=3))) == []
-
-
-def test_the_storage_of_all_backups_together_is_limited() -> None:
-    full, databases = backup(timedelta(0), stored=40 * 10**9), backup(timedelta(1), stored=10 * 10**9 + 1)
-    assert found(MaximumStorage("50GB"), full, databases) == [
-        Problem(
-            message="The backups occupy 50 GB, 1 B more than the 50 GB allowed. "
-            "Clean, keep fewer, or allow more.",
-            severity="error",
-            check="MaximumStorage",
-            destination="/mnt/backup",
-        )
-    ]
-
-
-def test_storage_of_exactly_the_limit_is_allowed() -> None:
-    assert found(MaximumStorage(1000), backup(timedelta(0), stored=1000)) == []
-
-
-def test_an_impossible_storage_limit_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="'lots' is not a size"):
-        MaximumStorage("lots")

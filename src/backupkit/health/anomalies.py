@@ -1,0 +1,102 @@
+"""Whether the newest backup is as large as those before it let expect."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from backupkit.errors import ConfigurationError
+from backupkit.health.saying import (
+    credible,
+    named,
+    problem,
+    require_contents,
+    require_whole,
+    wanted,
+    which,
+)
+from backupkit.model import Contents, Problem, RepositoryState, Severity
+from backupkit.sizes import format_size
+
+# Of values that vary as a bell curve does, this many median deviations are one standard deviation.
+_TO_STANDARD_DEVIATION = 1.4826
+_ROUNDING = 1e-9  # of logarithms
+
+
+@dataclass(frozen=True, slots=True)
+class SizeAnomaly:
+    """The newest good backup must not be much smaller or larger than the `last` good ones before it.
+
+    It is an anomaly if it is at least `factor` times as large, or as small, as their median, and further from it
+    than `deviations` times what they vary by themselves. That is measured on a logarithmic scale by the median of
+    their distances from the median, which neither steady growth nor an anomaly among them disturbs. Nothing
+    is said before there are `least` to compare with. When a new size has come to stay, it is the usual one after
+    half as many backups as are compared.
+
+    Looked at are full backups, or with `contents` those that hold nothing but it: each kind has a size of
+    its own. Only errors are told to people; `severity="warning"` is for series whose sizes jump.
+    """
+
+    contents: Contents | None = None
+    last: int = 14
+    least: int = 7
+    factor: float = 1.5
+    deviations: float = 6
+    severity: Severity = "error"
+
+    def __post_init__(self) -> None:
+        require_contents(self, self.contents)
+        require_whole(self, "least", self.least, least=3)
+        require_whole(self, "last", self.last, least=self.least)
+        for name, value, above in (("factor", self.factor, 1), ("deviations", self.deviations, 0)):
+            if not isinstance(value, int | float) or not above < value < math.inf:
+                raise ConfigurationError(
+                    f"SizeAnomaly({name}={value!r}) is not possible: use a number above {above}."
+                )
+        if self.severity not in ("warning", "error"):
+            raise ConfigurationError(
+                f'SizeAnomaly(severity={self.severity!r}) is not possible: use "warning" or "error".'
+            )
+
+    def problems(self, state: RepositoryState) -> Iterator[Problem]:
+        contents = wanted(state, self.contents)
+        backups = credible((one for one in state.backups if one.contents == contents), state.now)
+        good = [backup for backup in backups if backup.good][: self.last + 1]
+        if len(good) <= self.least:
+            return
+        newest, *before = good
+        usual, usual_distance = _usual([backup.stored for backup in before])
+        distance = _log(newest.stored) - usual
+        allowed = max(math.log(self.factor), self.deviations * usual_distance)
+        if abs(distance) <= allowed - _ROUNDING:
+            return
+        alone = "" if contents == state.contents else " alone"
+        changed, advice = "shrank", "Look for what is missing from it before older ones are removed"
+        if distance > 0:
+            changed, advice = "grew", "Look for what was added to it, or no longer compresses"
+        yield problem(
+            self,
+            state,
+            f"The newest good backup of {named(contents)}{alone} {changed} to {format_size(newest.stored)}, where "
+            f"the {len(before)} before it have {format_size(round(math.exp(usual)))} and mostly vary by "
+            f"{_percent(usual_distance)}: {which(newest)}. {advice}.",
+            self.severity,
+        )
+
+
+def _usual(sizes: list[int]) -> tuple[float, float]:
+    """The usual size of these, and their usual distance from it, as a standard deviation; both logarithms."""
+    from statistics import median
+
+    logs = [_log(size) for size in sizes]
+    usual = median(logs)
+    return usual, _TO_STANDARD_DEVIATION * median(abs(one - usual) for one in logs)
+
+
+def _log(size: int) -> float:
+    return math.log(max(size, 1))
+
+
+def _percent(distance: float) -> str:
+    return f"{min(round(100 * math.expm1(min(distance, 10))), 999)} %" if distance else "nothing"

@@ -1,0 +1,106 @@
+"""When a backup was last read back, or restored by a drill, and whether it was whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from backupkit.health.saying import (
+    at,
+    credible,
+    is_credible,
+    named,
+    problem,
+    require_contents,
+    require_length,
+    span,
+    wanted,
+    which,
+)
+from backupkit.model import Backup, Contents, Problem, RepositoryState
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedWithin:
+    """A backup must have been verified, and found whole, in the last `days`; and the newest one verified must be.
+
+    It must hold all of the pipeline's contents, or those named. So damage is told until a newer backup was verified
+    and found whole, or this one was, by a later verification.
+    """
+
+    days: float
+    contents: Contents | None = None
+
+    def __post_init__(self) -> None:
+        require_length(self, days=self.days)
+        require_contents(self, self.contents)
+
+    def problems(self, state: RepositoryState) -> Iterator[Problem]:
+        contents = wanted(state, self.contents)
+        holding = credible((one for one in state.backups if contents <= one.contents), state.now)
+        newest = next((one for one in holding if one.verified or one.damaged), None)
+        if newest is not None and newest.damaged:
+            yield problem(
+                self,
+                state,
+                f"The newest backup of {named(contents)} that was verified is damaged: {which(newest)}. "
+                "Make a new one, verify that, and look at the disk.",
+            )
+        limit = timedelta(days=self.days)
+        last = _last(holding, lambda backup: backup.verified, state.now)
+        if last is None or state.now - last > limit:
+            yield problem(
+                self,
+                state,
+                f"No backup of {named(contents)} was verified and found whole in the last {span(limit)}"
+                f"{_ever(last)}. Run verify.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenWithin:
+    """A drill must have proven a backup in the last `days`; and the newest backup that had one must have passed it.
+
+    It must hold all of the pipeline's contents, or those named; a drill of a part proves nothing.
+    """
+
+    days: float
+    contents: Contents | None = None
+
+    def __post_init__(self) -> None:
+        require_length(self, days=self.days)
+        require_contents(self, self.contents)
+
+    def problems(self, state: RepositoryState) -> Iterator[Problem]:
+        contents = wanted(state, self.contents)
+        holding = credible((one for one in state.backups if contents <= one.contents), state.now)
+        newest = next((one for one in holding if one.proven or one.refuted), None)
+        if newest is not None and newest.refuted:
+            yield problem(
+                self,
+                state,
+                f"The newest backup of {named(contents)} that had a drill failed it: {which(newest)}. "
+                "Hold one again, and read why: the backup, the scratch server or an assertion is wrong.",
+            )
+        limit = timedelta(days=self.days)
+        last = _last(holding, lambda backup: backup.proven, state.now)
+        if last is None or state.now - last > limit:
+            yield problem(
+                self,
+                state,
+                f"No backup of {named(contents)} was proven by a drill in the last {span(limit)}"
+                f"{_ever(last)}. Run drill.",
+            )
+
+
+def _last(
+    backups: Sequence[Backup], when: Callable[[Backup], datetime | None], now: datetime
+) -> datetime | None:
+    """The last time that can be true."""
+    times = [time for backup in backups if (time := when(backup)) is not None]
+    return max((time for time in times if is_credible(time, now)), default=None)
+
+
+def _ever(last: datetime | None) -> str:
+    return ", or ever" if last is None else f"; the last time was {at(last)}"
