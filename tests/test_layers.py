@@ -20,7 +20,7 @@ LAYERS = (
     {"protocols", "events", "passphrase", "retrying", "patterns", "databases"},
     {
         *("formats", "sources", "targets", "destinations", "compression", "retention", "health", "observers"),
-        *("notifiers", "history", "memory", "summaries", "locking", "marks", "selection"),
+        *("notifiers", "history", "memory", "summaries", "_health_news", "locking", "marks", "selection"),
     },
     {
         "pipeline",

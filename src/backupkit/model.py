@@ -256,7 +256,8 @@ class DestinationResult:
     """How an operation ended at one destination.
 
     `plan` is set by clean (what was, or in a dry run would be, removed and kept), `swept` names the
-    leftovers of killed runs it found, `freed` counts the bytes it gave back.
+    leftovers of killed runs it found, `freed` counts the bytes it gave back. `summary` is set by monitor: how the
+    backups stand there.
     """
 
     location: str
@@ -265,6 +266,7 @@ class DestinationResult:
     plan: RetentionPlan | None = None
     swept: tuple[StoredObject, ...] = ()
     freed: int = 0
+    summary: DestinationSummary | None = None
     problems: tuple[Problem, ...] = ()
 
 

@@ -144,6 +144,7 @@ class BackupPipeline(Backups):
                 "free what it occupies: leave it out, and watch the size with MaximumStorage."
             )
         _check_names(self.sources)
+        _check_notifiers(self.notifiers)
 
     @property
     def contents(self) -> frozenset[Contents]:
@@ -280,6 +281,7 @@ class BackupPipeline(Backups):
                     DestinationResult(
                         location=destination.location,
                         outcome="failed" if has_errors(problems) else "succeeded",
+                        summary=found[-1],
                         problems=problems,
                     )
                 )
@@ -439,7 +441,6 @@ class BackupPipeline(Backups):
             history=self.history,
             memory=self.memory,
             delivery=self.delivery,
-            key=self._lock_name(),
             summary=summary or self.summary,
         )
 
@@ -495,6 +496,16 @@ class BackupPipeline(Backups):
         # Two applications on one machine may both call their pipeline "app".
         places = "\n".join(sorted(destination.location for destination in self.destinations))
         return f"{self.name}-{hashlib.sha256(places.encode()).hexdigest()[:12]}"
+
+
+def _check_notifiers(notifiers: Iterable[Notifier]) -> None:
+    # What is refused is not shown: it may be an address with a token.
+    for number, notifier in enumerate(notifiers, start=1):
+        if not callable(getattr(notifier, "notify", None)):
+            raise ConfigurationError(
+                f"Notifier {number} is {type(notifier).__name__}, which has no notify(): give one of "
+                "backupkit.notifiers, or an object with `on` and notify(notice)."
+            )
 
 
 def _check_names(sources: Iterable[Source]) -> None:
