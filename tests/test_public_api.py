@@ -62,6 +62,7 @@ PUBLIC = [
     "PostgreSQLRoles",
     "Problem",
     "ProgressObserver",
+    "PrometheusObserver",
     "Redis",
     "Removed",
     "Report",

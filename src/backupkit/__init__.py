@@ -77,6 +77,7 @@ from backupkit.targets import DirectoryTarget
 from backupkit.targets.database import DatabaseTarget
 
 if TYPE_CHECKING:
+    from backupkit.observers.metrics import PrometheusObserver
     from backupkit.sources.all_databases import AllDatabases
     from backupkit.sources.databases import database
     from backupkit.sources.frameworks import from_django, from_sqlalchemy
@@ -139,6 +140,7 @@ __all__ = [
     "PostgreSQLRoles",
     "Problem",
     "ProgressObserver",
+    "PrometheusObserver",
     "Redis",
     "Removed",
     "Report",
@@ -177,6 +179,7 @@ _LATE = {
     "Parallel": "sources.parallel",
     "PostgreSQL": "sources.postgresql",
     "PostgreSQLRoles": "sources.postgresql_roles",
+    "PrometheusObserver": "observers.metrics",
     "Redis": "sources.redis",
     "database": "sources.databases",
     "from_django": "sources.frameworks",

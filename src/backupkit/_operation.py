@@ -63,6 +63,7 @@ class Running:
         self.entries = 0
         self.read = 0
         self.skipped = 0
+        self.dry_run = False
         self.restore_took: timedelta | None = None
         self.dumps: list[RestoredDump] = []
         self.problems: list[Problem] = []
@@ -115,6 +116,7 @@ class Running:
             skipped=self.skipped,
             restore_took=self.restore_took,
             dumps=tuple(self.dumps),
+            dry_run=self.dry_run,
             problems=tuple(self.problems),
             destinations=tuple(self.destinations),
         )

@@ -301,7 +301,7 @@ class Report:
     `skipped` the entries that a resumed restore found finished; they are in neither of the others.
     Of a drill, `restore_took` is how long all was restored, without the checks before and the assertions after,
     and `dumps` are those that went to databases.
-    `problems` holds all of them, those of the destinations included.
+    `problems` holds all of them, those of the destinations included. Of a `dry_run`, nothing was done.
     """
 
     operation: Operation
@@ -315,6 +315,7 @@ class Report:
     skipped: int = 0
     restore_took: timedelta | None = None
     dumps: tuple[RestoredDump, ...] = ()
+    dry_run: bool = False
     problems: tuple[Problem, ...] = ()
     destinations: tuple[DestinationResult, ...] = ()
 

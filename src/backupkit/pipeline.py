@@ -195,6 +195,7 @@ class BackupPipeline(Backups):
         What a destination refuses to delete is a problem of the report, told once; the rest goes on.
         """
         with self._running("clean", cancel, telling=None if dry_run else self._telling()) as running:
+            running.dry_run = dry_run
             failures: list[Exception] = []
             for destination in self.destinations:
                 running.check_cancelled()

@@ -38,6 +38,7 @@ from backupkit import (
     Passphrase,
     Problem,
     ProgressObserver,
+    PrometheusObserver,
     Removed,
     Report,
     RepositoryState,
@@ -169,7 +170,12 @@ FORMAT: Format = Zip()
 LOCK: Lock = MachineLock()
 POLICIES: list[RetentionPolicy] = [KeepAll(), KeepLast(3), TieredRetention()]
 CHECKS: list[HealthCheck] = [MaximumAge(days=1), MaximumStorage("1GB")]
-OBSERVERS: list[Observer] = [LoggingObserver(), ProgressObserver(), hear]
+OBSERVERS: list[Observer] = [
+    LoggingObserver(),
+    ProgressObserver(),
+    PrometheusObserver(textfile="x.prom"),
+    hear,
+]
 
 
 # What is theirs fits in.
