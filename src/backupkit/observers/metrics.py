@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from backupkit.errors import ConfigurationError
@@ -15,7 +15,6 @@ from backupkit.observers.metric_values import MetricValues
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
-    from prometheus_client.registry import Collector
 
 
 class PrometheusObserver:
@@ -69,7 +68,7 @@ def _values_in(registry: CollectorRegistry) -> MetricValues:
     with _sharing:
         if registry not in _shared:
             values = MetricValues()
-            registry.register(cast("Collector", values))
+            registry.register(values)
             _shared[registry] = values
         return _shared[registry]
 
@@ -79,6 +78,7 @@ def _learn_in_file(path: str, report: Report) -> None:
     import filelock
     from prometheus_client import CollectorRegistry, write_to_textfile
 
+    os.stat(os.path.dirname(os.path.abspath(path)))  # the lock would make a folder that nobody looks into
     with filelock.FileLock(f"{path}.lock", timeout=5):
         values, mode = MetricValues(), 0o644  # the node exporter is another user
         try:
@@ -91,6 +91,6 @@ def _learn_in_file(path: str, report: Report) -> None:
             values = MetricValues()
         values.learn(report)
         registry = CollectorRegistry()
-        registry.register(cast("Collector", values))
+        registry.register(values)
         write_to_textfile(path, registry)
         os.chmod(path, mode)
