@@ -136,7 +136,6 @@ class Announcement:
             for listener in self._listeners:
                 listener.send(notices, summary, until)
         failures = [listener.failure(until) for listener in self._listeners]
-        self._stopped.set()
         problems += [_warning(failure) for failure in failures if failure is not None]
         if summary is not None and (failure := summary.failure(until, _FOUND_OUT)) is not None:
             problems.append(_warning(f"How the backups stand was not told: finding it out {failure}"))

@@ -347,7 +347,10 @@ class HearsStarts(Notifier, Protocol):
     """A notifier that is also told when an operation begins."""
 
     def started(self, operation: Operation, name: str) -> None:
-        """Called on a thread of its own; the operation does not wait for it."""
+        """Called on a thread of its own; the operation does not wait for it, but its end is told after it.
+
+        Not called for an operation of whose end it hears nothing, by its `on` or, as of a monitor, ever.
+        """
         ...
 
 
@@ -361,7 +364,10 @@ class History(Protocol):
 
 @runtime_checkable
 class Memory(Protocol):
-    """Remembers small texts from one process to the next: what has been told already."""
+    """Remembers small texts from one process to the next: what has been told already.
+
+    Called on threads of their own, which are left behind if they take too long. What it raises is a warning.
+    """
 
     def recall(self, key: str) -> str | None: ...
 

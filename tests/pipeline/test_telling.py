@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -604,12 +604,22 @@ def test_every_end_is_kept_failed_and_untold_ones_too(told: Make_) -> None:
     assert history.reports[-1] == caught.value.report
 
 
-def interrupt(notice: Notice) -> None:
-    os.kill(os.getpid(), signal.SIGINT)
-    threading.Event().wait(0.1)
+@pytest.fixture
+def interrupt() -> Iterator[Callable[[Notice], None]]:
+    """What presses Ctrl-C while it is told."""
+
+    def pressed(notice: Notice) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        threading.Event().wait(0.1)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, if started in the background
+    yield pressed
+    signal.signal(signal.SIGINT, before)
 
 
-def test_an_interrupt_while_telling_ends_the_wait_and_the_end_is_told_once(told: Make_) -> None:
+def test_an_interrupt_while_telling_ends_the_wait_and_the_end_is_told_once(
+    told: Make_, interrupt: Callable[[Notice], None]
+) -> None:
     observer = RecordingObserver()
     notifier = Told(does=interrupt)
     pipeline = told(notifier, observers=[observer], delivery=Delivery(limit=60))
@@ -623,7 +633,9 @@ def test_an_interrupt_while_telling_ends_the_wait_and_the_end_is_told_once(told:
     assert (notifier.tries, len(pipeline.list().backups)) == (1, 1)
 
 
-def test_an_interrupt_while_a_failure_is_told_leaves_the_failure_its_report(told: Make_) -> None:
+def test_an_interrupt_while_a_failure_is_told_leaves_the_failure_its_report(
+    told: Make_, interrupt: Callable[[Notice], None]
+) -> None:
     pipeline = told(Told(does=interrupt), delivery=Delivery(limit=60))
     with pytest.raises(KeyboardInterrupt) as caught:
         pipeline.run(only="databases")
@@ -843,8 +855,6 @@ from pathlib import Path
 from backupkit import BackupPipeline, Delivery, Directory, FileMemory, LocalDestination
 
 root = Path(sys.argv[1])
-tries = []
-
 class Notifier:
     on = {"run succeeded", "unhealthy", "healthy"}
     def notify(self, notice):
@@ -852,7 +862,6 @@ class Notifier:
             print("begun", flush=True)
             threading.Event().wait(60)
         if sys.argv[2] == "refuse":
-            tries.append(1)
             print("try", flush=True)
             raise ConnectionError
         print(notice.occasion, flush=True)
@@ -874,6 +883,10 @@ elif sys.argv[2] == "monitor":
     pipeline.monitor()
 else:
     print(pipeline.run().outcome, flush=True)
+    if sys.argv[2] == "refuse":
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread():
+                thread.join(30)
 """
 
 
@@ -892,6 +905,11 @@ def test_a_notifier_that_hangs_does_not_keep_the_process_from_ending(tmp_path: P
     begin = time.monotonic()
     assert process(tmp_path, "hang", 0.2) == ["begun", "succeeded"]
     assert time.monotonic() - begin < 30, "it hangs for a minute"
+
+
+def test_after_the_limit_a_process_tries_no_more_and_its_threads_end(tmp_path: Path) -> None:
+    *tries, last = process(tmp_path, "refuse", 0.4)
+    assert (set(tries), last) == ({"try"}, "succeeded")
 
 
 def test_health_is_told_from_one_process_to_the_next(tmp_path: Path) -> None:
