@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, get_args
 
 from backupkit._health_news import HealthNews, Told, health_news
 from backupkit.errors import BackupKitError, NotificationError
@@ -56,8 +56,10 @@ class Announcement:
 
     def started(self, operation: Operation, name: str) -> None:
         """Tell those who hear starts. Nobody hears of a start whose end is told to nobody."""
-        self._listen()
-        if ends := frozenset(_OCCASIONS.get(operation, {}).values()):
+        ends = frozenset(_OCCASIONS.get(operation, {}).values())
+        if ends or operation == "monitor":
+            self._listen()
+        if ends:
             for listener in self._listeners:
                 listener.begin(operation, name, ends)
 
@@ -215,6 +217,9 @@ class _Listener:
             for work, what in parts
             if work is not None and (failure := work.failure(until, _TOLD)) is not None
         ]
+        if unknown := (self._wanted.result or frozenset()).difference(get_args(Occasion)):
+            words = sorted(repr(one) if isinstance(one, str) else _name(one) for one in unknown)
+            failures.append(f"{self._who} wants to hear {', '.join(words)}: nothing is called so.")
         return next(iter(failures), None)
 
     def has_heard(self, notice: Notice) -> bool:

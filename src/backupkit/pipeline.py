@@ -132,7 +132,9 @@ class BackupPipeline(Backups):
         self.checks = tuple(checks)
         self.notifiers = tuple(notifiers)
         self.history = history
-        self.memory: Memory = memory or (history if isinstance(history, Memory) else FileMemory())
+        if memory is None:
+            memory = history if isinstance(history, Memory) else FileMemory()
+        self.memory = memory
         self.retry = retry or Retry()
         self.delivery = delivery or Delivery()
         self.lock: Lock = lock or MachineLock()

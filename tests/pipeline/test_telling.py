@@ -463,6 +463,15 @@ def test_an_on_that_is_no_collection_is_a_warning(told: Make_, on: Any) -> None:
     assert notifier.tries == 0
 
 
+def test_a_word_that_is_no_occasion_is_a_warning_and_the_others_are_heard(told: Make_) -> None:
+    on: Any = ["run succeeded", "run-failed", 5]
+    notifier = Told(on=on)
+    assert warnings(told(notifier).run()) == [
+        "Notifier 1 (Told) wants to hear 'run-failed', int: nothing is called so."
+    ]
+    assert notifier.heard == ["run succeeded"]
+
+
 def test_what_is_no_notifier_is_refused_and_not_shown(told: Make_) -> None:
     with pytest.raises(ConfigurationError, match=r"Notifier 2 is str, which has no notify\(\)") as caught:
         told(Told(), SECRET)
