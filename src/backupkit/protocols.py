@@ -335,9 +335,10 @@ class Notifier(Protocol):
     def notify(self, notice: Notice) -> None:
         """Tell it; raise if that did not succeed.
 
-        Called on a thread of its own, which is left behind if it takes longer than the pipeline allows. What it
-        raises becomes a warning of the report; NotificationError says whether trying again may help, and so is
-        an OSError tried again. Secrets (addresses with tokens) must not be in its errors.
+        Called on a thread of its own, which is left behind if it takes longer than the pipeline allows: give what
+        may hang a timeout, lest the threads of a long-lived process add up. What it raises becomes a warning of
+        the report; NotificationError says whether trying again may help, and so is an OSError tried again. Secrets
+        (addresses with tokens) must not be in its errors.
         """
         ...
 
