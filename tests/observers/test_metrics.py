@@ -233,6 +233,20 @@ def test_verifying_and_drills_say_when_and_a_monitor_elsewhere_knows_it() -> Non
     assert of(scraped(observer), "last_verified_timestamp_seconds", **PLACE) == NOW.timestamp()
 
 
+def test_a_monitor_sees_the_newest_backup_and_does_not_forget_that_an_older_one_was_verified_since() -> None:
+    observer, clock = PrometheusObserver(), Clock(NOW)
+    shop = pipeline(observer, clock=clock)
+    old = shop.run().destinations[0].backup
+    assert old is not None
+    clock.forward(hours=1)
+    shop.run()
+    shop.verify()
+    clock.forward(hours=1)
+    shop.verify(old)
+    shop.monitor()
+    assert of(scraped(observer), "last_verified_timestamp_seconds", **PLACE) == clock.now.timestamp()
+
+
 def test_an_error_without_a_backup_is_told_of_the_operation() -> None:
     observer = PrometheusObserver()
     with pytest.raises(ConfigurationError):
@@ -394,7 +408,9 @@ def test_whatever_text_a_file_holds_it_is_read_or_refused(content: str) -> None:
     assert [*values.collect()]
 
 
-@pytest.mark.parametrize("content", [b"\xff", b"a{", b"\0", b"<html>", b'backupkit_healthy{x="1"} NaN\n'])
+@pytest.mark.parametrize(
+    "content", [b"\xff", b"a{", b"\0", b"<html>", b'backupkit_healthy{pipeline="shop",destination="a"} NaN\n']
+)
 def test_a_file_that_is_not_ours_is_replaced(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "backups.prom"
     path.write_bytes(content)
@@ -409,7 +425,7 @@ def test_of_a_file_that_is_broken_in_the_middle_nothing_is_believed(tmp_path: Pa
     PrometheusObserver(textfile=path)(ended(name="blog"))
     path.write_text(path.read_text(encoding="utf-8") + 'backupkit_healthy{pipeline="sh', encoding="utf-8")
     PrometheusObserver(textfile=path)(ended())
-    assert {labels["pipeline"] for labels, _ in in_file(path)["operations_total"]} == {"shop"}
+    assert {labels["pipeline"] for labels, _ in in_file(path)["destination_outcome"]} == {"shop"}
 
 
 def test_a_file_that_cannot_be_written_is_a_warning_and_what_is_scraped_is_right(tmp_path: Path) -> None:
