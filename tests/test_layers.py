@@ -20,7 +20,7 @@ LAYERS = (
     {"protocols", "events", "passphrase", "retrying", "patterns", "databases", "tables"},
     {
         *("formats", "sources", "targets", "destinations", "compression", "retention", "health", "observers"),
-        *("notifiers", "history", "memory", "summaries", "locking", "marks", "selection"),
+        *("notifiers", "history", "memory", "summaries", "_health_news", "locking", "marks", "selection"),
     },
     {
         "pipeline",
@@ -43,6 +43,7 @@ LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 # Within a layer: who may lean on whom, and why. Each pair goes one way.
 NEIGHBOURS = {
     ("sizes", "errors"): "an unreadable size is a ConfigurationError",
+    ("state_folder", "errors"): "so is having nowhere to remember anything",
     ("zones", "errors"): "so is an unknown time zone",
     ("_parallel", "_chunks"): "who reads ahead closes what it read from",
     ("plain_data", "model"): "reports and what is in them",

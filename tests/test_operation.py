@@ -30,7 +30,7 @@ from backupkit.events import (
     Started,
     Waiting,
 )
-from backupkit.model import Severity
+from backupkit.model import Operation, Severity
 from backupkit.testing.destinations import MemoryDestination
 from backupkit.testing.entries import with_content
 from tests.pipeline.shop import Clock, NoLock, Scripted
@@ -305,6 +305,66 @@ def test_an_interrupt_in_an_observer_ends_the_operation(pipeline: BackupPipeline
     with pytest.raises(KeyboardInterrupt):
         pipeline.run()
     assert pipeline.list().backups == ()
+
+
+# Who else is told
+
+
+class BrokenTelling:
+    """What no telling does: it raises."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def started(self, operation: Operation, name: str) -> None:
+        if isinstance(self._error, Exception):
+            raise self._error
+
+    def ended(self, report: Report) -> Iterator[Problem]:
+        raise self._error
+
+
+@pytest.mark.parametrize("failing", [True, False])
+def test_no_telling_can_fail_an_operation_or_change_its_error(failing: bool) -> None:
+    events: list[Event] = []
+    one = Running(
+        "run",
+        "shop",
+        observers=[events.append],
+        clock=Clock(),
+        cancel=None,
+        telling=BrokenTelling(RuntimeError("https://chat.example/T0KEN")),
+    )
+    error = SourceError("gone", path="a")
+    if failing:
+        with pytest.raises(SourceError) as caught, one:
+            raise error
+        assert caught.value is error
+        report = error.report
+    else:
+        with one:
+            report = one.finish("succeeded")
+    assert report is not None
+    assert report.outcome == ("failed" if failing else "succeeded")
+    (problem,) = [problem for problem in report.problems if problem.check == "notification"]
+    assert problem.severity == "warning"
+    assert problem.message == "Not everybody was told, or not everything was kept: RuntimeError"
+    assert events[-1] == Finished(report)
+
+
+def test_an_end_that_was_told_is_not_told_again_as_a_failure() -> None:
+    events: list[Event] = []
+    one = Running(
+        "run",
+        "shop",
+        observers=[events.append],
+        clock=Clock(),
+        cancel=None,
+        telling=BrokenTelling(KeyboardInterrupt()),
+    )
+    with pytest.raises(KeyboardInterrupt), one:
+        one.finish("succeeded")
+    assert [event.report.outcome for event in events if isinstance(event, Finished)] == ["succeeded"]
 
 
 # Cancelling and waiting

@@ -70,6 +70,7 @@ PUBLIC = [
     "PostgreSQLRoles",
     "Problem",
     "ProgressObserver",
+    "PrometheusObserver",
     "ProvenWithin",
     "Redis",
     "Removed",

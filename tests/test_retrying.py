@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from backupkit.errors import ConfigurationError, DestinationError, SourceError
-from backupkit.retrying import Retry, is_retryable
+from backupkit.errors import ConfigurationError, DestinationError, NotificationError, SourceError
+from backupkit.retrying import Delivery, Retry, is_retryable
 from backupkit.testing.clocks import FrozenClock
 
 
@@ -117,3 +119,96 @@ def test_an_error_says_itself_whether_it_is_retryable(error: BaseException, retr
 def test_an_impossible_policy_is_refused(tries: int, wait: float) -> None:
     with pytest.raises(ConfigurationError, match="at least one try"):
         Retry(tries=tries, wait=wait)
+
+
+# Delivery
+
+
+class SpyEvent(threading.Event):
+    """An event that is waited for in no time; `waits` lists the seconds asked for."""
+
+    def __init__(self, *, set_after: int | None = None) -> None:
+        super().__init__()
+        self.waits: list[float | None] = []
+        self._set_after = set_after
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout)
+        if len(self.waits) == self._set_after:
+            self.set()
+        return self.is_set()
+
+
+def failing(*errors: BaseException) -> tuple[Callable[[], None], list[int]]:
+    """A call that fails with each of the errors in turn, then succeeds, and a list of one item for each call."""
+    left, calls = [*errors], list[int]()
+
+    def do() -> None:
+        calls.append(len(calls))
+        if left:
+            raise left.pop(0)
+
+    return do, calls
+
+
+@pytest.mark.parametrize("failures", [0, 1, 2, 3])
+def test_a_delivery_is_tried_again_after_waits_that_double(failures: int) -> None:
+    stopped = SpyEvent()
+    do, calls = failing(
+        *[OSError("refused"), NotificationError("busy", retryable=True), BusyError()][:failures]
+    )
+    Delivery(tries=4, wait=2).deliver(do, stopped)
+    assert len(calls) == failures + 1
+    assert stopped.waits == [2, 4, 8][:failures]
+
+
+def test_the_last_failure_of_a_delivery_is_raised_as_it_was() -> None:
+    errors = [OSError(number) for number in range(9)]
+    do, calls = failing(*errors)
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - it is looked at
+        Delivery(tries=3, wait=0).deliver(do, threading.Event())
+    assert caught.value is errors[2]
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("a bug"), NotificationError("refused"), SystemExit(1), KeyboardInterrupt()], ids=repr
+)
+def test_what_will_not_pass_is_not_tried_again(error: BaseException) -> None:
+    do, calls = failing(error)
+    with pytest.raises(type(error)):
+        Delivery(tries=3, wait=0).deliver(do, threading.Event())
+    assert len(calls) == 1
+
+
+def test_once_it_is_stopped_a_delivery_is_not_tried_again_however_long_it_waited() -> None:
+    do, calls = failing(*[OSError("refused")] * 9)
+    with pytest.raises(OSError, match="refused"):
+        Delivery(tries=9, wait=1).deliver(do, SpyEvent(set_after=2))
+    assert len(calls) == 2
+
+
+def test_no_wait_is_longer_than_a_day_however_often_it_doubled() -> None:
+    stopped = SpyEvent()
+    do, _ = failing(*[OSError("refused")] * 99)
+    Delivery(tries=100, wait=50_000).deliver(do, stopped)
+    assert stopped.waits[:3] == [50_000, 86_400, 86_400]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tries": 0},
+        {"tries": "3"},
+        {"wait": -1},
+        {"wait": float("nan")},
+        {"limit": 0},
+        {"limit": float("inf")},
+        {"limit": float("nan")},
+        {"limit": None},
+    ],
+    ids=repr,
+)
+def test_an_impossible_delivery_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"Delivery\(.*\) is not possible: use at least one try"):
+        Delivery(**options)

@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from backupkit.notifiers.database import DatabaseNotifier, Notification
     from backupkit.notifiers.ping import DeadManPing
     from backupkit.notifiers.webhook import WebhookNotifier
+    from backupkit.observers.metrics import PrometheusObserver
     from backupkit.retention.picture import plot_plan, plot_retention
     from backupkit.retention.simulation import ScheduledRun, Simulation, simulate
     from backupkit.sources.all_databases import AllDatabases
@@ -163,6 +164,7 @@ __all__ = [
     "PostgreSQLRoles",
     "Problem",
     "ProgressObserver",
+    "PrometheusObserver",
     "ProvenWithin",
     "Redis",
     "Removed",
@@ -214,6 +216,7 @@ _LATE = {
     "Parallel": "sources.parallel",
     "PostgreSQL": "sources.postgresql",
     "PostgreSQLRoles": "sources.postgresql_roles",
+    "PrometheusObserver": "observers.metrics",
     "Redis": "sources.redis",
     "ScheduledRun": "retention.simulation",
     "Simulation": "retention.simulation",

@@ -63,6 +63,7 @@ class Running:
         self.entries = 0
         self.read = 0
         self.skipped = 0
+        self.dry_run = False
         self.restore_took: timedelta | None = None
         self.dumps: list[RestoredDump] = []
         self.problems: list[Problem] = []
@@ -73,10 +74,14 @@ class Running:
         self._clock = clock
         self._cancel = cancel or threading.Event()
         self._telling = telling
+        self._report: Report | None = None
 
     def __enter__(self) -> Running:
         if self._telling is not None:
-            self._telling.started(self.operation, self.name)
+            try:
+                self._telling.started(self.operation, self.name)
+            except Exception as error:
+                self._not_told(error)
         self.tell(Started(self.operation, self.name))
         return self
 
@@ -85,19 +90,21 @@ class Running:
     ) -> None:
         if error is None:
             return
-        told = {problem.message for problem in self.problems}
-        for one in _members(error):
-            if str(one) not in told:  # an operation on several destinations has told which one it was
-                location = getattr(one, "location", None)
-                self.add(Problem(message=str(one) or type(one).__name__, destination=location))
-        report = self.finish("failed")
-        for one in (error, *_members(error)):
-            if isinstance(one, BackupKitError | BaseExceptionGroup):
-                one.report = report  # type: ignore[union-attr]  # a group has it for the same reader
+        try:
+            if self._report is None:  # or else the end was told already, and this came with telling it
+                self._add_errors(error)
+                self.finish("failed")
+        finally:
+            for one in (error, *_members(error)):
+                if isinstance(one, BackupKitError | BaseExceptionGroup):
+                    one.report = self._report  # type: ignore[union-attr]  # a group has it for the same reader
 
     def finish(self, outcome: Outcome, *, written: int = 0) -> Report:
-        """Make the report, and tell the notifiers, the history and the observers that this is the end."""
-        report = Report(
+        """Make the report, and tell the notifiers, the history and the observers, once, that this is the end.
+
+        Whoever interrupts the telling ends the wait for it; the observers hear the end all the same.
+        """
+        self._report = report = Report(
             operation=self.operation,
             outcome=outcome,
             name=self.name,
@@ -109,15 +116,33 @@ class Running:
             skipped=self.skipped,
             restore_took=self.restore_took,
             dumps=tuple(self.dumps),
+            dry_run=self.dry_run,
             problems=tuple(self.problems),
             destinations=tuple(self.destinations),
         )
-        if self._telling is not None:
-            for problem in self._telling.ended(report):
-                self.add(problem)
-            report = replace(report, problems=tuple(self.problems))
-        self.tell(Finished(report))
-        return replace(report, problems=tuple(self.problems))
+        try:
+            if self._telling is not None:
+                for problem in self._telling.ended(report):
+                    self.add(problem)
+        except BaseException as error:
+            self._not_told(error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self.tell(Finished(replace(report, problems=tuple(self.problems))))
+            self._report = report = replace(report, problems=tuple(self.problems))
+        return report
+
+    def _not_told(self, error: BaseException) -> None:
+        message = f"Not everybody was told, or not everything was kept: {type(error).__name__}"
+        self.add(Problem(message=message, severity="warning", check="notification"))
+
+    def _add_errors(self, error: BaseException) -> None:
+        told = {problem.message for problem in self.problems}
+        for one in _members(error):
+            if str(one) not in told:  # an operation on several destinations has told which one it was
+                location = getattr(one, "location", None)
+                self.add(Problem(message=str(one) or type(one).__name__, destination=location))
 
     @property
     def outcome(self) -> Outcome:

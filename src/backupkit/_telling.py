@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, get_args
 
-from backupkit.errors import BackupKitError
-from backupkit.model import DestinationResult, Notice, Occasion, Operation, Outcome, Problem, Report, Summary
+from backupkit._health_news import HealthNews, Told, health_news
+from backupkit.errors import BackupKitError, NotificationError
+from backupkit.model import Notice, Occasion, Operation, Outcome, Problem, Report, Summary
 from backupkit.protocols import HearsStarts, History, Memory, Notifier
 from backupkit.retrying import Delivery
 
 _T = TypeVar("_T")
-
-# A reminder is due a day after it was told last; who asks once a day asks some seconds earlier now and then.
-_REMINDER = timedelta(hours=23)
 
 # What the ends of operations are called. Whoever restores looks on, and monitoring is told by destination.
 _OCCASIONS: Mapping[Operation, Mapping[Outcome, Occasion]] = {
@@ -29,12 +25,16 @@ _OCCASIONS: Mapping[Operation, Mapping[Outcome, Occasion]] = {
     "drill": {"succeeded": "drill passed", "incomplete": "drill failed", "failed": "drill failed"},
 }
 
+# What must be done by which part of the limit, so that what hangs early leaves time for what comes later.
+_ASKED, _FOUND_OUT, _TOLD, _REMEMBERED, _KEPT = 1 / 4, 1 / 2, 3 / 4, 7 / 8, 1.0
+
 
 class Announcement:
     """One operation of a pipeline, told to the notifiers that want to hear of it, and kept in the history.
 
-    `key` is what the memory knows the pipeline by. `summary` finds out how its backups stand; it is asked only if
-    somebody is told, and within the same time.
+    `summary` finds out how the backups stand; it is asked, once, only if somebody is told. Whatever belongs to
+    others is called on a daemon thread, waited for until its part of the limit is over, and then left behind:
+    it can raise anything, or hang, and is a warning. What is returned are these warnings.
     """
 
     def __init__(
@@ -44,167 +44,202 @@ class Announcement:
         history: History | None,
         memory: Memory,
         delivery: Delivery,
-        key: str,
         summary: Callable[[], Summary],
     ) -> None:
         self._notifiers = tuple(notifiers)
         self._history = history
         self._memory = memory
         self._delivery = delivery
-        self._key = key
         self._summary = summary
-        self._starts: dict[int, _Work[None]] = {}
+        self._listeners: Sequence[_Listener] = ()
+        self._stopped = threading.Event()
 
     def started(self, operation: Operation, name: str) -> None:
-        for index, notifier in enumerate(self._notifiers):
-            if isinstance(notifier, HearsStarts):
-                self._starts[index] = _Work(partial(notifier.started, operation, name))
+        """Tell those who hear starts. Nobody hears of a start whose end is told to nobody."""
+        ends = frozenset(_OCCASIONS.get(operation, {}).values())
+        if ends or operation == "monitor":
+            self._listen()
+        if ends:
+            for listener in self._listeners:
+                listener.begin(operation, name, ends)
 
     def ended(self, report: Report) -> list[Problem]:
-        """Tell the report, and keep it; what could not be done, as warnings."""
+        """Tell the report, and keep it."""
+        until = _Deadline(self._delivery.limit)
         problems: list[Problem] = []
-        notices = list(self._news(report, problems))
-        heard, more = self._tell([news.notice for news in notices])
-        problems += more
-        for news, was_heard in zip(notices, heard, strict=True):
-            if was_heard and news.key is not None:
-                problems += self._remember(news)
+        try:
+            if report.operation == "monitor":
+                self._tell_health(report, until, problems)
+            else:
+                self._tell_end(report, until, problems)
+        finally:
+            self._stopped.set()
         if self._history is not None:
-            problems += self._keep(self._history, replace(report, problems=(*report.problems, *problems)))
+            report = replace(report, problems=(*report.problems, *problems))
+            problems += self._keep(self._history, report, until)
         return problems
 
     def tell(self, notice: Notice) -> list[Problem]:
-        """Tell one thing; what could not be done, as warnings."""
-        return self._tell([notice])[1]
-
-    def _news(self, report: Report, problems: list[Problem]) -> Sequence[_News]:
-        """What there is to tell of a report; what is not known about that is added to the problems."""
-        if report.operation == "monitor":
-            found = [self._health(report, result, problems) for result in report.destinations]
-            return [news for news in found if news is not None]
-        occasion = _OCCASIONS.get(report.operation, {}).get(report.outcome)
-        return [_News(_notice(occasion, report))] if occasion is not None else []
-
-    def _health(self, report: Report, result: DestinationResult, problems: list[Problem]) -> _News | None:
-        """Unhealthy is told when it begins, when another check fails too, each day, and when it ends."""
-        if not self._notifiers:
-            return None
-        key = f"{self._key} {result.location}"
-        checks = frozenset(one.check or "" for one in result.problems if one.severity == "error")
-        try:
-            told = _Told.read(self._memory.recall(key))
-        except Exception as error:  # rather told twice than never
-            told = None
-            problems.append(_warning(f"What was told before is not known: {_text(error)}"))
-        if not checks:
-            if told is None:
-                return None
-            notice = replace(_notice("healthy", report), destination=result, since=told.since)
-            return _News(notice, key)
-        if told is not None and checks <= told.checks and report.started - told.time < _REMINDER:
-            return None
-        since = report.started if told is None else told.since
-        notice = replace(
-            _notice("unhealthy", report), destination=result, since=since, reminder=told is not None
-        )
-        return _News(notice, key, _Told(since=since, time=report.started, checks=checks))
-
-    def _remember(self, news: _News) -> list[Problem]:
-        try:
-            self._memory.remember(news.key or "", None if news.told is None else news.told.written())
-        except Exception as error:
-            return [_warning(f"What has been told is not remembered: {_text(error)}")]
-        return []
-
-    def _tell(self, notices: Sequence[Notice]) -> tuple[list[bool], list[Problem]]:
-        """Which notices somebody has heard, or nobody wants to hear, and what could not be told."""
-        wanting = {
-            number: wanted
-            for number, notifier in enumerate(self._notifiers)
-            if (wanted := [index for index, one in enumerate(notices) if one.occasion in notifier.on])
-        }
-        heard = [all(index not in wanted for wanted in wanting.values()) for index in range(len(notices))]
-        limit = self._delivery.limit
-        end = time.monotonic() + limit
-        stopped = threading.Event()
-        summary = _Work(self._summary) if wanting else None
-
-        def send(number: int) -> None:
-            if (start := self._starts.get(number)) is not None:
-                start.wait(limit / 2)
-            if summary is not None:
-                summary.wait(limit / 2)
-            for index in wanting[number]:
-                notice = replace(notices[index], summary=None if summary is None else summary.result)
-                for attempt in self._delivery.attempts(stopped):
-                    with attempt:
-                        self._notifiers[number].notify(notice)
-                heard[index] = True
-
-        works = {number: _Work(partial(send, number)) for number in wanting}
+        """Tell one thing."""
         problems: list[Problem] = []
-        works = {**self._starts, **works}
-        for number, work in works.items():
-            work.wait(end - time.monotonic())
-            who = f"Notifier {number + 1} ({_name(self._notifiers[number])})"
-            if (failure := work.failure(limit)) is not None:
-                problems.append(_warning(f"{who} {failure}"))
-            elif (start := self._starts.get(number)) and (failure := start.failure(limit)) is not None:
-                problems.append(_warning(f"{who}, told of the start, {failure}"))
-        stopped.set()
-        return heard, problems
+        self._listen()
+        try:
+            self._tell([notice], _Deadline(self._delivery.limit), problems)
+        finally:
+            self._stopped.set()
+        return problems
 
-    def _keep(self, history: History, report: Report) -> list[Problem]:
-        limit = self._delivery.limit
+    def _listen(self) -> None:
+        self._listeners = [
+            _Listener(number, notifier, self._delivery, self._stopped)
+            for number, notifier in enumerate(self._notifiers, start=1)
+        ]
+
+    def _tell_end(self, report: Report, until: _Deadline, problems: list[Problem]) -> None:
+        occasion = _OCCASIONS.get(report.operation, {}).get(report.outcome)
+        if occasion is not None:
+            end = report.started + report.took
+            notice = Notice(occasion=occasion, name=report.name, time=end, report=report)
+            self._tell([notice], until, problems)
+
+    def _tell_health(self, report: Report, until: _Deadline, problems: list[Problem]) -> None:
+        if not any(listener.wants({"healthy", "unhealthy"}, until) for listener in self._listeners):
+            self._tell([], until, problems)  # which says of whom it is not known what they want
+            return
+        recalled = _Work(partial(self._recall, report))
+        failure = recalled.failure(until, _ASKED)
+        if failure is not None:
+            problems.append(_warning(f"What has been told before is not known. The memory {failure}"))
+        news = [*health_news(report, recalled.result or {})]
+        heard = self._tell([one.notice for one in news], until, problems)
+        learnt = [one for one, was_heard in zip(news, heard, strict=True) if was_heard]
+        if learnt:
+            remembered = _Work(partial(self._remember, report.name, learnt))
+            forgotten = remembered.failure(until, _REMEMBERED)
+            if forgotten is not None and failure is None:
+                problems.append(_warning(f"What has been told may be told again. The memory {forgotten}"))
+
+    def _recall(self, report: Report) -> Mapping[str, Told | None]:
+        return {
+            one.location: Told.read(self._memory.recall(_key(report.name, one.location)))
+            for one in report.destinations
+        }
+
+    def _remember(self, name: str, news: Sequence[HealthNews]) -> None:
+        for one in news:
+            self._memory.remember(_key(name, one.location), None if one.told is None else one.told.written())
+
+    def _tell(self, notices: Sequence[Notice], until: _Deadline, problems: list[Problem]) -> Sequence[bool]:
+        """Tell the notices to whoever wants to hear them; of each, whether it need not be told again."""
+        summary = None
+        occasions = {one.occasion for one in notices}
+        if any(listener.wants(occasions, until) for listener in self._listeners):
+            summary = _Work(self._summary)
+            for listener in self._listeners:
+                listener.send(notices, summary, until)
+        failures = [listener.failure(until) for listener in self._listeners]
+        problems += [_warning(failure) for failure in failures if failure is not None]
+        if summary is not None and (failure := summary.failure(until, _FOUND_OUT)) is not None:
+            problems.append(_warning(f"How the backups stand was not told: finding it out {failure}"))
+        return [
+            any(listener.has_heard(notice) for listener in self._listeners)
+            or all(listener.passes_over(notice) for listener in self._listeners)
+            for notice in notices
+        ]
+
+    def _keep(self, history: History, report: Report, until: _Deadline) -> list[Problem]:
         stopped = threading.Event()
-
-        def keep() -> None:
-            for attempt in self._delivery.attempts(stopped):
-                with attempt:
-                    history.record(report)
-
-        work = _Work(keep)
-        work.wait(limit)
-        stopped.set()
-        failure = work.failure(limit)
+        try:
+            kept = _Work(partial(self._delivery.deliver, partial(history.record, report), stopped))
+            failure = kept.failure(until, _KEPT)
+        finally:
+            stopped.set()
         return [] if failure is None else [_warning(f"The history ({_name(history)}) {failure}")]
 
 
-@dataclass(frozen=True, slots=True)
-class _News:
-    """A notice and, if it is about health, what to remember under which key once it has been told."""
+class _Listener:
+    """One notifier: what it wants to hear, and what becomes of telling it."""
 
-    notice: Notice
-    key: str | None = None
-    told: _Told | None = None
+    def __init__(self, number: int, notifier: Notifier, delivery: Delivery, stopped: threading.Event) -> None:
+        self._who = f"Notifier {number} ({_name(notifier)})"
+        self._notifier = notifier
+        self._delivery = delivery
+        self._stopped = stopped
+        self._wanted = _Work(partial(_wanted_by, notifier))
+        self._start: _Work[None] | None = None
+        self._sending: _Work[None] | None = None
+        self._heard: list[Notice] = []
+
+    def begin(self, operation: Operation, name: str, ends: frozenset[Occasion]) -> None:
+        def tell() -> None:
+            self._wanted.wait(self._delivery.limit)
+            if self._is_wanted(ends) and isinstance(self._notifier, HearsStarts):
+                self._delivery.deliver(partial(self._notifier.started, operation, name), self._stopped)
+
+        self._start = _Work(tell)
+
+    def wants(self, occasions: Collection[Occasion], until: _Deadline) -> bool:
+        self._wanted.wait(until.left(_ASKED))
+        return self._is_wanted(occasions)
+
+    def _is_wanted(self, occasions: Collection[Occasion]) -> bool:
+        return not (self._wanted.result or frozenset()).isdisjoint(occasions)
+
+    def send(self, notices: Sequence[Notice], summary: _Work[Summary], until: _Deadline) -> None:
+        """Begin to tell it what it wants to hear of these, in order, after the start."""
+        wanted = [notice for notice in notices if self.wants({notice.occasion}, until)]
+
+        def tell() -> None:
+            if self._start is not None:
+                self._start.wait(until.left(_FOUND_OUT))
+            summary.wait(until.left(_FOUND_OUT))
+            errors: list[Exception] = []
+            for notice in wanted:
+                if self._stopped.is_set():
+                    break
+                whole = replace(notice, summary=summary.result)
+                try:
+                    self._delivery.deliver(partial(self._notifier.notify, whole), self._stopped)
+                    self._heard.append(notice)
+                except Exception as error:
+                    errors.append(error)
+            if errors:
+                raise errors[0]
+
+        if wanted:
+            self._sending = _Work(tell)
+
+    def failure(self, until: _Deadline) -> str | None:
+        """The first thing that went wrong, once all has ended or the time is over."""
+        parts = ((self._wanted, ""), (self._sending, ""), (self._start, ", told of the start,"))
+        failures = [
+            f"{self._who}{what} {failure}"
+            for work, what in parts
+            if work is not None and (failure := work.failure(until, _TOLD)) is not None
+        ]
+        if unknown := (self._wanted.result or frozenset()).difference(get_args(Occasion)):
+            words = sorted(repr(one) if isinstance(one, str) else _name(one) for one in unknown)
+            failures.append(f"{self._who} wants to hear {', '.join(words)}: nothing is called so.")
+        return next(iter(failures), None)
+
+    def has_heard(self, notice: Notice) -> bool:
+        return notice in self._heard
+
+    def passes_over(self, notice: Notice) -> bool:
+        """It is known that it does not want to hear this."""
+        return self._wanted.result is not None and notice.occasion not in self._wanted.result
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Told:
-    """That a destination is unhealthy: since when, by which checks, and when people were told last."""
+class _Deadline:
+    """The limit, which begins when this is made."""
 
-    since: datetime
-    time: datetime
-    checks: frozenset[str]
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self._begin = time.monotonic()
 
-    def written(self) -> str:
-        fields = {
-            "since": self.since.isoformat(),
-            "told": self.time.isoformat(),
-            "checks": sorted(self.checks),
-        }
-        return json.dumps(fields)
-
-    @classmethod
-    def read(cls, text: str | None) -> _Told | None:
-        if text is None:
-            return None
-        fields = json.loads(text)
-        return cls(
-            since=datetime.fromisoformat(fields["since"]),
-            time=datetime.fromisoformat(fields["told"]),
-            checks=frozenset(fields["checks"]),
-        )
+    def left(self, part: float) -> float:
+        """Seconds until that part of the limit is over."""
+        return max(0.0, self._begin + self.limit * part - time.monotonic())
 
 
 class _Work(Generic[_T]):
@@ -212,35 +247,47 @@ class _Work(Generic[_T]):
 
     def __init__(self, do: Callable[[], _T]) -> None:
         self.result: _T | None = None
-        self._error: BaseException | None = None
+        self._failed: str | None = None
         self._do = do
         self._done = threading.Event()
         try:
             threading.Thread(target=self._run, name="backupkit-telling", daemon=True).start()
-        except RuntimeError as error:  # no more threads
-            self._error = error
+        except Exception as error:  # no more threads
+            self._failed = _text(error)
             self._done.set()
 
     def wait(self, seconds: float) -> None:
-        self._done.wait(max(0.0, seconds))
+        self._done.wait(seconds)
 
-    def failure(self, limit: float) -> str | None:
-        """What went wrong, to stand after the name of who it concerns."""
+    def failure(self, until: _Deadline, part: float) -> str | None:
+        """What went wrong, once it has ended or its time is over; to stand after the name of who it concerns."""
+        self.wait(until.left(part))
         if not self._done.is_set():
-            return f"had not finished after {limit:g} seconds and was left behind."
-        return None if self._error is None else f"failed: {_text(self._error)}"
+            return f"had not finished after {until.limit * part:g} seconds and was left behind."
+        return None if self._failed is None else f"failed: {self._failed}"
 
     def _run(self) -> None:
         try:
             self.result = self._do()
         except BaseException as error:
-            self._error = error
+            self._failed = _text(error)
         finally:
             self._done.set()
 
 
-def _notice(occasion: Occasion, report: Report) -> Notice:
-    return Notice(occasion=occasion, name=report.name, time=report.started + report.took, report=report)
+def _wanted_by(notifier: Notifier) -> frozenset[Occasion]:
+    on = notifier.on
+    if isinstance(on, str) or not isinstance(
+        on, Collection
+    ):  # a text holds "healthy" if it holds "unhealthy"
+        raise NotificationError(
+            f"what it wants to hear (`on`) is {_name(on)}, not a collection of occasions."
+        )
+    return frozenset(on)
+
+
+def _key(name: str, location: str) -> str:
+    return f"{name} {location}"
 
 
 def _warning(message: str) -> Problem:
@@ -249,7 +296,10 @@ def _warning(message: str) -> Problem:
 
 def _text(error: BaseException) -> str:
     # The text of an error that is not ours may hold an address that is a secret, as those of chat services are.
-    return str(error) if isinstance(error, BackupKitError) else type(error).__name__
+    try:
+        return str(error) if isinstance(error, BackupKitError) else type(error).__name__
+    except Exception:  # somebody's own kind of ours
+        return type(error).__name__
 
 
 def _name(part: object) -> str:

@@ -207,6 +207,7 @@ class Backups:
         folder; a target that was made has its own. What `resume` leaves as it is counts as `skipped` in the report.
         """
         with self._running("restore", cancel, telling=None if dry_run else self._telling()) as running:
+            running.dry_run = dry_run
             in_place = InPlace(running)
             options = RestoreOptions(
                 overwrite=overwrite,

@@ -259,7 +259,8 @@ class DestinationResult:
     """How an operation ended at one destination.
 
     `plan` is set by clean (what was, or in a dry run would be, removed and kept), `swept` names the
-    leftovers of killed runs it found, `freed` counts the bytes it gave back.
+    leftovers of killed runs it found, `freed` counts the bytes it gave back. `summary` is set by monitor: how the
+    backups stand there.
     """
 
     location: str
@@ -268,6 +269,7 @@ class DestinationResult:
     plan: RetentionPlan | None = None
     swept: tuple[StoredObject, ...] = ()
     freed: int = 0
+    summary: DestinationSummary | None = None
     problems: tuple[Problem, ...] = ()
 
 
@@ -302,7 +304,7 @@ class Report:
     `skipped` the entries that a resumed restore found finished; they are in neither of the others.
     Of a drill, `restore_took` is how long all was restored, without the checks before and the assertions after,
     and `dumps` are those that went to databases.
-    `problems` holds all of them, those of the destinations included.
+    `problems` holds all of them, those of the destinations included. Of a `dry_run`, nothing was done.
     """
 
     operation: Operation
@@ -316,6 +318,7 @@ class Report:
     skipped: int = 0
     restore_took: timedelta | None = None
     dumps: tuple[RestoredDump, ...] = ()
+    dry_run: bool = False
     problems: tuple[Problem, ...] = ()
     destinations: tuple[DestinationResult, ...] = ()
 

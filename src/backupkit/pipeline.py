@@ -127,7 +127,9 @@ class BackupPipeline(Backups):
         self.checks = tuple(checks)
         self.notifiers = tuple(notifiers)
         self.history = history
-        self.memory: Memory = memory or (history if isinstance(history, Memory) else FileMemory())
+        if memory is None:
+            memory = history if isinstance(history, Memory) else FileMemory()
+        self.memory = memory
         self.retry = retry or Retry()
         self.delivery = delivery or Delivery()
         self.lock: Lock = lock or MachineLock()
@@ -139,6 +141,7 @@ class BackupPipeline(Backups):
                 "free what it occupies: leave it out, and watch the size with MaximumStorage."
             )
         check_sources(self.sources)
+        _check_notifiers(self.notifiers)
 
     @property
     def contents(self) -> frozenset[Contents]:
@@ -189,6 +192,7 @@ class BackupPipeline(Backups):
         the plan alone. What a destination refuses to delete is a problem, told once; the rest goes on.
         """
         with self._running("clean", cancel, telling=None if dry_run else self._telling()) as running:
+            running.dry_run = dry_run
             failures: list[Exception] = []
             for destination in self.destinations:
                 running.check_cancelled()
@@ -275,6 +279,7 @@ class BackupPipeline(Backups):
                     DestinationResult(
                         location=destination.location,
                         outcome="failed" if has_errors(problems) else "succeeded",
+                        summary=found[-1],
                         problems=problems,
                     )
                 )
@@ -409,7 +414,6 @@ class BackupPipeline(Backups):
             history=self.history,
             memory=self.memory,
             delivery=self.delivery,
-            key=self._lock_name(),
             summary=summary or self.summary,
         )
 
@@ -427,3 +431,13 @@ class BackupPipeline(Backups):
         # Two applications on one machine may both call their pipeline "app".
         places = "\n".join(sorted(destination.location for destination in self.destinations))
         return f"{self.name}-{hashlib.sha256(places.encode()).hexdigest()[:12]}"
+
+
+def _check_notifiers(notifiers: Iterable[Notifier]) -> None:
+    # What is refused is not shown: it may be an address with a token.
+    for number, notifier in enumerate(notifiers, start=1):
+        if not callable(getattr(notifier, "notify", None)):
+            raise ConfigurationError(
+                f"Notifier {number} is {type(notifier).__name__}, which has no notify(): give one of "
+                "backupkit.notifiers, or an object with `on` and notify(notice)."
+            )

@@ -338,9 +338,10 @@ class Notifier(Protocol):
     def notify(self, notice: Notice) -> None:
         """Tell it; raise if that did not succeed.
 
-        Called on a thread of its own, which is left behind if it takes longer than the pipeline allows. What it
-        raises becomes a warning of the report; NotificationError says whether trying again may help, and so is
-        an OSError tried again. Secrets (addresses with tokens) must not be in its errors.
+        Called on a thread of its own, which is left behind if it takes longer than the pipeline allows: give what
+        may hang a timeout, lest the threads of a long-lived process add up. What it raises becomes a warning of
+        the report; NotificationError says whether trying again may help, and so is an OSError tried again. Secrets
+        (addresses with tokens) must not be in its errors.
         """
         ...
 
@@ -350,7 +351,10 @@ class HearsStarts(Notifier, Protocol):
     """A notifier that is also told when an operation begins."""
 
     def started(self, operation: Operation, name: str) -> None:
-        """Called on a thread of its own; the operation does not wait for it."""
+        """Called on a thread of its own; the operation does not wait for it, but its end is told after it.
+
+        Not called for an operation of whose end it hears nothing, by its `on` or, as of a monitor, ever.
+        """
         ...
 
 
@@ -364,7 +368,10 @@ class History(Protocol):
 
 @runtime_checkable
 class Memory(Protocol):
-    """Remembers small texts from one process to the next: what has been told already."""
+    """Remembers small texts from one process to the next: what has been told already.
+
+    Called on threads of their own, which are left behind if they take too long. What it raises is a warning.
+    """
 
     def recall(self, key: str) -> str | None: ...
 

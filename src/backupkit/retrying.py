@@ -11,6 +11,8 @@ from types import TracebackType
 
 from backupkit.errors import ConfigurationError
 
+_DAY = 86_400.0
+
 
 def is_retryable(error: BaseException) -> bool:
     """Whether the error itself, or one of its group, says that another attempt may succeed."""
@@ -75,7 +77,8 @@ class Delivery:
     """How hard notifiers and the history are tried: `tries` times, `wait` seconds apart, doubled each time.
 
     `limit` is how many seconds an operation waits, at its end, for all of them together. What has not finished
-    then is left behind, with a warning in the report.
+    then is left behind, with a warning in the report: notifiers after three quarters of it, so that the
+    report is kept although they hang.
     """
 
     tries: int = 3
@@ -83,28 +86,32 @@ class Delivery:
     limit: float = 30.0
 
     def __post_init__(self) -> None:
-        if self.tries < 1 or self.wait < 0 or self.limit <= 0:
+        try:
+            possible = self.tries >= 1 and 0 <= self.wait <= _DAY and 0 < self.limit <= _DAY
+        except TypeError:
+            possible = False
+        if not possible:
             raise ConfigurationError(
-                f"Delivery(tries={self.tries}, wait={self.wait}, limit={self.limit}) is not possible: "
-                "use at least one try, a wait of zero or more seconds, and a limit above zero."
+                f"Delivery(tries={self.tries!r}, wait={self.wait!r}, limit={self.limit!r}) is not possible: use "
+                "at least one try, a wait of zero or more seconds, and a limit above zero, both of a day at most."
             )
 
-    def attempts(self, stopped: threading.Event) -> Iterator[AbstractContextManager[object]]:
-        """Yield context managers, as `Retry.attempts` does; none any more once the event is set.
+    def deliver(self, do: Callable[[], object], stopped: threading.Event) -> None:
+        """Call it, again after failures that may pass; the last failure is raised.
 
-        An OSError, as which failures of a network come, is tried again too.
+        Those are errors that are `retryable`, and any OSError, as which failures of a network come. Once
+        `stopped` is set, no call begins any more.
         """
-        import tenacity
-
-        yield from tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self.tries) | tenacity.stop_when_event_set(stopped),
-            wait=tenacity.wait_exponential(multiplier=self.wait, exp_base=2),
-            retry=tenacity.retry_if_exception(
-                lambda error: isinstance(error, OSError) or is_retryable(error)
-            ),
-            sleep=tenacity.sleep_using_event(stopped),
-            reraise=True,
-        )
+        wait = self.wait
+        for left in reversed(range(self.tries)):
+            try:
+                do()
+                return
+            except Exception as error:
+                may_pass = is_retryable(error) or isinstance(error, OSError)
+                if not left or not may_pass or stopped.wait(wait):
+                    raise
+            wait = min(2 * wait, _DAY)
 
 
 class _FirstAttempt:

@@ -24,6 +24,7 @@ SAYS = {
     "notice_what_is_missing": "the monitor: failed",
     "plugin_destination": "2,pears",
     "plugin_source": "Apples.md ['Red.', 'Green.']",
+    "prometheus_metrics": "backupkit_healthy 1.0",
     "rehearse_a_restore": "drill: failed; The assertion has_bananas failed: it returned False",
     "restore_a_laravel_backup": "latest: 2026-01-31-02-30-00",
     "restore_one_file": "one folder: ['shop/invoices/1.txt']",

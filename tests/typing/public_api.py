@@ -47,6 +47,7 @@ from backupkit import (
     Pin,
     Problem,
     ProgressObserver,
+    PrometheusObserver,
     ProvenWithin,
     Removed,
     Report,
@@ -229,7 +230,12 @@ MORE_CHECKS: list[HealthCheck] = [FutureDated(), Leftovers(older_than=timedelta(
 MINIMUMS: list[HealthCheck] = [MinimumCount(7), MinimumSize("1MB", contents="databases")]
 SIZES: HealthCheck = SizeAnomaly(contents="files", last=20, least=5, factor=2, severity="warning")
 PROOFS: list[HealthCheck] = [VerifiedWithin(7), ProvenWithin(days=30, contents="databases")]
-OBSERVERS: list[Observer] = [LoggingObserver(), ProgressObserver(), hear]
+OBSERVERS: list[Observer] = [
+    LoggingObserver(),
+    ProgressObserver(),
+    PrometheusObserver(textfile="x.prom"),
+    hear,
+]
 
 
 # What is theirs fits in.

@@ -2,50 +2,148 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from backupkit.events import EntryStarted, Event, Finished, ProblemFound, Started, Waiting
+from backupkit.model import DestinationResult, Outcome, Problem, Report
 from backupkit.sizes import format_size
 
 if TYPE_CHECKING:
     import logging
 
+# Of logging's levels, which is imported only where something is logged.
+_DEBUG, _INFO, _WARNING, _ERROR = 10, 20, 30, 40
+_LEVELS: Mapping[Outcome, int] = {"succeeded": _INFO, "incomplete": _WARNING, "failed": _ERROR}
+
 
 class LoggingObserver:
-    """Tells the standard log what happens: begin and end, problems and waits; each entry at DEBUG."""
+    """Tells the standard log what happens: begin and end, problems and waits; each entry at DEBUG.
+
+    The end is one line for each destination, and one for all. The messages are for people. Programs read the
+    fields of the records, all of which are called `backup_…` and hold texts, whole numbers, numbers of seconds or
+    booleans; one that does not apply is not there. `backup_event` says which of them to expect:
+
+        all             backup_event, backup_operation, backup_pipeline
+        started
+        entry           backup_path, backup_size
+        problem         backup_severity, backup_check, backup_path, backup_destination
+        waiting         backup_seconds, backup_reason
+        destination     backup_destination, backup_outcome, backup_id, backup_stored, backup_removed, backup_kept,
+                        backup_swept, backup_freed, backup_count
+        finished        backup_outcome, backup_dry_run, backup_took, backup_entries, backup_read, backup_written,
+                        backup_skipped, backup_problems, backup_errors
+    """
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
         import logging
 
         self._logger = logger or logging.getLogger("backupkit")
+        self._current = threading.local()  # one observer may serve several pipelines at once
 
     def __call__(self, event: Event) -> None:
-        import logging
-
         match event:
             case Started(operation, name):
-                self._logger.info("%s of %s started", operation, name)
-            case EntryStarted(path, _):
-                self._logger.debug("reading %s", path)
+                self._current.fields = {"operation": operation, "pipeline": name}
+                self._log(_INFO, {"event": "started"}, "%s of %s started", operation, name)
+            case EntryStarted(path, size):
+                self._log(_DEBUG, {"event": "entry", "path": path, "size": size}, "reading %s", path)
             case ProblemFound(problem):
-                level = logging.ERROR if problem.severity == "error" else logging.WARNING
-                self._logger.log(level, "%s", problem.message)
+                self._problem(problem)
             case Waiting(seconds, reason):
-                self._logger.warning("trying again in %g seconds: %s", seconds, reason)
+                fields = {"event": "waiting", "seconds": seconds, "reason": reason}
+                self._log(_WARNING, fields, "trying again in %g seconds: %s", seconds, reason)
             case Finished(report):
-                self._logger.log(
-                    logging.ERROR if report.outcome == "failed" else logging.INFO,
-                    "%s of %s %s after %s: %d entries, %s read, %s written",
-                    report.operation,
-                    report.name,
-                    report.outcome,
-                    report.took,
-                    report.entries,
-                    format_size(report.read),
-                    format_size(report.written),
-                )
+                for result in report.destinations:
+                    self._destination(report, result)
+                self._finished(report)
+                self._current.fields = {}
             case _:
                 pass
 
+    def _problem(self, problem: Problem) -> None:
+        fields = {
+            "event": "problem",
+            "severity": problem.severity,
+            "check": problem.check,
+            "path": problem.path,
+            "destination": problem.destination,
+        }
+        self._log(_ERROR if problem.severity == "error" else _WARNING, fields, "%s", problem.message)
+
+    def _destination(self, report: Report, result: DestinationResult) -> None:
+        fields: dict[str, object] = {
+            "event": "destination",
+            "operation": report.operation,
+            "pipeline": report.name,
+            "destination": result.location,
+            "outcome": result.outcome,
+        }
+        found = []
+        if (backup := result.backup) is not None:
+            found.append(f": {backup.id}, {format_size(backup.stored)}")
+            fields |= {"id": backup.id, "stored": backup.stored}
+        if (plan := result.plan) is not None:
+            removed, kept = len(plan.remove), len(plan.keep)
+            found.append(f": {removed} removed, {kept} kept, {format_size(result.freed)} freed")
+            fields |= {
+                "removed": removed,
+                "kept": kept,
+                "swept": len(result.swept),
+                "freed": result.freed,
+            }
+        if (summary := result.summary) is not None:
+            found.append(f": {summary.count} backups, {format_size(summary.stored)}")
+            fields |= {"count": summary.count, "stored": summary.stored}
+        self._log(
+            _LEVELS[result.outcome],
+            fields,
+            "%s of %s at %s %s%s",
+            _what(report),
+            report.name,
+            result.location,
+            result.outcome,
+            "".join(found),
+        )
+
+    def _finished(self, report: Report) -> None:
+        fields = {
+            "event": "finished",
+            "operation": report.operation,
+            "pipeline": report.name,
+            "outcome": report.outcome,
+            "dry_run": report.dry_run,
+            "took": report.took.total_seconds(),
+            "entries": report.entries,
+            "read": report.read,
+            "written": report.written,
+            "skipped": report.skipped,
+            "problems": len(report.problems),
+            "errors": sum(problem.severity == "error" for problem in report.problems),
+        }
+        self._log(
+            _LEVELS[report.outcome],
+            fields,
+            "%s of %s %s after %s: %d entries, %s read, %s written",
+            _what(report),
+            report.name,
+            report.outcome,
+            report.took,
+            report.entries,
+            format_size(report.read),
+            format_size(report.written),
+        )
+
+    def _log(self, level: int, fields: Mapping[str, object], message: str, *args: object) -> None:
+        if self._logger.isEnabledFor(level):
+            fields = {**getattr(self._current, "fields", {}), **fields}
+            extra = {f"backup_{name}": value for name, value in fields.items() if value is not None}
+            self._logger.log(level, message, *args, extra=extra)
+
     def __repr__(self) -> str:
         return f"LoggingObserver({self._logger.name!r})"
+
+
+def _what(report: Report) -> str:
+    return f"dry run of {report.operation}" if report.dry_run else report.operation

@@ -1,9 +1,8 @@
-"""The log and the progress bar."""
+"""The progress bar."""
 
 from __future__ import annotations
 
 import io
-import logging
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -11,17 +10,8 @@ from typing import Literal
 import pytest
 from rich.console import Console
 
-from backupkit import BackupPipeline, LoggingObserver, Problem, ProgressObserver, Report, Retry
-from backupkit.events import (
-    BytesRead,
-    EntryStarted,
-    Event,
-    Expected,
-    Finished,
-    ProblemFound,
-    Started,
-    Waiting,
-)
+from backupkit import BackupPipeline, ProgressObserver, Report, Retry
+from backupkit.events import BytesRead, EntryStarted, Expected, Finished, Started, Waiting
 from backupkit.testing.destinations import MemoryDestination
 from tests.pipeline.shop import NoLock, Scripted, flaky
 
@@ -39,71 +29,6 @@ def report(outcome: Literal["succeeded", "incomplete", "failed"]) -> Report:
         read=5_000_000,
         written=1_000_000,
     )
-
-
-# The log
-
-
-@pytest.mark.parametrize(
-    ("event", "level", "text"),
-    [
-        (Started("run", "shop"), "INFO", "run of shop started"),
-        (EntryStarted("app/100%s", 5), "DEBUG", "reading app/100%s"),
-        (ProblemFound(Problem(message="50%d lost")), "ERROR", "50%d lost"),
-        (ProblemFound(Problem(message="a socket", severity="warning")), "WARNING", "a socket"),
-        (Waiting(60, "locked"), "WARNING", "trying again in 60 seconds: locked"),
-        (Waiting(0.5, "locked"), "WARNING", "trying again in 0.5 seconds: locked"),
-    ],
-    ids=repr,
-)
-def test_each_event_is_logged_at_its_level(
-    event: Event, level: str, text: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    LoggingObserver()(event)
-    assert [(one.name, one.levelname, one.getMessage()) for one in caplog.records] == [
-        ("backupkit", level, text)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("outcome", "level"), [("succeeded", "INFO"), ("incomplete", "INFO"), ("failed", "ERROR")]
-)
-def test_the_end_is_one_line_with_the_totals(
-    outcome: Literal["succeeded", "incomplete", "failed"], level: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    LoggingObserver()(Finished(report(outcome)))
-    (line,) = caplog.records
-    assert line.levelname == level
-    assert line.getMessage().startswith(f"run of shop {outcome} after 0:01:30: 3 entries, ")
-    assert "\n" not in line.getMessage()
-
-
-@pytest.mark.parametrize("event", [Expected(5), BytesRead(5)])
-def test_what_happens_thousands_of_times_is_not_logged(
-    event: Event, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    LoggingObserver()(event)
-    assert caplog.records == []
-
-
-def test_a_logger_of_ones_own_is_used(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    LoggingObserver(logging.getLogger("shop.backups"))(Started("run", "shop"))
-    assert [one.name for one in caplog.records] == ["shop.backups"]
-
-
-def test_nothing_is_logged_unless_asked_for(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    BackupPipeline(
-        "shop", Scripted("app", {"app/a": b"a"}), MemoryDestination(), encryptor=None, lock=NoLock()
-    ).run()
-    assert [one for one in caplog.records if one.name.startswith("backupkit")] == []
-
-
-# The progress bar
 
 
 def terminal() -> Console:

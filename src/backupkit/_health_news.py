@@ -1,0 +1,79 @@
+"""What is new about the health of a destination, given what people have been told of it before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from backupkit.model import Notice, Report
+
+# Whoever checks once a day checks some seconds earlier now and then, and the reminder must not wait another day.
+_REMINDER = timedelta(hours=23)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """That a destination is unhealthy: since when, by which checks, and when people were told last."""
+
+    since: datetime
+    time: datetime
+    checks: frozenset[str]
+
+    def written(self) -> str:
+        fields = {
+            "since": self.since.isoformat(),
+            "told": self.time.isoformat(),
+            "checks": sorted(self.checks),
+        }
+        return json.dumps(fields)
+
+    @classmethod
+    def read(cls, text: str | None) -> Told | None:
+        """What `written` gave; None for anything else, as it is better to tell twice than never."""
+        try:
+            fields = json.loads(text or "null")
+            since = datetime.fromisoformat(fields["since"]).astimezone(UTC)
+            time = datetime.fromisoformat(fields["told"]).astimezone(UTC)
+            return cls(since=since, time=time, checks=frozenset(map(str, fields["checks"])))
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthNews:
+    """A notice, and what people know of the destination at `location` once they have heard it."""
+
+    notice: Notice
+    location: str
+    told: Told | None
+
+
+def health_news(report: Report, before: Mapping[str, Told | None]) -> Iterator[HealthNews]:
+    """What to tell of a monitor's report. `before` is what people know already, by location.
+
+    Unhealthy is told when it begins, when a check fails that did not when it was told last, a day later, and
+    when it ends.
+    """
+    for result in report.destinations:
+        location, told = result.location, before.get(result.location)
+        notice = Notice(
+            occasion="unhealthy",
+            name=report.name,
+            time=report.started + report.took,
+            report=report,
+            destination=result,
+            since=report.started if told is None else told.since,
+        )
+        failing = frozenset(one.check or "" for one in result.problems if one.severity == "error")
+        if not failing:
+            if told is not None:
+                yield HealthNews(replace(notice, occasion="healthy"), location, None)
+            continue
+        known = told is not None and failing <= told.checks
+        # A clock that was set back must not silence it, so a time to come is a time long gone.
+        if known and told is not None and abs(report.started - told.time) < _REMINDER:
+            continue
+        now = Told(since=notice.since or report.started, time=report.started, checks=failing)
+        yield HealthNews(replace(notice, reminder=known), location, now)
