@@ -1,0 +1,1 @@
+"""Notifiers: who tells people, or their programs, what happened."""
