@@ -77,6 +77,9 @@ from backupkit.targets import DirectoryTarget
 from backupkit.targets.database import DatabaseTarget
 
 if TYPE_CHECKING:
+    from backupkit.notifiers.apprise import AppriseNotifier
+    from backupkit.notifiers.environment import notifiers_from_env
+    from backupkit.notifiers.occasions import EVERYTHING, PROBLEMS
     from backupkit.sources.all_databases import AllDatabases
     from backupkit.sources.databases import database
     from backupkit.sources.frameworks import from_django, from_sqlalchemy
@@ -91,8 +94,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "APPLICATION_EXCLUDES",
+    "EVERYTHING",
+    "PROBLEMS",
     "AccessDeniedError",
     "AllDatabases",
+    "AppriseNotifier",
     "Around",
     "Backup",
     "BackupAlreadyRunningError",
@@ -164,6 +170,7 @@ __all__ = [
     "database",
     "from_django",
     "from_sqlalchemy",
+    "notifiers_from_env",
     "open_destination",
     "open_repository",
 ]
@@ -171,9 +178,12 @@ __all__ = [
 # Imported when they are first asked for: few applications have every kind of database, or every notifier.
 _LATE = {
     "AllDatabases": "sources.all_databases",
+    "AppriseNotifier": "notifiers.apprise",
+    "EVERYTHING": "notifiers.occasions",
     "MariaDB": "sources.mysql",
     "MongoDB": "sources.mongodb",
     "MySQL": "sources.mysql",
+    "PROBLEMS": "notifiers.occasions",
     "Parallel": "sources.parallel",
     "PostgreSQL": "sources.postgresql",
     "PostgreSQLRoles": "sources.postgresql_roles",
@@ -181,6 +191,7 @@ _LATE = {
     "database": "sources.databases",
     "from_django": "sources.frameworks",
     "from_sqlalchemy": "sources.frameworks",
+    "notifiers_from_env": "notifiers.environment",
 }
 
 

@@ -17,7 +17,7 @@ from backupkit import ConfigurationError, DestinationResult, DestinationSummary,
 from backupkit.model import Occasion
 from backupkit.notifiers.languages import LANGUAGES, Words
 from backupkit.notifiers.rendering import Message, Renderer
-from tests.notifiers.notices import NOW, backup, notice, problem, report, summary
+from backupkit.testing.notices import NOW, backup, notice, problem, report, summary
 
 OCCASIONS: tuple[Occasion, ...] = get_args(Occasion)
 

@@ -1,4 +1,7 @@
-"""Notices of every kind, as a pipeline makes them."""
+"""Notices of every kind, as a pipeline makes them: what a notifier can be tested with.
+
+`notice("run failed")` has all that belongs to its occasion; keyword arguments replace what it holds.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,7 @@ FULL: frozenset[Contents] = frozenset({"files", "databases"})
 
 
 def backup(id: str = "2026-11-23T03-00-00.000000Z", **fields: object) -> Backup:
+    """A good, full backup."""
     made = Backup(
         id=id,
         name="shop",
@@ -42,6 +46,7 @@ def backup(id: str = "2026-11-23T03-00-00.000000Z", **fields: object) -> Backup:
 
 
 def summary(*more: DestinationSummary) -> Summary:
+    """One healthy destination, and those given."""
     full = SeriesSummary(
         contents=FULL, count=7, stored=9_000_000_000, newest=backup(), oldest=backup(), growth=-5_000_000
     )
@@ -53,6 +58,7 @@ def summary(*more: DestinationSummary) -> Summary:
 
 
 def problem(message: str = "The file 'orders.csv' could not be read.", **fields: object) -> Problem:
+    """An error, unless another severity is given."""
     return replace(Problem(message=message), **fields)  # type: ignore[arg-type]
 
 
@@ -64,6 +70,7 @@ def report(
     destinations: tuple[DestinationResult, ...] | None = None,
     **fields: object,
 ) -> Report:
+    """A report of one destination, unless others are given."""
     if destinations is None:
         destinations = (DestinationResult(location="/mnt/backup", outcome=outcome, backup=backup()),)
     made = Report(
@@ -128,6 +135,7 @@ def notice(occasion: Occasion = "run succeeded", **fields: object) -> Notice:
 
 
 def cleaned(*, refused: bool) -> Report:
+    """Of two backups that should go, one may be refused."""
     old, older = backup("2026-01-02T03-00-00.000000Z"), backup("2026-01-01T03-00-00.000000Z")
     trouble = (problem(f"The backup {older.id} could not be deleted: access denied."),) if refused else ()
     result = DestinationResult(
