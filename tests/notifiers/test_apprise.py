@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,13 +16,22 @@ import pytest
 from apprise.plugins.discord import NotifyDiscord
 from apprise.plugins.slack import NotifySlack
 
-from backupkit import ConfigurationError, Delivery, NotificationError
+from backupkit import (
+    BackupPipeline,
+    ConfigurationError,
+    Delivery,
+    Directory,
+    MachineLock,
+    NotificationError,
+)
 from backupkit.model import Occasion
 from backupkit.notifiers.apprise import AppriseNotifier
 from backupkit.notifiers.occasions import DEFAULT, EVERYTHING, PROBLEMS
 from backupkit.notifiers.services import Discord, Mail, Slack, _listening
+from backupkit.testing.destinations import MemoryDestination
 from backupkit.testing.notices import notice, problem, report
 from backupkit.testing.notifiers import NotifierTests
+from backupkit.testing.trees import tree
 from tests.notifiers.receiving import (
     HERE,
     Calls,
@@ -434,6 +444,18 @@ def test_problems_their_end_and_the_summary_are_told_by_default() -> None:
     assert DEFAULT < EVERYTHING
 
 
+@pytest.mark.parametrize("package", ["apprise", "jinja2"])
+def test_a_missing_package_is_told_at_once_with_the_name_of_the_extra(
+    monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "backupkit.notifiers.services")
+    with pytest.raises(
+        ModuleNotFoundError, match=rf"needs? {package}: pip install 'backupkit\[notifications\]'"
+    ):
+        AppriseNotifier("json://localhost")
+
+
 @pytest.mark.parametrize(("language", "zone"), [("kr", "UTC"), ("ko", "Mars/Olympus")])
 def test_a_language_or_zone_that_does_not_exist_is_refused(language: str, zone: str) -> None:
     with pytest.raises(ConfigurationError):
@@ -449,6 +471,27 @@ def test_a_broken_template_loses_no_notification(mailbox: Mailbox, tmp_path: Pat
 def test_it_can_be_pickled(calls: Calls) -> None:
     pickle.loads(pickle.dumps(AppriseNotifier(SLACK))).notify(notice("run failed"))
     assert len(calls.payloads) == 1
+
+
+def test_a_pipeline_goes_on_when_nobody_can_be_told(calls: Calls, tmp_path: Path) -> None:
+    calls.status = 403
+    tree(tmp_path / "shop", {"orders.csv": "1,apples"})
+    pipeline = BackupPipeline(
+        "shop",
+        Directory(tmp_path / "shop"),
+        MemoryDestination(),
+        encryptor=None,
+        notifiers=[AppriseNotifier(DISCORD, on=["run succeeded"])],
+        lock=MachineLock(tmp_path / "locks"),
+    )
+    report = pipeline.run()
+    assert report.outcome == "succeeded"
+    assert [one.message for one in report.problems] == [
+        "Notifier 1 (AppriseNotifier) failed: Discord did not take the notification: it answered with the "
+        "status 403 (Forbidden)."
+    ]
+    (payload,) = calls.payloads
+    assert {"name": "Backups", "value": "1", "inline": True} in payload["embeds"][0]["fields"]
 
 
 class TestConformance(NotifierTests):

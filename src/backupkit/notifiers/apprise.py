@@ -8,10 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from backupkit.errors import ConfigurationError, NotificationError
 from backupkit.model import Notice, Occasion
-from backupkit.notifiers.languages import checked_language
 from backupkit.notifiers.occasions import DEFAULT, checked_occasions
 from backupkit.notifiers.rendering import Message, Renderer
-from backupkit.zones import zone_named
 
 _SCHEME = re.compile(r"[a-z][a-z0-9]{1,19}(?=://)", re.IGNORECASE)
 
@@ -38,10 +36,7 @@ class AppriseNotifier:
     ) -> None:
         self._urls = (urls,) if isinstance(urls, str) else tuple(urls)
         self._on = checked_occasions(on)
-        zone_named(time_zone)
-        self._renderer = Renderer(
-            language=checked_language(language), time_zone=time_zone, templates=templates
-        )
+        self._renderer = Renderer(language=language, time_zone=time_zone, templates=templates)
         # The last notice that some have and others have not: those that have it do not get it again.
         self._partly: tuple[Notice, frozenset[int]] | None = None
         if not self._urls:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from backupkit.errors import NotificationError
 from backupkit.model import Notice
-from backupkit.notifiers.languages import Words, printable, shortened
+from backupkit.notifiers.languages import Words, checked_language, printable, shortened
 from backupkit.notifiers.statements import Level, Pair, Statement, Table, statement_of
+from backupkit.zones import zone_named
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -49,6 +50,16 @@ class Renderer:
     time_zone: str = "UTC"
     templates: str | os.PathLike[str] | None = None
 
+    def __post_init__(self) -> None:
+        checked_language(self.language)
+        zone_named(self.time_zone)
+        try:
+            import jinja2  # noqa: F401 - rather missed now than when there is something to tell
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                "The texts of notifications need jinja2: pip install 'backupkit[notifications]'"
+            ) from error
+
     def message(self, notice: Notice) -> Message:
         """What is sent about a notice, whatever the user's own templates are like."""
         try:
@@ -82,12 +93,8 @@ class Renderer:
 
 
 def _environment(words: Words, templates: str | os.PathLike[str] | None) -> Environment:
-    try:
-        import jinja2
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "The texts of notifications need jinja2: pip install 'backupkit[notifications]'"
-        ) from error
+    import jinja2
+
     folders = [_FOLDER] if templates is None else [os.fspath(templates), _FOLDER]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folders),
