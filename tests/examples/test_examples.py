@@ -20,6 +20,7 @@ SAYS = {
     "change_the_passphrase": "the new one alone opens the newest: succeeded",
     "databases_every_six_hours": "latest of the databases: 2026-11-22T21-00-00.000000Z-databases",
     "first_backup": "[('apple', 1), ('pear', 2)]",
+    "notify": "to ops@shop.example: Backups of shop are healthy again",
     "plugin_destination": "2,pears",
     "plugin_source": "Apples.md ['Red.', 'Green.']",
     "rehearse_a_restore": "drill: failed; The assertion has_bananas failed: it returned False",

@@ -34,6 +34,7 @@ class Mailbox:
 
     port: int = 0
     login: tuple[str, str] | None = None
+    goodbye: str = "221 Bye"
     answers: dict[str, str] = field(default_factory=dict)
     mails: list[EmailMessage] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
@@ -47,6 +48,9 @@ class Mailbox:
             return answer
         envelope.rcpt_tos.append(address)
         return "250 OK"
+
+    async def handle_QUIT(self, server: object, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        return self.goodbye
 
     async def handle_DATA(self, server: object, session: Session, envelope: Envelope) -> str:  # noqa: N802
         content = envelope.content

@@ -181,6 +181,12 @@ def test_one_recipient_that_is_refused_does_not_keep_the_others_from_being_told_
     assert not caught.value.retryable
 
 
+def test_a_mail_that_was_taken_is_not_lost_by_how_the_server_says_goodbye(mailbox: Mailbox) -> None:
+    mailbox.goodbye = "421 I have crashed"
+    AppriseNotifier(mailto(mailbox)).notify(notice("run failed"))
+    assert len(mailbox.mails) == 1
+
+
 def test_nothing_that_is_named_can_add_a_header(mailbox: Mailbox) -> None:
     evil = "shop\r\nBcc: everybody@example.org\r\n\r\nhello"
     AppriseNotifier(mailto(mailbox)).notify(notice("run failed", name=evil))

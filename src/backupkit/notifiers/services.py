@@ -15,7 +15,7 @@ import threading
 import warnings
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.header import decode_header, make_header
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -182,12 +182,19 @@ class Mail(NotifyEmail):  # type: ignore[misc]
             "timeout": self.socket_connect_timeout,
         }
         encrypted = self.secure_mode == "ssl"
-        with smtplib.SMTP_SSL(**where, context=context) if encrypted else smtplib.SMTP(**where) as server:
+        server = smtplib.SMTP_SSL(**where, context=context) if encrypted else smtplib.SMTP(**where)
+        try:
             if self.secure_mode == "starttls":
                 server.starttls(context=context)
             if self.user and self.password:
                 _log_in(server, self.user, self.password)
             yield server
+        except BaseException:
+            server.close()
+            raise
+        # The mail is taken. How the server says goodbye must not make it look lost, and be sent again.
+        with suppress(OSError, smtplib.SMTPException):
+            server.quit()
 
 
 class Slack(NotifySlack):  # type: ignore[misc]
