@@ -410,6 +410,9 @@ def test_what_others_log_meanwhile_is_heard(calls: Calls, caplog: pytest.LogCapt
         ("discord://SECRET", "discord://…"),
         ("https://hooks.slack.com/services/SECRET", "https://…"),
         (["json://localhost", "slack://SECRET"], "slack://…"),
+        ("mailto://localhost/?from=a@x.example&to=SECRET", "mailto://…"),
+        ("mailto://localhost/?from=a@x.example&to=a@x.example,ops@SECRET", "mailto://…"),
+        ("mailto://localhost/?from=a@x.example&to=a@x.example&cc=SECRET", "mailto://…"),
         ("", "not begin as URLs do"),
     ],
 )

@@ -97,7 +97,7 @@ def _service(url: object, which: str) -> str:
         found = _SCHEME.match(url) if isinstance(url, str) else None
         begins = f"which begins with {found[0]}://…," if found else "which does not begin as URLs do,"
         raise ConfigurationError(
-            f"The {which} AppriseNotifier, {begins} is not one that Apprise understands: "
+            f"The {which} AppriseNotifier, {begins} is not one that Apprise understands as a whole: "
             "see https://appriseit.com/services/ for how those of each service are written."
         )
     return name

@@ -12,12 +12,14 @@ from backupkit.errors import ConfigurationError
 from backupkit.model import Occasion
 from backupkit.notifiers.apprise import AppriseNotifier
 from backupkit.notifiers.occasions import DEFAULT, checked_occasions
+from backupkit.notifiers.rendering import Renderer
 
 _ENCRYPTIONS = {"": "insecure", "none": "insecure", "tls": "starttls", "starttls": "starttls"} | {
     "ssl": "ssl",
     "smtps": "ssl",
 }
 _PORTS = {"insecure": "25", "starttls": "587", "ssl": "465"}
+_LONGEST_NAME = 87  # Apprise takes 128 characters, and as many does this have when it is encoded
 _ADDRESS = re.compile(r"[^\s@<>,;\"]+@[^\s@<>,;\"]+")
 _HOST = re.compile(r"[A-Za-z0-9._:\[\]-]{1,253}")
 _SLACK = re.compile(r"https://hooks\.slack(-gov)?\.com/")
@@ -43,25 +45,27 @@ def notifiers_from_env(
     """
 
     def value(name: str) -> str:
-        text = environ.get(name, "").strip()
-        return "" if text.lower() == "null" else text
+        text = environ.get(name, "")
+        if text.strip().lower() in ("", "null"):
+            return ""
+        return text if name == "MAIL_PASSWORD" else text.strip()
 
+    # What is wrong after this is wrong with a variable.
     occasions = checked_occasions(on)
+    Renderer(language=language, time_zone=time_zone)
     found: list[AppriseNotifier] = []
 
-    def add(variable: str, url: str) -> None:
+    def add(variable: str, url: str, wrong: str = "is not what the service gives: copy it again") -> None:
         try:
             notifier = AppriseNotifier(
                 url, on=occasions, language=language, time_zone=time_zone, templates=templates
             )
-        except ConfigurationError as error:
-            if "Apprise understands" not in str(error):
-                raise
-            raise _wrong(variable, "is not what the service gives: copy it again, as a whole") from None
+        except ConfigurationError:
+            raise _wrong(variable, wrong) from None
         found.append(notifier)
 
     if addresses := value("BACKUP_NOTIFICATION_EMAIL"):
-        add("BACKUP_NOTIFICATION_EMAIL", _mail(addresses, value))
+        add("BACKUP_NOTIFICATION_EMAIL", _mail(addresses, value), "holds an address that cannot be used")
     if slack := value("BACKUP_SLACK_WEBHOOK_URL"):
         if not _SLACK.match(slack):
             raise _wrong("BACKUP_SLACK_WEBHOOK_URL", "does not begin with https://hooks.slack.com/")
@@ -87,6 +91,8 @@ def _mail(addresses: str, value: Callable[[str], str]) -> str:
     name = value("MAIL_FROM_NAME")
     if not name.isprintable():
         raise _wrong("MAIL_FROM_NAME", "holds line breaks or other characters that no name has")
+    if len(name.encode()) > _LONGEST_NAME:
+        raise _wrong("MAIL_FROM_NAME", f"is longer than {_LONGEST_NAME} bytes")
     mode = _ENCRYPTIONS.get(value("MAIL_ENCRYPTION").lower())
     if mode is None:
         raise _wrong("MAIL_ENCRYPTION", 'is not one of "tls", "ssl" and "none"')

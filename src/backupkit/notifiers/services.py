@@ -50,15 +50,21 @@ _TYPES: Mapping[Level, NotifyType] = {
     "failure": NotifyType.FAILURE,
     "info": NotifyType.INFO,
 }
+_ADDRESS = re.compile(r"""[^\s,:;<>"'\[\]]+@[^\s,:;<>"'\[\]]+""")
 _STATUS = re.compile(r"\berror=([0-9]{3})\b")
 _UNREACHED = re.compile(r"connection error|could not connect|timed? ?out|i/o error", re.IGNORECASE)
 
 
 def service_name(url: str) -> str | None:
-    """What the service of this URL is called; None if Apprise does not understand the URL. No I/O."""
-    with _listening():
+    """What the service of this URL is called; None if Apprise does not understand all of it. No I/O."""
+    with _listening() as heard:
         service = _service(url)
-        return None if service is None else str(service.service_name)
+    # It would go on without a recipient that it cannot use, and nobody would miss the message.
+    if service is None or any(text.startswith("Dropped invalid") for text in heard):
+        return None
+    if isinstance(service, Mail) and service.loses_somebody:
+        return None
+    return str(service.service_name)
 
 
 def deliver(url: str, message: Message) -> None:
@@ -105,6 +111,12 @@ class Mail(NotifyEmail):  # type: ignore[misc]
     """Apprise's settings for mail; the mail itself is made here, for its own would have one part of our two."""
 
     socket_connect_timeout = _MAIL_TIMEOUT
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        given = str([settings.get(one) for one in ("targets", "cc", "bcc", "reply_to")])
+        found = {address for _, address in self.targets} | self.cc | self.bcc | self.reply_to
+        self.loses_somebody = not {*_ADDRESS.findall(given.lower())} <= {one.lower() for one in found}
 
     @property
     def is_secured_by_pgp(self) -> bool:
