@@ -20,6 +20,8 @@ from backupkit import (
     BackupPipeline,
     ConfigurationError,
     Delivery,
+    DestinationResult,
+    DestinationSummary,
     Directory,
     MachineLock,
     NotificationError,
@@ -27,9 +29,9 @@ from backupkit import (
 from backupkit.model import Occasion
 from backupkit.notifiers.apprise import AppriseNotifier
 from backupkit.notifiers.occasions import DEFAULT, EVERYTHING, PROBLEMS
-from backupkit.notifiers.services import Discord, Mail, Slack, _listening
+from backupkit.notifiers.services import Discord, Mail, Slack, _failure, _listening
 from backupkit.testing.destinations import MemoryDestination
-from backupkit.testing.notices import notice, problem, report
+from backupkit.testing.notices import notice, problem, report, summary
 from backupkit.testing.notifiers import NotifierTests
 from backupkit.testing.trees import tree
 from tests.notifiers.receiving import (
@@ -267,7 +269,10 @@ def test_names_are_no_markdown_in_discord(calls: Calls) -> None:
 
 def test_what_is_sent_keeps_the_limits_of_the_services(calls: Calls) -> None:
     trouble = tuple(problem("*" * 5_000, path=f"{number}") for number in range(50))
-    large = notice("run incomplete", name="*" * 1_000, report=report(problems=trouble))
+    ends = tuple(DestinationResult(location=f"{number}{'*' * 999}", outcome="failed") for number in range(9))
+    ill = tuple(DestinationSummary(location=end.location, healthy=True) for end in ends)
+    told = report(problems=trouble, destinations=ends)
+    large = notice("run incomplete", name="*" * 1_000, report=told, summary=summary(*ill))
     AppriseNotifier([SLACK, DISCORD]).notify(large)
     slack, discord = calls.payloads
     blocks = slack["attachments"][0]["blocks"]
@@ -279,6 +284,11 @@ def test_what_is_sent_keeps_the_limits_of_the_services(calls: Calls) -> None:
     assert len(embed["title"]) <= 256
     assert all(len(one["value"]) <= 1_024 and len(one["name"]) <= 256 for one in embed["fields"])
     assert sum(len(one["value"]) + len(one["name"]) for one in embed["fields"]) + len(embed["title"]) < 6_000
+
+
+def test_nobody_elses_server_hears_that_a_message_is_read(calls: Calls, mailbox: Mailbox) -> None:
+    AppriseNotifier([SLACK, DISCORD, mailto(mailbox)]).notify(notice("run failed"))
+    assert "http" not in "".join(calls.texts) + content(mailbox.mails[0], "html")
 
 
 def test_every_occasion_arrives_everywhere(calls: Calls) -> None:
@@ -378,6 +388,13 @@ def test_no_secret_is_logged(calls: Calls, url: str, status: int, caplog: pytest
     told = caplog.text + repr(notifier) + "".join(record.getMessage() for record in caplog.records)
     assert [secret for secret in SECRETS if secret in told] == []
     assert "others are heard" in told
+
+
+def test_what_a_service_logs_is_told_without_anything_of_its_url() -> None:
+    url = "other://us%20er:SECRET@chat.example/room?token=SEC%2BRET2"
+    heard = ["Room room of us er at chat.example refused SECRET and SEC+RET2"]
+    error = _failure("Other", heard, url)
+    assert str(error) == "Other did not take the notification: Room *** of *** at *** refused *** and ***"
 
 
 def test_what_others_log_meanwhile_is_heard(calls: Calls, caplog: pytest.LogCaptureFixture) -> None:

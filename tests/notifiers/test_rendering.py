@@ -153,6 +153,13 @@ def test_unhealthy_says_where_since_when_and_what_failed() -> None:
     assert "- Error: The newest good backup is 2 days old." in message.text
 
 
+def test_a_chat_is_told_the_destination_once() -> None:
+    (here,) = summary().destinations
+    one = replace(summary(), destinations=(replace(here, series=here.series[:1]),))
+    labels = [label for label, _ in said("unhealthy", summary=one).fields]
+    assert labels[:5] == ["Destination", "Unhealthy since", "Unhealthy for", "Health", "Contents"]
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_reminder_reads_differently_from_the_beginning(language: str) -> None:
     beginning, reminder = (said("unhealthy", language=language, reminder=one) for one in (False, True))
