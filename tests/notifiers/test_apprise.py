@@ -239,6 +239,25 @@ def test_slack_gets_blocks_with_fields(calls: Calls) -> None:
     )
 
 
+def test_a_bot_of_slack_tells_the_same(calls: Calls) -> None:
+    notifier = AppriseNotifier("slack://xoxb-1234-1234-SECRET/#backups")
+    calls.body = b'{"ok": true, "channel": "C1"}'
+    notifier.notify(notice("run incomplete"))
+    assert calls.paths == ["/api/chat.postMessage"]
+    assert calls.payloads[0]["channel"] == "#backups"
+    assert calls.payloads[0]["attachments"][0]["fallback"] == "Backup of shop is incomplete"
+    calls.body = b'{"ok": false, "error": "channel_not_found"}'
+    with pytest.raises(NotificationError, match="is the token or the channel right") as caught:
+        notifier.notify(notice("run incomplete"))
+    assert not caught.value.retryable
+
+
+def test_a_slack_workflow_gets_the_plain_text(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NotifySlack, "workflow_trigger_url", f"{calls.url}/triggers")
+    AppriseNotifier("https://hooks.slack.com/triggers/T1SECRET/123/SECRET").notify(notice("run failed"))
+    assert calls.payloads[0]["text"].startswith("Backup of shop failed: No backup of shop was made")
+
+
 def test_a_wide_field_is_a_block_of_slack_by_itself(calls: Calls) -> None:
     trouble = (problem("x" * 100), problem("<!channel> & *all*"))
     AppriseNotifier(SLACK).notify(notice("run incomplete", report=report(problems=trouble)))

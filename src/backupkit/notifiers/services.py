@@ -342,9 +342,11 @@ def _failure(service: str, heard: Sequence[str], url: str) -> NotificationError:
     told = " ".join(heard)
     if found := _STATUS.search(told):
         status = int(found[1])
-        reason = f" ({responses[status]})" if status in responses else ""
+        reason = f" ({responses[status]})." if status in responses else "."
+        if status < 300:
+            reason = ", but says in words that it did not work: is the token or the channel right?"
         return NotificationError(
-            f"{service} did not take the notification: it answered with the status {status}{reason}.",
+            f"{service} did not take the notification: it answered with the status {status}{reason}",
             retryable=status >= 500 or status in (408, 429),
         )
     if _UNREACHED.search(told):
