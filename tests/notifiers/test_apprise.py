@@ -28,8 +28,9 @@ from backupkit import (
 )
 from backupkit.model import Occasion
 from backupkit.notifiers.apprise import AppriseNotifier
+from backupkit.notifiers.listening import listening
 from backupkit.notifiers.occasions import DEFAULT, EVERYTHING, PROBLEMS
-from backupkit.notifiers.services import Discord, Mail, Slack, _failure, _listening
+from backupkit.notifiers.services import Discord, Mail, Slack, _failure
 from backupkit.testing.destinations import MemoryDestination
 from backupkit.testing.notices import notice, problem, report, summary
 from backupkit.testing.notifiers import NotifierTests
@@ -427,7 +428,7 @@ def test_what_others_log_meanwhile_is_heard(calls: Calls, caplog: pytest.LogCapt
 
     thread = threading.Thread(target=other)
     thread.start()
-    with _listening() as heard:
+    with listening() as heard:
         sending.set()
         logged.wait()
     thread.join()
