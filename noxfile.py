@@ -83,6 +83,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def translations(session: nox.Session) -> None:
+    """Bring the catalogues of translated texts up to date and compile them; tells what needs a translation."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.notifiers.catalogues", *session.posargs)
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Our speed, size and memory beside those of 7-Zip and PHP, on small trees unless told otherwise."""
     install(session, "tests")

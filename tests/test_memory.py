@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backupkit import FileMemory, NotificationError
+from backupkit import ConfigurationError, FileMemory, NotificationError
 from tests.pipeline.shop import small_disk
 
 

@@ -88,7 +88,10 @@ from backupkit.targets.database import DatabaseTarget
 
 if TYPE_CHECKING:
     from backupkit.history import DatabaseHistory
+    from backupkit.notifiers.apprise import AppriseNotifier
     from backupkit.notifiers.database import DatabaseNotifier, Notification
+    from backupkit.notifiers.environment import notifiers_from_env
+    from backupkit.notifiers.occasions import EVERYTHING, PROBLEMS
     from backupkit.notifiers.ping import DeadManPing
     from backupkit.notifiers.webhook import WebhookNotifier
     from backupkit.observers.metrics import PrometheusObserver
@@ -108,8 +111,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "APPLICATION_EXCLUDES",
+    "EVERYTHING",
+    "PROBLEMS",
     "AccessDeniedError",
     "AllDatabases",
+    "AppriseNotifier",
     "Around",
     "Backup",
     "BackupAlreadyRunningError",
@@ -196,6 +202,7 @@ __all__ = [
     "database",
     "from_django",
     "from_sqlalchemy",
+    "notifiers_from_env",
     "open_destination",
     "open_repository",
     "plot_plan",
@@ -205,7 +212,10 @@ __all__ = [
 
 # Imported when they are first asked for: few applications have every kind of database, or every notifier.
 _LATE = {
+    "EVERYTHING": "notifiers.occasions",
+    "PROBLEMS": "notifiers.occasions",
     "AllDatabases": "sources.all_databases",
+    "AppriseNotifier": "notifiers.apprise",
     "DatabaseHistory": "history",
     "DatabaseNotifier": "notifiers.database",
     "DeadManPing": "notifiers.ping",
@@ -224,6 +234,7 @@ _LATE = {
     "database": "sources.databases",
     "from_django": "sources.frameworks",
     "from_sqlalchemy": "sources.frameworks",
+    "notifiers_from_env": "notifiers.environment",
     "plot_plan": "retention.picture",
     "plot_retention": "retention.picture",
     "simulate": "retention.simulation",

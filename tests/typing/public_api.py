@@ -14,6 +14,9 @@ from typing import BinaryIO, Literal, assert_type
 
 from backupkit import (
     APPLICATION_EXCLUDES,
+    EVERYTHING,
+    PROBLEMS,
+    AppriseNotifier,
     Around,
     Backup,
     BackupKitError,
@@ -66,6 +69,7 @@ from backupkit import (
     WebhookNotifier,
     Zip,
     Zstd,
+    notifiers_from_env,
     open_destination,
     open_repository,
     plot_plan,
@@ -73,6 +77,7 @@ from backupkit import (
     simulate,
 )
 from backupkit.events import Event
+from backupkit.model import Occasion
 from backupkit.protocols import (
     Chunks,
     Compressor,
@@ -131,6 +136,23 @@ def pipelines() -> None:
     BackupPipeline("shop", Directory("/srv"), "/mnt")  # type: ignore[call-arg]  # encryptor= must be said
     BackupPipeline("shop", "/srv", "/mnt", encryptor=None)  # type: ignore[arg-type]  # a path is no source
     full.run(only="everything")  # type: ignore[arg-type]
+
+
+def notifiers() -> None:
+    notifier: Notifier = AppriseNotifier("mailto://localhost", on=PROBLEMS | {"summary"}, language="ko")
+    several = AppriseNotifier(
+        ["slack://a/b/c", "discord://a/b"], on=["run failed"], templates=Path("/etc/shop")
+    )
+    assert_type(several.on, frozenset[Occasion])
+    assert_type(notifiers_from_env({"BACKUP_NOTIFICATION_EMAIL": "a@example.org"}), list[AppriseNotifier])
+    BackupPipeline(
+        "shop",
+        Directory("/srv"),
+        "/mnt",
+        encryptor=None,
+        notifiers=[notifier, *notifiers_from_env(on=EVERYTHING)],
+    )
+    AppriseNotifier("mailto://localhost", on=["run finished"])  # type: ignore[list-item]
 
 
 def backups(some: Backups) -> None:

@@ -1,0 +1,166 @@
+"""Receivers of mail and of HTTP calls, real ones, on free ports of this machine."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from tempfile import NamedTemporaryFile
+from typing import Any, Literal
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
+
+HERE = "127.0.0.1"
+
+
+@dataclass
+class Mailbox:
+    """What a mail server took. It answers as `answers` says, by address; all else it takes."""
+
+    port: int = 0
+    login: tuple[str, str] | None = None
+    goodbye: str = "221 Bye"
+    answers: dict[str, str] = field(default_factory=dict)
+    mails: list[EmailMessage] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
+    recipients: list[list[str]] = field(default_factory=list)
+    logged_in: list[bool] = field(default_factory=list)
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd asks for it
+        self, server: object, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if (answer := self.answers.get(address)) is not None:
+            return answer
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_QUIT(self, server: object, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        return self.goodbye
+
+    async def handle_DATA(self, server: object, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        content = envelope.content
+        assert isinstance(content, bytes)
+        self.raw.append(content)
+        self.logged_in.append(bool(session.authenticated))
+        self.mails.append(message_from_bytes(content, policy=policy.default))
+        self.recipients.append([str(one) for one in envelope.rcpt_tos])
+        return "250 OK"
+
+    def authenticate(
+        self, server: object, session: Session, envelope: Envelope, mechanism: str, data: object
+    ) -> AuthResult:
+        given = data if isinstance(data, LoginPassword) else LoginPassword(b"", b"")
+        right = self.login == (given.login.decode(), given.password.decode())
+        return AuthResult(success=right, handled=False)
+
+
+@contextmanager
+def mail_server(
+    *, login: tuple[str, str] | None = None, encryption: Literal["starttls", "ssl"] | None = None
+) -> Iterator[Mailbox]:
+    box = Mailbox(login=login)
+    settings: dict[str, Any] = {}
+    if login is not None:
+        settings = {"authenticator": box.authenticate, "auth_require_tls": False}
+    if encryption == "starttls":
+        settings |= {"tls_context": untrusted(), "require_starttls": True}
+    elif encryption == "ssl":
+        settings |= {"ssl_context": untrusted()}
+    controller = Controller(box, hostname=HERE, port=free_port(), **settings)
+    controller.start()
+    box.port = controller.port
+    try:
+        yield box
+    finally:
+        controller.stop()
+
+
+def untrusted() -> ssl.SSLContext:
+    """With a certificate that a server has made for itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HERE)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(1), now + timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(HERE))]), critical=False)
+        .sign(key, SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    text = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with NamedTemporaryFile() as file:
+        file.write(text + certificate.public_bytes(pem))
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind((HERE, 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+@dataclass
+class Calls:
+    """The calls that an HTTP server got, as JSON with their paths. It answers with `status` and `body`."""
+
+    url: str = ""
+    status: int = 200
+    body: bytes = b"ok"
+    paths: list[str] = field(default_factory=list)
+    payloads: list[dict[str, Any]] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def http_server(status: int = 200) -> Iterator[Calls]:
+    calls = Calls(status=status)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            text = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode()
+            calls.paths.append(self.path)
+            calls.texts.append(text)
+            calls.payloads.append(json.loads(text))
+            self.send_response(calls.status)
+            self.send_header("Content-Length", str(len(calls.body)))
+            self.end_headers()
+            self.wfile.write(calls.body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer((HERE, 0), Handler)
+    calls.url = f"http://{HERE}:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield calls
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def silent_server() -> Iterator[int]:
+    """The port of a server that takes connections and never says anything."""
+    with socket.create_server((HERE, 0)) as server:
+        yield server.getsockname()[1]
