@@ -66,7 +66,15 @@ from backupkit.model import (
 from backupkit.observers import LoggingObserver, ProgressObserver
 from backupkit.passphrase import Passphrase
 from backupkit.pipeline import BackupPipeline
-from backupkit.retention import KeepAll, KeepLast, TieredRetention
+from backupkit.retention import (
+    CountedRetention,
+    KeepAll,
+    KeepLast,
+    KeepWithin,
+    TieredRetention,
+    all_of,
+    any_of,
+)
 from backupkit.retrying import Delivery, Retry
 from backupkit.sources.application_excludes import APPLICATION_EXCLUDES
 from backupkit.sources.command import Command
@@ -102,6 +110,7 @@ __all__ = [
     "Backups",
     "Command",
     "ConfigurationError",
+    "CountedRetention",
     "DatabaseTarget",
     "Deflate",
     "Delivery",
@@ -116,6 +125,7 @@ __all__ = [
     "IntegrityError",
     "KeepAll",
     "KeepLast",
+    "KeepWithin",
     "Kept",
     "Listing",
     "LocalDestination",
@@ -161,6 +171,8 @@ __all__ = [
     "WrongPassphraseError",
     "Zip",
     "Zstd",
+    "all_of",
+    "any_of",
     "database",
     "from_django",
     "from_sqlalchemy",

@@ -20,6 +20,7 @@ from backupkit import (
     BackupPipeline,
     Backups,
     Command,
+    CountedRetention,
     Deflate,
     DestinationError,
     DestinationResult,
@@ -28,6 +29,7 @@ from backupkit import (
     Entry,
     KeepAll,
     KeepLast,
+    KeepWithin,
     Kept,
     Listing,
     LocalDestination,
@@ -50,6 +52,8 @@ from backupkit import (
     TieredRetention,
     Zip,
     Zstd,
+    all_of,
+    any_of,
     open_destination,
     open_repository,
 )
@@ -63,6 +67,7 @@ from backupkit.protocols import (
     Format,
     HasLeftovers,
     HealthCheck,
+    KeepsMinimum,
     Lock,
     Observer,
     OnThisMachine,
@@ -167,7 +172,15 @@ COMPRESSORS: list[Compressor] = [Store(), Deflate(), Zstd()]
 TARGET: Target = DirectoryTarget("/srv")
 FORMAT: Format = Zip()
 LOCK: Lock = MachineLock()
-POLICIES: list[RetentionPolicy] = [KeepAll(), KeepLast(3), TieredRetention()]
+POLICIES: list[RetentionPolicy] = [KeepAll(), KeepLast(3), TieredRetention(), KeepWithin(days=30, hours=1.5)]
+COUNTING: RetentionPolicy = CountedRetention(last=3, daily=7, once=True)
+COMBINED: list[RetentionPolicy] = [any_of(*POLICIES), all_of(COUNTING, KeepLast(3))]
+ALWAYS_KEEPING: list[KeepsMinimum] = [
+    TieredRetention(),
+    KeepWithin(days=1),
+    CountedRetention(daily=1),
+    any_of(KeepAll()),
+]
 CHECKS: list[HealthCheck] = [MaximumAge(days=1), MaximumStorage("1GB")]
 OBSERVERS: list[Observer] = [LoggingObserver(), ProgressObserver(), hear]
 
