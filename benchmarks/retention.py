@@ -1,7 +1,5 @@
 """How long each policy takes for a hundred thousand backups, beside what nobody can do without.
 
-    ./dev test -s benchmarks/retention.py, or: python benchmarks/retention.py
-
 The first column is the policy alone, the second what `clean` adds to it (`checked` and `guard`). Each is divided by
 the time for KeepAll, which only puts the backups in order and gives each a reason.
 """
