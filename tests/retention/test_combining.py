@@ -102,6 +102,7 @@ def test_all_of_asks_again_about_what_is_left_until_nothing_goes() -> None:
         ("2026-11-19T00:00", "older than the 2 newest good"),
         ("2026-11-18T00:00", "no day"),
     ]
+    assert [one.backup.id for one in plan.keep] == ["2026-11-22T00:00"]
 
 
 def test_what_a_size_limit_removes_stays_if_another_policy_keeps_it() -> None:

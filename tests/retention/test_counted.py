@@ -123,6 +123,15 @@ def test_each_reason_says_which_of_how_many() -> None:
     }
 
 
+@pytest.mark.parametrize("once", [False, True])
+def test_the_oldest_is_not_named_again_where_it_stands_for_a_period(once: bool) -> None:
+    history = [backup("2026-11-22"), backup("2026-11-21")]
+    told = reasons(CountedRetention(daily=3, monthly=3, once=once), history)
+    assert told["2026-11-21T00:00"] == "newest of 2026-11-21 (daily 2 of 3)" + (
+        "" if once else ", the oldest (monthly 2 of 3)"
+    )
+
+
 def test_periods_without_a_backup_are_not_counted() -> None:
     history = [backup("2026-11-23"), backup("2026-06-01"), backup("2019-01-01"), backup("2018-01-01")]
     assert len(kept(CountedRetention(daily=3), history)) == 3

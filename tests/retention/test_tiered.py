@@ -407,10 +407,13 @@ def test_a_boundary_in_a_repeated_hour_is_compared_as_an_instant() -> None:
 
 def test_tiers_without_length_end_now_in_either_pass_of_a_repeated_hour() -> None:
     berlin = zone("Europe/Berlin")
-    moment = datetime(2026, 10, 25, 2, 30, tzinfo=berlin, fold=1)
     policy = TieredRetention(0, 0, 0, 0, 0, time_zone="Europe/Berlin")
-    history = [backup(moment - timedelta(minutes=minutes)) for minutes in (0, 1, 59)]
-    assert kept(policy, history, moment) == [history[0].id]
+    for fold, now in ((0, "2026-10-25T00:30"), (1, "2026-10-25T01:30")):
+        moment = datetime(2026, 10, 25, 2, 30, tzinfo=berlin, fold=fold)
+        history = [backup(now), backup("2026-10-25T00:29"), backup("2026-10-25T00:01")]
+        if fold:
+            history += [backup("2026-10-25T00:31"), backup("2026-10-25T01:29")]
+        assert kept(policy, history, moment) == [now]
 
 
 def test_a_day_that_the_clock_skipped_keeps_the_tiers_in_order() -> None:

@@ -114,4 +114,4 @@ def _back(wall: datetime, *, days: int, months: int) -> datetime:
         return wall  # arithmetic would forget which pass of an hour that comes twice it is
     year, month = divmod(wall.year * 12 + wall.month - 1 - months, 12)
     day = min(wall.day, monthrange(year, month + 1)[1])
-    return wall.replace(year=year, month=month + 1, day=day, fold=0) - timedelta(days=days)
+    return wall.replace(year=year, month=month + 1, day=day) - timedelta(days=days)
