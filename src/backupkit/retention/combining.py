@@ -30,15 +30,19 @@ class Combined:
         return max(map(minimum_of, self.policies))
 
     def plan(self, backups: Sequence[Backup], *, now: datetime) -> RetentionPlan:
-        plan = guard(self._plan(tuple(newest_first(backups)), now), now=now, minimum=self.minimum)
-        if not (self.every and plan.remove):
+        left = tuple(newest_first(backups))
+        gone: list[Removed] = []
+        while True:
+            plan = guard(self._plan(left, now), now=now, minimum=self.minimum)
+            if not (self.every and plan.remove):
+                break
+            # What one policy removes may be what another one counted by: ask them again about the rest.
+            gone += plan.remove
+            left = tuple(kept.backup for kept in plan.keep)
+        if not gone:
             return plan
-        # What one policy removes may be what another one counted by: ask them about the rest, until nothing goes.
-        rest = self.plan([kept.backup for kept in plan.keep], now=now)
-        if not rest.remove:
-            return plan
-        removed = sorted((*plan.remove, *rest.remove), key=lambda gone: order(gone.backup), reverse=True)
-        return RetentionPlan(keep=rest.keep, remove=tuple(removed))
+        gone.sort(key=lambda removed: order(removed.backup), reverse=True)
+        return RetentionPlan(keep=plan.keep, remove=tuple(gone))
 
     def _plan(self, ordered: Sequence[Backup], now: datetime) -> RetentionPlan:
         plans = [checked(policy.plan(ordered, now=now), ordered) for policy in self.policies]

@@ -131,11 +131,12 @@ def _always(series: Sequence[Backup], now: datetime, minimum: int) -> dict[int, 
     A backup dated in the future, which a wrong clock made, counts, but stands in for none up to now.
     """
     found: dict[int, str] = {}
+    wanted = min(minimum, len(series))
     past = next((index for index, backup in enumerate(series) if _time(backup) <= now), len(series))
     for first in {0, past}:
         some = range(first, len(series))
-        good = [*islice((index for index in some if series[index].good), minimum)]
-        others = islice((index for index in some if not series[index].good), minimum - len(good))
+        good = [*islice((index for index in some if series[index].good), wanted)]
+        others = islice((index for index in some if not series[index].good), wanted - len(good))
         for rank, index in enumerate((*good, *others)):
             backup = series[index]
             if rank == 0:
