@@ -86,7 +86,7 @@ def test_a_backup_is_counted_once_as_in_borg(counts: dict[str, Any], stay: str) 
 
 
 def test_the_oldest_stays_while_there_are_fewer_periods_than_asked_for() -> None:
-    # As restic does since 0.17; 0.14 kept one less here.
+    # As borg does above, and as newer versions of restic document it; 0.14 kept one less here.
     assert of(CountedRetention(daily=3, yearly=5)) == FEW_YEARS.split()
 
 
