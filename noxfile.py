@@ -104,6 +104,13 @@ def dumps(session: nox.Session) -> None:
 
 
 @nox.session
+def plans(session: nox.Session) -> None:
+    """Each retention policy on a hundred thousand backups, beside one that only puts them in order."""
+    install(session, "tests")
+    session.run("python", "benchmarks/retention.py", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Do the links of the documentation lead somewhere, and does its code compile?"""
     install(session, "tests")

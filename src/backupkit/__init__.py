@@ -76,7 +76,15 @@ from backupkit.model import (
 from backupkit.observers import LoggingObserver, ProgressObserver
 from backupkit.passphrase import Passphrase
 from backupkit.pipeline import BackupPipeline
-from backupkit.retention import KeepAll, KeepLast, TieredRetention
+from backupkit.retention import (
+    CountedRetention,
+    KeepAll,
+    KeepLast,
+    KeepWithin,
+    TieredRetention,
+    all_of,
+    any_of,
+)
 from backupkit.retrying import Delivery, Retry
 from backupkit.sources.application_excludes import APPLICATION_EXCLUDES
 from backupkit.sources.command import Command
@@ -125,6 +133,7 @@ __all__ = [
     "Backups",
     "Command",
     "ConfigurationError",
+    "CountedRetention",
     "DatabaseHistory",
     "DatabaseNotifier",
     "DatabaseTarget",
@@ -143,6 +152,7 @@ __all__ = [
     "IntegrityError",
     "KeepAll",
     "KeepLast",
+    "KeepWithin",
     "Kept",
     "Leftovers",
     "Listing",
@@ -199,6 +209,8 @@ __all__ = [
     "WrongPassphraseError",
     "Zip",
     "Zstd",
+    "all_of",
+    "any_of",
     "database",
     "from_django",
     "from_sqlalchemy",

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from backupkit.cli.reports import problem_lines
+from backupkit.cli.reports import dry_clean_lines, problem_lines
 from backupkit.cli.texts import columns, counted, duration, minutes, printable
-from backupkit.model import Problem
+from backupkit.model import Backup, DestinationResult, Pin, Problem, Report
 from backupkit.plain_data import plain
+from backupkit.retention import TieredRetention
 
 
 @pytest.mark.parametrize(
@@ -72,4 +73,45 @@ def test_plain_data_is_what_json_can_hold() -> None:
         None,
         1,
         {"message": "m", "severity": "error", "check": None, "path": None, "destination": None},
+    ]
+
+
+def test_a_plan_says_of_each_backup_why_and_a_reason_somebody_gave_cannot_break_its_line() -> None:
+    now = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+    def backup(days: int, pin: Pin | None = None) -> Backup:
+        return Backup(
+            id=f"{now - timedelta(days=days):%Y-%m-%d}",
+            name="shop",
+            time=now - timedelta(days=days),
+            contents=frozenset({"databases"}),
+            location="/mnt/backup",
+            complete=True,
+            stored=10**9,
+            pin=pin,
+        )
+
+    pin = Pin(reason="before\n\x1b[31m9.0", until=now + timedelta(days=9))
+    plan = TieredRetention(minimum=2).plan(
+        [backup(0), backup(1), backup(900), backup(901), backup(902, pin)], now=now
+    )
+    result = DestinationResult(location="/mnt/backup", outcome="succeeded", plan=plan)
+    report = Report(
+        operation="clean",
+        outcome="succeeded",
+        name="shop",
+        started=now,
+        took=timedelta(seconds=1),
+        destinations=(result,),
+    )
+    assert list(dry_clean_lines(report)) == [
+        "Nothing was deleted (dry run): 4 would be kept, 1 removed.",
+        "/mnt/backup (succeeded)",
+        "  keep    2026-11-23  databases  1 GB  complete  newest good backup of databases",
+        "  keep    2026-11-22  databases  1 GB  complete  newer than 7 days; "
+        "one of the 2 newest good backups of databases",
+        "  keep    2024-06-06  databases  1 GB  complete  newest of 2024",
+        "  remove  2024-06-05  databases  1 GB  complete  not the newest of 2024",
+        "  keep    2024-06-04  databases  1 GB  complete  pinned until 2026-12-02T12:00Z: "
+        "before\\n\\x1b[31m9.0",
     ]

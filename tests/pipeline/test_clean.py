@@ -28,7 +28,11 @@ from backupkit import (
     SourceError,
     StoredObject,
     TieredRetention,
+    Zip,
+    all_of,
+    any_of,
 )
+from backupkit.protocols import RetentionPolicy
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 from tests.pipeline.shop import Clock, Make, Scripted, content, down, messages, names, stored
 
@@ -166,7 +170,7 @@ def test_the_newest_good_backup_of_each_contents_survives_any_policy(
     assert left(pipeline) == [made[index].id for index in survivors]
     (result,) = report.destinations
     assert result.plan is not None
-    assert {reason.split()[0] for kept in result.plan.keep for reason in kept.reasons} == {"newest"}
+    assert {kept.reasons[0].split()[0] for kept in result.plan.keep} == {"newest"}
 
 
 def test_a_size_limit_of_nothing_still_keeps_the_newest_good_one(
@@ -176,6 +180,48 @@ def test_a_size_limit_of_nothing_still_keeps_the_newest_good_one(
     pipeline = make([FILES, DUMPS], destination, clock=clock, retention=TieredRetention(max_size=1))
     pipeline.clean()
     assert left(pipeline) == [made[1].id, made[2].id]
+
+
+def test_the_minimum_of_a_third_partys_policy_survives_it_and_the_plan_says_why(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    class Careless(Policy):
+        minimum = 2
+
+    made = make_backups(make, destination, clock, "fffd")
+    pipeline = make([FILES, DUMPS], destination, clock=clock, retention=Careless(remove_all))
+    (result,) = pipeline.clean().destinations
+    assert left(pipeline) == [one.id for one in made[1:]]
+    assert result.plan is not None
+    against = "kept against the policy, which says: who needs backups"
+    assert [kept.reasons for kept in result.plan.keep] == [
+        ("newest good backup of databases", against),
+        ("newest good backup of files and databases", against),
+        ("one of the 2 newest good backups of files and databases", against),
+    ]
+
+
+@pytest.mark.parametrize(
+    "limited",
+    [
+        TieredRetention(max_size="50GB"),
+        any_of(KeepLast(3), TieredRetention(max_size="50GB")),
+        all_of(KeepLast(3), any_of(KeepAll(), TieredRetention(max_size=0))),
+    ],
+    ids=repr,
+)
+def test_a_size_limit_is_refused_where_removing_a_backup_need_not_free_its_bytes(
+    make: Make, destination: MemoryDestination, limited: RetentionPolicy
+) -> None:
+    class Sharing(Zip):
+        @property
+        def shares_bytes(self) -> bool:
+            return True
+
+    with pytest.raises(ConfigurationError, match=r"max_size= cannot be kept with Sharing\(\)"):
+        make(FILES, destination, format=Sharing(), retention=limited)
+    make(FILES, destination, format=Sharing(), retention=any_of(KeepLast(3), TieredRetention()))
+    make(FILES, destination, format=Zip(), retention=limited)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from backupkit import (
     BackupPipeline,
     Backups,
     Command,
+    CountedRetention,
     DatabaseHistory,
     DatabaseNotifier,
     DeadManPing,
@@ -35,6 +36,7 @@ from backupkit import (
     FutureDated,
     KeepAll,
     KeepLast,
+    KeepWithin,
     Kept,
     Leftovers,
     Listing,
@@ -69,6 +71,8 @@ from backupkit import (
     WebhookNotifier,
     Zip,
     Zstd,
+    all_of,
+    any_of,
     notifiers_from_env,
     open_destination,
     open_repository,
@@ -89,6 +93,7 @@ from backupkit.protocols import (
     HealthCheck,
     HearsStarts,
     History,
+    KeepsMinimum,
     Lock,
     Memory,
     Notifier,
@@ -246,7 +251,15 @@ COMPRESSORS: list[Compressor] = [Store(), Deflate(), Zstd()]
 TARGET: Target = DirectoryTarget("/srv")
 FORMAT: Format = Zip()
 LOCK: Lock = MachineLock()
-POLICIES: list[RetentionPolicy] = [KeepAll(), KeepLast(3), TieredRetention()]
+POLICIES: list[RetentionPolicy] = [KeepAll(), KeepLast(3), TieredRetention(), KeepWithin(days=30, hours=1.5)]
+COUNTING: RetentionPolicy = CountedRetention(last=3, daily=7, once=True)
+COMBINED: list[RetentionPolicy] = [any_of(*POLICIES), all_of(COUNTING, KeepLast(3))]
+ALWAYS_KEEPING: list[KeepsMinimum] = [
+    TieredRetention(),
+    KeepWithin(days=1),
+    CountedRetention(daily=1),
+    any_of(KeepAll()),
+]
 CHECKS: list[HealthCheck] = [MaximumAge(days=1), MaximumStorage("1GB")]
 MORE_CHECKS: list[HealthCheck] = [FutureDated(), Leftovers(older_than=timedelta(hours=48))]
 MINIMUMS: list[HealthCheck] = [MinimumCount(7), MinimumSize("1MB", contents="databases")]

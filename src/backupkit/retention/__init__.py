@@ -6,8 +6,22 @@ backups of the databases never push out the daily full one.
 
 from __future__ import annotations
 
+from backupkit.retention.combining import all_of, any_of, limits_size
+from backupkit.retention.counted import CountedRetention
 from backupkit.retention.guarding import checked, guard, minimum_of
-from backupkit.retention.keeping import KeepAll, KeepLast
-from backupkit.retention.tiered import TieredRetention, limits_size
+from backupkit.retention.keeping import KeepAll, KeepLast, KeepWithin
+from backupkit.retention.tiered import TieredRetention
 
-__all__ = ["KeepAll", "KeepLast", "TieredRetention", "checked", "guard", "limits_size", "minimum_of"]
+__all__ = [
+    "CountedRetention",
+    "KeepAll",
+    "KeepLast",
+    "KeepWithin",
+    "TieredRetention",
+    "all_of",
+    "any_of",
+    "checked",
+    "guard",
+    "limits_size",
+    "minimum_of",
+]

@@ -7,17 +7,32 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from backupkit.errors import ConfigurationError
-from backupkit.model import Backup, RetentionPlan
+from backupkit.model import Backup, Kept, Removed, RetentionPlan
 from backupkit.protocols import KeepsMinimum, RetentionPolicy
-from backupkit.retention.series import by_contents, protected, sparing, verdicts_of
+from backupkit.retention.series import order, protected
 
 
 def guard(plan: RetentionPlan, *, now: datetime, minimum: int = 1) -> RetentionPlan:
-    """The plan, but keeping the newest `minimum` good backups of each contents, and all that are pinned."""
-    staying: dict[Backup, str] = {}
-    for series in by_contents(verdict.backup for verdict in verdicts_of(plan)):
-        staying |= protected(series, now, minimum)
-    return sparing(plan, staying)
+    """The plan, but keeping the newest `minimum` good backups of each contents, and all that are pinned.
+
+    What it saves has a reason that says so, and what the policy said.
+    """
+    if not plan.remove:
+        return plan
+    staying: dict[int, list[str]] = {}
+    for backup, reason in protected(_backups(plan), now, minimum):
+        staying.setdefault(id(backup), []).append(reason)
+    saved = [
+        Kept(going.backup, (*reasons, f"kept against the policy, which says: {going.reason}"))
+        for going in plan.remove
+        if (reasons := staying.get(id(going.backup)))
+    ]
+    if not saved:
+        return plan
+    return RetentionPlan(
+        keep=tuple(sorted((*plan.keep, *saved), key=lambda kept: order(kept.backup), reverse=True)),
+        remove=tuple(going for going in plan.remove if id(going.backup) not in staying),
+    )
 
 
 def minimum_of(policy: RetentionPolicy) -> int:
@@ -30,8 +45,11 @@ def checked(plan: RetentionPlan, backups: Iterable[Backup]) -> RetentionPlan:
 
     ConfigurationError otherwise: a policy with a mistake must not delete anything.
     """
-    given = Counter(backups)
-    planned = Counter(verdict.backup for verdict in verdicts_of(plan))
+    backups, in_plan = list(backups), _backups(plan)
+    same = set(map(id, backups))
+    if len(same) == len(backups) == len(in_plan) and same == set(map(id, in_plan)):
+        return plan  # the very same ones: nobody needs to compare all that is known of them
+    given, planned = Counter(backups), Counter(in_plan)
     if planned != given:
         if missing := given - planned:
             mistake = f"leaves out {next(iter(missing)).id}"
@@ -45,3 +63,8 @@ def checked(plan: RetentionPlan, backups: Iterable[Backup]) -> RetentionPlan:
             "correct the policy to put each backup it is given, unchanged, into either keep or remove."
         )
     return plan
+
+
+def _backups(plan: RetentionPlan) -> list[Backup]:
+    verdicts: tuple[Kept | Removed, ...] = (*plan.keep, *plan.remove)
+    return [verdict.backup for verdict in verdicts]

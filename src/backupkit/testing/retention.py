@@ -10,20 +10,29 @@ Needs `backupkit[testing]`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backupkit.model import Backup, Contents, RetentionPlan
+from backupkit.model import Backup, Contents, Pin, RetentionPlan
 from backupkit.protocols import RetentionPolicy
+from backupkit.retention import minimum_of
 
 _ALL_CONTENTS: tuple[frozenset[Contents], ...] = (
     frozenset({"files", "databases"}),
     frozenset({"databases"}),
     frozenset({"files"}),
+)
+
+_AGES: tuple[Callable[[Random], timedelta], ...] = (
+    lambda random: timedelta(hours=random.randrange(-2, 40 * 24)),
+    lambda random: timedelta(days=random.randrange(12 * 366)),
+    lambda random: timedelta(days=random.randrange(10)),
+    lambda random: timedelta(seconds=random.randrange(-2 * 86_400, 400 * 86_400)),
 )
 
 
@@ -40,31 +49,33 @@ def backups(now: datetime, *, name: str = "shop") -> st.SearchStrategy[list[Back
     """Histories of one pipeline at one destination, in random order.
 
     They hold backups of all contents, good ones and others, days to many years old, at equal times and in
-    the future; the ids are unique.
+    the future, some of them pinned; the ids are unique. What fails shrinks to fewer backups.
     """
-    age = st.one_of(
-        st.integers(-2, 40 * 24).map(lambda hours: timedelta(hours=hours)),
-        st.integers(0, 12 * 366).map(lambda days: timedelta(days=days)),
-        st.timedeltas(timedelta(days=-2), timedelta(days=400)),
+    pins = (
+        Pin(reason="year end"),
+        Pin(reason="move", until=now + timedelta(days=1)),
+        Pin(reason="old", until=now),
     )
-    one = st.builds(
-        lambda number, age, contents, goodness, stored: Backup(
-            id=f"backup-{number:06}",
-            name=name,
-            time=now - age,
-            contents=contents,
-            location="memory:",
-            complete=goodness[0],
-            damaged=goodness[1],
-            stored=stored,
-        ),
-        st.integers(0, 10**6),
-        age,
-        st.sampled_from(_ALL_CONTENTS),
-        st.sampled_from([(True, False)] * 7 + [(False, False), (None, False), (True, True)]),
-        st.integers(0, 10**12),
-    )
-    return st.lists(one, unique_by=lambda backup: backup.id, max_size=60)
+
+    def history(count: int, seed: int) -> list[Backup]:
+        # To draw each fact of each backup by itself takes so long that few would be drawn.
+        random = Random(seed)
+        return [
+            Backup(
+                id=f"backup-{number:06}",
+                name=name,
+                time=now - random.choice(_AGES)(random),
+                contents=random.choice(_ALL_CONTENTS),
+                location="memory:",
+                complete=random.choice((*[True] * 8, False, None)),
+                damaged=random.random() < 0.1,
+                pin=random.choice(pins) if random.random() < 0.1 else None,
+                stored=random.randrange(10**12),
+            )
+            for number in random.sample(range(10**6), count)
+        ]
+
+    return st.builds(history, st.integers(0, 60), st.integers(0, 2**32))
 
 
 @st.composite
@@ -103,18 +114,47 @@ class RetentionPolicyTests:
 
     @_settings
     @given(_histories())
-    def test_the_newest_good_backup_of_each_contents_stays(
+    def test_the_newest_good_backups_of_each_contents_stay(
         self, history: tuple[list[Backup], datetime]
     ) -> None:
+        """One, or as many as the policy's `minimum` says; also of those that are not dated in the future."""
         backups, now = history
-        kept = {kept.backup for kept in self.plan(backups, now).keep}
+        minimum = minimum_of(self.make_policy())
+        kept = {kept.backup.id for kept in self.plan(backups, now).keep}
         for contents in _ALL_CONTENTS:
             good = [backup for backup in backups if backup.good and backup.contents == contents]
-            newest = max((backup.time for backup in good), default=None)
-            assert not good or any(backup in kept for backup in good if backup.time == newest)
+            for some in (good, [backup for backup in good if backup.time <= now]):
+                newest = sorted(some, key=_newness, reverse=True)[:minimum]
+                assert [backup.id for backup in newest if backup.id not in kept] == []
 
     @_settings
-    @given(_histories(), st.randoms(use_true_random=False))
+    @given(_histories())
+    def test_pinned_backups_stay(self, history: tuple[list[Backup], datetime]) -> None:
+        backups, now = history
+        removed = [removed.backup for removed in self.plan(backups, now).remove]
+        assert [backup for backup in removed if backup.pin is not None and backup.pin.holds(now)] == []
+
+    @_settings
+    @given(_histories(), st.builds(Random, st.integers(0, 2**32)))
+    def test_one_more_backup_removes_no_newer_good_one(
+        self, history: tuple[list[Backup], datetime], random: Random
+    ) -> None:
+        """One that occupies nothing, that is, and is not older than all good ones of its contents.
+
+        For its size, older ones of any contents may go; and a policy may keep the oldest for being that.
+        """
+        backups, now = history
+        for more in random.sample(backups, min(len(backups), 5)):
+            before = [backup for backup in backups if backup is not more]
+            series = [backup for backup in before if backup.good and backup.contents == more.contents]
+            if any(_newness(backup) < _newness(more) for backup in series):
+                kept = {one.backup.id for one in self.plan(before, now).keep}
+                removed = [one.backup for one in self.plan([*before, replace(more, stored=0)], now).remove]
+                lost = [backup for backup in removed if backup.good and backup.id in kept]
+                assert [backup for backup in lost if _newness(backup) > _newness(more)] == []
+
+    @_settings
+    @given(_histories(), st.builds(Random, st.integers(0, 2**32)))
     def test_the_order_of_the_input_does_not_matter(
         self, history: tuple[list[Backup], datetime], random: Random
     ) -> None:
@@ -138,6 +178,10 @@ class RetentionPolicyTests:
         before = list(backups)
         self.plan(backups, now)
         assert backups == before
+
+
+def _newness(backup: Backup) -> tuple[datetime, str]:
+    return backup.time, backup.id
 
 
 def _verdicts(plan: RetentionPlan) -> dict[str, tuple[str, ...]]:
