@@ -69,7 +69,7 @@ def test_cleaning_leaves_a_pinned_backup_until_it_is_unpinned(
     clock.forward(days=10_000)
     [result] = pipeline.clean().destinations
     assert result.plan is not None
-    assert {one.backup.id: one.reasons for one in result.plan.keep}[first.id] == ("pinned: the audit",)
+    assert {one.backup.id: one.reasons for one in result.plan.keep}[first.id][0] == "pinned: the audit"
     assert [one.id for one in pipeline.list().backups] == [last.id, first.id]
     assert pipeline.unpin(first.id).pin is None
     pipeline.clean()
