@@ -455,7 +455,11 @@ def test_where_no_thread_can_be_started_nobody_is_told_and_the_backup_is_made(
     assert (report.outcome, len(pipeline.list().backups)) == ("succeeded", 1)
 
 
-@pytest.mark.parametrize("on", ["unhealthy", None, 5, iter(["run succeeded"]), [{}]], ids=repr)
+@pytest.mark.parametrize(
+    "on",
+    ["unhealthy", None, 5, iter(["run succeeded"]), [{}]],
+    ids=["a text", "None", "a number", "an iterator", "unhashable"],
+)
 def test_an_on_that_is_no_collection_is_a_warning(told: Make_, on: Any) -> None:
     notifier = Told(on=on)
     (warning,) = warnings(told(notifier).run())
