@@ -352,6 +352,11 @@ class DestinationSummary:
     problems: tuple[Problem, ...] = ()
 
     @property
+    def reachable(self) -> bool:
+        """Whether it answered. If it did not, nothing is known of what it holds."""
+        return not any(problem.check == "Reachable" for problem in self.problems)
+
+    @property
     def count(self) -> int:
         return sum(one.count for one in self.series)
 

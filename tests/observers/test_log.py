@@ -256,6 +256,21 @@ def test_cleaning_and_monitoring_say_numbers_of_backups(logged: tuple[LoggingObs
     assert [one["backup_dry_run"] for one in finished] == [False, True, False, False]
 
 
+def test_of_a_destination_that_does_not_answer_no_number_of_backups_is_told(
+    logged: tuple[LoggingObserver, StringIO],
+) -> None:
+    observer, written = logged
+    silent = FaultyDestination(
+        MemoryDestination(), [Fault(method="list", does=down(retryable=False), call=None)]
+    )
+    BackupPipeline(
+        "shop", Scripted("app", {}), silent, encryptor=None, lock=NoLock(), observers=[observer]
+    ).monitor()
+    [line] = [one for one in records(written) if one["backup_event"] == "destination"]
+    assert line["message"] == "monitor of shop at memory:memory failed"
+    assert {"backup_count", "backup_stored"}.isdisjoint(line)
+
+
 def test_every_name_begins_alike_so_that_none_is_a_records_own(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     own = set(vars(logging.makeLogRecord({})))

@@ -62,7 +62,7 @@ def _rows(destination: DestinationSummary, now: datetime) -> Iterator[list[str]]
     for series in destination.series:
         yield [*_cells(series, now), health, destination.location]
     if not destination.series:
-        yield ["-", "0", *["-"] * 4, health, destination.location]
+        yield ["-", "0" if destination.reachable else "?", *["-"] * 4, health, destination.location]
 
 
 def _cells(series: SeriesSummary, now: datetime) -> list[str]:

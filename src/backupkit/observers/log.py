@@ -93,7 +93,7 @@ class LoggingObserver:
                 "swept": len(result.swept),
                 "freed": result.freed,
             }
-        if (summary := result.summary) is not None:
+        if (summary := result.summary) is not None and summary.reachable:
             found.append(f": {summary.count} backups, {format_size(summary.stored)}")
             fields |= {"count": summary.count, "stored": summary.stored}
         self._log(

@@ -168,7 +168,7 @@ class MetricValues:
         self._set("backupkit_healthy", not failing, *place)
         for check in self._known("backupkit_check_failing", place) | failing:
             self._set("backupkit_check_failing", check in failing, *place, check)
-        if result.summary is not None and "Reachable" not in failing:
+        if result.summary is not None and result.summary.reachable:
             self._learn_summary(place, result.summary)
 
     def _learn_summary(self, place: tuple[str, str], summary: DestinationSummary) -> None:
