@@ -31,7 +31,7 @@ def told():
     return BackupPipeline("shop", Directory("."), "backups", encryptor=None, notifiers=notifiers)
 
 def kept():
-    return BackupPipeline("shop", Directory("."), "backups", encryptor=None, history=DatabaseHistory())
+    return BackupPipeline("shop", Directory("."), "backups", encryptor=None, history=DatabaseHistory("sqlite:///records.sqlite3"))
 
 def broken():
     import apprise_or_so
