@@ -118,7 +118,8 @@ class Entry:
     `chunks()` opens the content and yields it; calling it again reads anew. For a hardlink it yields the
     content too, so that it can be restored without the file it is linked to. Whatever is wrong raises:
     an iterator that ends has given everything. What is worth telling but did no harm (a file that grew
-    while it was read) is appended to `warnings` before the iterator ends.
+    while it was read) is appended to `warnings` before the iterator ends; `rows` then holds how many rows each
+    table of a dump has, if the source counted them.
     """
 
     path: str

@@ -285,6 +285,23 @@ class BackupPipeline(Backups):
                 )
             return running.finish("failed" if has_errors(running.problems) else "succeeded")
 
+    def summary(self) -> Summary:
+        """How the backups stand at each destination: numbers, sizes, ages, growth, and what the checks say."""
+        return Summary(
+            name=str(self.name),
+            time=self._clock(),
+            destinations=tuple(self._summarised(destination) for destination in self.destinations),
+        )
+
+    def send_summary(self) -> Summary:
+        """Send the summary to the notifiers that want to hear it; NotificationError for those that could not."""
+        summary = self.summary()
+        notice = Notice(occasion="summary", name=summary.name, time=summary.time, summary=summary)
+        problems = self._telling(summary=lambda: summary).tell(notice)
+        if problems:
+            raise NotificationError(" ".join(problem.message for problem in problems))
+        return summary
+
     def _run(
         self,
         running: Running,
@@ -390,23 +407,6 @@ class BackupPipeline(Backups):
     def _own(self, listed: Iterable[Backup]) -> list[Backup]:
         """Those that belong to this pipeline: not an export that somebody put into its folder."""
         return [one for one in listed if one.name == self.name and one.made_by != "other"]
-
-    def summary(self) -> Summary:
-        """How the backups stand at each destination: numbers, sizes, ages, growth, and what the checks say."""
-        return Summary(
-            name=str(self.name),
-            time=self._clock(),
-            destinations=tuple(self._summarised(destination) for destination in self.destinations),
-        )
-
-    def send_summary(self) -> Summary:
-        """Send the summary to the notifiers that want to hear it; NotificationError for those that could not."""
-        summary = self.summary()
-        notice = Notice(occasion="summary", name=summary.name, time=summary.time, summary=summary)
-        problems = self._telling(summary=lambda: summary).tell(notice)
-        if problems:
-            raise NotificationError(" ".join(problem.message for problem in problems))
-        return summary
 
     def _telling(self, *, notify: bool = True, summary: Callable[[], Summary] | None = None) -> Announcement:
         return Announcement(
