@@ -17,6 +17,7 @@ from backupkit._drilling import Drill
 from backupkit._monitoring import standing
 from backupkit._operation import Running, has_errors, raise_all, utc_now
 from backupkit._parallel import default_executor
+from backupkit._parts import all_fitting, fitting
 from backupkit._placing import Assertion, drill_options
 from backupkit._reading import apart_from, check_sources, read_sources
 from backupkit._telling import Announcement
@@ -123,16 +124,16 @@ class BackupPipeline(Backups):
             sources = [sources]
         self.sources: tuple[Source, ...] = tuple(sources) if isinstance(sources, Sequence) else (sources,)
         self.compressor = compressor_named(compressor) if isinstance(compressor, str) else compressor
-        self.retention: RetentionPolicy = retention or TieredRetention()
-        self.checks = tuple(checks)
-        self.notifiers = tuple(notifiers)
-        self.history = history
+        self.retention: RetentionPolicy = fitting("retention", retention or TieredRetention())
+        self.checks = all_fitting("checks", checks)
+        self.notifiers = all_fitting("notifiers", notifiers)
+        self.history = None if history is None else fitting("history", history)
         if memory is None:
             memory = history if isinstance(history, Memory) else FileMemory()
-        self.memory = memory
-        self.retry = retry or Retry()
-        self.delivery = delivery or Delivery()
-        self.lock: Lock = lock or MachineLock()
+        self.memory = fitting("memory", memory)
+        self.retry = fitting("retry", retry or Retry())
+        self.delivery = fitting("delivery", delivery or Delivery())
+        self.lock: Lock = fitting("lock", lock or MachineLock())
         self._leftovers_after = leftovers_after
         self.format.check(self.compressor, encryptor)
         if self.format.shares_bytes and limits_size(self.retention):
@@ -141,7 +142,6 @@ class BackupPipeline(Backups):
                 "free what it occupies: leave it out, and watch the size with MaximumStorage."
             )
         check_sources(self.sources)
-        _check_notifiers(self.notifiers)
 
     @property
     def contents(self) -> frozenset[Contents]:
@@ -431,13 +431,3 @@ class BackupPipeline(Backups):
         # Two applications on one machine may both call their pipeline "app".
         places = "\n".join(sorted(destination.location for destination in self.destinations))
         return f"{self.name}-{hashlib.sha256(places.encode()).hexdigest()[:12]}"
-
-
-def _check_notifiers(notifiers: Iterable[Notifier]) -> None:
-    # What is refused is not shown: it may be an address with a token.
-    for number, notifier in enumerate(notifiers, start=1):
-        if not callable(getattr(notifier, "notify", None)):
-            raise ConfigurationError(
-                f"Notifier {number} is {type(notifier).__name__}, which has no notify(): give one of "
-                "backupkit.notifiers, or an object with `on` and notify(notice)."
-            )
