@@ -13,9 +13,10 @@ from backupkit.cli.listings import named
 from backupkit.cli.options import App, Json
 from backupkit.cli.output import Output
 from backupkit.cli.reports import problem_lines
-from backupkit.cli.texts import columns, counted, minutes, printable
+from backupkit.cli.texts import columns, counted, minutes
 from backupkit.errors import ConfigurationError
 from backupkit.model import DestinationSummary, SeriesSummary, Summary
+from backupkit.printable import printable
 from backupkit.sizes import format_size
 
 
