@@ -81,6 +81,7 @@ def main() -> None:
         pipeline.monitor()  # still is: nobody hears of it again today
         pipeline.run(notify=False)  # nobody hears of this run
         pipeline.monitor()  # it is over
+        pipeline.send_summary()  # each Monday, say: both hear of it
 
     for raw in MAILS:
         mail = message_from_bytes(raw, policy=policy.default)

@@ -16,7 +16,10 @@ HERE = "tests/test_layers.py"
 
 # A room is a module or folder directly below the package. It may import what stands below it, and itself.
 LAYERS = (
-    {"errors", "model", "_chunks", "_parallel", "_program", "plain_data", "sizes", "state_folder", "zones"},
+    {
+        *("errors", "model", "plain_data", "printable", "sizes", "state_folder", "zones"),
+        *("_chunks", "_parallel", "_program"),
+    },
     {"protocols", "events", "passphrase", "retrying", "patterns", "databases", "tables"},
     {
         *("formats", "sources", "targets", "destinations", "compression", "retention", "health", "observers"),
@@ -29,6 +32,7 @@ LAYERS = (
         "_reading",
         "_cleaning",
         "_monitoring",
+        "_parts",
         "_pinning",
         "_verifying",
         "_restoring",
@@ -70,6 +74,8 @@ NEIGHBOURS = {
     ("_drilling", "_placing"): "where a drill restores to",
     ("_drilling", "_questioning"): "what a drill asks",
     ("_questioning", "_placing"): "it names what is asked",
+    ("pipeline", "_parts"): "what it can be made of",
+    ("backups", "_parts"): "the same",
     ("pipeline", "_placing"): "what a drill is told",
     ("pipeline", "_drilling"): "how a drill is held",
     ("pipeline", "_reading"): "what a run reads",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from collections.abc import Callable
 from types import ModuleType
+from typing import cast
 
 import pytest
 
@@ -172,6 +174,23 @@ def test_past_its_subject_every_verb_takes_keywords_only() -> None:
         parameters = inspect.signature(getattr(backupkit.BackupPipeline, name)).parameters
         positional = [one.name for one in parameters.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
         assert positional in (["self"], ["self", "backup"], ["self", "backup", "path"]), name
+
+
+def test_no_signature_shows_what_is_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tools that make documentation print the defaults."""
+    monkeypatch.setenv("SHOP_SECRET", "hunter2")
+    callables = [thing for name in PUBLIC if callable(thing := getattr(backupkit, name))]
+    assert callables
+    methods = [one for thing in callables for _, one in inspect.getmembers(thing, inspect.isroutine)]
+    shown = [text for one in (*callables, *methods) if (text := signature(one)) and "hunter2" in text]
+    assert shown == []
+
+
+def signature(function: object) -> str:
+    try:
+        return str(inspect.signature(cast("Callable[..., object]", function)))
+    except (TypeError, ValueError):  # those written in C may have none
+        return ""
 
 
 def test_nothing_else_leaks() -> None:

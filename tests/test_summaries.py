@@ -84,6 +84,13 @@ def test_only_an_error_makes_a_destination_unhealthy_and_all_problems_are_told()
     assert (found.healthy, found.problems) == (False, (warning, error))
 
 
+def test_a_place_that_did_not_answer_is_told_from_an_empty_one() -> None:
+    silent = Problem(message="The cable was cut.", check="Reachable")
+    stale = Problem(message="There is no backup.", check="MaximumAge")
+    assert not summarised("here", (), now=NOW, problems=[silent]).reachable
+    assert summarised("here", (), now=NOW, problems=[stale]).reachable
+
+
 @given(backups(NOW), st.randoms(use_true_random=False))
 def test_every_backup_is_in_one_series_whatever_the_order(history: list[Backup], random: Any) -> None:
     found = summarised("memory:", history, now=NOW)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from backupkit._entry_file import EntryFile
 from backupkit._operation import Running, Telling, has_errors, raise_all, utc_now
 from backupkit._parallel import default_executor
+from backupkit._parts import all_fitting
 from backupkit._pinning import pin_everywhere
 from backupkit._restoring import InPlace, RestoreOptions, is_database, location_of, opened_target
 from backupkit._verifying import verify_copy
@@ -74,7 +75,7 @@ class Backups:
         self.destinations = open_destinations(destinations)
         self.format: Format = format or Zip()
         self.encryptor = encryptor
-        self.observers = tuple(observers)
+        self.observers = all_fitting("observers", observers)
         self._executor = executor
         self._clock = clock
         self.format.check(None, encryptor)

@@ -118,7 +118,8 @@ class Entry:
     `chunks()` opens the content and yields it; calling it again reads anew. For a hardlink it yields the
     content too, so that it can be restored without the file it is linked to. Whatever is wrong raises:
     an iterator that ends has given everything. What is worth telling but did no harm (a file that grew
-    while it was read) is appended to `warnings` before the iterator ends.
+    while it was read) is appended to `warnings` before the iterator ends; `rows` then holds how many rows each
+    table of a dump has, if the source counted them.
     """
 
     path: str
@@ -350,6 +351,11 @@ class DestinationSummary:
     healthy: bool
     series: tuple[SeriesSummary, ...] = ()
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def reachable(self) -> bool:
+        """Whether it answered. If it did not, nothing is known of what it holds."""
+        return not any(problem.check == "Reachable" for problem in self.problems)
 
     @property
     def count(self) -> int:

@@ -17,6 +17,7 @@ from backupkit._drilling import Drill
 from backupkit._monitoring import standing
 from backupkit._operation import Running, has_errors, raise_all, utc_now
 from backupkit._parallel import default_executor
+from backupkit._parts import all_fitting, fitting
 from backupkit._placing import Assertion, drill_options
 from backupkit._reading import apart_from, check_sources, read_sources
 from backupkit._telling import Announcement
@@ -123,16 +124,16 @@ class BackupPipeline(Backups):
             sources = [sources]
         self.sources: tuple[Source, ...] = tuple(sources) if isinstance(sources, Sequence) else (sources,)
         self.compressor = compressor_named(compressor) if isinstance(compressor, str) else compressor
-        self.retention: RetentionPolicy = retention or TieredRetention()
-        self.checks = tuple(checks)
-        self.notifiers = tuple(notifiers)
-        self.history = history
+        self.retention: RetentionPolicy = fitting("retention", retention or TieredRetention())
+        self.checks = all_fitting("checks", checks)
+        self.notifiers = all_fitting("notifiers", notifiers)
+        self.history = None if history is None else fitting("history", history)
         if memory is None:
             memory = history if isinstance(history, Memory) else FileMemory()
-        self.memory = memory
-        self.retry = retry or Retry()
-        self.delivery = delivery or Delivery()
-        self.lock: Lock = lock or MachineLock()
+        self.memory = fitting("memory", memory)
+        self.retry = fitting("retry", retry or Retry())
+        self.delivery = fitting("delivery", delivery or Delivery())
+        self.lock: Lock = fitting("lock", lock or MachineLock())
         self._leftovers_after = leftovers_after
         self.format.check(self.compressor, encryptor)
         if self.format.shares_bytes and limits_size(self.retention):
@@ -141,7 +142,6 @@ class BackupPipeline(Backups):
                 "free what it occupies: leave it out, and watch the size with MaximumStorage."
             )
         check_sources(self.sources)
-        _check_notifiers(self.notifiers)
 
     @property
     def contents(self) -> frozenset[Contents]:
@@ -285,6 +285,23 @@ class BackupPipeline(Backups):
                 )
             return running.finish("failed" if has_errors(running.problems) else "succeeded")
 
+    def summary(self) -> Summary:
+        """How the backups stand at each destination: numbers, sizes, ages, growth, and what the checks say."""
+        return Summary(
+            name=str(self.name),
+            time=self._clock(),
+            destinations=tuple(self._summarised(destination) for destination in self.destinations),
+        )
+
+    def send_summary(self) -> Summary:
+        """Send the summary to the notifiers that want to hear it; NotificationError for those that could not."""
+        summary = self.summary()
+        notice = Notice(occasion="summary", name=summary.name, time=summary.time, summary=summary)
+        problems = self._telling(summary=lambda: summary).tell(notice)
+        if problems:
+            raise NotificationError(" ".join(problem.message for problem in problems))
+        return summary
+
     def _run(
         self,
         running: Running,
@@ -391,23 +408,6 @@ class BackupPipeline(Backups):
         """Those that belong to this pipeline: not an export that somebody put into its folder."""
         return [one for one in listed if one.name == self.name and one.made_by != "other"]
 
-    def summary(self) -> Summary:
-        """How the backups stand at each destination: numbers, sizes, ages, growth, and what the checks say."""
-        return Summary(
-            name=str(self.name),
-            time=self._clock(),
-            destinations=tuple(self._summarised(destination) for destination in self.destinations),
-        )
-
-    def send_summary(self) -> Summary:
-        """Send the summary to the notifiers that want to hear it; NotificationError for those that could not."""
-        summary = self.summary()
-        notice = Notice(occasion="summary", name=summary.name, time=summary.time, summary=summary)
-        problems = self._telling(summary=lambda: summary).tell(notice)
-        if problems:
-            raise NotificationError(" ".join(problem.message for problem in problems))
-        return summary
-
     def _telling(self, *, notify: bool = True, summary: Callable[[], Summary] | None = None) -> Announcement:
         return Announcement(
             notifiers=self.notifiers if notify else (),
@@ -431,13 +431,3 @@ class BackupPipeline(Backups):
         # Two applications on one machine may both call their pipeline "app".
         places = "\n".join(sorted(destination.location for destination in self.destinations))
         return f"{self.name}-{hashlib.sha256(places.encode()).hexdigest()[:12]}"
-
-
-def _check_notifiers(notifiers: Iterable[Notifier]) -> None:
-    # What is refused is not shown: it may be an address with a token.
-    for number, notifier in enumerate(notifiers, start=1):
-        if not callable(getattr(notifier, "notify", None)):
-            raise ConfigurationError(
-                f"Notifier {number} is {type(notifier).__name__}, which has no notify(): give one of "
-                "backupkit.notifiers, or an object with `on` and notify(notice)."
-            )

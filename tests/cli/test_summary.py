@@ -71,6 +71,12 @@ def test_the_summary_is_a_line_for_each_contents_at_each_destination_and_all_pro
     assert told(telling) == []
 
 
+def test_of_a_place_that_does_not_answer_no_number_is_told(asked: Shop) -> None:
+    done = asked.backupkit("summary", "--app", "shop_backups:nowhere")
+    line = done.stdout.splitlines()[2]
+    assert re.split("  +", line)[:2] == ["-", "?"]
+
+
 def test_the_summary_as_json_is_the_summary(asked: Shop) -> None:
     code, summary = asked.document("summary", "--app", "telling:both")
     assert (code, summary["name"]) == (0, "shop")

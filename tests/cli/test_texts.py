@@ -7,24 +7,10 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from backupkit.cli.reports import dry_clean_lines, problem_lines
-from backupkit.cli.texts import columns, counted, duration, minutes, printable
+from backupkit.cli.texts import columns, counted, duration, minutes
 from backupkit.model import Backup, DestinationResult, Pin, Problem, Report
 from backupkit.plain_data import plain
 from backupkit.retention import TieredRetention
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain text, é and 🗃", "plain text, é and 🗃"),
-        ("line\nbreak\ttab", r"line\nbreak\ttab"),
-        ("\x1b[2Jgone", r"\x1b[2Jgone"),
-        ("\udcff\udce9", r"\udcff\udce9"),
-        ("right\u202eto left", r"right\u202eto left"),
-    ],
-)
-def test_only_what_a_terminal_shows_as_it_is_reaches_it(text: str, shown: str) -> None:
-    assert printable(text) == shown
 
 
 def test_columns_are_aligned_and_never_cut() -> None:

@@ -133,6 +133,12 @@ def test_list_of_a_new_pipeline_says_that_there_is_nothing(shop: Shop) -> None:
     assert (done.returncode, done.stdout) == (0, "There are no backups.\n")
 
 
+def test_list_does_not_say_that_there_is_nothing_where_nobody_answered(saved: Shop) -> None:
+    done = saved.backupkit("list", "--app", "shop_backups:nowhere")
+    assert (done.returncode, done.stdout) == (1, "No backup was found.\n")
+    assert "not-mounted does not exist" in done.stderr
+
+
 @pytest.mark.parametrize("where", [APP, URL])
 def test_verify_reads_everything_and_list_says_so(saved: Shop, where: tuple[str, ...]) -> None:
     done = saved.backupkit("verify", *where)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from pathlib import Path
 from threading import Barrier
 from typing import Any, Literal
 
@@ -82,6 +83,24 @@ def test_the_end_is_one_line_with_the_totals(
     assert line.levelname == level
     assert line.getMessage().startswith(f"run of shop {outcome} after 0:01:30: 3 entries, ")
     assert "\n" not in line.getMessage()
+
+
+@pytest.mark.parametrize("odd", ["app/a\nrun of shop succeeded", "app/\x1b[2K", "app/caf\udce9"])
+def test_what_files_are_called_neither_makes_a_line_nor_keeps_one_from_the_log(
+    odd: str, tmp_path: Path
+) -> None:
+    handler = logging.FileHandler(tmp_path / "log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(message)s %(backup_path)a"))
+    logger = logging.Logger("of_this_test", logging.DEBUG)
+    logger.addHandler(handler)
+    LoggingObserver(logger)(EntryStarted(odd, 5))
+    LoggingObserver(logger)(ProblemFound(Problem(message=f"{odd} is lost.", path=odd)))
+    handler.close()
+    written_out = odd.encode("unicode_escape").decode()
+    assert (tmp_path / "log").read_text().splitlines() == [
+        f"reading {written_out} {odd!a}",
+        f"{written_out} is lost. {odd!a}",
+    ]
 
 
 @pytest.mark.parametrize("event", [Expected(5), BytesRead(5)])
@@ -254,6 +273,21 @@ def test_cleaning_and_monitoring_say_numbers_of_backups(logged: tuple[LoggingObs
     assert (monitor["backup_count"], monitor["backup_outcome"]) == (1, "succeeded")
     finished = [one for one in records(written) if one["backup_event"] == "finished"]
     assert [one["backup_dry_run"] for one in finished] == [False, True, False, False]
+
+
+def test_of_a_destination_that_does_not_answer_no_number_of_backups_is_told(
+    logged: tuple[LoggingObserver, StringIO],
+) -> None:
+    observer, written = logged
+    silent = FaultyDestination(
+        MemoryDestination(), [Fault(method="list", does=down(retryable=False), call=None)]
+    )
+    BackupPipeline(
+        "shop", Scripted("app", {}), silent, encryptor=None, lock=NoLock(), observers=[observer]
+    ).monitor()
+    [line] = [one for one in records(written) if one["backup_event"] == "destination"]
+    assert line["message"] == "monitor of shop at memory:memory failed"
+    assert {"backup_count", "backup_stored"}.isdisjoint(line)
 
 
 def test_every_name_begins_alike_so_that_none_is_a_records_own(caplog: pytest.LogCaptureFixture) -> None:

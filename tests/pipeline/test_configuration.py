@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from pathlib import Path
 
 import pytest
 
 from backupkit import (
+    AppriseNotifier,
     BackupPipeline,
     Command,
     ConfigurationError,
+    DatabaseHistory,
+    DatabaseNotifier,
+    DeadManPing,
     Directory,
+    FileMemory,
     FutureDated,
     Leftovers,
     LocalDestination,
+    LoggingObserver,
     MaximumAge,
     Passphrase,
+    PrometheusObserver,
     Retry,
     SQLite,
     TieredRetention,
     UnsupportedCodecError,
+    WebhookNotifier,
     Zip,
 )
 from backupkit.testing.destinations import MemoryDestination
+from backupkit.testing.notifiers import RecordingNotifier
 from tests.pipeline.shop import Make, Scripted, names
 
 FILES = Scripted("app", {"app/a": b"a"})
@@ -138,6 +148,47 @@ def test_retries_that_cannot_be_are_refused(tries: int, wait: float) -> None:
         Retry(tries=tries, wait=wait)
 
 
+class Silent:
+    """A part of no kind."""
+
+
+@pytest.mark.parametrize(
+    ("option", "lacks"),
+    [
+        ("retention", "plan"),
+        ("history", "record"),
+        ("memory", "recall"),
+        ("lock", "hold"),
+        ("retry", "attempts"),
+        ("delivery", "deliver"),
+    ],
+)
+def test_a_part_that_cannot_be_one_is_refused_without_showing_it(make: Make, option: str, lacks: str) -> None:
+    for part in ("sqlite:///geheim", Silent()):
+        kind = re.escape(f"{option}= is {type(part).__name__}, which has no {lacks}(): give ")
+        with pytest.raises(ConfigurationError, match=kind) as caught:
+            make(FILES, MemoryDestination(), **{option: part})
+        assert "geheim" not in str(caught.value)
+    with pytest.raises(ConfigurationError, match=f"{option}= is the class Silent itself: give "):
+        make(FILES, MemoryDestination(), **{option: Silent})
+
+
+@pytest.mark.parametrize(
+    ("option", "lacks"), [("notifiers", "notify"), ("checks", "problems"), ("observers", "__call__")]
+)
+def test_what_is_no_list_of_parts_is_refused_without_showing_it(make: Make, option: str, lacks: str) -> None:
+    for given in ("geheim", MaximumAge(days=1)):
+        with pytest.raises(
+            ConfigurationError, match=rf"{option}= is \w+, and not a list: write {option}=\[…\]"
+        ):
+            make(FILES, MemoryDestination(), **{option: given})
+    with pytest.raises(ConfigurationError, match=rf" 1 is str, which has no {lacks}\(\): give ") as caught:
+        make(FILES, MemoryDestination(), **{option: ["geheim"]})
+    assert "geheim" not in str(caught.value)
+    with pytest.raises(ConfigurationError, match=" 1 is the class RecordingNotifier itself: give "):
+        make(FILES, MemoryDestination(), **{option: [RecordingNotifier]})
+
+
 def test_the_constructor_does_no_io(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOT_SET", raising=False)
     before = sorted(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else []
@@ -154,6 +205,15 @@ def test_the_constructor_does_no_io(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         format=Zip(),
         retention=TieredRetention(max_size="50GB"),
         checks=[MaximumAge(days=1)],
+        notifiers=[
+            AppriseNotifier("mailto://host.invalid/?from=a@example.org&to=b@example.org"),
+            DatabaseNotifier(f"sqlite:///{tmp_path}/records.sqlite3"),
+            WebhookNotifier("https://host.invalid/", f"whsec_{'A' * 32}"),
+            DeadManPing("https://host.invalid/"),
+        ],
+        history=DatabaseHistory(f"sqlite:///{tmp_path}/records.sqlite3"),
+        memory=FileMemory(tmp_path / "memory"),
+        observers=[LoggingObserver(), PrometheusObserver(textfile=tmp_path / "missing" / "x.prom")],
     )
     assert names(tmp_path) == []
     assert (sorted(os.listdir("/proc/self/fd")) if before else []) == before

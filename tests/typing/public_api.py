@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Literal, assert_type
 
+import backupkit
 from backupkit import (
     APPLICATION_EXCLUDES,
     EVERYTHING,
@@ -107,6 +108,11 @@ from backupkit.testing.destinations import FaultyDestination, MemoryDestination
 
 
 def hear(event: Event) -> None: ...
+
+
+def names() -> None:
+    assert_type(backupkit.PROBLEMS, frozenset[Occasion])
+    backupkit.SlackNotifier("https://hooks.slack.com/")  # type: ignore[attr-defined]  # … and of no others
 
 
 def pipelines() -> None:

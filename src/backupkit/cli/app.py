@@ -432,7 +432,8 @@ def clean(app: App = None, dry_run: DryRun = False, json: Json = False, quiet: Q
         output.report(report, dry_clean_lines(report) if dry_run else None)
 
 
-app.command()(retention)
+for _verb in (retention, pin, unpin):
+    app.command()(_verb)
 
 
 @app.command()
@@ -454,13 +455,12 @@ def monitor(app: App = None, json: Json = False, quiet: Quiet = False) -> None:
         output.report(report)
 
 
+app.command()(summary)
+
+
 def _contents(only: Only | None, *, databases: bool = False, files: bool = False) -> Contents | None:
     databases = databases or only is Only.databases
     files = files or only is Only.files
     if databases and files:
         raise ConfigurationError("Only databases and only files exclude each other: leave both out for both.")
     return "databases" if databases else "files" if files else None
-
-
-for _verb in (pin, unpin, summary):
-    app.command()(_verb)

@@ -16,12 +16,12 @@ from backupkit.cli.demo_application import being_written, make_database, make_up
 from backupkit.cli.demo_proof import Check, compare_database, compare_files, last_transfer, look_at, transfers
 from backupkit.cli.listings import listing_lines
 from backupkit.cli.reports import report_lines, restore_lines
-from backupkit.cli.texts import printable
 from backupkit.errors import ConfigurationError
 from backupkit.locking import MachineLock
 from backupkit.model import Backup
 from backupkit.passphrase import Passphrase
 from backupkit.pipeline import BackupPipeline
+from backupkit.printable import printable
 from backupkit.protocols import Observer
 from backupkit.sizes import format_size
 from backupkit.sources.files import Directory

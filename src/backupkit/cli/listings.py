@@ -16,7 +16,7 @@ from backupkit.sizes import format_size
 def listing_lines(listing: Listing, *, details: bool) -> Iterator[str]:
     """Yield the backups as a table, newest first; names, makers and pins only where there are any to tell."""
     if not listing.backups:
-        yield "There are no backups."
+        yield "No backup was found." if listing.problems else "There are no backups."
         return
     several = len({backup.name for backup in listing.backups}) > 1
     kept = any(backup.pin for backup in listing.backups)

@@ -14,10 +14,10 @@ import typer
 from backupkit.cli import exit_codes
 from backupkit.cli.progress import progress_bar
 from backupkit.cli.reports import problem_lines, report_lines
-from backupkit.cli.texts import printable
 from backupkit.errors import BackupKitError
 from backupkit.model import Listing, Report
 from backupkit.plain_data import plain, plain_error
+from backupkit.printable import printable
 from backupkit.protocols import Observer
 
 

@@ -11,9 +11,10 @@ import typer
 from backupkit.cli.choosing import Place
 from backupkit.cli.options import App, Json, Url
 from backupkit.cli.output import Output
-from backupkit.cli.texts import minutes, printable
+from backupkit.cli.texts import minutes
 from backupkit.errors import ConfigurationError
 from backupkit.model import Backup
+from backupkit.printable import printable
 
 Pinned = Annotated[
     str,

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from backupkit.cli.texts import printable
 from backupkit.events import EntryStarted, Event
 from backupkit.observers import ProgressObserver
+from backupkit.printable import printable
 from backupkit.protocols import Observer
 
 

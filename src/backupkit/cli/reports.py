@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from backupkit.cli.listings import contents, state
-from backupkit.cli.texts import columns, counted, duration, minutes, printable
+from backupkit.cli.texts import columns, counted, duration, minutes
 from backupkit.model import DestinationResult, Operation, Outcome, Problem, Report, RetentionPlan
+from backupkit.printable import printable
 from backupkit.sizes import format_size
 
 _NOUN: Mapping[Operation, str] = {

@@ -14,11 +14,12 @@ import typer
 from backupkit.cli.choosing import chosen_pipeline
 from backupkit.cli.options import App, Json
 from backupkit.cli.output import Output
-from backupkit.cli.texts import columns, counted, printable
+from backupkit.cli.texts import columns, counted
 from backupkit.errors import BackupKitError, ConfigurationError
 from backupkit.model import Backup, Contents
 from backupkit.pipeline import BackupPipeline
 from backupkit.plain_data import plain
+from backupkit.printable import printable
 from backupkit.retention.simulation import ScheduledRun, Simulation, simulate
 from backupkit.sizes import format_size
 from backupkit.zones import zone_named

@@ -13,9 +13,10 @@ from backupkit.cli.listings import named
 from backupkit.cli.options import App, Json
 from backupkit.cli.output import Output
 from backupkit.cli.reports import problem_lines
-from backupkit.cli.texts import columns, counted, minutes, printable
+from backupkit.cli.texts import columns, counted, minutes
 from backupkit.errors import ConfigurationError
 from backupkit.model import DestinationSummary, SeriesSummary, Summary
+from backupkit.printable import printable
 from backupkit.sizes import format_size
 
 
@@ -62,7 +63,7 @@ def _rows(destination: DestinationSummary, now: datetime) -> Iterator[list[str]]
     for series in destination.series:
         yield [*_cells(series, now), health, destination.location]
     if not destination.series:
-        yield ["-", "0", *["-"] * 4, health, destination.location]
+        yield ["-", "0" if destination.reachable else "?", *["-"] * 4, health, destination.location]
 
 
 def _cells(series: SeriesSummary, now: datetime) -> list[str]:

@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-
-def printable(text: str) -> str:
-    r"""The text with everything that a terminal would not show as it is written out: `\n`, `\x1b`, `\udcff`.
-
-    The names of files may hold any of them, and would otherwise break lines, move the cursor or, where
-    they are not UTF-8, fail to be printed at all.
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+from backupkit.printable import printable
 
 
 def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -28,14 +28,14 @@ _CHANNEL = re.compile(r"[#@+]?[A-Za-z0-9_-]{1,32}")
 
 
 def notifiers_from_env(
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] | None = None,
     *,
     on: Iterable[Occasion] = DEFAULT,
     language: str = "en",
     time_zone: str = "UTC",
     templates: str | os.PathLike[str] | None = None,
 ) -> list[AppriseNotifier]:
-    """One notifier for each service that the environment names; none if it names none.
+    """One notifier for each service that the environment, by default the process's own, names; it may be none.
 
     BACKUP_NOTIFICATION_EMAIL holds one address or several, with commas between them. The mail goes to the server
     that MAIL_HOST (localhost), MAIL_PORT, MAIL_USERNAME, MAIL_PASSWORD and MAIL_ENCRYPTION (tls, ssl or none) name,
@@ -44,8 +44,11 @@ def notifiers_from_env(
     "null". ConfigurationError names the variable that cannot be right, and never shows its value.
     """
 
+    # As a default of the signature, documentation tools would show it, with all that is secret in it.
+    variables = os.environ if environ is None else environ
+
     def value(name: str) -> str:
-        text = environ.get(name, "")
+        text = variables.get(name, "")
         if text.strip().lower() in ("", "null"):
             return ""
         return text if name == "MAIL_PASSWORD" else text.strip()

@@ -26,15 +26,6 @@ _DOMAIN = "backupkit"
 _FOLDER = os.path.join(os.path.dirname(__file__), "locale")
 
 
-def printable(text: str) -> str:
-    r"""The text with everything that would not be shown as it is written out: `\n`, `\x1b`, `\u202e`, `\udcff`.
-
-    Names of files may hold any of them, and would otherwise break lines, turn the direction of the text, or
-    fail to be sent at all.
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
 def shortened(text: str, limit: int) -> str:
     """The text, cut to so many characters, the last of which then says so."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

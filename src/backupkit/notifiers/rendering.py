@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from backupkit.errors import NotificationError
 from backupkit.model import Notice
-from backupkit.notifiers.languages import Words, checked_language, printable, shortened
+from backupkit.notifiers.languages import Words, checked_language, shortened
 from backupkit.notifiers.statements import Level, Pair, Statement, Table, statement_of
+from backupkit.printable import printable
 from backupkit.zones import zone_named
 
 if TYPE_CHECKING:

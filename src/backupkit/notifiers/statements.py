@@ -21,7 +21,8 @@ from backupkit.model import (
     Report,
     Summary,
 )
-from backupkit.notifiers.languages import Words, printable, shortened
+from backupkit.notifiers.languages import Words, shortened
+from backupkit.printable import printable
 from backupkit.sizes import format_size
 
 Level: TypeAlias = Literal["success", "warning", "failure", "info"]

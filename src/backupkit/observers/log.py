@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from backupkit.events import EntryStarted, Event, Finished, ProblemFound, Started, Waiting
 from backupkit.model import DestinationResult, Outcome, Problem, Report
+from backupkit.printable import printable
 from backupkit.sizes import format_size
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ _LEVELS: Mapping[Outcome, int] = {"succeeded": _INFO, "incomplete": _WARNING, "f
 class LoggingObserver:
     """Tells the standard log what happens: begin and end, problems and waits; each entry at DEBUG.
 
-    The end is one line for each destination, and one for all. The messages are for people. Programs read the
-    fields of the records, all of which are called `backup_…` and hold texts, whole numbers, numbers of seconds or
+    The end is one line for each destination, and one for all. The messages are for people, each of them one
+    line: what is not printable in a name is written out. Programs read the fields of the records, in which
+    names stand as they are. All are called `backup_…` and hold texts, whole numbers, numbers of seconds or
     booleans; one that does not apply is not there. `backup_event` says which of them to expect:
 
         all             backup_event, backup_operation, backup_pipeline
@@ -93,7 +95,7 @@ class LoggingObserver:
                 "swept": len(result.swept),
                 "freed": result.freed,
             }
-        if (summary := result.summary) is not None:
+        if (summary := result.summary) is not None and summary.reachable:
             found.append(f": {summary.count} backups, {format_size(summary.stored)}")
             fields |= {"count": summary.count, "stored": summary.stored}
         self._log(
@@ -139,7 +141,9 @@ class LoggingObserver:
         if self._logger.isEnabledFor(level):
             fields = {**getattr(self._current, "fields", {}), **fields}
             extra = {f"backup_{name}": value for name, value in fields.items() if value is not None}
-            self._logger.log(level, message, *args, extra=extra)
+            # A file may be called "a\nrun of shop succeeded": whatever it is, a record is one line.
+            shown = [printable(arg) if isinstance(arg, str) else arg for arg in args]
+            self._logger.log(level, message, *shown, extra=extra)
 
     def __repr__(self) -> str:
         return f"LoggingObserver({self._logger.name!r})"

@@ -38,7 +38,9 @@ _FAMILIES: Mapping[str, _Family] = {
         "gauge", "What the backups at the destination occupy, by what they hold.", (*_PLACE, "series")
     ),
     "backupkit_newest_stored_bytes": _Family(
-        "gauge", "What the newest good backup at the destination occupies.", (*_PLACE, "series")
+        "gauge",
+        "What the newest good backup at the destination occupies; 0 if there is none.",
+        (*_PLACE, "series"),
     ),
     "backupkit_healthy": _Family("gauge", "Whether the last monitor found the destination healthy.", _PLACE),
     "backupkit_check_failing": _Family(
@@ -168,11 +170,11 @@ class MetricValues:
         self._set("backupkit_healthy", not failing, *place)
         for check in self._known("backupkit_check_failing", place) | failing:
             self._set("backupkit_check_failing", check in failing, *place, check)
-        if result.summary is not None and "Reachable" not in failing:
+        if result.summary is not None and result.summary.reachable:
             self._learn_summary(place, result.summary)
 
     def _learn_summary(self, place: tuple[str, str], summary: DestinationSummary) -> None:
-        for name in ("backupkit_backups", "backupkit_stored_bytes"):
+        for name in ("backupkit_backups", "backupkit_stored_bytes", "backupkit_newest_stored_bytes"):
             for label in self._known(name, place):
                 self._set(name, 0, *place, label)
         newest = dict.fromkeys(self._known("backupkit_last_success_timestamp_seconds", place), 0.0)

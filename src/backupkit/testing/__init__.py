@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pkgutil
 
-import pytest
+try:
+    import pytest
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("backupkit.testing needs pytest: pip install 'backupkit[testing]'") from error
 
 # So that a contract that is broken says what it compared, as tests of a project's own do.
 pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__)))
