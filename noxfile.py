@@ -56,9 +56,11 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests, the examples and the stock tools included."""
+    """All tests, the examples and the stock tools included, on up to four processors."""
     install(session, "tests")
-    session.run("python", "-m", "pytest", "-q", *session.posargs)
+    # By file: what the tests of one have in common, such as a server, is then made once.
+    spread = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
+    session.run("python", "-m", "pytest", "-q", *spread, *session.posargs)
 
 
 @nox.session
