@@ -37,8 +37,8 @@ from backupkit.testing.notifiers import NotifierTests
 from backupkit.testing.trees import tree
 from tests.notifiers.receiving import (
     HERE,
-    Calls,
     Mailbox,
+    Receiver,
     free_port,
     http_server,
     mail_server,
@@ -57,7 +57,7 @@ def mailbox() -> Iterator[Mailbox]:
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
+def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     """Where Slack and Discord are, as far as Apprise knows."""
     with http_server() as server:
         redirect(monkeypatch, server.url)
@@ -218,8 +218,7 @@ def test_lines_are_never_longer_than_mail_allows(mailbox: Mailbox) -> None:
 # Chat
 
 
-def test_slack_gets_blocks_with_fields(calls: Calls) -> None:
-    calls.body = b"ok"
+def test_slack_gets_blocks_with_fields(calls: Receiver) -> None:
     AppriseNotifier(f"{SLACK}?to=%23backups").notify(notice("run incomplete"))
     (payload,) = calls.payloads
     (attachment,) = payload["attachments"]
@@ -240,7 +239,7 @@ def test_slack_gets_blocks_with_fields(calls: Calls) -> None:
     )
 
 
-def test_a_bot_of_slack_tells_the_same(calls: Calls) -> None:
+def test_a_bot_of_slack_tells_the_same(calls: Receiver) -> None:
     notifier = AppriseNotifier("slack://xoxb-1234-1234-SECRET/#backups")
     calls.body = b'{"ok": true, "channel": "C1"}'
     notifier.notify(notice("run incomplete"))
@@ -253,21 +252,21 @@ def test_a_bot_of_slack_tells_the_same(calls: Calls) -> None:
     assert not caught.value.retryable
 
 
-def test_a_slack_workflow_gets_the_plain_text(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slack_workflow_gets_the_plain_text(calls: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NotifySlack, "workflow_trigger_url", f"{calls.url}/triggers")
     AppriseNotifier("https://hooks.slack.com/triggers/T1SECRET/123/SECRET").notify(notice("run failed"))
     assert calls.payloads[0]["text"].startswith("Backup of shop failed: No backup of shop was made")
 
 
-def test_a_wide_field_is_a_block_of_slack_by_itself(calls: Calls) -> None:
+def test_a_wide_field_is_a_block_of_slack_by_itself(calls: Receiver) -> None:
     trouble = (problem("x" * 100), problem("<!channel> & *all*"))
     AppriseNotifier(SLACK).notify(notice("run incomplete", report=report(problems=trouble)))
     last = calls.payloads[0]["attachments"][0]["blocks"][-1]
     assert last["text"]["text"].endswith("\nError: &lt;!channel&gt; &amp; *all*")
 
 
-def test_discord_gets_an_embed_with_fields(calls: Calls) -> None:
-    calls.status = 204
+def test_discord_gets_an_embed_with_fields(calls: Receiver) -> None:
+    calls.answer(204)
     AppriseNotifier(DISCORD, language="ko").notify(notice("run incomplete"))
     (payload,) = calls.payloads
     (embed,) = payload["embeds"]
@@ -280,14 +279,14 @@ def test_discord_gets_an_embed_with_fields(calls: Calls) -> None:
     assert "content" not in payload
 
 
-def test_names_are_no_markdown_in_discord(calls: Calls) -> None:
+def test_names_are_no_markdown_in_discord(calls: Receiver) -> None:
     trouble = (problem("**bold** [a](http://b) <@1> `c` _d_"),)
     AppriseNotifier(DISCORD).notify(notice("run incomplete", report=report(problems=trouble)))
     value = calls.payloads[0]["embeds"][0]["fields"][-1]["value"]
     assert value == r"Error: \*\*bold\*\* \[a\](http://b) \<@1\> \`c\` \_d\_"
 
 
-def test_what_is_sent_keeps_the_limits_of_the_services(calls: Calls) -> None:
+def test_what_is_sent_keeps_the_limits_of_the_services(calls: Receiver) -> None:
     trouble = tuple(problem("*" * 5_000, path=f"{number}") for number in range(50))
     ends = tuple(DestinationResult(location=f"{number}{'*' * 999}", outcome="failed") for number in range(9))
     ill = tuple(DestinationSummary(location=end.location, healthy=True) for end in ends)
@@ -306,19 +305,19 @@ def test_what_is_sent_keeps_the_limits_of_the_services(calls: Calls) -> None:
     assert sum(len(one["value"]) + len(one["name"]) for one in embed["fields"]) + len(embed["title"]) < 6_000
 
 
-def test_nobody_elses_server_hears_that_a_message_is_read(calls: Calls, mailbox: Mailbox) -> None:
+def test_nobody_elses_server_hears_that_a_message_is_read(calls: Receiver, mailbox: Mailbox) -> None:
     AppriseNotifier([SLACK, DISCORD, mailto(mailbox)]).notify(notice("run failed"))
     assert "http" not in "".join(calls.texts) + content(mailbox.mails[0], "html")
 
 
-def test_every_occasion_arrives_everywhere(calls: Calls) -> None:
+def test_every_occasion_arrives_everywhere(calls: Receiver) -> None:
     notifier = AppriseNotifier([SLACK, DISCORD], on=EVERYTHING)
     for occasion in sorted(EVERYTHING):
         notifier.notify(notice(occasion))
     assert len(calls.payloads) == 2 * len(EVERYTHING)
 
 
-def test_other_services_get_the_plain_text(calls: Calls) -> None:
+def test_other_services_get_the_plain_text(calls: Receiver) -> None:
     notifier = AppriseNotifier(calls.url.replace("http:", "json:"))
     notifier.notify(notice("run failed"))
     (payload,) = calls.payloads
@@ -334,15 +333,15 @@ def test_other_services_get_the_plain_text(calls: Calls) -> None:
 )
 @pytest.mark.parametrize(("url", "service"), [(SLACK, "Slack"), (DISCORD, "Discord")])
 def test_a_refusal_is_told_with_its_status(
-    calls: Calls, url: str, service: str, status: int, retryable: bool
+    calls: Receiver, url: str, service: str, status: int, retryable: bool
 ) -> None:
-    calls.status = status
+    calls.answer(status)
     with pytest.raises(NotificationError, match=f"^{service} did not take .* status {status} \\(") as caught:
         AppriseNotifier(url).notify(notice("run failed"))
     assert caught.value.retryable is retryable
 
 
-def test_an_answer_that_is_not_slacks_is_no_success(calls: Calls) -> None:
+def test_an_answer_that_is_not_slacks_is_no_success(calls: Receiver) -> None:
     calls.body = b"<html>Log in to the guest network"
     with pytest.raises(NotificationError, match="Slack did not take the notification"):
         AppriseNotifier(SLACK).notify(notice("run failed"))
@@ -378,16 +377,16 @@ def test_three_attempts_end_before_the_pipeline_gives_up() -> None:
         assert delivery.tries * longest + waits < delivery.limit
 
 
-def test_who_has_it_does_not_get_it_again(calls: Calls, mailbox: Mailbox) -> None:
+def test_who_has_it_does_not_get_it_again(calls: Receiver, mailbox: Mailbox) -> None:
     notifier = AppriseNotifier([mailto(mailbox), SLACK])
     told = notice("run failed")
-    calls.status = 500
+    calls.answer(500)
     with pytest.raises(
         NotificationError, match=r"^1 of 2 services could not be told\. Slack did not"
     ) as caught:
         notifier.notify(told)
     assert caught.value.retryable
-    calls.status = 200
+    calls.answer(200)
     notifier.notify(told)
     assert (len(mailbox.mails), len(calls.payloads)) == (1, 2)
     notifier.notify(told)
@@ -396,8 +395,10 @@ def test_who_has_it_does_not_get_it_again(calls: Calls, mailbox: Mailbox) -> Non
 
 @pytest.mark.parametrize("status", [200, 403, 500])
 @pytest.mark.parametrize("url", [SLACK, DISCORD])
-def test_no_secret_is_logged(calls: Calls, url: str, status: int, caplog: pytest.LogCaptureFixture) -> None:
-    calls.status = status
+def test_no_secret_is_logged(
+    calls: Receiver, url: str, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls.answer(status)
     caplog.set_level(1)
     logging.getLogger("apprise").debug("others are heard")
     notifier = AppriseNotifier(url)
@@ -417,7 +418,7 @@ def test_what_a_service_logs_is_told_without_anything_of_its_url() -> None:
     assert str(error) == "Other did not take the notification: Room *** of *** at *** refused *** and ***"
 
 
-def test_what_others_log_meanwhile_is_heard(calls: Calls, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_others_log_meanwhile_is_heard(calls: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(1)
     sending, logged = threading.Event(), threading.Event()
 
@@ -514,13 +515,13 @@ def test_a_broken_template_loses_no_notification(mailbox: Mailbox, tmp_path: Pat
     assert "The template message.html in" in content(mailbox.mails[0], "plain")
 
 
-def test_it_can_be_pickled(calls: Calls) -> None:
+def test_it_can_be_pickled(calls: Receiver) -> None:
     pickle.loads(pickle.dumps(AppriseNotifier(SLACK))).notify(notice("run failed"))
     assert len(calls.payloads) == 1
 
 
-def test_a_pipeline_goes_on_when_nobody_can_be_told(calls: Calls, tmp_path: Path) -> None:
-    calls.status = 403
+def test_a_pipeline_goes_on_when_nobody_can_be_told(calls: Receiver, tmp_path: Path) -> None:
+    calls.answer(403)
     tree(tmp_path / "shop", {"orders.csv": "1,apples"})
     pipeline = BackupPipeline(
         "shop",
@@ -544,10 +545,10 @@ class TestConformance(NotifierTests):
     secrets = ("SECRET", "123456789012345678")
 
     @pytest.fixture
-    def notifier(self, calls: Calls) -> AppriseNotifier:
+    def notifier(self, calls: Receiver) -> AppriseNotifier:
         return AppriseNotifier([SLACK, DISCORD])
 
     @pytest.fixture
-    def refusing_notifier(self, calls: Calls) -> AppriseNotifier:
-        calls.status = 403
+    def refusing_notifier(self, calls: Receiver) -> AppriseNotifier:
+        calls.answer(403)
         return AppriseNotifier([SLACK, DISCORD])

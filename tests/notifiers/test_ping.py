@@ -11,7 +11,7 @@ import pytest
 
 from backupkit import ConfigurationError, DeadManPing, Notice, NotificationError, Problem
 from tests.notifiers.notices import LOST
-from tests.notifiers.receiver import Receiver, receiving
+from tests.notifiers.receiving import Receiver, http_server
 
 assert LOST.report is not None
 REPORT = LOST.report
@@ -21,7 +21,7 @@ FAILED = replace(LOST, occasion="run failed", report=replace(REPORT, outcome="fa
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
+    with http_server() as receiver:
         yield receiver
 
 

@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import json
 import socket
-import ssl
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from backupkit import ConfigurationError, Notice, NotificationError, WebhookNotifier
 from backupkit.notifiers.occasions import EVERYTHING, PROBLEMS
 from tests.notifiers.notices import LOST, START, UNHEALTHY, cleaned
-from tests.notifiers.receiver import Receiver, Request, receiving
+from tests.notifiers.receiving import Receiver, Request, http_server, untrusted
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # the specification's example
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
+    with http_server() as receiver:
         yield receiver
 
 
@@ -174,32 +166,12 @@ def test_a_receiver_without_tls_is_not_told_over_https(receiver: Receiver) -> No
         notifier.notify(LOST)
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
-    with receiving(self_signed(tmp_path)) as receiver:
+def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
+    with http_server(untrusted()) as receiver:
         error = refused(receiver)
         assert not error.retryable
         assert "could not be reached safely" in str(error)
         assert receiver.requests == []
-
-
-def self_signed(folder: Path) -> ssl.SSLContext:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (folder / "server.pem").write_bytes(pem + certificate.public_bytes(Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.pem")
-    return context
 
 
 def test_neither_errors_nor_the_repr_show_the_address_or_the_secret() -> None:

@@ -105,6 +105,9 @@ def _sent(
         return None
     if 300 <= status < 400:
         return NotificationError(f"{to.name} answered with a redirect ({status}): give the final address.")
-    return NotificationError(
-        f"{to.name} refused with status {status}.", retryable=status >= 500 or status in _AGAIN
-    )
+    return NotificationError(f"{to.name} refused with status {status}.", retryable=may_pass(status))
+
+
+def may_pass(status: int) -> bool:
+    """Whether a request that was answered so may succeed later."""
+    return status >= 500 or status in _AGAIN
