@@ -199,8 +199,7 @@ class _Listener:
                     break
                 whole = replace(notice, summary=summary.result)
                 try:
-                    self._delivery.deliver(partial(self._notifier.notify, whole), self._stopped)
-                    self._heard.append(notice)
+                    self._delivery.deliver(partial(self._notify, whole, notice), self._stopped)
                 except Exception as error:
                     errors.append(error)
             if errors:
@@ -208,6 +207,15 @@ class _Listener:
 
         if wanted:
             self._sending = _Work(tell)
+
+    def _notify(self, whole: Notice, notice: Notice) -> None:
+        try:
+            self._notifier.notify(whole)
+        except NotificationError as error:
+            if error.partly:
+                self._heard.append(notice)
+            raise
+        self._heard.append(notice)
 
     def failure(self, until: _Deadline) -> str | None:
         """The first thing that went wrong, once all has ended or the time is over."""

@@ -340,8 +340,8 @@ class Notifier(Protocol):
 
         Called on a thread of its own, which is left behind if it takes longer than the pipeline allows: give what
         may hang a timeout, lest the threads of a long-lived process add up. What it raises becomes a warning of
-        the report; NotificationError says whether trying again may help, and so is an OSError tried again. Secrets
-        (addresses with tokens) must not be in its errors.
+        the report; NotificationError says whether trying again may help, and whether some of several have heard it
+        (`partly`); an OSError is tried again too. Secrets (addresses with tokens) must not be in its errors.
         """
         ...
 

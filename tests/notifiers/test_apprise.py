@@ -23,8 +23,11 @@ from backupkit import (
     DestinationResult,
     DestinationSummary,
     Directory,
+    FileMemory,
     MachineLock,
+    MaximumAge,
     NotificationError,
+    Report,
 )
 from backupkit.model import Occasion
 from backupkit.notifiers.apprise import AppriseNotifier
@@ -182,6 +185,7 @@ def test_one_recipient_that_is_refused_does_not_keep_the_others_from_being_told_
         AppriseNotifier(mailto(mailbox, ",dev@shop.example")).notify(notice("run failed"))
     assert mailbox.recipients == [["ops@shop.example"]]
     assert not caught.value.retryable
+    assert caught.value.partly
 
 
 def test_a_mail_that_was_taken_is_not_lost_by_how_the_server_says_goodbye(mailbox: Mailbox) -> None:
@@ -386,11 +390,61 @@ def test_who_has_it_does_not_get_it_again(calls: Receiver, mailbox: Mailbox) -> 
     ) as caught:
         notifier.notify(told)
     assert caught.value.retryable
+    assert caught.value.partly
     calls.answer(200)
     notifier.notify(told)
     assert (len(mailbox.mails), len(calls.payloads)) == (1, 2)
     notifier.notify(told)
     assert len(mailbox.mails) == 2
+
+
+def test_what_another_attempt_cannot_help_is_not_sent_again_for_the_sake_of_the_rest(
+    calls: Receiver, mailbox: Mailbox
+) -> None:
+    mailbox.answers["dev@shop.example"] = "550 no such user"
+    notifier = AppriseNotifier([mailto(mailbox, ",dev@shop.example"), SLACK])
+    told = notice("run failed")
+    calls.answer(500, 200)
+    for _ in range(2):
+        with pytest.raises(NotificationError, match="refused 1 of 2 recipients") as caught:
+            notifier.notify(told)
+    assert not caught.value.retryable
+    assert (len(mailbox.mails), len(calls.payloads)) == (1, 2)
+
+
+def test_where_nobody_has_it_nothing_is_said_to_have_arrived(calls: Receiver) -> None:
+    calls.answer(403)
+    with pytest.raises(NotificationError, match="2 of 2 services could not be told") as caught:
+        AppriseNotifier([SLACK, DISCORD]).notify(notice("run failed"))
+    assert not caught.value.partly
+
+
+def monitored_twice(notifier: AppriseNotifier, folder: Path) -> list[Report]:
+    """What two monitors report of a place where there is no backup."""
+    pipeline = BackupPipeline(
+        "shop",
+        Directory(folder),
+        MemoryDestination(),
+        encryptor=None,
+        checks=[MaximumAge(days=1)],
+        notifiers=[notifier],
+        memory=FileMemory(folder / "memory"),
+        delivery=Delivery(wait=0),
+    )
+    return [pipeline.monitor(), pipeline.monitor()]
+
+
+@pytest.mark.parametrize("refused", ["one of two recipients", "one of two services"])
+def test_unhealthy_is_not_told_at_every_check_to_those_who_can_be_reached(
+    calls: Receiver, mailbox: Mailbox, tmp_path: Path, refused: str
+) -> None:
+    calls.answer(403)
+    mailbox.answers["dev@shop.example"] = "550 no such user"
+    urls = [mailto(mailbox, ",dev@shop.example")] if "recipients" in refused else [mailto(mailbox), SLACK]
+    first, second = monitored_twice(AppriseNotifier(urls), tmp_path)
+    assert [one.check for one in first.problems] == ["MaximumAge", "notification"]
+    assert [one.check for one in second.problems] == ["MaximumAge"]
+    assert len(mailbox.mails) == 1
 
 
 @pytest.mark.parametrize("status", [200, 403, 500])

@@ -767,6 +767,28 @@ def test_what_nobody_could_deliver_is_told_at_the_next_monitor(told: Make_, cloc
     assert notifier.heard == ["unhealthy", "healthy"]
 
 
+def test_what_some_have_heard_and_others_cannot_is_a_warning_and_not_told_again(told: Make_) -> None:
+    notifier = Told(does=lambda notice: raised(NotificationError("Bob was told, Eve was not.", partly=True)))
+    pipeline = told(notifier, checks=[Sick({"memory:memory": ["Age"]})])
+    assert warnings(pipeline.monitor()) == ["Notifier 1 (Told) failed: Bob was told, Eve was not."]
+    assert warnings(pipeline.monitor()) == []
+    assert notifier.tries == 1
+
+
+def test_what_some_have_heard_is_not_told_again_though_telling_the_rest_took_too_long(
+    told: Make_, hang: Callable[..., object]
+) -> None:
+    def tell(notice: Notice) -> None:
+        if notifier.tries > 1:
+            hang()
+        raise NotificationError("Bob was told, Eve was not.", retryable=True, partly=True)
+
+    notifier = Told(does=tell)
+    pipeline = told(notifier, checks=[Sick({"memory:memory": ["Age"]})], delivery=HASTY)
+    assert len(warnings(pipeline.monitor())) == 1
+    assert warnings(pipeline.monitor()) == []
+
+
 def test_what_one_of_two_has_heard_is_not_told_again(told: Make_) -> None:
     deaf = Told(does=lambda notice: raised(NotificationError("down")))
     hearing = Told()

@@ -79,7 +79,8 @@ class Mail(NotifyEmail):  # type: ignore[misc]
             codes = {code for code, _ in refused.values()}
             raise NotificationError(
                 f"The mail server refused {len(refused)} of {len(everybody)} recipients ({_codes(codes)}); "
-                "the others have the mail."
+                "the others have the mail.",
+                partly=True,
             )
 
     def _mail(self, message: Message) -> EmailMessage:
