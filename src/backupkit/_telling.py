@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Generic, TypeVar, get_args
 
@@ -54,14 +55,14 @@ class Announcement:
         self._listeners: Sequence[_Listener] = ()
         self._stopped = threading.Event()
 
-    def started(self, operation: Operation, name: str) -> None:
+    def started(self, operation: Operation, name: str, time: datetime) -> None:
         """Tell those who hear starts. Nobody hears of a start whose end is told to nobody."""
         ends = frozenset(_OCCASIONS.get(operation, {}).values())
         if ends or operation == "monitor":
             self._listen()
         if ends:
             for listener in self._listeners:
-                listener.begin(operation, name, ends)
+                listener.begin(operation, name, time, ends)
 
     def ended(self, report: Report) -> list[Problem]:
         """Tell the report, and keep it."""
@@ -170,11 +171,12 @@ class _Listener:
         self._sending: _Work[None] | None = None
         self._heard: list[Notice] = []
 
-    def begin(self, operation: Operation, name: str, ends: frozenset[Occasion]) -> None:
+    def begin(self, operation: Operation, name: str, time: datetime, ends: frozenset[Occasion]) -> None:
         def tell() -> None:
             self._wanted.wait(self._delivery.limit)
             if self._is_wanted(ends) and isinstance(self._notifier, HearsStarts):
-                self._delivery.deliver(partial(self._notifier.started, operation, name), self._stopped)
+                told = partial(self._notifier.started, operation, name, time)
+                self._delivery.deliver(told, self._stopped)
 
         self._start = _Work(tell)
 

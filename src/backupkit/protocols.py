@@ -350,9 +350,10 @@ class Notifier(Protocol):
 class HearsStarts(Notifier, Protocol):
     """A notifier that is also told when an operation begins."""
 
-    def started(self, operation: Operation, name: str) -> None:
+    def started(self, operation: Operation, name: str, time: datetime) -> None:
         """Called on a thread of its own; the operation does not wait for it, but its end is told after it.
 
+        `time` is the `started` of the report that the end will have: that is how to know which end is whose.
         Not called for an operation of whose end it hears nothing, by its `on` or, as of a monitor, ever.
         """
         ...

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
@@ -75,11 +75,13 @@ class Starting(Told):
     """One that hears starts too."""
 
     starts: list[tuple[Operation, str]] = field(default_factory=list)
+    times: list[datetime] = field(default_factory=list)
     at_start: Callable[[], object] = lambda: None
 
-    def started(self, operation: Operation, name: str) -> None:
+    def started(self, operation: Operation, name: str, time: datetime) -> None:
         self.at_start()
         self.starts.append((operation, name))
+        self.times.append(time)
 
 
 @dataclass
@@ -572,6 +574,14 @@ def test_a_start_that_hangs_delays_nothing_of_the_run(told: Make_, hang: Callabl
     assert waited[0] < 0.5
     assert notifier.heard == ["run succeeded"], "the end is told all the same"
     assert len(warnings(report)) == 1
+
+
+def test_a_start_has_the_time_by_which_its_end_is_known(told: Make_) -> None:
+    notifier = Starting()
+    pipeline = told(notifier, lock=NoLock())
+    with ThreadPoolExecutor(4) as threads:
+        reports = [*threads.map(lambda _: pipeline.run(), range(4))]
+    assert sorted(notifier.times) == sorted(report.started for report in reports)
 
 
 def test_a_start_is_tried_again_too(told: Make_) -> None:
