@@ -17,8 +17,11 @@ from ipaddress import ip_address
 from tempfile import NamedTemporaryFile
 from typing import Any, Literal
 
+import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
+from apprise.plugins.discord import NotifyDiscord
+from apprise.plugins.slack import NotifySlack
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -26,6 +29,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
 HERE = "127.0.0.1"
+SLACK = "https://hooks.slack.com/services/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"
+DISCORD = "https://discord.com/api/webhooks/123456789012345678/dSECRET4-dSECRET4_dSECRET4"
 
 
 @dataclass
@@ -194,6 +199,15 @@ def http_server(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
             receiver.released.set()
             server.shutdown()
             thread.join()
+
+
+def redirect(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """This is where Slack and Discord are, as far as Apprise knows."""
+    monkeypatch.setattr(NotifySlack, "webhook_url", f"{url}/services")
+    monkeypatch.setattr(NotifySlack, "api_url", f"{url}/api/{{}}")
+    monkeypatch.setattr(NotifyDiscord, "notify_url", f"{url}/api/webhooks")
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @contextmanager

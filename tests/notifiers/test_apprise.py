@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from apprise.plugins.discord import NotifyDiscord
 from apprise.plugins.slack import NotifySlack
 
 from backupkit import (
@@ -39,17 +38,18 @@ from backupkit.testing.notices import notice, problem, report, summary
 from backupkit.testing.notifiers import NotifierTests
 from backupkit.testing.trees import tree
 from tests.notifiers.receiving import (
+    DISCORD,
     HERE,
+    SLACK,
     Mailbox,
     Receiver,
     free_port,
     http_server,
     mail_server,
+    redirect,
     silent_server,
 )
 
-SLACK = "https://hooks.slack.com/services/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"
-DISCORD = "https://discord.com/api/webhooks/123456789012345678/dSECRET4-dSECRET4_dSECRET4"
 SECRETS = ("SECRET", "123456789012345678", "pa%20ss", "pa ss")
 
 
@@ -65,14 +65,6 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     with http_server() as server:
         redirect(monkeypatch, server.url)
         yield server
-
-
-def redirect(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    monkeypatch.setattr(NotifySlack, "webhook_url", f"{url}/services")
-    monkeypatch.setattr(NotifySlack, "api_url", f"{url}/api/{{}}")
-    monkeypatch.setattr(NotifyDiscord, "notify_url", f"{url}/api/webhooks")
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def mailto(box: Mailbox | int, query: str = "", *, login: str = "") -> str:
