@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from backupkit import ConfigurationError, Notice, NotificationError, WebhookNotifier
+from backupkit import ConfigurationError, Notice, NotificationError, Problem, WebhookNotifier
 from backupkit.notifiers.occasions import EVERYTHING, PROBLEMS
 from tests.notifiers.notices import LOST, START, UNHEALTHY, cleaned
 from tests.notifiers.receiving import Receiver, Request, http_server, untrusted
@@ -101,6 +101,14 @@ def test_a_long_report_is_shortened_and_says_so(receiver: Receiver) -> None:
     assert len(data["report"]["destinations"][0]["plan"]["keep"]) == 100
     assert data["report"]["destinations"][0]["freed"] == 5
     assert len(receiver.requests[0].body) < 100_000
+
+
+def test_a_long_text_is_shortened_and_says_so(receiver: Receiver) -> None:
+    problems = (Problem(message="x" * 10_000_000),)
+    webhook(receiver).notify(replace(LOST, report=replace(cleaned(1), problems=problems)))
+    data = json.loads(receiver.requests[0].body)
+    assert data["shortened"] is True
+    assert data["report"]["problems"][0]["message"] == "x" * 2_000
 
 
 def refused(receiver: Receiver, **options: Any) -> NotificationError:

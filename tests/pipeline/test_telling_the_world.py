@@ -60,7 +60,7 @@ class World:
         return {
             "mail": [str(mail["Subject"]) for mail in self.mailbox.mails],
             "slack": [one["attachments"][0]["fallback"] for one in slack],
-            "discord": [one["embeds"][0]["title"] for one in discord],
+            "discord": [one["embeds"][0]["title"].replace("\\", "") for one in discord],
             "webhook": [one["occasion"] for one in verified],
             "database": [one.occasion for one in reversed(self.table.list())],
         }
@@ -167,13 +167,14 @@ def test_all_are_told_of_everything_that_happens_to_the_backups_of_a_week(
     pipeline.verify()
     pipeline.drill()
     pipeline.send_summary()
+    where = pipeline.destinations[0].location
     subjects = [
         "Backup of shop succeeded",
         "Backup of shop is incomplete",
         "Backup of shop failed",
-        "Backups of shop are unhealthy",
-        "Reminder: backups of shop are still unhealthy",
-        "Backups of shop are healthy again",
+        f"Backups of shop are unhealthy at {where}",
+        f"Reminder: backups of shop are still unhealthy at {where}",
+        f"Backups of shop are healthy again at {where}",
         "Old backups of shop were cleaned up",
         "A backup of shop was verified",
         "Restore drill of shop passed",
