@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from backupkit import ConfigurationError, Notice, NotificationError, Problem, WebhookNotifier
+from backupkit import ConfigurationError, DeadManPing, Notice, NotificationError, Problem, WebhookNotifier
 from backupkit.notifiers.occasions import EVERYTHING, PROBLEMS
 from tests.notifiers.notices import LOST, START, UNHEALTHY, cleaned
 from tests.notifiers.receiving import Receiver, Request, http_server, untrusted
@@ -194,6 +194,15 @@ def test_neither_errors_nor_the_repr_show_the_address_or_the_secret() -> None:
     assert caught.value.__cause__ is caught.value.__context__ is None
     for text in ("".join(traceback.format_exception(caught.value)), repr(notifier), str(vars(caught.value))):
         assert not any(secret in text for secret in ("t0ken", "us3r", SECRET))
+
+
+def test_no_log_shows_the_address_or_the_secret(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(1)
+    webhook(receiver).notify(LOST)
+    DeadManPing(f"{receiver.url}/t0ken").started("run", "shop", START)
+    assert len(receiver.requests) == 2
+    assert "t0ken" not in caplog.text
+    assert SECRET not in caplog.text
 
 
 @pytest.mark.parametrize(
