@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from backupkit import DatabaseHistory, DatabaseNotifier, Notice, NotificationError
 from backupkit.notifiers.occasions import EVERYTHING
+from backupkit.testing.notifiers import NotifierTests
 from tests.notifiers.notices import LOST, START, UNHEALTHY, cleaned
 from tests.recording import KINDS, database_url, emptied, wire_to
 
@@ -144,3 +145,15 @@ def test_it_hears_everything_unless_told_otherwise_and_shows_no_password() -> No
     assert notifier.on == set(EVERYTHING)
     assert repr(notifier) == "DatabaseNotifier('postgresql://host/db')"
     assert DatabaseNotifier("sqlite:////tmp/x", on=["run failed"]).on == {"run failed"}
+
+
+class TestConformance(NotifierTests):
+    secrets = ("s3cret",)
+
+    @pytest.fixture
+    def notifier(self, url: str) -> DatabaseNotifier:
+        return DatabaseNotifier(url)
+
+    @pytest.fixture
+    def refusing_notifier(self) -> DatabaseNotifier:
+        return DatabaseNotifier("postgresql://shop:s3cret@127.0.0.1:1/shop")  # where nobody listens

@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from backupkit import ConfigurationError, DeadManPing, Notice, NotificationError, Problem
+from backupkit.testing.notifiers import NotifierTests
 from tests.notifiers.notices import LOST, START
 from tests.notifiers.receiving import Receiver, http_server
 
@@ -141,3 +142,16 @@ def test_neither_errors_nor_the_repr_show_the_address(receiver: Receiver) -> Non
     with pytest.raises(ConfigurationError) as refused:
         DeadManPing("http://ping.example/t0ken")
     assert "t0ken" not in str(refused.value)
+
+
+class TestConformance(NotifierTests):
+    secrets = ("t0ken",)
+
+    @pytest.fixture
+    def notifier(self, receiver: Receiver) -> DeadManPing:
+        return DeadManPing(f"{receiver.url}/t0ken")
+
+    @pytest.fixture
+    def refusing_notifier(self, receiver: Receiver) -> DeadManPing:
+        receiver.answer(403)
+        return DeadManPing(f"{receiver.url}/t0ken")

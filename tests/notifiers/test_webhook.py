@@ -15,6 +15,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from backupkit import ConfigurationError, DeadManPing, Notice, NotificationError, Problem, WebhookNotifier
 from backupkit.notifiers.occasions import EVERYTHING, PROBLEMS
+from backupkit.testing.notifiers import NotifierTests
 from tests.notifiers.notices import LOST, START, UNHEALTHY, cleaned
 from tests.notifiers.receiving import Receiver, Request, http_server, untrusted
 
@@ -247,3 +248,16 @@ def test_it_hears_everything_or_what_it_is_told_to() -> None:
 def test_an_occasion_that_does_not_exist_is_refused(on: Any) -> None:
     with pytest.raises(ConfigurationError, match="run "):
         WebhookNotifier("https://hooks.example/", SECRET, on=on)
+
+
+class TestConformance(NotifierTests):
+    secrets = ("t0ken", SECRET)
+
+    @pytest.fixture
+    def notifier(self, receiver: Receiver) -> WebhookNotifier:
+        return webhook(receiver)
+
+    @pytest.fixture
+    def refusing_notifier(self, receiver: Receiver) -> WebhookNotifier:
+        receiver.answer(403)
+        return webhook(receiver)
