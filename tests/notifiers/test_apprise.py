@@ -226,14 +226,12 @@ def test_slack_gets_blocks_with_fields(calls: Receiver) -> None:
     assert lead["text"]["text"].startswith("A backup of shop was made, but")
     assert facts["fields"][0] == {
         "type": "mrkdwn",
-        "text": "*Backup*\n2026-11-23T03-00-00.000000Z",
+        "text": "*Problems*\nError: The file 'orders.csv' could not be read.",
         "verbatim": True,
     }
+    assert facts["fields"][1]["text"] == "*Backup*\n2026-11-23T03-00-00.000000Z"
     assert len(facts["fields"]) == 10
-    assert more["fields"][0]["text"] == "*Used storage*\n9 GB"
-    assert "*Problems*\nError: The file 'orders.csv' could not be read." in calls.texts[0].replace(
-        "\\n", "\n"
-    )
+    assert more["fields"][-1]["text"] == "*Used storage*\n9 GB"
 
 
 def test_a_bot_of_slack_tells_the_same(calls: Receiver) -> None:
@@ -258,8 +256,8 @@ def test_a_slack_workflow_gets_the_plain_text(calls: Receiver, monkeypatch: pyte
 def test_a_wide_field_is_a_block_of_slack_by_itself(calls: Receiver) -> None:
     trouble = (problem("x" * 100), problem("<!channel> & *all*"))
     AppriseNotifier(SLACK).notify(notice("run incomplete", report=report(problems=trouble)))
-    last = calls.payloads[0]["attachments"][0]["blocks"][-1]
-    assert last["text"]["text"].endswith("\nError: &lt;!channel&gt; &amp; *all*")
+    _, _, first, *_ = calls.payloads[0]["attachments"][0]["blocks"]
+    assert first["text"]["text"].endswith("\nError: &lt;!channel&gt; &amp; *all*")
 
 
 def test_discord_gets_an_embed_with_fields(calls: Receiver) -> None:
@@ -279,7 +277,7 @@ def test_discord_gets_an_embed_with_fields(calls: Receiver) -> None:
 def test_names_are_no_markdown_in_discord(calls: Receiver) -> None:
     trouble = (problem("**bold** [a](http://b) <@1> `c` _d_"),)
     AppriseNotifier(DISCORD).notify(notice("run incomplete", report=report(problems=trouble)))
-    value = calls.payloads[0]["embeds"][0]["fields"][-1]["value"]
+    value = calls.payloads[0]["embeds"][0]["fields"][0]["value"]
     assert value == r"Error: \*\*bold\*\* \[a\](http://b) \<@1\> \`c\` \_d\_"
 
 

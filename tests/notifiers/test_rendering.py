@@ -99,6 +99,7 @@ def test_a_run_says_what_was_read_and_how_it_ended_at_each_destination() -> None
 
 def test_a_chat_gets_the_same_as_fields() -> None:
     assert said("run incomplete").fields == (
+        ("Problems", "Error: The file 'orders.csv' could not be read."),
         ("Backup", "2026-11-23T03-00-00.000000Z"),
         ("Contents", "files and databases"),
         ("Entries", "12,345"),
@@ -110,11 +111,10 @@ def test_a_chat_gets_the_same_as_fields() -> None:
         ("Backups", "7"),
         ("Newest", "2026-11-23 03:00 UTC"),
         ("Used storage", "9 GB"),
-        ("Problems", "Error: The file 'orders.csv' could not be read."),
     )
 
 
-def test_problems_are_read_first_in_a_mail() -> None:
+def test_problems_are_read_first() -> None:
     message = said("run incomplete")
     for text in (message.text, message.html):
         places = [text.index(part) for part in ("but not all of it", "orders.csv", "Took", "Outcome")]
@@ -165,7 +165,7 @@ def test_a_drill_says_how_long_the_restore_took_and_which_databases_went_where()
 
 def test_unhealthy_says_where_since_when_and_what_failed() -> None:
     message = said("unhealthy", since=NOW - timedelta(hours=5))
-    assert message.fields[:3] == (
+    assert message.fields[1:4] == (
         ("Destination", "/mnt/backup"),
         ("Unhealthy since", "2026-11-22 22:04 UTC"),
         ("Unhealthy for", "5 hours"),
@@ -177,7 +177,7 @@ def test_a_chat_is_told_the_destination_once() -> None:
     (here,) = summary().destinations
     one = replace(summary(), destinations=(replace(here, series=here.series[:1]),))
     labels = [label for label, _ in said("unhealthy", summary=one).fields]
-    assert labels[:4] == ["Destination", "Unhealthy since", "Health", "Contents"], (
+    assert labels[1:5] == ["Destination", "Unhealthy since", "Health", "Contents"], (
         "nor how long, as it begins"
     )
 
