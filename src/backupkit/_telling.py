@@ -8,13 +8,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Generic, TypeVar, get_args
+from typing import Generic, TypeAlias, TypeVar, get_args
 
-from backupkit._health_news import HealthNews, Told, health_news
+from backupkit._health_news import Told, health_news
 from backupkit.errors import BackupKitError, NotificationError
 from backupkit.model import Notice, Occasion, Operation, Outcome, Problem, Report, Summary
 from backupkit.protocols import HearsStarts, History, Memory, Notifier
-from backupkit.retrying import Delivery
+from backupkit.retrying import Delivery, may_pass
 
 _T = TypeVar("_T")
 
@@ -25,6 +25,9 @@ _OCCASIONS: Mapping[Operation, Mapping[Outcome, Occasion]] = {
     "verify": {"succeeded": "verify succeeded", "incomplete": "verify failed", "failed": "verify failed"},
     "drill": {"succeeded": "drill passed", "incomplete": "drill failed", "failed": "drill failed"},
 }
+
+# A notice, and who has to hear it; None for all.
+_News: TypeAlias = tuple[Notice, frozenset[str] | None]
 
 # What must be done by which part of the limit, so that what hangs early leaves time for what comes later.
 _ASKED, _FOUND_OUT, _TOLD, _REMEMBERED, _KEPT = 1 / 4, 1 / 2, 3 / 4, 7 / 8, 1.0
@@ -85,7 +88,7 @@ class Announcement:
         problems: list[Problem] = []
         self._listen()
         try:
-            self._tell([notice], _Deadline(self._delivery.limit), problems)
+            self._tell([(notice, None)], _Deadline(self._delivery.limit), problems)
         finally:
             self._stopped.set()
         return problems
@@ -101,7 +104,7 @@ class Announcement:
         if occasion is not None:
             end = report.started + report.took
             notice = Notice(occasion=occasion, name=report.name, time=end, report=report)
-            self._tell([notice], until, problems)
+            self._tell([(notice, None)], until, problems)
 
     def _tell_health(self, report: Report, until: _Deadline, problems: list[Problem]) -> None:
         if not any(listener.wants({"healthy", "unhealthy"}, until) for listener in self._listeners):
@@ -112,8 +115,12 @@ class Announcement:
         if failure is not None:
             problems.append(_warning(f"What has been told before is not known. The memory {failure}"))
         news = [*health_news(report, recalled.result or {})]
-        heard = self._tell([one.notice for one in news], until, problems)
-        learnt = [one for one, was_heard in zip(news, heard, strict=True) if was_heard]
+        fates = self._tell([(one.notice, one.to) for one in news], until, problems)
+        learnt = [
+            (one.location, replace(one.told, owed=owed))
+            for one, (heard, owed) in zip(news, fates, strict=True)
+            if heard or one.to is not None
+        ]
         if learnt:
             remembered = _Work(partial(self._remember, report.name, learnt))
             forgotten = remembered.failure(until, _REMEMBERED)
@@ -126,27 +133,34 @@ class Announcement:
             for one in report.destinations
         }
 
-    def _remember(self, name: str, news: Sequence[HealthNews]) -> None:
-        for one in news:
-            self._memory.remember(_key(name, one.location), None if one.told is None else one.told.written())
+    def _remember(self, name: str, learnt: Sequence[tuple[str, Told]]) -> None:
+        for location, told in learnt:
+            self._memory.remember(_key(name, location), told.written())
 
-    def _tell(self, notices: Sequence[Notice], until: _Deadline, problems: list[Problem]) -> Sequence[bool]:
-        """Tell the notices to whoever wants to hear them; of each, whether it need not be told again."""
+    def _tell(
+        self, news: Sequence[_News], until: _Deadline, problems: list[Problem]
+    ) -> Sequence[tuple[bool, frozenset[str]]]:
+        """Tell each notice to whoever wants to hear it, or to those of them that are named.
+
+        Of each: whether it has been heard, or nobody wants to, and who wants to and may hear it later.
+        """
         summary = None
-        occasions = {one.occasion for one in notices}
+        occasions = {notice.occasion for notice, _ in news}
         if any(listener.wants(occasions, until) for listener in self._listeners):
             summary = _Work(self._summary)
             for listener in self._listeners:
-                listener.send(notices, summary, until)
+                listener.send(news, summary, until)
         failures = [listener.failure(until) for listener in self._listeners]
         problems += [_warning(failure) for failure in failures if failure is not None]
         if summary is not None and (failure := summary.failure(until, _FOUND_OUT)) is not None:
             problems.append(_warning(f"How the backups stand was not told: finding it out {failure}"))
-        return [
-            any(listener.has_heard(notice) for listener in self._listeners)
-            or all(listener.passes_over(notice) for listener in self._listeners)
-            for notice in notices
-        ]
+        return [self._fate(notice, to) for notice, to in news]
+
+    def _fate(self, notice: Notice, to: frozenset[str] | None) -> tuple[bool, frozenset[str]]:
+        addressed = [listener for listener in self._listeners if to is None or listener.who in to]
+        heard = any(listener.has_heard(notice) for listener in addressed)
+        later = frozenset(listener.who for listener in addressed if listener.may_hear_later(notice))
+        return heard or all(listener.passes_over(notice) for listener in addressed), later
 
     def _keep(self, history: History, report: Report, until: _Deadline) -> list[Problem]:
         stopped = threading.Event()
@@ -162,7 +176,7 @@ class _Listener:
     """One notifier: what it wants to hear, and what becomes of telling it."""
 
     def __init__(self, number: int, notifier: Notifier, delivery: Delivery, stopped: threading.Event) -> None:
-        self._who = f"Notifier {number} ({_name(notifier)})"
+        self.who = f"Notifier {number} ({_name(notifier)})"
         self._notifier = notifier
         self._delivery = delivery
         self._stopped = stopped
@@ -170,6 +184,7 @@ class _Listener:
         self._start: _Work[None] | None = None
         self._sending: _Work[None] | None = None
         self._heard: list[Notice] = []
+        self._refused: list[Notice] = []
 
     def begin(self, operation: Operation, name: str, time: datetime, ends: frozenset[Occasion]) -> None:
         def tell() -> None:
@@ -187,9 +202,13 @@ class _Listener:
     def _is_wanted(self, occasions: Collection[Occasion]) -> bool:
         return not (self._wanted.result or frozenset()).isdisjoint(occasions)
 
-    def send(self, notices: Sequence[Notice], summary: _Work[Summary], until: _Deadline) -> None:
+    def send(self, news: Sequence[_News], summary: _Work[Summary], until: _Deadline) -> None:
         """Begin to tell it what it wants to hear of these, in order, after the start."""
-        wanted = [notice for notice in notices if self.wants({notice.occasion}, until)]
+        wanted = [
+            notice
+            for notice, to in news
+            if (to is None or self.who in to) and self.wants({notice.occasion}, until)
+        ]
 
         def tell() -> None:
             if self._start is not None:
@@ -204,6 +223,8 @@ class _Listener:
                     self._delivery.deliver(partial(self._notify, whole, notice), self._stopped)
                 except Exception as error:
                     errors.append(error)
+                    if not may_pass(error):
+                        self._refused.append(notice)
             if errors:
                 raise errors[0]
 
@@ -223,17 +244,21 @@ class _Listener:
         """The first thing that went wrong, once all has ended or the time is over."""
         parts = ((self._wanted, ""), (self._sending, ""), (self._start, ", told of the start,"))
         failures = [
-            f"{self._who}{what} {failure}"
+            f"{self.who}{what} {failure}"
             for work, what in parts
             if work is not None and (failure := work.failure(until, _TOLD)) is not None
         ]
         if unknown := (self._wanted.result or frozenset()).difference(get_args(Occasion)):
             words = sorted(repr(one) if isinstance(one, str) else _name(one) for one in unknown)
-            failures.append(f"{self._who} wants to hear {', '.join(words)}: nothing is called so.")
+            failures.append(f"{self.who} wants to hear {', '.join(words)}: nothing is called so.")
         return next(iter(failures), None)
 
     def has_heard(self, notice: Notice) -> bool:
         return notice in self._heard
+
+    def may_hear_later(self, notice: Notice) -> bool:
+        """It wants to, has not heard it, and has not refused it for good."""
+        return not (notice in self._heard or notice in self._refused or self.passes_over(notice))
 
     def passes_over(self, notice: Notice) -> bool:
         """It is known that it does not want to hear this."""

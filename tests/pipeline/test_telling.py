@@ -808,6 +808,55 @@ def test_what_one_of_two_has_heard_is_not_told_again(told: Make_) -> None:
     assert (deaf.tries, hearing.heard) == (1, ["unhealthy"])
 
 
+def unreachable(times: list[bool]) -> Told:
+    """Who cannot be reached by a monitor for as often as there is a True in the list."""
+    return Told(does=lambda notice: raised(ConnectionError("down")) if times and times.pop() else None)
+
+
+def test_who_could_not_be_reached_is_told_at_the_next_monitor_and_nobody_else(
+    told: Make_, clock: Clock
+) -> None:
+    down = [True]
+    late, other, check = unreachable(down), Told(), Sick({"memory:memory": ["Age"]})
+    memory = Remembering()
+    pipeline = told(
+        late, other, checks=[check], clock=clock, memory=memory, delivery=Delivery(tries=1, wait=0)
+    )
+    heard = []
+    for found, is_down in (
+        (["Age"], True),
+        (["Age"], False),
+        (["Age"], False),
+        ([], True),
+        ([], False),
+        ([], False),
+    ):
+        check.finds["memory:memory"], down[:] = found, [is_down]
+        clock.forward(hours=1)
+        pipeline.monitor()
+        heard.append((len(late.notices), len(other.notices)))
+    assert heard == [(0, 1), (1, 1), (1, 1), (1, 2), (2, 2), (2, 2)]
+    assert late.heard == other.heard == ["unhealthy", "healthy"]
+    assert len({one.since for one in late.notices + other.notices}) == 1
+    assert memory.known == {"shop memory:memory": None}
+
+
+def test_what_begins_anew_while_somebody_does_not_know_that_it_was_over_is_told_as_new(
+    told: Make_, clock: Clock
+) -> None:
+    down: list[bool] = []
+    late, other, check = unreachable(down), Told(), Sick()
+    pipeline = told(late, other, checks=[check], clock=clock, delivery=Delivery(tries=1, wait=0))
+    for found, is_down in ((["Age"], False), ([], True), (["Age"], False), ([], False)):
+        check.finds["memory:memory"], down[:] = found, [is_down]
+        clock.forward(hours=1)
+        pipeline.monitor()
+    assert late.heard == ["unhealthy", "unhealthy", "healthy"]
+    assert other.heard == ["unhealthy", "healthy", "unhealthy", "healthy"]
+    begin = clock.now - timedelta(hours=1)
+    assert [one.since for one in other.notices[2:]] == [begin, begin]
+
+
 def test_whoever_wants_only_the_good_news_hears_it(told: Make_) -> None:
     notifier, check = Told(on={"healthy"}), Sick({"memory:memory": ["Age"]})
     pipeline = told(notifier, checks=[check])
@@ -833,6 +882,7 @@ def test_nothing_is_remembered_if_nobody_wants_to_hear_of_health(told: Make_, tm
         '{"since": 1, "told": 2, "checks": 3}',
         '{"since": "2026-01-01", "told": "0001-01-01T00:00:00+14:00", "checks": []}',
         '{"since": "2026-01-01", "told": "2026-01-01", "checks": [[], null]}',
+        '{"since": "2026-01-01", "told": "2026-01-01", "checks": [], "owed": 5}',
     ],
 )
 def test_what_cannot_be_understood_was_never_told(told: Make_, text: str, clock: Clock) -> None:
