@@ -56,7 +56,6 @@ class Announcement:
         self._delivery = delivery
         self._summary = summary
         self._listeners: Sequence[_Listener] = ()
-        self._stopped = threading.Event()
 
     def started(self, operation: Operation, name: str, time: datetime) -> None:
         """Tell those who hear starts. Nobody hears of a start whose end is told to nobody."""
@@ -77,7 +76,7 @@ class Announcement:
             else:
                 self._tell_end(report, until, problems)
         finally:
-            self._stopped.set()
+            self._stop()
         if self._history is not None:
             report = replace(report, problems=(*report.problems, *problems))
             problems += self._keep(self._history, report, until)
@@ -90,14 +89,18 @@ class Announcement:
         try:
             self._tell([(notice, None)], _Deadline(self._delivery.limit), problems)
         finally:
-            self._stopped.set()
+            self._stop()
         return problems
 
     def _listen(self) -> None:
         self._listeners = [
-            _Listener(number, notifier, self._delivery, self._stopped)
+            _Listener(number, notifier, self._delivery)
             for number, notifier in enumerate(self._notifiers, start=1)
         ]
+
+    def _stop(self) -> None:
+        for listener in self._listeners:
+            listener.stop()
 
     def _tell_end(self, report: Report, until: _Deadline, problems: list[Problem]) -> None:
         occasion = _OCCASIONS.get(report.operation, {}).get(report.outcome)
@@ -175,11 +178,12 @@ class Announcement:
 class _Listener:
     """One notifier: what it wants to hear, and what becomes of telling it."""
 
-    def __init__(self, number: int, notifier: Notifier, delivery: Delivery, stopped: threading.Event) -> None:
+    def __init__(self, number: int, notifier: Notifier, delivery: Delivery) -> None:
         self.who = f"Notifier {number} ({_name(notifier)})"
         self._notifier = notifier
         self._delivery = delivery
-        self._stopped = stopped
+        self._start_is_over = threading.Event()
+        self._stopped = threading.Event()
         self._wanted = _Work(partial(_wanted_by, notifier))
         self._start: _Work[None] | None = None
         self._sending: _Work[None] | None = None
@@ -191,7 +195,7 @@ class _Listener:
             self._wanted.wait(self._delivery.limit)
             if self._is_wanted(ends) and isinstance(self._notifier, HearsStarts):
                 told = partial(self._notifier.started, operation, name, time)
-                self._delivery.deliver(told, self._stopped)
+                self._delivery.deliver(told, self._start_is_over)
 
         self._start = _Work(tell)
 
@@ -213,6 +217,7 @@ class _Listener:
         def tell() -> None:
             if self._start is not None:
                 self._start.wait(until.left(_FOUND_OUT))
+                self._start_is_over.set()  # or it might be heard as the next one
             summary.wait(until.left(_FOUND_OUT))
             errors: list[Exception] = []
             for notice in wanted:
@@ -239,6 +244,11 @@ class _Listener:
                 self._heard.append(notice)
             raise
         self._heard.append(notice)
+
+    def stop(self) -> None:
+        """No call begins any more."""
+        self._start_is_over.set()
+        self._stopped.set()
 
     def failure(self, until: _Deadline) -> str | None:
         """The first thing that went wrong, once all has ended or the time is over."""

@@ -576,6 +576,26 @@ def test_a_start_that_hangs_delays_nothing_of_the_run(told: Make_, hang: Callabl
     assert len(warnings(report)) == 1
 
 
+def test_a_start_is_not_tried_again_once_the_end_is_told(told: Make_) -> None:
+    calls: list[str] = []
+    ended = threading.Event()
+
+    def at_start() -> None:
+        calls.append("start")
+        ended.wait(30)
+        raise ConnectionError
+
+    def at_end(notice: Notice) -> None:
+        calls.append("end")
+        ended.set()
+
+    told(Starting(at_start=at_start, does=at_end), delivery=Delivery(tries=3, wait=0, limit=1)).run()
+    for thread in threading.enumerate():
+        if thread.name == "backupkit-telling":
+            thread.join(30)
+    assert calls == ["start", "end"]
+
+
 def test_a_start_has_the_time_by_which_its_end_is_known(told: Make_) -> None:
     notifier = Starting()
     pipeline = told(notifier, lock=NoLock())
