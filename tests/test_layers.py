@@ -17,7 +17,7 @@ HERE = "tests/test_layers.py"
 # A room is a module or folder directly below the package. It may import what stands below it, and itself.
 LAYERS = (
     {"errors", "model", "_chunks", "_parallel", "_program", "plain_data", "sizes", "state_folder", "zones"},
-    {"protocols", "events", "passphrase", "retrying", "patterns", "databases", "tables"},
+    {"protocols", "events", "passphrase", "retrying", "patterns", "databases", "tables", "_waiting"},
     {
         *("formats", "sources", "targets", "destinations", "compression", "retention", "health", "observers"),
         *("notifiers", "history", "memory", "summaries", "_health_news", "locking", "marks", "selection"),

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Generic, TypeAlias, TypeVar, get_args
+from typing import TypeAlias, get_args
 
 from backupkit._health_news import Told, health_news
-from backupkit.errors import BackupKitError, NotificationError
+from backupkit._waiting import Deadline, Work
+from backupkit.errors import NotificationError
 from backupkit.model import Notice, Occasion, Operation, Outcome, Problem, Report, Summary
 from backupkit.protocols import HearsStarts, History, Memory, Notifier
 from backupkit.retrying import Delivery, may_pass
-
-_T = TypeVar("_T")
 
 # What the ends of operations are called. Whoever restores looks on, and monitoring is told by destination.
 _OCCASIONS: Mapping[Operation, Mapping[Outcome, Occasion]] = {
@@ -68,7 +66,7 @@ class Announcement:
 
     def ended(self, report: Report) -> list[Problem]:
         """Tell the report, and keep it."""
-        until = _Deadline(self._delivery.limit)
+        until = Deadline(self._delivery.limit)
         problems: list[Problem] = []
         try:
             if report.operation == "monitor":
@@ -87,7 +85,7 @@ class Announcement:
         problems: list[Problem] = []
         self._listen()
         try:
-            self._tell([(notice, None)], _Deadline(self._delivery.limit), problems)
+            self._tell([(notice, None)], Deadline(self._delivery.limit), problems)
         finally:
             self._stop()
         return problems
@@ -102,18 +100,18 @@ class Announcement:
         for listener in self._listeners:
             listener.stop()
 
-    def _tell_end(self, report: Report, until: _Deadline, problems: list[Problem]) -> None:
+    def _tell_end(self, report: Report, until: Deadline, problems: list[Problem]) -> None:
         occasion = _OCCASIONS.get(report.operation, {}).get(report.outcome)
         if occasion is not None:
             end = report.started + report.took
             notice = Notice(occasion=occasion, name=report.name, time=end, report=report)
             self._tell([(notice, None)], until, problems)
 
-    def _tell_health(self, report: Report, until: _Deadline, problems: list[Problem]) -> None:
+    def _tell_health(self, report: Report, until: Deadline, problems: list[Problem]) -> None:
         if not any(listener.wants({"healthy", "unhealthy"}, until) for listener in self._listeners):
             self._tell([], until, problems)  # which says of whom it is not known what they want
             return
-        recalled = _Work(partial(self._recall, report))
+        recalled = Work(partial(self._recall, report))
         failure = recalled.failure(until, _ASKED)
         if failure is not None:
             problems.append(_warning(f"What has been told before is not known. The memory {failure}"))
@@ -125,7 +123,7 @@ class Announcement:
             if heard or one.to is not None
         ]
         if learnt:
-            remembered = _Work(partial(self._remember, report.name, learnt))
+            remembered = Work(partial(self._remember, report.name, learnt))
             forgotten = remembered.failure(until, _REMEMBERED)
             if forgotten is not None and failure is None:
                 problems.append(_warning(f"What has been told may be told again. The memory {forgotten}"))
@@ -141,7 +139,7 @@ class Announcement:
             self._memory.remember(_key(name, location), told.written())
 
     def _tell(
-        self, news: Sequence[_News], until: _Deadline, problems: list[Problem]
+        self, news: Sequence[_News], until: Deadline, problems: list[Problem]
     ) -> Sequence[tuple[bool, frozenset[str]]]:
         """Tell each notice to whoever wants to hear it, or to those of them that are named.
 
@@ -150,7 +148,7 @@ class Announcement:
         summary = None
         occasions = {notice.occasion for notice, _ in news}
         if any(listener.wants(occasions, until) for listener in self._listeners):
-            summary = _Work(self._summary)
+            summary = Work(self._summary)
             for listener in self._listeners:
                 listener.send(news, summary, until)
         failures = [listener.failure(until) for listener in self._listeners]
@@ -165,10 +163,10 @@ class Announcement:
         later = frozenset(listener.who for listener in addressed if listener.may_hear_later(notice))
         return heard or all(listener.passes_over(notice) for listener in addressed), later
 
-    def _keep(self, history: History, report: Report, until: _Deadline) -> list[Problem]:
+    def _keep(self, history: History, report: Report, until: Deadline) -> list[Problem]:
         stopped = threading.Event()
         try:
-            kept = _Work(partial(self._delivery.deliver, partial(history.record, report), stopped))
+            kept = Work(partial(self._delivery.deliver, partial(history.record, report), stopped))
             failure = kept.failure(until, _KEPT)
         finally:
             stopped.set()
@@ -184,9 +182,9 @@ class _Listener:
         self._delivery = delivery
         self._start_is_over = threading.Event()
         self._stopped = threading.Event()
-        self._wanted = _Work(partial(_wanted_by, notifier))
-        self._start: _Work[None] | None = None
-        self._sending: _Work[None] | None = None
+        self._wanted = Work(partial(_wanted_by, notifier))
+        self._start: Work[None] | None = None
+        self._sending: Work[None] | None = None
         self._heard: list[Notice] = []
         self._refused: list[Notice] = []
 
@@ -197,16 +195,16 @@ class _Listener:
                 told = partial(self._notifier.started, operation, name, time)
                 self._delivery.deliver(told, self._start_is_over)
 
-        self._start = _Work(tell)
+        self._start = Work(tell)
 
-    def wants(self, occasions: Collection[Occasion], until: _Deadline) -> bool:
+    def wants(self, occasions: Collection[Occasion], until: Deadline) -> bool:
         self._wanted.wait(until.left(_ASKED))
         return self._is_wanted(occasions)
 
     def _is_wanted(self, occasions: Collection[Occasion]) -> bool:
         return not (self._wanted.result or frozenset()).isdisjoint(occasions)
 
-    def send(self, news: Sequence[_News], summary: _Work[Summary], until: _Deadline) -> None:
+    def send(self, news: Sequence[_News], summary: Work[Summary], until: Deadline) -> None:
         """Begin to tell it what it wants to hear of these, in order, after the start."""
         wanted = [
             notice
@@ -234,7 +232,7 @@ class _Listener:
                 raise errors[0]
 
         if wanted:
-            self._sending = _Work(tell)
+            self._sending = Work(tell)
 
     def _notify(self, whole: Notice, notice: Notice) -> None:
         try:
@@ -250,7 +248,7 @@ class _Listener:
         self._start_is_over.set()
         self._stopped.set()
 
-    def failure(self, until: _Deadline) -> str | None:
+    def failure(self, until: Deadline) -> str | None:
         """The first thing that went wrong, once all has ended or the time is over."""
         parts = ((self._wanted, ""), (self._sending, ""), (self._start, ", told of the start,"))
         failures = [
@@ -275,56 +273,10 @@ class _Listener:
         return self._wanted.result is not None and notice.occasion not in self._wanted.result
 
 
-class _Deadline:
-    """The limit, which begins when this is made."""
-
-    def __init__(self, limit: float) -> None:
-        self.limit = limit
-        self._begin = time.monotonic()
-
-    def left(self, part: float) -> float:
-        """Seconds until that part of the limit is over."""
-        return max(0.0, self._begin + self.limit * part - time.monotonic())
-
-
-class _Work(Generic[_T]):
-    """Something that is done on a daemon thread, so that a server that hangs cannot make anyone wait."""
-
-    def __init__(self, do: Callable[[], _T]) -> None:
-        self.result: _T | None = None
-        self._failed: str | None = None
-        self._do = do
-        self._done = threading.Event()
-        try:
-            threading.Thread(target=self._run, name="backupkit-telling", daemon=True).start()
-        except Exception as error:  # no more threads
-            self._failed = _text(error)
-            self._done.set()
-
-    def wait(self, seconds: float) -> None:
-        self._done.wait(seconds)
-
-    def failure(self, until: _Deadline, part: float) -> str | None:
-        """What went wrong, once it has ended or its time is over; to stand after the name of who it concerns."""
-        self.wait(until.left(part))
-        if not self._done.is_set():
-            return f"had not finished after {until.limit * part:g} seconds and was left behind."
-        return None if self._failed is None else f"failed: {self._failed}"
-
-    def _run(self) -> None:
-        try:
-            self.result = self._do()
-        except BaseException as error:
-            self._failed = _text(error)
-        finally:
-            self._done.set()
-
-
 def _wanted_by(notifier: Notifier) -> frozenset[Occasion]:
     on = notifier.on
-    if isinstance(on, str) or not isinstance(
-        on, Collection
-    ):  # a text holds "healthy" if it holds "unhealthy"
+    # A text is a collection too, and holds "healthy" if it holds "unhealthy".
+    if isinstance(on, str) or not isinstance(on, Collection):
         raise NotificationError(
             f"what it wants to hear (`on`) is {_name(on)}, not a collection of occasions."
         )
@@ -337,14 +289,6 @@ def _key(name: str, location: str) -> str:
 
 def _warning(message: str) -> Problem:
     return Problem(message=message, severity="warning", check="notification")
-
-
-def _text(error: BaseException) -> str:
-    # The text of an error that is not ours may hold an address that is a secret, as those of chat services are.
-    try:
-        return str(error) if isinstance(error, BackupKitError) else type(error).__name__
-    except Exception:  # somebody's own kind of ours
-        return type(error).__name__
 
 
 def _name(part: object) -> str:
