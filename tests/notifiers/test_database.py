@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from backupkit import DatabaseHistory, DatabaseNotifier, Notice, NotificationError
 from backupkit.notifiers.occasions import EVERYTHING
+from backupkit.testing.notices import notice, problem, summary
 from backupkit.testing.notifiers import NotifierTests
 from tests.notifiers.notices import LOST, START, UNHEALTHY, cleaned
 from tests.recording import KINDS, database_url, emptied, wire_to
@@ -45,6 +46,12 @@ def test_a_notification_says_what_happened_where_and_why(url: str) -> None:
     assert found.message == "The newest backup is two days old."
     assert found.notice["reminder"] is True
     assert found.notice["since"] == "2026-11-22T03:00:00+00:00"
+
+
+def test_a_summary_says_what_is_wrong_too(notifier: DatabaseNotifier) -> None:
+    notifier.notify(notice("summary", summary=summary(problems=(problem("It is gone."),))))
+    (found,) = notifier.unread()
+    assert (found.occasion, found.message) == ("summary", "It is gone.")
 
 
 def test_errors_stand_before_warnings(notifier: DatabaseNotifier) -> None:

@@ -589,7 +589,7 @@ def test_a_start_is_not_tried_again_once_the_end_is_told(told: Make_) -> None:
         calls.append("end")
         ended.set()
 
-    told(Starting(at_start=at_start, does=at_end), delivery=Delivery(tries=3, wait=0, limit=1)).run()
+    told(Starting(at_start=at_start, does=at_end), delivery=Delivery(tries=3, wait=0, limit=2)).run()
     for thread in threading.enumerate():
         if thread.name == "backupkit-telling":
             thread.join(30)
@@ -814,7 +814,8 @@ def test_what_some_have_heard_is_not_told_again_though_telling_the_rest_took_too
         raise NotificationError("Bob was told, Eve was not.", retryable=True, partly=True)
 
     notifier = Told(does=tell)
-    pipeline = told(notifier, checks=[Sick({"memory:memory": ["Age"]})], delivery=HASTY)
+    delivery = Delivery(wait=0, limit=1)
+    pipeline = told(notifier, checks=[Sick({"memory:memory": ["Age"]})], delivery=delivery)
     assert len(warnings(pipeline.monitor())) == 1
     assert warnings(pipeline.monitor()) == []
 
