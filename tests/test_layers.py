@@ -20,7 +20,7 @@ LAYERS = (
         *("errors", "model", "plain_data", "printable", "sizes", "state_folder", "zones"),
         *("_chunks", "_parallel", "_program"),
     },
-    {"protocols", "events", "passphrase", "retrying", "patterns", "databases", "tables"},
+    {"protocols", "events", "passphrase", "retrying", "patterns", "databases", "tables", "_waiting"},
     {
         *("formats", "sources", "targets", "destinations", "compression", "retention", "health", "observers"),
         *("notifiers", "history", "memory", "summaries", "_health_news", "locking", "marks", "selection"),

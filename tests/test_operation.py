@@ -316,7 +316,7 @@ class BrokenTelling:
     def __init__(self, error: BaseException) -> None:
         self._error = error
 
-    def started(self, operation: Operation, name: str) -> None:
+    def started(self, operation: Operation, name: str, time: datetime) -> None:
         if isinstance(self._error, Exception):
             raise self._error
 

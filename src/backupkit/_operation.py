@@ -34,7 +34,7 @@ def utc_now() -> datetime:
 class Telling(Protocol):
     """Who is told of an operation besides its observers. Neither call raises or takes long."""
 
-    def started(self, operation: Operation, name: str) -> None: ...
+    def started(self, operation: Operation, name: str, time: datetime) -> None: ...
 
     def ended(self, report: Report) -> Iterable[Problem]: ...
 
@@ -79,7 +79,7 @@ class Running:
     def __enter__(self) -> Running:
         if self._telling is not None:
             try:
-                self._telling.started(self.operation, self.name)
+                self._telling.started(self.operation, self.name, self.started)
             except Exception as error:
                 self._not_told(error)
         self.tell(Started(self.operation, self.name))

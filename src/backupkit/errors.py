@@ -173,11 +173,15 @@ class RestoreError(BackupKitError):
 
 
 class NotificationError(BackupKitError):
-    """A notification could not be delivered, or a report not kept. `retryable` says that it may be later."""
+    """A notification could not be delivered, or a report not kept. `retryable` says that it may be later.
 
-    def __init__(self, message: str, *, retryable: bool = False) -> None:
+    `partly` says that some of several have it: a notice counts as heard, and the error is told all the same.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = False, partly: bool = False) -> None:
         super().__init__(message)
         self.retryable = retryable
+        self.partly = partly
 
 
 class BackupAlreadyRunningError(BackupKitError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -397,3 +397,15 @@ class Notice:
     since: datetime | None = None
     reminder: bool = False
     summary: Summary | None = None
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong, each once, errors first: at the destination concerned, or else everywhere."""
+        found: Iterable[Problem] = ()
+        if self.destination is not None:
+            found = self.destination.problems
+        elif self.report is not None:
+            found = self.report.problems
+        elif self.summary is not None:
+            found = (problem for one in self.summary.destinations for problem in one.problems)
+        return tuple(sorted(dict.fromkeys(found), key=lambda problem: problem.severity != "error"))

@@ -340,8 +340,8 @@ class Notifier(Protocol):
 
         Called on a thread of its own, which is left behind if it takes longer than the pipeline allows: give what
         may hang a timeout, lest the threads of a long-lived process add up. What it raises becomes a warning of
-        the report; NotificationError says whether trying again may help, and so is an OSError tried again. Secrets
-        (addresses with tokens) must not be in its errors.
+        the report; NotificationError says whether trying again may help, and whether some of several have heard it
+        (`partly`); an OSError is tried again too. Secrets (addresses with tokens) must not be in its errors.
         """
         ...
 
@@ -350,9 +350,10 @@ class Notifier(Protocol):
 class HearsStarts(Notifier, Protocol):
     """A notifier that is also told when an operation begins."""
 
-    def started(self, operation: Operation, name: str) -> None:
+    def started(self, operation: Operation, name: str, time: datetime) -> None:
         """Called on a thread of its own; the operation does not wait for it, but its end is told after it.
 
+        `time` is the `started` of the report that the end will have: that is how to know which end is whose.
         Not called for an operation of whose end it hears nothing, by its `on` or, as of a monitor, ever.
         """
         ...

@@ -21,6 +21,11 @@ def is_retryable(error: BaseException) -> bool:
     return getattr(error, "retryable", False) is True
 
 
+def may_pass(error: BaseException) -> bool:
+    """Whether telling somebody, which failed with this, may succeed later: failures of a network are OSErrors."""
+    return is_retryable(error) or isinstance(error, OSError)
+
+
 def _nobody(seconds: float, error: BaseException) -> None:
     pass
 
@@ -108,8 +113,7 @@ class Delivery:
                 do()
                 return
             except Exception as error:
-                may_pass = is_retryable(error) or isinstance(error, OSError)
-                if not left or not may_pass or stopped.wait(wait):
+                if not left or not may_pass(error) or stopped.wait(wait):
                     raise
             wait = min(2 * wait, _DAY)
 

@@ -22,7 +22,7 @@ SAYS = {
     "first_backup": "[('apple', 1), ('pear', 2)]",
     "history_and_webhook": "unread: ['verify succeeded', 'run succeeded']",
     "notice_what_is_missing": "the monitor: failed",
-    "notify": "to ops@shop.example: Backups of shop are healthy again",
+    "notify": "to boss@shop.example: shop 백업 성공",
     "plugin_destination": "2,pears",
     "plugin_source": "Apples.md ['Red.', 'Green.']",
     "prometheus_metrics": "backupkit_healthy 1.0",

@@ -6,7 +6,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,8 +17,11 @@ from ipaddress import ip_address
 from tempfile import NamedTemporaryFile
 from typing import Any, Literal
 
+import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
+from apprise.plugins.discord import NotifyDiscord
+from apprise.plugins.slack import NotifySlack
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -26,6 +29,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
 HERE = "127.0.0.1"
+SLACK = "https://hooks.slack.com/services/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"
+DISCORD = "https://discord.com/api/webhooks/123456789012345678/dSECRET4-dSECRET4_dSECRET4"
 
 
 @dataclass
@@ -117,46 +122,92 @@ def free_port() -> int:
         return port
 
 
-@dataclass
-class Calls:
-    """The calls that an HTTP server got, as JSON with their paths. It answers with `status` and `body`."""
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
 
-    url: str = ""
-    status: int = 200
+
+@dataclass
+class Receiver:
+    """What an HTTP server got. `answer` says what it answers: each status once, and the last one ever after.
+
+    The status 0 breaks off; "hang" waits until the test is over.
+    """
+
+    url: str
     body: bytes = b"ok"
-    paths: list[str] = field(default_factory=list)
-    payloads: list[dict[str, Any]] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
+    location: str = ""
+    statuses: list[int | str] = field(default_factory=lambda: [200])
+    requests: list[Request] = field(default_factory=list)
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def answer(self, *statuses: int | str) -> None:
+        self.statuses = list(statuses)
+
+    @property
+    def paths(self) -> list[str]:
+        return [request.path for request in self.requests]
+
+    @property
+    def texts(self) -> list[str]:
+        return [request.body.decode() for request in self.requests]
+
+    @property
+    def payloads(self) -> list[dict[str, Any]]:
+        return [json.loads(text) for text in self.texts]
 
 
 @contextmanager
-def http_server(status: int = 200) -> Iterator[Calls]:
-    calls = Calls(status=status)
-
+def http_server(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            text = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode()
-            calls.paths.append(self.path)
-            calls.texts.append(text)
-            calls.payloads.append(json.loads(text))
-            self.send_response(calls.status)
-            self.send_header("Content-Length", str(len(calls.body)))
-            self.end_headers()
-            self.wfile.write(calls.body)
-
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer((HERE, 0), Handler)
-    calls.url = f"http://{HERE}:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield calls
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        def handle_any(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {key.lower(): value for key, value in self.headers.items()}
+            receiver.requests.append(Request(self.command, self.path, headers, body))
+            status = receiver.statuses.pop(0) if len(receiver.statuses) > 1 else receiver.statuses[0]
+            if status == "hang":
+                receiver.released.wait(30)
+            if not isinstance(status, int) or not status:
+                self.close_connection = True
+                return
+            answer = b"" if status == 204 else receiver.body
+            self.send_response(status)
+            if receiver.location:
+                self.send_header("Location", receiver.location)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        do_GET: Callable[..., None] = handle_any  # noqa: N815 - as http.server wants it
+        do_POST: Callable[..., None] = handle_any  # noqa: N815
+
+    with ThreadingHTTPServer((HERE, 0), Handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        receiver = Receiver(f"{'http' if tls is None else 'https'}://{HERE}:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield receiver
+        finally:
+            receiver.released.set()
+            server.shutdown()
+            thread.join()
+
+
+def redirect(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """This is where Slack and Discord are, as far as Apprise knows."""
+    monkeypatch.setattr(NotifySlack, "webhook_url", f"{url}/services")
+    monkeypatch.setattr(NotifySlack, "api_url", f"{url}/api/{{}}")
+    monkeypatch.setattr(NotifyDiscord, "notify_url", f"{url}/api/webhooks")
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @contextmanager

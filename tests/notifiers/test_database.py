@@ -12,6 +12,8 @@ import sqlalchemy as sa
 
 from backupkit import DatabaseHistory, DatabaseNotifier, Notice, NotificationError
 from backupkit.notifiers.occasions import EVERYTHING
+from backupkit.testing.notices import notice, problem, summary
+from backupkit.testing.notifiers import NotifierTests
 from tests.notifiers.notices import LOST, START, UNHEALTHY, cleaned
 from tests.recording import KINDS, database_url, emptied, wire_to
 
@@ -44,6 +46,12 @@ def test_a_notification_says_what_happened_where_and_why(url: str) -> None:
     assert found.message == "The newest backup is two days old."
     assert found.notice["reminder"] is True
     assert found.notice["since"] == "2026-11-22T03:00:00+00:00"
+
+
+def test_a_summary_says_what_is_wrong_too(notifier: DatabaseNotifier) -> None:
+    notifier.notify(notice("summary", summary=summary(problems=(problem("It is gone."),))))
+    (found,) = notifier.unread()
+    assert (found.occasion, found.message) == ("summary", "It is gone.")
 
 
 def test_errors_stand_before_warnings(notifier: DatabaseNotifier) -> None:
@@ -144,3 +152,15 @@ def test_it_hears_everything_unless_told_otherwise_and_shows_no_password() -> No
     assert notifier.on == set(EVERYTHING)
     assert repr(notifier) == "DatabaseNotifier('postgresql://host/db')"
     assert DatabaseNotifier("sqlite:////tmp/x", on=["run failed"]).on == {"run failed"}
+
+
+class TestConformance(NotifierTests):
+    secrets = ("s3cret",)
+
+    @pytest.fixture
+    def notifier(self, url: str) -> DatabaseNotifier:
+        return DatabaseNotifier(url)
+
+    @pytest.fixture
+    def refusing_notifier(self) -> DatabaseNotifier:
+        return DatabaseNotifier("postgresql://shop:s3cret@127.0.0.1:1/shop")  # where nobody listens

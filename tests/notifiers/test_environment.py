@@ -14,8 +14,7 @@ from backupkit.notifiers.occasions import DEFAULT, EVERYTHING
 from backupkit.notifiers.rendering import Renderer
 from backupkit.notifiers.services import Discord, Mail, Slack, _service
 from backupkit.testing.notices import notice
-from tests.notifiers.receiving import HERE, mail_server
-from tests.notifiers.test_apprise import DISCORD, SLACK
+from tests.notifiers.receiving import DISCORD, HERE, SLACK, mail_server
 
 MAIL = {"BACKUP_NOTIFICATION_EMAIL": "ops@shop.example"}
 

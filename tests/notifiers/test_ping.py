@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import threading
+import pickle
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import pytest
 
 from backupkit import ConfigurationError, DeadManPing, Notice, NotificationError, Problem
-from tests.notifiers.notices import LOST
-from tests.notifiers.receiver import Receiver, receiving
+from backupkit.testing.notifiers import NotifierTests
+from tests.notifiers.notices import LOST, START
+from tests.notifiers.receiving import Receiver, http_server
 
 assert LOST.report is not None
 REPORT = LOST.report
@@ -21,7 +24,7 @@ FAILED = replace(LOST, occasion="run failed", report=replace(REPORT, outcome="fa
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
+    with http_server() as receiver:
         yield receiver
 
 
@@ -35,26 +38,37 @@ def rid(path: str) -> str:
 )
 def test_the_start_and_the_end_are_told_with_one_id(receiver: Receiver, notice: Notice, ending: str) -> None:
     ping = DeadManPing(f"{receiver.url}/ping/t0ken")
-    ping.started("run", "shop")
+    ping.started("run", "shop", START)
     ping.notify(notice)
     first, last = receiver.paths
     assert first == f"/ping/t0ken/start?rid={rid(first)}"
     assert last == f"/ping/t0ken{ending}?rid={rid(first)}"
 
 
-def test_each_operation_has_an_id_of_its_own(receiver: Receiver) -> None:
+def test_each_operation_has_an_id_of_its_own_whichever_ends_first(receiver: Receiver) -> None:
     ping = DeadManPing(receiver.url)
-    for _ in range(2):
-        ping.started("run", "shop")
-        ping.notify(GOOD)
-    ids = [rid(path) for path in receiver.paths]
-    assert ids[0] == ids[1] != ids[2] == ids[3]
+    later = START + timedelta(microseconds=1)
+    ping.started("run", "shop", START)
+    ping.started("run", "shop", later)
+    ping.notify(replace(GOOD, report=replace(REPORT, started=START)))
+    ping.notify(replace(GOOD, report=replace(REPORT, started=later)))
+    ping.notify(replace(GOOD, report=replace(REPORT, name="blog")))
+    first, second, *ends, other = (rid(path) for path in receiver.paths)
+    assert ends == [first, second]
+    assert len({first, second, other}) == 3
+
+
+def test_another_process_may_tell_the_end(receiver: Receiver) -> None:
+    DeadManPing(receiver.url).started("run", "shop", START)
+    pickle.loads(pickle.dumps(DeadManPing(receiver.url))).notify(GOOD)
+    assert len({rid(path) for path in receiver.paths}) == 1
+    assert str(UUID(rid(receiver.paths[0]))) == rid(receiver.paths[0])
 
 
 def test_an_end_that_is_told_again_has_the_same_id(receiver: Receiver) -> None:
     receiver.answer(200, 503, 200)
     ping = DeadManPing(receiver.url)
-    ping.started("run", "shop")
+    ping.started("run", "shop", START)
     with pytest.raises(NotificationError) as caught:
         ping.notify(GOOD)
     assert caught.value.retryable
@@ -66,46 +80,14 @@ def test_a_start_that_was_not_heard_gives_the_end_its_id_all_the_same(receiver: 
     receiver.answer(503, 200)
     ping = DeadManPing(receiver.url)
     with pytest.raises(NotificationError):
-        ping.started("run", "shop")
+        ping.started("run", "shop", START)
     ping.notify(GOOD)
     assert len({rid(path) for path in receiver.paths}) == 1
 
 
-def test_pipelines_in_threads_do_not_mix_their_ids(receiver: Receiver) -> None:
-    ping = DeadManPing(receiver.url)
-    both_began = threading.Barrier(4)
-
-    def operate(name: str) -> None:
-        ping.started("run", name)
-        both_began.wait()
-        ping.notify(replace(FAILED, name=name, report=replace(REPORT, name=name)))
-
-    threads = [threading.Thread(target=operate, args=(f"shop-{number}",)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    starts = [rid(request.path) for request in receiver.requests if "/start" in request.path]
-    ends = [rid(request.path) for request in receiver.requests if "/fail" in request.path]
-    assert len(set(starts)) == 4
-    assert sorted(starts) == sorted(ends)
-
-
-def test_of_two_runs_of_one_pipeline_the_one_that_found_the_lock_taken_ends_by_its_own_id(
-    receiver: Receiver,
-) -> None:
-    ping = DeadManPing(receiver.url)
-    ping.started("run", "shop")
-    ping.started("run", "shop")
-    ping.notify(FAILED)
-    ping.notify(GOOD)
-    first, second, second_end, first_end = (rid(path) for path in receiver.paths)
-    assert (first_end, second_end) == (first, second)
-
-
 def test_what_the_address_asks_for_is_kept(receiver: Receiver) -> None:
     ping = DeadManPing(f"{receiver.url}/key/shop/?create=1&a=%20b")
-    ping.started("run", "shop")
+    ping.started("run", "shop", START)
     ping.notify(GOOD)
     first, last = receiver.paths
     assert first == f"/key/shop/start?create=1&a=%20b&rid={rid(first)}"
@@ -133,7 +115,7 @@ def test_a_body_is_utf8_and_no_longer_than_10_kb(receiver: Receiver) -> None:
 
 def test_a_service_that_knows_one_address_hears_of_success_alone(receiver: Receiver) -> None:
     ping = DeadManPing(f"{receiver.url}/api/push/t0ken?status=up&msg=OK", success_only=True)
-    ping.started("run", "shop")
+    ping.started("run", "shop", START)
     ping.notify(GOOD)
     (request,) = receiver.requests
     assert (request.method, request.path, request.body) == ("GET", "/api/push/t0ken?status=up&msg=OK", b"")
@@ -142,7 +124,7 @@ def test_a_service_that_knows_one_address_hears_of_success_alone(receiver: Recei
 
 def test_other_operations_are_not_its_business(receiver: Receiver) -> None:
     ping = DeadManPing(receiver.url, operation="drill")
-    ping.started("run", "shop")
+    ping.started("run", "shop", START)
     assert receiver.requests == []
     assert ping.on == {"drill passed", "drill failed"}
     assert DeadManPing(receiver.url).on == {"run succeeded", "run incomplete", "run failed"}
@@ -160,3 +142,16 @@ def test_neither_errors_nor_the_repr_show_the_address(receiver: Receiver) -> Non
     with pytest.raises(ConfigurationError) as refused:
         DeadManPing("http://ping.example/t0ken")
     assert "t0ken" not in str(refused.value)
+
+
+class TestConformance(NotifierTests):
+    secrets = ("t0ken",)
+
+    @pytest.fixture
+    def notifier(self, receiver: Receiver) -> DeadManPing:
+        return DeadManPing(f"{receiver.url}/t0ken")
+
+    @pytest.fixture
+    def refusing_notifier(self, receiver: Receiver) -> DeadManPing:
+        receiver.answer(403)
+        return DeadManPing(f"{receiver.url}/t0ken")

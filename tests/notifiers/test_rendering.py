@@ -60,8 +60,8 @@ class Cells(HTMLParser):
         ("verify failed", "Verifying a backup of shop failed", "failure"),
         ("drill passed", "Restore drill of shop passed", "success"),
         ("drill failed", "Restore drill of shop failed", "failure"),
-        ("healthy", "Backups of shop are healthy again", "success"),
-        ("unhealthy", "Backups of shop are unhealthy", "failure"),
+        ("healthy", "Backups of shop are healthy again at /mnt/backup", "success"),
+        ("unhealthy", "Backups of shop are unhealthy at /mnt/backup", "failure"),
         ("summary", "Backups of shop: summary", "info"),
     ],
 )
@@ -99,6 +99,7 @@ def test_a_run_says_what_was_read_and_how_it_ended_at_each_destination() -> None
 
 def test_a_chat_gets_the_same_as_fields() -> None:
     assert said("run incomplete").fields == (
+        ("Problems", "Error: The file 'orders.csv' could not be read."),
         ("Backup", "2026-11-23T03-00-00.000000Z"),
         ("Contents", "files and databases"),
         ("Entries", "12,345"),
@@ -110,8 +111,14 @@ def test_a_chat_gets_the_same_as_fields() -> None:
         ("Backups", "7"),
         ("Newest", "2026-11-23 03:00 UTC"),
         ("Used storage", "9 GB"),
-        ("Problems", "Error: The file 'orders.csv' could not be read."),
     )
+
+
+def test_problems_are_read_first() -> None:
+    message = said("run incomplete")
+    for text in (message.text, message.html):
+        places = [text.index(part) for part in ("but not all of it", "orders.csv", "Took", "Outcome")]
+        assert places == sorted(places)
 
 
 def test_what_is_not_known_of_the_other_backups_is_not_told() -> None:
@@ -137,6 +144,19 @@ def test_cleaning_says_what_went_what_stayed_and_what_was_refused() -> None:
     assert "could not be deleted: access denied." in fields["Problems"]
 
 
+def test_a_backup_that_was_pinned_while_cleaning_was_under_way_counts_as_kept() -> None:
+    cleaned = notice("clean succeeded").report
+    assert cleaned is not None
+    (result,) = cleaned.destinations
+    assert result.plan is not None
+    pinned = (
+        f"The backup {result.plan.remove[0].backup.id} was pinned while cleaning was under way, and stays: x"
+    )
+    warned = replace(result, problems=(problem(pinned, severity="warning"),))
+    fields = dict(said("clean succeeded", report=replace(cleaned, destinations=(warned,))).fields)
+    assert (fields["Removed"], fields["Kept"], fields["Refused"]) == ("1", "2", "0")
+
+
 def test_a_drill_says_how_long_the_restore_took_and_which_databases_went_where() -> None:
     message = said("drill passed")
     assert ("Restored in", "1 min 15 s") in message.fields
@@ -145,19 +165,21 @@ def test_a_drill_says_how_long_the_restore_took_and_which_databases_went_where()
 
 def test_unhealthy_says_where_since_when_and_what_failed() -> None:
     message = said("unhealthy", since=NOW - timedelta(hours=5))
-    assert message.fields[:3] == (
+    assert message.fields[1:4] == (
         ("Destination", "/mnt/backup"),
         ("Unhealthy since", "2026-11-22 22:04 UTC"),
         ("Unhealthy for", "5 hours"),
     )
-    assert "- Error: The newest good backup is 2 days old." in message.text
+    assert "- Error: There is no good backup of the databases alone." in message.text
 
 
 def test_a_chat_is_told_the_destination_once() -> None:
     (here,) = summary().destinations
     one = replace(summary(), destinations=(replace(here, series=here.series[:1]),))
     labels = [label for label, _ in said("unhealthy", summary=one).fields]
-    assert labels[:5] == ["Destination", "Unhealthy since", "Unhealthy for", "Health", "Contents"]
+    assert labels[1:5] == ["Destination", "Unhealthy since", "Health", "Contents"], (
+        "nor how long, as it begins"
+    )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -176,16 +198,16 @@ def test_healthy_says_that_it_is_over_and_how_long_it_lasted() -> None:
 def test_a_summary_shows_each_kind_of_backup_at_each_destination() -> None:
     cells = Cells(said("summary", time=NOW).html).cells
     assert cells[cells.index("/mnt/backup") :] == [
-        *("/mnt/backup", "healthy", "files and databases", "7", "2026-11-23 03:00 UTC", "4 minutes"),
+        *("/mnt/backup", "healthy", "files and databases", "6", "2026-11-23 03:00 UTC", "4 minutes"),
         *("9 GB", "−5 MB"),
-        *("/mnt/backup", "healthy", "databases only", "0", "–", "–", "0 B", "–"),
+        *("/mnt/backup", "healthy", "databases only", "1", "–", "–", "2 kB", "–"),
     ]
 
 
 def test_a_summary_of_unhealthy_destinations_says_how_many_and_why() -> None:
     gone = DestinationSummary(location="/mnt/usb", healthy=False, problems=(problem("It is gone."),))
     message = said("summary", summary=summary(gone))
-    assert message.level == "warning"
+    assert (message.level, message.subject) == ("warning", "Backups of shop: summary, with problems")
     assert message.text.startswith("1 destination is unhealthy: see the problems.\n")
     assert "- Error: It is gone.\n" in message.text
 

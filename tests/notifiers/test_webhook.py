@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import json
 import socket
-import ssl
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from backupkit import ConfigurationError, Notice, NotificationError, WebhookNotifier
+from backupkit import ConfigurationError, DeadManPing, Notice, NotificationError, Problem, WebhookNotifier
 from backupkit.notifiers.occasions import EVERYTHING, PROBLEMS
+from backupkit.testing.notifiers import NotifierTests
 from tests.notifiers.notices import LOST, START, UNHEALTHY, cleaned
-from tests.notifiers.receiver import Receiver, Request, receiving
+from tests.notifiers.receiving import Receiver, Request, http_server, untrusted
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # the specification's example
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
+    with http_server() as receiver:
         yield receiver
 
 
@@ -111,6 +104,14 @@ def test_a_long_report_is_shortened_and_says_so(receiver: Receiver) -> None:
     assert len(receiver.requests[0].body) < 100_000
 
 
+def test_a_long_text_is_shortened_and_says_so(receiver: Receiver) -> None:
+    problems = (Problem(message="x" * 10_000_000),)
+    webhook(receiver).notify(replace(LOST, report=replace(cleaned(1), problems=problems)))
+    data = json.loads(receiver.requests[0].body)
+    assert data["shortened"] is True
+    assert data["report"]["problems"][0]["message"] == "x" * 2_000
+
+
 def refused(receiver: Receiver, **options: Any) -> NotificationError:
     with pytest.raises(NotificationError) as caught:
         webhook(receiver, **options).notify(LOST)
@@ -174,32 +175,12 @@ def test_a_receiver_without_tls_is_not_told_over_https(receiver: Receiver) -> No
         notifier.notify(LOST)
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
-    with receiving(self_signed(tmp_path)) as receiver:
+def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
+    with http_server(untrusted()) as receiver:
         error = refused(receiver)
         assert not error.retryable
         assert "could not be reached safely" in str(error)
         assert receiver.requests == []
-
-
-def self_signed(folder: Path) -> ssl.SSLContext:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (folder / "server.pem").write_bytes(pem + certificate.public_bytes(Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.pem")
-    return context
 
 
 def test_neither_errors_nor_the_repr_show_the_address_or_the_secret() -> None:
@@ -214,6 +195,15 @@ def test_neither_errors_nor_the_repr_show_the_address_or_the_secret() -> None:
     assert caught.value.__cause__ is caught.value.__context__ is None
     for text in ("".join(traceback.format_exception(caught.value)), repr(notifier), str(vars(caught.value))):
         assert not any(secret in text for secret in ("t0ken", "us3r", SECRET))
+
+
+def test_no_log_shows_the_address_or_the_secret(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(1)
+    webhook(receiver).notify(LOST)
+    DeadManPing(f"{receiver.url}/t0ken").started("run", "shop", START)
+    assert len(receiver.requests) == 2
+    assert "t0ken" not in caplog.text
+    assert SECRET not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -258,3 +248,16 @@ def test_it_hears_everything_or_what_it_is_told_to() -> None:
 def test_an_occasion_that_does_not_exist_is_refused(on: Any) -> None:
     with pytest.raises(ConfigurationError, match="run "):
         WebhookNotifier("https://hooks.example/", SECRET, on=on)
+
+
+class TestConformance(NotifierTests):
+    secrets = ("t0ken", SECRET)
+
+    @pytest.fixture
+    def notifier(self, receiver: Receiver) -> WebhookNotifier:
+        return webhook(receiver)
+
+    @pytest.fixture
+    def refusing_notifier(self, receiver: Receiver) -> WebhookNotifier:
+        receiver.answer(403)
+        return webhook(receiver)

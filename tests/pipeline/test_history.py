@@ -22,7 +22,7 @@ from backupkit import (
     WebhookNotifier,
 )
 from backupkit.testing.destinations import MemoryDestination
-from tests.notifiers.receiver import receiving
+from tests.notifiers.receiving import http_server
 from tests.pipeline.shop import Clock, Make, Scripted, messages
 
 SOURCE = Scripted("app", {"app/caf\udce9": b"a" * 1000})
@@ -157,7 +157,7 @@ def test_a_history_that_was_busy_is_tried_again(make: Make) -> None:
 
 
 def test_what_a_notifier_could_not_do_is_in_the_history_too(make: Make, history: DatabaseHistory) -> None:
-    with receiving() as receiver:
+    with http_server() as receiver:
         receiver.answer(404)
         notifier = WebhookNotifier(receiver.url, SECRET)
         report = make(SOURCE, MemoryDestination(), history=history, notifiers=[notifier]).run()
@@ -168,7 +168,7 @@ def test_what_a_notifier_could_not_do_is_in_the_history_too(make: Make, history:
 
 
 def test_a_webhook_that_is_sent_again_has_the_same_id(make: Make) -> None:
-    with receiving() as receiver:
+    with http_server() as receiver:
         receiver.answer(503, 0, 200)
         notifier = WebhookNotifier(receiver.url, SECRET)
         report = make(SOURCE, MemoryDestination(), notifiers=[notifier], delivery=Delivery(wait=0)).run()
@@ -201,7 +201,7 @@ def test_the_history_remembers_what_has_been_told_of_health(
 
 
 def test_a_run_is_pinged_at_both_ends_and_a_silent_one_at_neither(make: Make) -> None:
-    with receiving() as receiver:
+    with http_server() as receiver:
         pings: list[Any] = [DeadManPing(f"{receiver.url}/t0ken")]
         pipeline = make(SOURCE, MemoryDestination(), notifiers=pings)
         assert pipeline.run().problems == ()

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
@@ -75,11 +75,13 @@ class Starting(Told):
     """One that hears starts too."""
 
     starts: list[tuple[Operation, str]] = field(default_factory=list)
+    times: list[datetime] = field(default_factory=list)
     at_start: Callable[[], object] = lambda: None
 
-    def started(self, operation: Operation, name: str) -> None:
+    def started(self, operation: Operation, name: str, time: datetime) -> None:
         self.at_start()
         self.starts.append((operation, name))
+        self.times.append(time)
 
 
 @dataclass
@@ -578,6 +580,34 @@ def test_a_start_that_hangs_delays_nothing_of_the_run(told: Make_, hang: Callabl
     assert len(warnings(report)) == 1
 
 
+def test_a_start_is_not_tried_again_once_the_end_is_told(told: Make_) -> None:
+    calls: list[str] = []
+    ended = threading.Event()
+
+    def at_start() -> None:
+        calls.append("start")
+        ended.wait(30)
+        raise ConnectionError
+
+    def at_end(notice: Notice) -> None:
+        calls.append("end")
+        ended.set()
+
+    told(Starting(at_start=at_start, does=at_end), delivery=Delivery(tries=3, wait=0, limit=2)).run()
+    for thread in threading.enumerate():
+        if thread.name == "backupkit-telling":
+            thread.join(30)
+    assert calls == ["start", "end"]
+
+
+def test_a_start_has_the_time_by_which_its_end_is_known(told: Make_) -> None:
+    notifier = Starting()
+    pipeline = told(notifier, lock=NoLock())
+    with ThreadPoolExecutor(4) as threads:
+        reports = [*threads.map(lambda _: pipeline.run(), range(4))]
+    assert sorted(notifier.times) == sorted(report.started for report in reports)
+
+
 def test_a_start_is_tried_again_too(told: Make_) -> None:
     errors = [ConnectionError("refused")]
     notifier = Starting(at_start=lambda: raised(errors.pop()) if errors else None)
@@ -771,6 +801,29 @@ def test_what_nobody_could_deliver_is_told_at_the_next_monitor(told: Make_, cloc
     assert notifier.heard == ["unhealthy", "healthy"]
 
 
+def test_what_some_have_heard_and_others_cannot_is_a_warning_and_not_told_again(told: Make_) -> None:
+    notifier = Told(does=lambda notice: raised(NotificationError("Bob was told, Eve was not.", partly=True)))
+    pipeline = told(notifier, checks=[Sick({"memory:memory": ["Age"]})])
+    assert warnings(pipeline.monitor()) == ["Notifier 1 (Told) failed: Bob was told, Eve was not."]
+    assert warnings(pipeline.monitor()) == []
+    assert notifier.tries == 1
+
+
+def test_what_some_have_heard_is_not_told_again_though_telling_the_rest_took_too_long(
+    told: Make_, hang: Callable[..., object]
+) -> None:
+    def tell(notice: Notice) -> None:
+        if notifier.tries > 1:
+            hang()
+        raise NotificationError("Bob was told, Eve was not.", retryable=True, partly=True)
+
+    notifier = Told(does=tell)
+    delivery = Delivery(wait=0, limit=1)
+    pipeline = told(notifier, checks=[Sick({"memory:memory": ["Age"]})], delivery=delivery)
+    assert len(warnings(pipeline.monitor())) == 1
+    assert warnings(pipeline.monitor()) == []
+
+
 def test_what_one_of_two_has_heard_is_not_told_again(told: Make_) -> None:
     deaf = Told(does=lambda notice: raised(NotificationError("down")))
     hearing = Told()
@@ -778,6 +831,55 @@ def test_what_one_of_two_has_heard_is_not_told_again(told: Make_) -> None:
     pipeline.monitor()
     pipeline.monitor()
     assert (deaf.tries, hearing.heard) == (1, ["unhealthy"])
+
+
+def unreachable(times: list[bool]) -> Told:
+    """Who cannot be reached by a monitor for as often as there is a True in the list."""
+    return Told(does=lambda notice: raised(ConnectionError("down")) if times and times.pop() else None)
+
+
+def test_who_could_not_be_reached_is_told_at_the_next_monitor_and_nobody_else(
+    told: Make_, clock: Clock
+) -> None:
+    down = [True]
+    late, other, check = unreachable(down), Told(), Sick({"memory:memory": ["Age"]})
+    memory = Remembering()
+    pipeline = told(
+        late, other, checks=[check], clock=clock, memory=memory, delivery=Delivery(tries=1, wait=0)
+    )
+    heard = []
+    for found, is_down in (
+        (["Age"], True),
+        (["Age"], False),
+        (["Age"], False),
+        ([], True),
+        ([], False),
+        ([], False),
+    ):
+        check.finds["memory:memory"], down[:] = found, [is_down]
+        clock.forward(hours=1)
+        pipeline.monitor()
+        heard.append((len(late.notices), len(other.notices)))
+    assert heard == [(0, 1), (1, 1), (1, 1), (1, 2), (2, 2), (2, 2)]
+    assert late.heard == other.heard == ["unhealthy", "healthy"]
+    assert len({one.since for one in late.notices + other.notices}) == 1
+    assert memory.known == {"shop memory:memory": None}
+
+
+def test_what_begins_anew_while_somebody_does_not_know_that_it_was_over_is_told_as_new(
+    told: Make_, clock: Clock
+) -> None:
+    down: list[bool] = []
+    late, other, check = unreachable(down), Told(), Sick()
+    pipeline = told(late, other, checks=[check], clock=clock, delivery=Delivery(tries=1, wait=0))
+    for found, is_down in ((["Age"], False), ([], True), (["Age"], False), ([], False)):
+        check.finds["memory:memory"], down[:] = found, [is_down]
+        clock.forward(hours=1)
+        pipeline.monitor()
+    assert late.heard == ["unhealthy", "unhealthy", "healthy"]
+    assert other.heard == ["unhealthy", "healthy", "unhealthy", "healthy"]
+    begin = clock.now - timedelta(hours=1)
+    assert [one.since for one in other.notices[2:]] == [begin, begin]
 
 
 def test_whoever_wants_only_the_good_news_hears_it(told: Make_) -> None:
@@ -805,6 +907,7 @@ def test_nothing_is_remembered_if_nobody_wants_to_hear_of_health(told: Make_, tm
         '{"since": 1, "told": 2, "checks": 3}',
         '{"since": "2026-01-01", "told": "0001-01-01T00:00:00+14:00", "checks": []}',
         '{"since": "2026-01-01", "told": "2026-01-01", "checks": [[], null]}',
+        '{"since": "2026-01-01", "told": "2026-01-01", "checks": [], "owed": 5}',
     ],
 )
 def test_what_cannot_be_understood_was_never_told(told: Make_, text: str, clock: Clock) -> None:

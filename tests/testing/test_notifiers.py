@@ -9,7 +9,7 @@ import pytest
 from backupkit import NotificationError
 from backupkit.model import Notice, Occasion
 from backupkit.protocols import Notifier
-from backupkit.testing.notices import notice
+from backupkit.testing.notices import NOW, notice
 from backupkit.testing.notifiers import NotifierTests, RecordingNotifier
 
 
@@ -28,9 +28,9 @@ def test_it_remembers_what_it_was_told_and_refuses_as_often_as_it_should() -> No
     with pytest.raises(NotificationError):
         recording.notify(notice("run failed"))
     recording.notify(notice("run failed"))
-    recording.started("run", "shop")
+    recording.started("run", "shop", NOW)
     assert recording.notices == recording.of("run failed") == [notice("run failed")]
-    assert recording.starts == [("run", "shop")]
+    assert recording.starts == [("run", "shop", NOW)]
 
 
 class Broken:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from backupkit.errors import ConfigurationError, NotificationError
 from backupkit.model import Notice, Occasion
@@ -37,8 +37,8 @@ class AppriseNotifier:
         self._urls = (urls,) if isinstance(urls, str) else tuple(urls)
         self._on = checked_occasions(on)
         self._renderer = Renderer(language=language, time_zone=time_zone, templates=templates)
-        # The last notice that some have and others have not: those that have it do not get it again.
-        self._partly: tuple[Notice, frozenset[int]] | None = None
+        # The last notice that is worth another attempt, and what became of it at each URL: None, or an error.
+        self._last: tuple[Notice, Mapping[int, NotificationError | None]] | None = None
         if not self._urls:
             raise ConfigurationError("AppriseNotifier needs at least one URL, such as mailto://localhost.")
         self._services = tuple(
@@ -59,25 +59,28 @@ class AppriseNotifier:
         from backupkit.notifiers.services import deliver
 
         message = self.message(notice)
-        partly = self._partly
-        done = set(partly[1]) if partly is not None and partly[0] is notice else set()
-        failures: list[NotificationError] = []
+        last = self._last
+        ends = dict(last[1]) if last is not None and last[0] is notice else {}
         for number, url in enumerate(self._urls):
-            if number in done:
+            end = ends.get(number)
+            if number in ends and (end is None or not end.retryable):
                 continue
             try:
                 deliver(url, message)
-                done.add(number)
+                ends[number] = None
             except NotificationError as error:
-                failures.append(error)
-        self._partly = (notice, frozenset(done)) if failures and done else None
+                ends[number] = error
+        failures = [end for end in ends.values() if end is not None]
+        retryable = any(failure.retryable for failure in failures)
+        self._last = (notice, ends) if retryable else None
         if len(self._urls) == 1 and failures:
             raise failures[0]
         if failures:
             raise NotificationError(
                 f"{len(failures)} of {len(self._urls)} services could not be told. "
                 + " ".join(dict.fromkeys(str(failure) for failure in failures)),
-                retryable=any(failure.retryable for failure in failures),
+                retryable=retryable,
+                partly=len(failures) < len(self._urls) or any(failure.partly for failure in failures),
             )
 
     def __repr__(self) -> str:

@@ -64,7 +64,7 @@ class DatabaseNotifier:
             "name": name_for(notice.name),
             "occasion": notice.occasion,
             "destination": None if notice.destination is None else text_for(notice.destination.location),
-            "message": text_for(_message(notice)),
+            "message": text_for("\n".join(one.message for one in notice.problems)[:_MESSAGE]),
             "body": json_of(notice),
         }
         with self._records.begin() as connection:
@@ -137,11 +137,3 @@ def _notification(row: Any) -> Notification:
         notice=notice,
         read_at=row.read_at,
     )
-
-
-def _message(notice: Notice) -> str:
-    """What is wrong, errors first."""
-    about = notice.destination or notice.report
-    problems = () if about is None else about.problems
-    ordered = sorted(problems, key=lambda one: one.severity != "error")
-    return "\n".join(one.message for one in ordered)[:_MESSAGE]

@@ -1,4 +1,4 @@
-"""What Apprise and urllib3 log while we send, taken away from the log and read.
+"""What Apprise and urllib3 log while we send to anybody, taken away from the log and read.
 
 Nobody else is told why something failed; and at DEBUG both write the addresses, which are secrets.
 """

@@ -20,8 +20,8 @@ from apprise.plugins.email import NotifyEmail
 from backupkit.errors import NotificationError
 from backupkit.notifiers.rendering import Message
 
-# The pipeline waits 30 seconds for three attempts and the waits between them: 3 x 7 + 2 + 4.
-_TIMEOUT = 7.0
+# Notifiers have three quarters of the pipeline's 30 seconds, for three attempts and the waits: 3 x 5 + 2 + 4.
+_TIMEOUT = 5.0
 
 _ADDRESS = re.compile(r"""[^\s,:;<>"'\[\]]+@[^\s,:;<>"'\[\]]+""")
 
@@ -79,7 +79,8 @@ class Mail(NotifyEmail):  # type: ignore[misc]
             codes = {code for code, _ in refused.values()}
             raise NotificationError(
                 f"The mail server refused {len(refused)} of {len(everybody)} recipients ({_codes(codes)}); "
-                "the others have the mail."
+                "the others have the mail.",
+                partly=True,
             )
 
     def _mail(self, message: Message) -> EmailMessage:

@@ -8,11 +8,13 @@ from typing import Any
 from backupkit.model import Notice
 from backupkit.plain_data import plain, storable
 
-_LONGEST = 100  # of each list: cleaning tells of every backup, and receivers take a megabyte or less
+# Of each list, and characters of each text: cleaning tells of every backup, programs say as much as they like, and
+# receivers take a megabyte or less.
+_MOST, _LONGEST = 100, 2_000
 
 
 def json_of(notice: Notice) -> str:
-    """The notice's fields in ASCII, as `plain_data.plain` has them; every list ends after its first 100.
+    """The notice's fields in ASCII, as `plain_data.plain` has them; lists end after 100, texts after 2,000 letters.
 
     `shortened` says whether one did. Names of files that are not UTF-8 are written out (`\\udcff`), and so is
     NUL: many readers of JSON refuse what stands for them.
@@ -25,7 +27,9 @@ def json_of(notice: Notice) -> str:
 def _shortened(data: Any) -> Any:
     match data:
         case list():
-            return [_shortened(one) for one in data[:_LONGEST]]
+            return [_shortened(one) for one in data[:_MOST]]
+        case str():
+            return data[:_LONGEST]
         case dict():
             return {key: _shortened(one) for key, one in data.items()}
         case _:

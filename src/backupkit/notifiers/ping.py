@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
-from collections import defaultdict
+from datetime import datetime
 from typing import Literal, TypeAlias, get_args
 from urllib.parse import urlencode
 
@@ -16,8 +15,8 @@ from backupkit.plain_data import identity_of, storable
 from backupkit.sizes import format_size
 
 _Pinged: TypeAlias = Literal["run", "clean", "verify", "drill"]
+_GOOD = ("succeeded", "passed")
 _LONGEST = 10_000  # bytes of a body
-_FORGOTTEN = 100  # ends that could not be told, of which it is still known how they began
 
 
 class DeadManPing:
@@ -47,49 +46,26 @@ class DeadManPing:
                 f"operation={operation!r} cannot be watched by a ping: "
                 f"choose from {', '.join(map(repr, get_args(_Pinged)))}."
             )
-        good = ("succeeded", "passed")
         self.operation = operation
         self.on = frozenset(
             one
             for one in EVERYTHING
-            if one.startswith(f"{operation} ") and (not success_only or one.endswith(good))
+            if one.startswith(f"{operation} ") and (not success_only or one.endswith(_GOOD))
         )
         self._address = address(url, what="ping", allow_http=allow_http, timeout=timeout)
         self._success_only = success_only
-        self._lock = threading.Lock()
-        self._begun: dict[str, list[str]] = defaultdict(list)
-        self._ended: dict[str, str] = {}
 
-    def started(self, operation: Operation, name: str) -> None:
-        if operation != self.operation or self._success_only:
-            return
-        rid = str(uuid.uuid4())
-        with self._lock:
-            self._begun[name].append(rid)
-        self._ping("/start", rid)
+    def started(self, operation: Operation, name: str, time: datetime) -> None:
+        if operation == self.operation and not self._success_only:
+            self._ping("/start", _rid(operation, name, time))
 
     def notify(self, notice: Notice) -> None:
-        if self._success_only:
-            self._ping("", None)
-            return
-        succeeded = notice.report is None or notice.report.outcome == "succeeded"
-        identity = identity_of(notice)
-        self._ping("" if succeeded else "/fail", self._rid(identity, notice.name), _body(notice))
-        with self._lock:
-            self._ended.pop(identity, None)
-
-    def _rid(self, identity: str, name: str) -> str:
-        """That of the start, also when the end is told again.
-
-        Of two operations of one name that overlap, the one that began last ends first: it waited for the lock.
-        """
-        with self._lock:
-            if identity not in self._ended:
-                if len(self._ended) >= _FORGOTTEN:
-                    self._ended.clear()
-                begun = self._begun[name]
-                self._ended[identity] = begun.pop() if begun else str(uuid.uuid4())
-            return self._ended[identity]
+        report = notice.report
+        if self._success_only or report is None:
+            self._ping("" if notice.occasion.endswith(_GOOD) else "/fail", None)
+        else:
+            signal = "" if report.outcome == "succeeded" else "/fail"
+            self._ping(signal, _rid(report.operation, report.name, report.started), _body(report))
 
     def _ping(self, signal: str, rid: str | None, body: bytes | None = None) -> None:
         url = self._address.url
@@ -107,8 +83,13 @@ class DeadManPing:
         return f"DeadManPing({self._address.host!r}, operation={self.operation!r})"
 
 
-def _body(notice: Notice) -> bytes:
-    text = notice.occasion if notice.report is None else "\n".join(_lines(notice.report))
+def _rid(operation: Operation, name: str, started: datetime) -> str:
+    """The same at the start and at the end of an operation, however often and by which process they are told."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, identity_of((operation, name, started))))
+
+
+def _body(report: Report) -> bytes:
+    text = "\n".join(_lines(report))
     return str(storable(text)).encode()[:_LONGEST].decode(errors="ignore").encode()
 
 

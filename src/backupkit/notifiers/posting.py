@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
 from backupkit.errors import ConfigurationError, NotificationError
+from backupkit.notifiers.listening import listening
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 # The request took too long to come, or there were too many: asked for again by the standard (RFC 9110, RFC 6585).
@@ -69,7 +70,8 @@ def send(
 
     Redirects are not followed: they could lead what is signed or secret elsewhere.
     """
-    failure = _sent(to, url=url, method=method, body=body, headers=headers)
+    with listening():  # urllib3 logs the address at DEBUG
+        failure = _sent(to, url=url, method=method, body=body, headers=headers)
     # Here, not where it was caught: requests' errors hold the address, and would go along as the context.
     if failure is not None:
         raise failure
@@ -105,6 +107,9 @@ def _sent(
         return None
     if 300 <= status < 400:
         return NotificationError(f"{to.name} answered with a redirect ({status}): give the final address.")
-    return NotificationError(
-        f"{to.name} refused with status {status}.", retryable=status >= 500 or status in _AGAIN
-    )
+    return NotificationError(f"{to.name} refused with status {status}.", retryable=may_pass(status))
+
+
+def may_pass(status: int) -> bool:
+    """Whether a request that was answered so may succeed later."""
+    return status >= 500 or status in _AGAIN

@@ -127,16 +127,16 @@ def _rendered(
 
 
 def _fields(statement: Statement, words: Words, remark: str | None) -> Iterator[Pair]:
-    """What a chat shows: the facts, each destination in a few lines, and the first problems."""
-    yield from statement.facts
-    if statement.tables:
-        yield from (pair for pair in _places(statement.tables[0], words) if pair not in statement.facts)
+    """What a chat shows, and may fold: the first problems, the facts, each destination in a few lines."""
     if statement.problems:
         lines = [shortened(str(problem), _SHORT) for problem in statement.problems[:_FEW]]
         yield (
             words.gettext("Problems"),
             "\n".join(_cut(lines, len(statement.problems) + statement.hidden, words)),
         )
+    yield from statement.facts
+    if statement.tables:
+        yield from (pair for pair in _places(statement.tables[0], words) if pair not in statement.facts)
     if remark is not None:
         yield words.gettext("Template"), shortened(remark, _SHORT)
 

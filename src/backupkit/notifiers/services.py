@@ -14,6 +14,7 @@ from urllib.parse import unquote, unquote_plus
 
 from backupkit.errors import NotificationError
 from backupkit.notifiers.listening import listening
+from backupkit.notifiers.posting import may_pass
 from backupkit.notifiers.rendering import Message
 from backupkit.notifiers.statements import Level
 
@@ -103,7 +104,7 @@ def _failure(service: str, heard: Sequence[str], url: str) -> NotificationError:
             reason = ", but says in words that it did not work: is the token or the channel right?"
         return NotificationError(
             f"{service} did not take the notification: it answered with the status {status}{reason}",
-            retryable=status >= 500 or status in (408, 429),
+            retryable=may_pass(status),
         )
     if _UNREACHED.search(told):
         return NotificationError(

@@ -6,9 +6,9 @@ The messages of problems are the library's own English sentences and stay so, in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
 from backupkit.model import (
@@ -33,6 +33,7 @@ MOST_ROWS = 50
 
 _LONGEST_PROBLEM = 600
 _LONGEST_NAME = 200
+_LONGEST_PLACE = 80  # in a subject
 _UNKNOWN = "–"
 
 _LEVELS: Mapping[Occasion, Level] = {
@@ -84,7 +85,7 @@ class Statement:
 
 def statement_of(notice: Notice, words: Words) -> Statement:
     """All there is to say of a notice."""
-    found = _problems(notice)
+    found = notice.problems
     tables = [_limited(table) for table in _tables(notice, words) if table.rows]
     return Statement(
         subject=_named(_subject(notice, words), notice),
@@ -99,7 +100,11 @@ def statement_of(notice: Notice, words: Words) -> Statement:
 
 
 def _named(text: str, notice: Notice) -> str:
-    return text % {"name": shortened(printable(notice.name), _LONGEST_NAME)}
+    place = _UNKNOWN if notice.destination is None else notice.destination.location
+    return text % {
+        "name": shortened(printable(notice.name), _LONGEST_NAME),
+        "place": shortened(printable(place), _LONGEST_PLACE),
+    }
 
 
 def _level(notice: Notice) -> Level:
@@ -131,11 +136,13 @@ def _subject(notice: Notice, words: Words) -> str:
         case "drill failed":
             return gettext("Restore drill of %(name)s failed")
         case "healthy":
-            return gettext("Backups of %(name)s are healthy again")
+            return gettext("Backups of %(name)s are healthy again at %(place)s")
         case "unhealthy" if notice.reminder:
-            return gettext("Reminder: backups of %(name)s are still unhealthy")
+            return gettext("Reminder: backups of %(name)s are still unhealthy at %(place)s")
         case "unhealthy":
-            return gettext("Backups of %(name)s are unhealthy")
+            return gettext("Backups of %(name)s are unhealthy at %(place)s")
+        case "summary" if _level(notice) == "warning":
+            return gettext("Backups of %(name)s: summary, with problems")
         case "summary":
             return gettext("Backups of %(name)s: summary")
 
@@ -187,7 +194,8 @@ def _facts(notice: Notice, words: Words) -> Iterator[Pair]:
         yield gettext("Destination"), shortened(notice.destination.location, _LONGEST_NAME)
         if notice.since is not None:
             yield gettext("Unhealthy since"), words.time(notice.since)
-            yield gettext("Unhealthy for"), words.age(notice.time - notice.since)
+            if (length := notice.time - notice.since) >= timedelta(minutes=1):
+                yield gettext("Unhealthy for"), words.age(length)
         return
     if report is None:
         return
@@ -248,15 +256,19 @@ def _results(report: Report, summary: Summary | None, words: Words) -> Table:
 
 
 def _cleaned(result: DestinationResult, words: Words) -> Iterator[str]:
-    errors = [problem.message for problem in result.problems if problem.severity == "error"]
+    # "The backup … could not be deleted", or, as a warning, "was pinned while cleaning was under way".
+    about = {
+        problem.message.removeprefix("The backup ").partition(" ")[0]: problem.severity
+        for problem in result.problems
+    }
+    planned = [about.get(one.backup.id) for one in result.plan.remove] if result.plan else []
     yield format_size(result.freed)
     if result.plan is None:
         yield from (_UNKNOWN, _UNKNOWN)
     else:
-        still = sum(any(one.backup.id in text for text in errors) for one in result.plan.remove)
-        yield words.number(len(result.plan.remove) - still)
-        yield words.number(len(result.plan.keep))
-    yield words.number(len(errors))
+        yield words.number(planned.count(None))
+        yield words.number(len(result.plan.keep) + planned.count("warning"))
+    yield words.number(sum(problem.severity == "error" for problem in result.problems))
 
 
 def _dumps(report: Report, words: Words) -> Table:
@@ -310,18 +322,6 @@ def _limited(table: Table) -> Table:
         tuple(shortened(printable(cell), _LONGEST_NAME) for cell in row) for row in table.rows[:MOST_ROWS]
     )
     return Table(table.title, table.columns, rows, max(0, len(table.rows) - MOST_ROWS))
-
-
-def _problems(notice: Notice) -> list[Problem]:
-    """Each once, errors first."""
-    found: Iterable[Problem] = ()
-    if notice.destination is not None:
-        found = notice.destination.problems
-    elif notice.report is not None:
-        found = notice.report.problems
-    elif notice.summary is not None:
-        found = (problem for one in notice.summary.destinations for problem in one.problems)
-    return sorted(dict.fromkeys(found), key=lambda problem: problem.severity != "error")
 
 
 def _complaint(problem: Problem, words: Words) -> Complaint:

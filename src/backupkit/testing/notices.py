@@ -45,15 +45,17 @@ def backup(id: str = "2026-11-23T03-00-00.000000Z", **fields: object) -> Backup:
     return replace(made, **fields)  # type: ignore[arg-type]
 
 
-def summary(*more: DestinationSummary) -> Summary:
-    """One healthy destination, and those given."""
+def summary(*more: DestinationSummary, problems: tuple[Problem, ...] = ()) -> Summary:
+    """One destination, healthy unless it has problems, and those given."""
     full = SeriesSummary(
-        contents=FULL, count=7, stored=9_000_000_000, newest=backup(), oldest=backup(), growth=-5_000_000
+        contents=FULL, count=6, stored=9_000_000_000, newest=backup(), oldest=backup(), growth=-5_000_000
     )
     databases = SeriesSummary(
-        contents=frozenset({"databases"}), count=0, stored=0, newest=None, oldest=backup(), growth=None
+        contents=frozenset({"databases"}), count=1, stored=2_000, newest=None, oldest=backup(), growth=None
     )
-    here = DestinationSummary(location="/mnt/backup", healthy=True, series=(full, databases))
+    here = DestinationSummary(
+        location="/mnt/backup", healthy=not problems, series=(full, databases), problems=problems
+    )
     return Summary(name="shop", time=NOW, destinations=(here, *more))
 
 
@@ -128,9 +130,9 @@ def notice(occasion: Occasion = "run succeeded", **fields: object) -> Notice:
             result = DestinationResult(location="/mnt/backup", outcome="succeeded")
             made = replace(made, destination=result, since=NOW - timedelta(days=2, hours=3))
         case "unhealthy":
-            too_old = problem("The newest good backup is 2 days old.", check="MaximumAge")
-            result = DestinationResult(location="/mnt/backup", outcome="failed", problems=(too_old,))
-            made = replace(made, destination=result, since=NOW)
+            none = (problem("There is no good backup of the databases alone.", check="MinimumCount"),)
+            result = DestinationResult(location="/mnt/backup", outcome="failed", problems=none)
+            made = replace(made, destination=result, since=NOW, summary=summary(problems=none))
     return replace(made, **fields)  # type: ignore[arg-type]
 
 

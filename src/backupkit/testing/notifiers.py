@@ -16,6 +16,7 @@ import threading
 import traceback
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import get_args
 
 import pytest
@@ -23,7 +24,7 @@ import pytest
 from backupkit.errors import NotificationError
 from backupkit.model import Notice, Occasion, Operation, Problem
 from backupkit.protocols import HearsStarts, Notifier
-from backupkit.testing.notices import notice, problem
+from backupkit.testing.notices import NOW, notice, problem
 
 _KNOWN: frozenset[Occasion] = frozenset(get_args(Occasion))
 _HOSTILE = "<script>\x1b[2J\r\nBcc: a@example.org\r\n\0\udcff\u202e🎉 %s %(x)s {{ y }} ${z} `w` '; DROP TABLE"
@@ -43,12 +44,12 @@ class RecordingNotifier:
     ) -> None:
         self.on = frozenset(on)
         self.notices: list[Notice] = []
-        self.starts: list[tuple[Operation, str]] = []
+        self.starts: list[tuple[Operation, str, datetime]] = []
         self._always = refuses if isinstance(refuses, Exception) else None
         self._next = iter(()) if isinstance(refuses, Exception) else iter(refuses)
 
-    def started(self, operation: Operation, name: str) -> None:
-        self.starts.append((operation, name))
+    def started(self, operation: Operation, name: str, time: datetime) -> None:
+        self.starts.append((operation, name, time))
 
     def notify(self, notice: Notice) -> None:
         if (refusal := self._always or next(self._next, None)) is not None:
@@ -116,7 +117,7 @@ class NotifierTests:
     def test_it_hears_starts_if_it_says_so(self, notifier: Notifier) -> None:
         if not isinstance(notifier, HearsStarts):
             pytest.skip("it is told of ends only")
-        notifier.started("run", "shop")
+        notifier.started("run", "shop", NOW)
 
     def test_no_secret_is_shown(self, notifier: Notifier) -> None:
         assert _shown(self.secrets, repr(notifier), str(notifier)) == []
