@@ -85,7 +85,9 @@ def test_every_occasion_can_be_told_in_every_language_with_and_without_a_summary
 def test_a_run_says_what_was_read_and_how_it_ended_at_each_destination() -> None:
     dead = DestinationResult(location="/mnt/usb", outcome="failed")
     done = DestinationResult(location="/mnt/backup", outcome="succeeded", backup=backup())
-    gone = DestinationSummary(location="/mnt/usb", healthy=False, problems=(problem("It is gone."),))
+    gone = DestinationSummary(
+        location="/mnt/usb", healthy=False, problems=(problem("It is gone.", check="Reachable"),)
+    )
     message = said(report=report(destinations=(done, dead)), summary=summary(gone))
     assert Cells(message.html).cells == [
         *("Time", "2026-11-23 03:04 UTC"),
@@ -205,7 +207,9 @@ def test_a_summary_shows_each_kind_of_backup_at_each_destination() -> None:
 
 
 def test_a_summary_of_unhealthy_destinations_says_how_many_and_why() -> None:
-    gone = DestinationSummary(location="/mnt/usb", healthy=False, problems=(problem("It is gone."),))
+    gone = DestinationSummary(
+        location="/mnt/usb", healthy=False, problems=(problem("It is gone.", check="Reachable"),)
+    )
     message = said("summary", summary=summary(gone))
     assert (message.level, message.subject) == ("warning", "Backups of shop: summary, with problems")
     assert message.text.startswith("1 destination is unhealthy: see the problems.\n")

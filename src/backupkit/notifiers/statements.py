@@ -246,7 +246,7 @@ def _results(report: Report, summary: Summary | None, words: Words) -> Table:
         if summary is not None:
             # One that did not answer has no series, which says nothing about how many there are.
             now = known.get(result.location)
-            answered = now is not None and (now.series or not now.problems)
+            answered = now is not None and now.reachable
             yield words.number(now.count) if now and answered else _UNKNOWN
             yield _time(now.newest if now else None, words)
             yield format_size(now.stored) if now and answered else _UNKNOWN
@@ -295,7 +295,7 @@ def _series(destinations: Sequence[DestinationSummary], now: datetime, words: Wo
         for one in destinations:
             health = gettext("healthy") if one.healthy else gettext("unhealthy")
             if not one.series:
-                none = _UNKNOWN if one.problems else words.number(0)
+                none = words.number(0) if one.reachable else _UNKNOWN
                 yield (one.location, health, _UNKNOWN, none, *[_UNKNOWN] * 4)
             for series in one.series:
                 newest = series.newest
