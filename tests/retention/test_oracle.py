@@ -135,6 +135,14 @@ def tiers(policy: TieredRetention, history: Sequence[Backup], now: datetime, loc
     return stay
 
 
+def last_ones(count: int, past: Sequence[Backup]) -> list[Backup]:
+    """As many good ones, or others where there are too few, and whatever is newer than the oldest of them."""
+    chosen: list[Backup] = []
+    for _ in range(min(count, len(past))):
+        chosen.append(best([one for one in past if one not in chosen]))
+    return [one for one in past if chosen and newness(one) >= min(map(newness, chosen))]
+
+
 def counts(policy: CountedRetention, history: Sequence[Backup], now: datetime, local: tzinfo) -> set[str]:
     stay = {one.id for one in history if one.time > now}
     for series in by_contents(history):
@@ -145,8 +153,7 @@ def counts(policy: CountedRetention, history: Sequence[Backup], now: datetime, l
         good = [one for one in past if one.good]
         taken: list[Backup] = []
         if policy.last:
-            oldest_counted = (good or past)[: policy.last][-1]
-            taken += [one for one in past if newness(one) >= newness(oldest_counted)]
+            taken += last_ones(policy.last, past)
         rules = (policy.hourly, policy.daily, policy.weekly, policy.monthly, policy.yearly)
         for tier, wanted in enumerate(rules):
             left = wanted
@@ -208,9 +215,9 @@ def test_the_newest_and_those_within_agree_with_the_words_of_their_rules() -> No
             newest |= spared(series, 1, now) | future
             recent |= spared(series, 2, now) | future
             past = [one for one in series if one.time <= now]
+            newest |= {one.id for one in last_ones(last, past)}
             counted = sorted([one for one in past if one.good] or past, key=newness)
             if counted:
-                newest |= {one.id for one in past if newness(one) >= newness(counted[-last:][0])}
                 recent |= {one.id for one in past if one.time >= counted[-1].time - within}
         assert set(kept(KeepLast(last), history, now)) == newest, (last, history, now)
         policy = KeepWithin(days=within.days, minimum=2)
