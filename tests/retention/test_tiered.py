@@ -441,6 +441,13 @@ def test_tiers_of_impossible_length_are_refused(field: str, value: Any) -> None:
         TieredRetention(**{field: value})
 
 
+@pytest.mark.parametrize("key", ["UTC", "Asia/Seoul", "America/New_York"])
+def test_a_clock_in_the_first_days_of_the_calendar_keeps_all_that_is_there(key: str) -> None:
+    zone(key)
+    history = [backup("0001-01-02"), backup("0001-01-01")]
+    assert len(kept(TieredRetention(time_zone=key), history, backup("0001-01-03").time)) == 2
+
+
 def test_tiers_that_reach_back_before_the_calendar_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="more than 1000 years"):
         TieredRetention(keep_yearly_years=1000)

@@ -100,9 +100,16 @@ class TieredRetention:
             (0, self.keep_monthly_months),
             (0, self.keep_yearly_years * 12),
         ):
-            wall = _back(wall, days=days, months=months)
-            # In UTC, because Python compares two times of the same zone by the wall clock, which repeats an hour.
-            boundaries.append(wall.astimezone(UTC))
+            try:
+                wall = _back(wall, days=days, months=months)
+                # In UTC, because Python compares times of one zone by the wall clock, which repeats an hour.
+                boundaries.append(wall.astimezone(UTC))
+            except (
+                OverflowError,
+                ValueError,
+            ):  # before the calendar begins, where only a wrong clock comes to
+                wall = datetime.min.replace(tzinfo=UTC)
+                boundaries.append(wall)
         return boundaries
 
 
