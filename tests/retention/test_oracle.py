@@ -117,12 +117,13 @@ def tiers(policy: TieredRetention, history: Sequence[Backup], now: datetime, loc
         newest = max(series, key=newness)
         never |= {newest.id} | spared(series, policy.minimum, now)
         others = [one for one in series if one is not newest]
+        places = {
+            one.id: tier and (tier, period(one, tier, local)) for one in others for tier in [tier_of(one)]
+        }
         for one in others:
-            tier = tier_of(one)
-            if tier is not None:
-                where = (tier, period(one, tier, local))
-                rivals = [r for r in others if tier_of(r) == tier and (tier, period(r, tier, local)) == where]
-                if one is best(rivals):
+            where = places[one.id]
+            if where is not None:
+                if one is best([r for r in others if places[r.id] == where]):
                     stay.add(one.id)
             elif one.time >= b0:
                 stay.add(one.id)
@@ -158,8 +159,9 @@ def counts(policy: CountedRetention, history: Sequence[Backup], now: datetime, l
         for tier, wanted in enumerate(rules):
             left = wanted
             standing: list[Backup] = []
+            periods = {one.id: period(one, tier, local) for one in past}
             for one in past:
-                rivals = [r for r in past if period(r, tier, local) == period(one, tier, local)]
+                rivals = [r for r in past if periods[r.id] == periods[one.id]]
                 if one is not rivals[0] or not left:
                     continue
                 standing.append(best(rivals))

@@ -161,7 +161,7 @@ def test_the_newest_good_backup_stays_when_it_is_older_than_all_tiers() -> None:
 def test_a_backup_dated_in_the_future_stays_and_does_not_stand_in_for_the_real_newest_good_one() -> None:
     history = [backup("2036-01-02"), backup("2036-01-01"), backup("2010-01-01"), backup("2009-01-01")]
     assert reasons(TieredRetention(), history) == {
-        "2036-01-02T00:00": "newest good backup of files and databases",
+        "2036-01-02T00:00": "dated in the future, newest good backup of files and databases",
         "2036-01-01T00:00": "dated in the future",
         "2010-01-01T00:00": "newest good backup of files and databases",
         "2009-01-01T00:00": "older than all tiers",
