@@ -9,12 +9,11 @@ import pytest
 
 from backupkit import BackupPipeline, Command, Directory, MachineLock
 from backupkit.errors import ConfigurationError
-from backupkit.model import Backup, Contents, Kept, Removed, RetentionPlan
+from backupkit.model import Backup, Kept, Removed, RetentionPlan
 from backupkit.retention import KeepAll, KeepLast, TieredRetention
 from backupkit.retention.simulation import ScheduledRun, SimulatedSeries, Simulation, simulate
+from tests.retention.histories import DATABASES, FULL
 
-FULL: frozenset[Contents] = frozenset({"files", "databases"})
-DATABASES: frozenset[Contents] = frozenset({"databases"})
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 

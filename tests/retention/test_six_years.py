@@ -13,9 +13,8 @@ from backupkit.model import Contents
 from backupkit.retention.kinds import kind_of
 from backupkit.retention.simulation import ScheduledRun, SimulatedBackup, Simulation, simulate
 from tests.retention.conftest import POLICY, SIX_YEARS, six_years
+from tests.retention.histories import DATABASES, FULL
 
-FULL: frozenset[Contents] = frozenset({"files", "databases"})
-DATABASES: frozenset[Contents] = frozenset({"databases"})
 LIMIT = 50 * 10**9
 
 
