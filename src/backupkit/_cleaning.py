@@ -47,8 +47,13 @@ class Cleaning:
             return result
         with self.opened() as repository:
             deleting = _Deleting(self.running, self.destination, plan, self.now)
-            old = {whose for whose, known in unlisted.items() if max(known.times.values()) < before}
-            deleting.all(repository, swept, old)
+            # A pin waits as long as a leftover: some places list late what was written.
+            gone = {
+                whose
+                for whose, known in unlisted.items()
+                if known.pin is None or max(known.times.values()) < before
+            }
+            deleting.all(repository, swept, gone)
         return replace(
             result, outcome="incomplete" if deleting.refused else "succeeded", freed=deleting.freed
         )

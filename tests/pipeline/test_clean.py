@@ -360,15 +360,18 @@ def test_a_summary_whose_archive_is_gone_is_pruned_and_its_bytes_count(
     assert left(pipeline) == [made[1].id]
 
 
-def test_what_is_known_of_a_backup_that_was_deleted_by_hand_goes_after_a_day(
+def test_what_is_known_of_a_backup_that_was_deleted_by_hand_goes_and_its_pin_a_day_later(
     make: Make, destination: MemoryDestination, clock: Clock
 ) -> None:
-    [backup] = make_backups(make, destination, clock, "f")
+    verified, pinned = make_backups(make, destination, clock, "ff")
     pipeline = make([FILES, DUMPS], destination, clock=clock)
-    pipeline.verify(backup)
-    del destination.objects[f"shop/{backup.id}.zip"]
+    pipeline.verify(verified)
+    pipeline.pin(pinned, reason="the audit")
+    for backup in (verified, pinned):
+        del destination.objects[f"shop/{backup.id}.zip"]
     pipeline.clean()
-    assert len(destination.objects) == 1, "a place that is slow to list what was written must not cost a pin"
+    [left_over] = destination.objects  # a place that is slow to list what was written must not cost a pin
+    assert left_over.endswith("-pinned")
     clock.forward(hours=25)
     pipeline.clean()
     assert destination.objects == {}
