@@ -69,6 +69,8 @@ class Cleaning:
             now=self.now,
             minimum=minimum_of(self.policy),
         )
+        if not unknown:
+            return plan
         keep = sorted(
             (*plan.keep, *unknown), key=lambda kept: (kept.backup.time, kept.backup.id), reverse=True
         )
@@ -128,10 +130,8 @@ class _Deleting:
             if self._tried(f"The backup {backup.id}", partial(self._remove, repository, backup)):
                 self._forget(backup.name, backup.id)
         self._tried("What no backup refers to", repository.prune)
-        if orphans:  # a listing that was cut short once must not cost a pin, or what is known of damage
-            there = {(backup.name, backup.id) for backup in repository.list()}
-            for name, id_ in sorted(set(orphans) - there):
-                self._forget(name, id_)
+        if orphans:
+            self._tried("What was known of the gone", partial(self._forget_gone, repository, orphans))
         for leftover in leftovers:
             self._tried(f"The leftover {leftover.name}", partial(_discard, self._destination, leftover))
 
@@ -153,6 +153,13 @@ class _Deleting:
 
     def _as_known_now(self, backup: Backup) -> Backup:
         return apply(read_marks(self._destination, backup.name, backup.id), backup)
+
+    def _forget_gone(self, repository: Repository, orphans: Collection[tuple[str, str]]) -> int:
+        # A listing that was cut short once must not cost a pin, or what is known of damage.
+        there = {(backup.name, backup.id) for backup in repository.list()}
+        for name, id_ in sorted(set(orphans) - there):
+            self._forget(name, id_)
+        return 0
 
     def _forget(self, name: str, id_: str) -> None:
         def forget() -> int:

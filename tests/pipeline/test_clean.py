@@ -377,6 +377,24 @@ def test_what_is_known_of_a_backup_that_was_deleted_by_hand_goes_and_its_pin_a_d
     assert destination.objects == {}
 
 
+def test_a_place_that_cannot_be_listed_again_keeps_what_is_known_and_the_rest_goes_on(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    made = make_backups(make, destination, clock, "fff")
+    make([FILES, DUMPS], destination, clock=clock).verify(made[0])
+    del destination.objects[f"shop/{made[0].id}.zip"]
+    del destination.objects[f"shop/{made[0].id}.complete.json"]
+    # After those of marks and backups: two of marks, one of objects and one of marks for the removal; pruning.
+    place = FaultyDestination(destination, [Fault(method="list", does=down(retryable=True), call=8)])
+    report = make([FILES, DUMPS], place, clock=clock, retention=KeepLast(1)).clean()
+    assert messages(report.problems) == [
+        "What was known of the gone could not be deleted: The cable was cut."
+    ]
+    assert [one.outcome for one in report.destinations] == ["incomplete"]
+    assert [one.plan is not None for one in report.destinations] == [True]
+    assert any(made[0].id in name for name in destination.objects)
+
+
 def test_a_listing_that_was_cut_short_once_costs_no_pin(
     make: Make, destination: MemoryDestination, clock: Clock
 ) -> None:
