@@ -144,6 +144,16 @@ def test_a_policy_that_forgets_a_backup_is_refused() -> None:
         simulate(Forgetful(), ScheduledRun(), 2)
 
 
+def test_a_policy_cannot_change_what_is_there() -> None:
+    class Greedy:
+        def plan(self, backups: Sequence[Backup], *, now: datetime) -> RetentionPlan:
+            if isinstance(backups, list):
+                del backups[:-1]
+            return KeepAll().plan(backups, now=now)
+
+    assert len(simulate(Greedy(), ScheduledRun(), 3).kept) == 3
+
+
 def test_the_same_is_simulated_each_time() -> None:
     assert simulate(TieredRetention(), ScheduledRun(), 40) == simulate(TieredRetention(), ScheduledRun(), 40)
 
