@@ -192,6 +192,12 @@ def test_what_is_said_last_counts_even_where_another_clock_was_ahead(destination
     assert seen(destination).pin == AUDIT
 
 
+def test_a_clock_at_the_end_of_the_calendar_keeps_nobody_from_pinning(destination: LocalDestination) -> None:
+    destination.write(f"{FOLDER}/9999-12-31T23-59-59.999999Z-unpinned", [b"{}"])
+    write_pin(destination, BACKUP, AUDIT, MONDAY)
+    assert seen(destination).pin == AUDIT
+
+
 def test_a_pin_counts_over_an_unpinning_of_the_same_time(destination: LocalDestination) -> None:
     for kind in ("pinned", "unpinned"):
         destination.write(f"{FOLDER}/2026-11-23T03-00-00.123456Z-{kind}", [b'{"reason": "?"}'])

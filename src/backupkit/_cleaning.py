@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -10,8 +10,8 @@ from functools import partial
 
 from backupkit._operation import Running
 from backupkit.errors import BackupKitError, DestinationError, OperationCancelledError, told
-from backupkit.marks import apply, read_marks, remove_marks
-from backupkit.model import Backup, DestinationResult, Problem, RetentionPlan, StoredObject
+from backupkit.marks import Marks, apply, read_marks, remove_marks
+from backupkit.model import Backup, DestinationResult, Kept, Problem, RetentionPlan, StoredObject
 from backupkit.protocols import Destination, HasLeftovers, Repository, RetentionPolicy
 from backupkit.retention import checked, guard, minimum_of
 
@@ -31,19 +31,12 @@ class Cleaning:
     leftovers_after: timedelta
     now: datetime
 
-    def clean(
-        self, backups: Sequence[Backup], orphans: Iterable[tuple[str, str]], *, dry_run: bool
-    ) -> DestinationResult:
+    def clean(self, backups: Sequence[Backup], unlisted: Marks, *, dry_run: bool) -> DestinationResult:
         """Plan for these backups; unless it is a dry run, do it.
 
-        `orphans` are the names and ids of backups that are gone, but whose marks are not.
+        `unlisted` are the marks of backups that seem to be gone.
         """
-        backups = self._with_contents(backups)
-        plan = guard(
-            checked(self.policy.plan(backups, now=self.now), backups),
-            now=self.now,
-            minimum=minimum_of(self.policy),
-        )
+        plan = self._planned(backups)
         before = self.now - self.leftovers_after
         leftovers = all_leftovers(self.destination, self.places)
         swept = tuple(leftover for leftover in leftovers if leftover.modified < before)
@@ -53,38 +46,74 @@ class Cleaning:
         if dry_run:
             return result
         with self.opened() as repository:
-            deleting = _Deleting(self.running, self.destination, self.now)
-            deleting.all(repository, plan, swept, orphans)
+            deleting = _Deleting(self.running, self.destination, plan, self.now)
+            # A pin waits as long as a leftover: some places list late what was written.
+            gone = {
+                whose
+                for whose, known in unlisted.items()
+                if known.pin is None or max(known.times.values()) < before
+            }
+            deleting.all(repository, swept, gone)
         return replace(
             result, outcome="incomplete" if deleting.refused else "succeeded", freed=deleting.freed
         )
 
-    def _with_contents(self, backups: Sequence[Backup]) -> Sequence[Backup]:
-        """The same, those of unknown contents looked into: the only full one must not count as any other."""
+    def _planned(self, backups: Sequence[Backup]) -> RetentionPlan:
+        """What the policy says of those that can be told apart, guarded; the others stay.
+
+        The policy gets what it cannot change: what it was given is what its plan is compared with.
+        """
+        known, unknown = self._with_contents(backups)
+        plan = guard(
+            checked(self.policy.plan(known, now=self.now), known),
+            now=self.now,
+            minimum=minimum_of(self.policy),
+        )
+        if not unknown:
+            return plan
+        keep = sorted(
+            (*plan.keep, *unknown), key=lambda kept: (kept.backup.time, kept.backup.id), reverse=True
+        )
+        return replace(plan, keep=tuple(keep))
+
+    def _with_contents(self, backups: Sequence[Backup]) -> tuple[Sequence[Backup], Sequence[Kept]]:
+        """The same, those of unknown contents looked into; and those of which one cannot be found out.
+
+        The only full one must not count as any other, nor go because a destination could not be read for a moment.
+        """
         if all(backup.contents for backup in backups):
-            return backups
-        found = []
+            return tuple(backups), ()
+        known: list[Backup] = []
+        unknown: list[Kept] = []
         with self.opened() as repository:
             for backup in backups:
                 self.running.check_cancelled()
                 try:
-                    found.append(backup if backup.contents else repository.details(backup))
-                except BackupKitError as error:
-                    found.append(backup)
-                    message = f"What the backup {backup.id} holds is not known: {error}"
+                    known.append(backup if backup.contents else repository.details(backup))
+                except OperationCancelledError:
+                    raise
+                except Exception as error:  # of a destination that breaks its contract, too
+                    unknown.append(Kept(backup, ("what it holds could not be found out",)))
+                    message = f"What the backup {backup.id} holds is not known, so it stays: {told(error)}"
                     self.running.add(
                         Problem(message=message, severity="warning", destination=backup.location)
                     )
-        return found
+        return tuple(known), unknown
 
 
 class _Deleting:
     """Deletes one thing after the other; what is refused is a problem, told once, and the rest goes on."""
 
-    def __init__(self, running: Running, destination: Destination, now: datetime) -> None:
+    def __init__(
+        self, running: Running, destination: Destination, plan: RetentionPlan, now: datetime
+    ) -> None:
         self.freed = 0
         self.refused = 0
         self._now = now
+        self._plan = plan
+        good = [kept.backup for kept in plan.keep if kept.backup.good]
+        good.sort(key=lambda backup: (backup.time, backup.id))
+        self._newest_good = {backup.contents: backup for backup in good}
         self._running = running
         self._destination = destination
         self._told: set[str] = set()
@@ -92,35 +121,45 @@ class _Deleting:
     def all(
         self,
         repository: Repository,
-        plan: RetentionPlan,
         leftovers: Sequence[StoredObject],
-        orphans: Iterable[tuple[str, str]],
+        orphans: Collection[tuple[str, str]],
     ) -> None:
         """Remove what the plan says, prune, forget what is known of the gone, discard the leftovers."""
-        for removed in plan.remove:
+        for removed in self._plan.remove:
             backup = removed.backup
             if self._tried(f"The backup {backup.id}", partial(self._remove, repository, backup)):
                 self._forget(backup.name, backup.id)
         self._tried("What no backup refers to", repository.prune)
-        for name, id_ in orphans:
-            self._forget(name, id_)
+        if orphans:
+            self._tried("What was known of the gone", partial(self._forget_gone, repository, orphans))
         for leftover in leftovers:
             self._tried(f"The leftover {leftover.name}", partial(_discard, self._destination, leftover))
 
     def _remove(self, repository: Repository, backup: Backup) -> int | None:
-        """The bytes freed; None if somebody has pinned it since it was planned, who was told that it stays."""
-        marks = read_marks(self._destination, backup.name, backup.id)
-        pin = apply(marks, backup).pin
+        """The bytes freed; None if it stays for what became known since it was planned, which is a warning."""
+        pin = self._as_known_now(backup).pin
         if pin is not None and pin.holds(self._now):
-            message = (
-                f"The backup {backup.id} was pinned while cleaning was under way, and stays: {pin.reason}"
-            )
-            self._running.add(
-                Problem(message=message, severity="warning", destination=self._destination.location)
-            )
-            return None
-        repository.remove(backup)
-        return backup.stored
+            why = f"was pinned while cleaning was under way, and stays: {pin.reason}"
+        elif (newest := self._newest_good.get(backup.contents)) and self._as_known_now(newest).damaged:
+            why = f"stays, for {newest.id} was found damaged while cleaning was under way: clean again"
+        else:
+            repository.remove(backup)
+            return backup.stored
+        message = f"The backup {backup.id} {why}"
+        self._running.add(
+            Problem(message=message, severity="warning", destination=self._destination.location)
+        )
+        return None
+
+    def _as_known_now(self, backup: Backup) -> Backup:
+        return apply(read_marks(self._destination, backup.name, backup.id), backup)
+
+    def _forget_gone(self, repository: Repository, orphans: Collection[tuple[str, str]]) -> int:
+        # A listing that was cut short once must not cost a pin, or what is known of damage.
+        there = {(backup.name, backup.id) for backup in repository.list()}
+        for name, id_ in sorted(set(orphans) - there):
+            self._forget(name, id_)
+        return 0
 
     def _forget(self, name: str, id_: str) -> None:
         def forget() -> int:
@@ -152,7 +191,15 @@ def all_leftovers(destination: Destination, prefixes: Iterable[str]) -> tuple[St
     """Unfinished objects, those that are still being written included."""
     if not isinstance(destination, HasLeftovers):
         return ()
-    return tuple(leftover for prefix in prefixes for leftover in destination.leftovers(prefix))
+    try:
+        return tuple(leftover for prefix in prefixes for leftover in destination.leftovers(prefix))
+    except BackupKitError:
+        raise
+    except Exception as error:  # one destination that breaks its contract must not keep the others
+        raise DestinationError(
+            f"The leftovers at {destination.location} could not be listed: {told(error)}",
+            location=destination.location,
+        ) from error
 
 
 def _discard(destination: Destination, leftover: StoredObject) -> int:

@@ -23,6 +23,8 @@ Mark: TypeAlias = Literal["verified", "damaged", "proven", "refuted"]
 _STAMP = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}Z"
 _MARK = re.compile(rf"backupkit/([^/]+)/([^/]+)/({_STAMP})-([a-z]+)(?:-until-({_STAMP}))?", re.ASCII)
 _FORMAT = "%Y-%m-%dT%H-%M-%S.%fZ"
+_INSTANT = timedelta(microseconds=1)
+_LAST = datetime.max.replace(tzinfo=UTC)
 _LONGEST_REASON = 500  # characters
 _LARGEST_BODY = 64 << 10  # bytes
 _UNKNOWN = "its reason could not be read"
@@ -80,7 +82,7 @@ def write_pin(destination: Destination, backup: Backup, pin: Pin | None, time: d
     if pin is None and found.pin is None:
         return
     times = [found.times[kind] for kind in ("pinned", "unpinned") if kind in found.times]
-    time = max([time, *(one + timedelta(microseconds=1) for one in times)])
+    time = max([time, *(min(one, _LAST - _INSTANT) + _INSTANT for one in times)])
     if pin is None:
         _write(destination, backup, f"{_stamp(time)}-unpinned", b"{}\n")
     else:

@@ -390,6 +390,8 @@ class BackupPipeline(Backups):
     def _clean(self, running: Running, destination: Destination, dry_run: bool) -> DestinationResult:
         now = self._clock()
         listed, marks = self._list_with_marks(destination)
+        there = {(backup.name, backup.id) for backup in listed}
+        unlisted = {whose: known for whose, known in marks.items() if whose not in there}
         return Cleaning(
             running=running,
             destination=destination,
@@ -398,7 +400,7 @@ class BackupPipeline(Backups):
             places=self._places(),
             leftovers_after=self._leftovers_after,
             now=now,
-        ).clean(self._own(listed), marks.keys() - {(one.name, one.id) for one in listed}, dry_run=dry_run)
+        ).clean(self._own(listed), unlisted, dry_run=dry_run)
 
     def _places(self) -> Sequence[str]:
         """Where killed runs, and killed verifications, may have left something."""

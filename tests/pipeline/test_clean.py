@@ -276,6 +276,19 @@ def test_a_plan_with_a_mistake_is_refused_and_nothing_is_removed(
     assert destination.objects == before
 
 
+def test_a_policy_cannot_change_what_its_plan_is_compared_with(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    def slanders(backups: Sequence[Backup]) -> RetentionPlan:
+        if isinstance(backups, list):
+            backups[:-1] = [replace(one, complete=False) for one in backups[:-1]]
+        return remove_all(backups)
+
+    made = make_backups(make, destination, clock, "fff")
+    make([FILES, DUMPS], destination, clock=clock, retention=Policy(slanders)).clean()
+    assert left(make([FILES, DUMPS], destination)) == [made[2].id]
+
+
 def test_a_policy_that_crashes_removes_nothing(
     make: Make, destination: MemoryDestination, clock: Clock
 ) -> None:
@@ -347,7 +360,94 @@ def test_a_summary_whose_archive_is_gone_is_pruned_and_its_bytes_count(
     assert left(pipeline) == [made[1].id]
 
 
+def test_what_is_known_of_a_backup_that_was_deleted_by_hand_goes_and_its_pin_a_day_later(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    verified, pinned = make_backups(make, destination, clock, "ff")
+    pipeline = make([FILES, DUMPS], destination, clock=clock)
+    pipeline.verify(verified)
+    pipeline.pin(pinned, reason="the audit")
+    for backup in (verified, pinned):
+        del destination.objects[f"shop/{backup.id}.zip"]
+    pipeline.clean()
+    [left_over] = destination.objects  # a place that is slow to list what was written must not cost a pin
+    assert left_over.endswith("-pinned")
+    clock.forward(hours=25)
+    pipeline.clean()
+    assert destination.objects == {}
+
+
+def test_a_place_that_cannot_be_listed_again_keeps_what_is_known_and_the_rest_goes_on(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    made = make_backups(make, destination, clock, "fff")
+    make([FILES, DUMPS], destination, clock=clock).verify(made[0])
+    del destination.objects[f"shop/{made[0].id}.zip"]
+    del destination.objects[f"shop/{made[0].id}.complete.json"]
+    # After those of marks and backups: two of marks, one of objects and one of marks for the removal; pruning.
+    place = FaultyDestination(destination, [Fault(method="list", does=down(retryable=True), call=8)])
+    report = make([FILES, DUMPS], place, clock=clock, retention=KeepLast(1)).clean()
+    assert messages(report.problems) == [
+        "What was known of the gone could not be deleted: The cable was cut."
+    ]
+    assert [one.outcome for one in report.destinations] == ["incomplete"]
+    assert [one.plan is not None for one in report.destinations] == [True]
+    assert any(made[0].id in name for name in destination.objects)
+
+
+def test_a_listing_that_was_cut_short_once_costs_no_pin(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    made = make_backups(make, destination, clock, "fff")
+    pipeline = make([FILES, DUMPS], destination, clock=clock)
+    pipeline.pin(made[0], reason="the audit")
+    clock.forward(days=2)
+    for cut in (1, 2):  # that of what is known, that of the backups
+        liar = FaultyDestination(destination, [Fault(method="list", does=None, call=cut)])
+        make([FILES, DUMPS], liar, clock=clock, retention=KeepLast(1)).clean()
+        assert pipeline.find(made[0].id).pin is not None
+
+
+def test_damage_that_is_found_while_cleaning_is_under_way_spares_the_last_good_one(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    made = make_backups(make, destination, clock, "fff")
+    stem = f"shop/{made[2].id}.zip"
+    destination.objects[stem] = destination.objects[stem][:-1]
+
+    def find_out() -> None:
+        with pytest.raises(IntegrityError):
+            make([FILES, DUMPS], destination, clock=clock).verify(made[2])
+
+    # The first to go takes its damage along: it is found when that one's archive has been deleted.
+    cleaned = FaultyDestination(destination, [Fault(method="delete", does=find_out, goes_on=True)])
+    report = make([FILES, DUMPS], cleaned, clock=clock, retention=KeepLast(1)).clean()
+    assert messages(report.problems, "warning") == [
+        f"The backup {made[0].id} stays, for {made[2].id} was found damaged while cleaning was under way: "
+        "clean again"
+    ]
+    assert made[0].id in left(make([FILES, DUMPS], destination))
+
+
 # Destinations that fail
+
+
+def test_a_destination_that_cannot_list_its_leftovers_does_not_keep_the_others(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    class Broken(MemoryDestination):
+        def leftovers(self, prefix: str = "") -> Iterator[StoredObject]:
+            raise OSError("a bug")
+
+        def discard(self, leftover: StoredObject) -> None:
+            raise NotImplementedError
+
+    broken = Broken("broken")
+    for place in (broken, destination):
+        make_backups(make, place, clock, "ff")
+    report = make([FILES, DUMPS], [broken, destination], clock=clock, retention=KeepLast(1)).clean()
+    assert [one.outcome for one in report.destinations] == ["failed", "succeeded"]
+    assert messages(report.problems) == ["The leftovers at memory:broken could not be listed: OSError: a bug"]
 
 
 def refuses_deleting(inner: MemoryDestination, call: int | None) -> FaultyDestination:

@@ -19,9 +19,9 @@ from backupkit import (
     Zip,
     open_repository,
 )
-from backupkit.testing.destinations import MemoryDestination
+from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 from tests.formats.zip.foreign_archives import FILES, SECRET, Member, by_hand, by_pyzipper, by_zipfile
-from tests.pipeline.shop import Clock, Make, Scripted, content, messages, stored
+from tests.pipeline.shop import Clock, Make, Scripted, content, down, messages, stored
 
 OURS = [Scripted("app", {"app/a": b"a"}), Scripted("dumps", {"db-dumps/a": b"dump"}, "databases")]
 DUMPS_ONLY = {"db-dumps/mysql-shop.sql": b"INSERT 1;\n"}
@@ -237,17 +237,33 @@ def test_the_only_full_one_outlives_newer_ones_of_the_databases(
     assert [one.backup.id for one in result.plan.remove] == [NEWER]
 
 
-def test_one_that_cannot_be_looked_into_is_of_a_kind_of_its_own(
-    make: Make, destination: MemoryDestination
-) -> None:
+def test_those_that_cannot_be_looked_into_stay(make: Make, destination: MemoryDestination) -> None:
     put(destination, OLD, b"not an archive")
+    put(destination, NEWER, b"nor is this")
     put(destination, NEWEST)
     report = moved(make, destination, retention=KeepLast(1)).clean()
     assert report.destinations[0].plan is not None
-    assert [one.backup.id for one in report.destinations[0].plan.keep] == [NEWEST, OLD]
-    (warning,) = messages(report.problems, "warning")
-    assert warning.startswith(f"What the backup {OLD} holds is not known:")
+    assert {one.backup.id: one.reasons for one in report.destinations[0].plan.keep} == {
+        NEWEST: ("the newest",),
+        NEWER: ("what it holds could not be found out",),
+        OLD: ("what it holds could not be found out",),
+    }
+    warnings = messages(report.problems, "warning")
+    assert [one.partition(": ")[0] for one in warnings] == [
+        f"What the backup {id_} holds is not known, so it stays" for id_ in (NEWER, OLD)
+    ]
     assert report.outcome == "succeeded"
+
+
+def test_the_only_full_one_does_not_go_because_it_could_not_be_read_for_a_moment(
+    make: Make, destination: MemoryDestination
+) -> None:
+    put(destination, OLD)
+    put(destination, NEWEST, by_pyzipper(DUMPS_ONLY))
+    deaf = FaultyDestination(destination, [Fault(method="read", does=down(retryable=True), call=None)])
+    (result,) = moved(make, deaf, retention=KeepLast(1)).clean().destinations
+    assert result.plan is not None
+    assert [one.backup.id for one in result.plan.keep] == [NEWEST, OLD]
 
 
 def test_cleaning_looks_only_into_what_is_not_known(make: Make, destination: MemoryDestination) -> None:

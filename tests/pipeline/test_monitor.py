@@ -104,7 +104,11 @@ def test_a_destination_that_breaks_its_contract_is_unhealthy_and_the_others_are_
     report = pipeline.monitor()
     assert [one.outcome for one in report.destinations] == ["failed", "succeeded"]
     assert [(one.check, one.message, one.destination) for one in report.problems] == [
-        ("Reachable", "ZeroDivisionError: a bug", "memory:broken")
+        (
+            "Reachable",
+            "The leftovers at memory:broken could not be listed: ZeroDivisionError: a bug",
+            "memory:broken",
+        )
     ]
 
 

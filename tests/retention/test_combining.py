@@ -95,14 +95,14 @@ def test_the_contents_stay_series_of_their_own() -> None:
 
 def test_all_of_asks_again_about_what_is_left_until_nothing_goes() -> None:
     # The first time KeepLast counts the 18th, and keeps what is newer; which is removed by the other.
-    history = [HISTORY[0], backup("2026-11-19", complete=False), backup("2026-11-18")]
-    policy = all_of(KeepLast(2), Named(22, 19))
-    plan = policy.plan(history, now=NOW)
+    lossy = [backup(f"2026-11-{day}", complete=False) for day in (21, 19)]
+    policy = all_of(KeepLast(2), Named(22, 21, 19))
+    plan = policy.plan([HISTORY[0], *lossy, backup("2026-11-18")], now=NOW)
     assert [(one.backup.id, one.reason) for one in plan.remove] == [
-        ("2026-11-19T00:00", "older than the 2 newest good"),
+        ("2026-11-19T00:00", "older than the 2 newest"),
         ("2026-11-18T00:00", "no day"),
     ]
-    assert [one.backup.id for one in plan.keep] == ["2026-11-22T00:00"]
+    assert [one.backup.id for one in plan.keep] == ["2026-11-22T00:00", "2026-11-21T00:00"]
 
 
 def test_what_a_size_limit_removes_stays_if_another_policy_keeps_it() -> None:

@@ -47,6 +47,21 @@ def test_keep_last_of_a_series_without_a_good_backup_keeps_its_newest() -> None:
     }
 
 
+def test_where_there_are_fewer_good_ones_the_newest_others_make_up_for_them() -> None:
+    history = [
+        backup("2026-11-22"),
+        backup("2026-11-21", complete=None),
+        backup("2026-11-20", complete=False),
+        backup("2026-11-19", complete=None),
+    ]
+    assert reasons(KeepLast(3), history) == {
+        "2026-11-22T00:00": "one of the 3 newest good",
+        "2026-11-21T00:00": "fewer than 3 are good",
+        "2026-11-20T00:00": "fewer than 3 are good",
+        "2026-11-19T00:00": "older than the 3 newest",
+    }
+
+
 def test_keep_last_counts_each_contents_by_itself() -> None:
     history = [
         backup("2026-11-22T18:00", contents=DATABASES),

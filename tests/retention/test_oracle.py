@@ -117,12 +117,13 @@ def tiers(policy: TieredRetention, history: Sequence[Backup], now: datetime, loc
         newest = max(series, key=newness)
         never |= {newest.id} | spared(series, policy.minimum, now)
         others = [one for one in series if one is not newest]
+        places = {
+            one.id: tier and (tier, period(one, tier, local)) for one in others for tier in [tier_of(one)]
+        }
         for one in others:
-            tier = tier_of(one)
-            if tier is not None:
-                where = (tier, period(one, tier, local))
-                rivals = [r for r in others if tier_of(r) == tier and (tier, period(r, tier, local)) == where]
-                if one is best(rivals):
+            where = places[one.id]
+            if where is not None:
+                if one is best([r for r in others if places[r.id] == where]):
                     stay.add(one.id)
             elif one.time >= b0:
                 stay.add(one.id)
@@ -135,6 +136,14 @@ def tiers(policy: TieredRetention, history: Sequence[Backup], now: datetime, loc
     return stay
 
 
+def last_ones(count: int, past: Sequence[Backup]) -> list[Backup]:
+    """As many good ones, or others where there are too few, and whatever is newer than the oldest of them."""
+    chosen: list[Backup] = []
+    for _ in range(min(count, len(past))):
+        chosen.append(best([one for one in past if one not in chosen]))
+    return [one for one in past if chosen and newness(one) >= min(map(newness, chosen))]
+
+
 def counts(policy: CountedRetention, history: Sequence[Backup], now: datetime, local: tzinfo) -> set[str]:
     stay = {one.id for one in history if one.time > now}
     for series in by_contents(history):
@@ -145,14 +154,14 @@ def counts(policy: CountedRetention, history: Sequence[Backup], now: datetime, l
         good = [one for one in past if one.good]
         taken: list[Backup] = []
         if policy.last:
-            oldest_counted = (good or past)[: policy.last][-1]
-            taken += [one for one in past if newness(one) >= newness(oldest_counted)]
+            taken += last_ones(policy.last, past)
         rules = (policy.hourly, policy.daily, policy.weekly, policy.monthly, policy.yearly)
         for tier, wanted in enumerate(rules):
             left = wanted
             standing: list[Backup] = []
+            periods = {one.id: period(one, tier, local) for one in past}
             for one in past:
-                rivals = [r for r in past if period(r, tier, local) == period(one, tier, local)]
+                rivals = [r for r in past if periods[r.id] == periods[one.id]]
                 if one is not rivals[0] or not left:
                     continue
                 standing.append(best(rivals))
@@ -208,9 +217,9 @@ def test_the_newest_and_those_within_agree_with_the_words_of_their_rules() -> No
             newest |= spared(series, 1, now) | future
             recent |= spared(series, 2, now) | future
             past = [one for one in series if one.time <= now]
+            newest |= {one.id for one in last_ones(last, past)}
             counted = sorted([one for one in past if one.good] or past, key=newness)
             if counted:
-                newest |= {one.id for one in past if newness(one) >= newness(counted[-last:][0])}
                 recent |= {one.id for one in past if one.time >= counted[-1].time - within}
         assert set(kept(KeepLast(last), history, now)) == newest, (last, history, now)
         policy = KeepWithin(days=within.days, minimum=2)

@@ -14,9 +14,9 @@ from backupkit.retention import KeepLast, TieredRetention
 from backupkit.retention.charts import charts
 from backupkit.retention.picture import plot_plan, plot_retention
 from backupkit.retention.simulation import ScheduledRun, SimulatedDay, SimulatedSeries, Simulation, simulate
+from tests.retention.histories import FULL
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-FULL: frozenset[Contents] = frozenset({"files", "databases"})
 SVG = "{http://www.w3.org/2000/svg}"
 
 

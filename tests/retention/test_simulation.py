@@ -9,12 +9,11 @@ import pytest
 
 from backupkit import BackupPipeline, Command, Directory, MachineLock
 from backupkit.errors import ConfigurationError
-from backupkit.model import Backup, Contents, Kept, Removed, RetentionPlan
+from backupkit.model import Backup, Kept, Removed, RetentionPlan
 from backupkit.retention import KeepAll, KeepLast, TieredRetention
 from backupkit.retention.simulation import ScheduledRun, SimulatedSeries, Simulation, simulate
+from tests.retention.histories import DATABASES, FULL
 
-FULL: frozenset[Contents] = frozenset({"files", "databases"})
-DATABASES: frozenset[Contents] = frozenset({"databases"})
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
@@ -143,6 +142,16 @@ def test_the_minimum_of_a_policy_stays() -> None:
 def test_a_policy_that_forgets_a_backup_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"^The retention policy's plan leaves out 2025-01-01T03"):
         simulate(Forgetful(), ScheduledRun(), 2)
+
+
+def test_a_policy_cannot_change_what_is_there() -> None:
+    class Greedy:
+        def plan(self, backups: Sequence[Backup], *, now: datetime) -> RetentionPlan:
+            if isinstance(backups, list):
+                del backups[:-1]
+            return KeepAll().plan(backups, now=now)
+
+    assert len(simulate(Greedy(), ScheduledRun(), 3).kept) == 3
 
 
 def test_the_same_is_simulated_each_time() -> None:

@@ -4,7 +4,7 @@ with its values, for six years: what operations people rely on."""
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -13,9 +13,8 @@ from backupkit.model import Contents
 from backupkit.retention.kinds import kind_of
 from backupkit.retention.simulation import ScheduledRun, SimulatedBackup, Simulation, simulate
 from tests.retention.conftest import POLICY, SIX_YEARS, six_years
+from tests.retention.histories import DATABASES, FULL
 
-FULL: frozenset[Contents] = frozenset({"files", "databases"})
-DATABASES: frozenset[Contents] = frozenset({"databases"})
 LIMIT = 50 * 10**9
 
 
@@ -57,6 +56,30 @@ def test_the_tiers_hold_at_the_end_what_they_say(roomy: Simulation) -> None:
         "newest of a month": 12,
         "newest of a year": 5,
     }
+
+
+def test_at_the_end_there_are_the_days_that_were_promised(roomy: Simulation) -> None:
+    def left(contents: frozenset[Contents]) -> list[datetime]:
+        return [one.backup.time for one in reversed(series(roomy, contents)) if one.removed is None]
+
+    older = [  # by weeks back to 1 September, by months for a year more, and then the years
+        *["11-17", "11-10", "11-03", "10-27", "10-20", "10-13", "10-06", "09-29", "09-22", "09-15", "09-08"],
+        *["09-01", "08-25", "07-28", "06-30", "05-26", "04-28", "03-31", "02-24", "01-27"],
+        *["2029-12-30", "2029-11-25", "2029-10-28", "2029-09-30", "2029-08-26"],
+        *["2028-12-31", "2027-12-26", "2026-12-27", "2025-12-28"],
+    ]
+    full, databases = left(FULL), left(DATABASES)
+    last = datetime(2030, 12, 31, tzinfo=UTC)
+    assert full[:38] == [last + timedelta(hours=3, days=-number) for number in range(38)]
+    assert [f"{time:%Y-%m-%dT%H}".removeprefix("2030-") for time in full[38:]] == [
+        f"{day}T03" for day in older
+    ]
+    # All of seven days, and the last of each day of thirty more, to 24 November at four.
+    assert databases[:29] == [last - timedelta(hours=6 * number) for number in range(29)]
+    assert databases[29:60] == [last - timedelta(days=8 + number, hours=-18) for number in range(31)]
+    assert [f"{time:%Y-%m-%dT%H}".removeprefix("2030-") for time in databases[60:]] == [
+        f"{day}T18" for day in older
+    ]
 
 
 def test_a_limit_that_is_not_reached_removes_nothing(roomy: Simulation) -> None:

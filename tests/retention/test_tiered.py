@@ -161,7 +161,7 @@ def test_the_newest_good_backup_stays_when_it_is_older_than_all_tiers() -> None:
 def test_a_backup_dated_in_the_future_stays_and_does_not_stand_in_for_the_real_newest_good_one() -> None:
     history = [backup("2036-01-02"), backup("2036-01-01"), backup("2010-01-01"), backup("2009-01-01")]
     assert reasons(TieredRetention(), history) == {
-        "2036-01-02T00:00": "newest good backup of files and databases",
+        "2036-01-02T00:00": "dated in the future, newest good backup of files and databases",
         "2036-01-01T00:00": "dated in the future",
         "2010-01-01T00:00": "newest good backup of files and databases",
         "2009-01-01T00:00": "older than all tiers",
@@ -439,6 +439,13 @@ def test_a_day_that_the_clock_skipped_keeps_the_tiers_in_order() -> None:
 def test_tiers_of_impossible_length_are_refused(field: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"TieredRetention\({field}=.*\) is not possible"):
         TieredRetention(**{field: value})
+
+
+@pytest.mark.parametrize("key", ["UTC", "Asia/Seoul", "America/New_York"])
+def test_a_clock_in_the_first_days_of_the_calendar_keeps_all_that_is_there(key: str) -> None:
+    zone(key)
+    history = [backup("0001-01-02"), backup("0001-01-01")]
+    assert len(kept(TieredRetention(time_zone=key), history, backup("0001-01-03").time)) == 2
 
 
 def test_tiers_that_reach_back_before_the_calendar_are_refused() -> None:

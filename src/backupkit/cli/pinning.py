@@ -85,7 +85,9 @@ def end_of(until: str) -> datetime:
     """The end of the day, or the time, that `--until` names."""
     try:
         day = date.fromisoformat(until) + timedelta(days=1)
-    except (ValueError, OverflowError):
+    except OverflowError:  # the last day of the calendar has no end of its own
+        return datetime.max.replace(tzinfo=UTC)
+    except ValueError:
         pass
     else:
         return datetime.combine(day, time(0), UTC)

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
+from typing import cast
 
 from backupkit.errors import ConfigurationError
 from backupkit.model import Backup, Kept, Removed, RetentionPlan
 from backupkit.protocols import RetentionPolicy
 from backupkit.retention.guarding import checked, guard, minimum_of
-from backupkit.retention.series import newest_first, order
+from backupkit.retention.series import newest_first
 from backupkit.retention.tiered import TieredRetention
 
 
@@ -30,31 +31,32 @@ class Combined:
         return max(map(minimum_of, self.policies))
 
     def plan(self, backups: Sequence[Backup], *, now: datetime) -> RetentionPlan:
-        left = tuple(newest_first(backups))
-        gone: list[Removed] = []
+        ordered = left = tuple(newest_first(backups))
+        gone: dict[int, Removed] = {}  # by identity
         while True:
             plan = guard(self._plan(left, now), now=now, minimum=self.minimum)
             if not (self.every and plan.remove):
                 break
             # What one policy removes may be what another one counted by: ask them again about the rest.
-            gone += plan.remove
+            gone |= {id(removed.backup): removed for removed in plan.remove}
             left = tuple(kept.backup for kept in plan.keep)
         if not gone:
             return plan
-        gone.sort(key=lambda removed: order(removed.backup), reverse=True)
-        return RetentionPlan(keep=plan.keep, remove=tuple(gone))
+        return RetentionPlan(
+            keep=plan.keep, remove=tuple(gone[id(backup)] for backup in ordered if id(backup) in gone)
+        )
 
     def _plan(self, ordered: Sequence[Backup], now: datetime) -> RetentionPlan:
-        plans = [checked(policy.plan(ordered, now=now), ordered) for policy in self.policies]
-        needed = len(plans) if self.every else 1
+        verdicts_of = [_verdicts(policy.plan(ordered, now=now), ordered) for policy in self.policies]
+        needed = len(self.policies) if self.every else 1
         keep: list[Kept] = []
         remove: list[Removed] = []
-        for backup, *verdicts in zip(ordered, *(_verdicts(plan, ordered) for plan in plans), strict=True):
-            reasons = [verdict.reasons for verdict in verdicts if isinstance(verdict, Kept)]
-            if len(reasons) >= needed:
+        for backup, verdicts in zip(ordered, zip(*verdicts_of, strict=True), strict=True):
+            against = [verdict.reason for verdict in verdicts if isinstance(verdict, Removed)]
+            if len(verdicts) - len(against) >= needed:
+                reasons = [verdict.reasons for verdict in verdicts if isinstance(verdict, Kept)]
                 keep.append(Kept(backup, tuple(dict.fromkeys(chain.from_iterable(reasons)))))
             else:
-                against = [verdict.reason for verdict in verdicts if isinstance(verdict, Removed)]
                 remove.append(Removed(backup, "; ".join(dict.fromkeys(against))))
         return RetentionPlan(keep=tuple(keep), remove=tuple(remove))
 
@@ -93,11 +95,12 @@ def _checked(policies: tuple[RetentionPolicy, ...], name: str) -> tuple[Retentio
 
 
 def _verdicts(plan: RetentionPlan, backups: Sequence[Backup]) -> list[Kept | Removed]:
-    """What a plan says of each of the backups, in their order."""
+    """What a plan says of each of the backups, in their order, if it says one thing of each; as `checked` does."""
     verdicts: tuple[Kept | Removed, ...] = (*plan.keep, *plan.remove)
     by_identity = {id(verdict.backup): verdict for verdict in verdicts}
-    try:
-        return [by_identity[id(backup)] for backup in backups]
-    except KeyError:  # a policy may give back others that equal them
-        by_value = {verdict.backup: verdict for verdict in verdicts}
-        return [by_value[backup] for backup in backups]
+    found = [by_identity.get(id(backup)) for backup in backups]
+    if len(by_identity) == len(verdicts) == len(backups) and all(found):
+        return cast("list[Kept | Removed]", found)
+    checked(plan, backups)  # a policy may give back others that equal them
+    by_value = {verdict.backup: verdict for verdict in verdicts}
+    return [by_value[backup] for backup in backups]

@@ -29,9 +29,9 @@ class KeepAll:
 class KeepLast:
     """Keep the newest `count` good backups of each contents, and whatever is newer than the oldest of them.
 
-    Incomplete, unconfirmed and damaged ones are not counted, unless there is nothing better. Nor are those
-    dated in the future, which a wrong clock made: they stay, and push nothing out. So do pinned ones, which are
-    counted where they stand.
+    Incomplete, unconfirmed and damaged ones are not counted; but where there are fewer good ones than `count`,
+    the newest of them make up for those. Nor are those dated in the future, which a wrong clock made: they stay,
+    and push nothing out. So do pinned ones, which are counted where they stand.
     """
 
     count: int
@@ -103,17 +103,23 @@ class KeepWithin:
 
 
 def keep_last(draft: Draft, past: Sequence[int], count: int) -> Sequence[int]:
-    """Keep the newest `count` good ones of a series up to now, or others if none is good, and what is newer.
+    """Keep the newest `count` good ones of a series up to now, others where there are fewer, and what is newer.
 
     The others get a reason to go. Returns the places of those that stay.
     """
     good = [place for place in past if draft.good[place]]
-    last = max((good or past)[:count], default=-1)
-    those = f"the {'' if count == 1 else f'{count} '}newest{' good' if good else ''}"
+    others = [place for place in past if not draft.good[place]]
+    chosen = (good + others)[:count]
+    last = max(chosen, default=-1)
+    instead = set(chosen).difference(good) if good else ()
+    newest = f"the {'' if count == 1 else f'{count} '}newest"
+    those = f"{newest} good" if good else newest
     one_of = those if count == 1 else f"one of {those}"
     for place in past:
         if place > last:
-            draft.remove(place, f"older than {those}")
+            draft.remove(place, f"older than {newest if instead else those}")
+        elif place in instead:
+            draft.keep(place, f"fewer than {count} are good")
         elif good and not draft.good[place]:
             draft.keep(place, f"newer than {one_of}")
         else:

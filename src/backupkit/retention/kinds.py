@@ -26,6 +26,7 @@ _PERIODS = (
     (re.compile(r"\b\d{4}-\d\d\b"), "a month"),
     (re.compile(r"(?<=\bof )\d{4}(?= \(|$)"), "a year"),
 )
+_COUNT = re.compile(r" \((?:hour|dai|week|month|year)ly \d+ of \d+\)$")
 OTHER = 0
 
 
@@ -52,7 +53,8 @@ def _known(reason: str) -> Kind | None:
 
 
 def in_general(reason: str) -> str:
-    """The reason without the period that it is about: "not the newest of a day"."""
+    """The reason without the period that it is about, or its number: "not the newest of a day"."""
+    reason = _COUNT.sub("", reason)
     for pattern, period in _PERIODS:
         reason, found = pattern.subn(period, reason)
         if found:

@@ -151,7 +151,8 @@ def _lived(
         while coming < len(made) and made[coming].time <= now:
             there.append(made[coming])
             coming += 1
-        plan = guard(checked(policy.plan(there, now=now), there), now=now, minimum=minimum)
+        given = tuple(there)  # which a policy cannot change
+        plan = guard(checked(policy.plan(given, now=now), given), now=now, minimum=minimum)
         for gone in plan.remove:
             removed[gone.backup.id] = (now.astimezone(zone), gone.reason)
         peak = sum(backup.stored for backup in there)

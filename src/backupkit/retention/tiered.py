@@ -59,6 +59,7 @@ class TieredRetention:
         boundaries = self._boundaries(calendar.wall(now))
         spared: set[int] = set()
         for newest, *others in draft.series():
+            draft.keep_future([newest, *others])
             draft.keep(newest, newest_of(draft.backups[newest]))
             self._thin(draft, others, calendar, boundaries)
             spared |= {newest, *draft.keep_minimum([newest, *others], self.minimum)}
@@ -77,7 +78,8 @@ class TieredRetention:
             while tier < len(boundaries) and time < boundaries[tier]:
                 tier += 1
             if tier == 0:
-                draft.keep(place, recent if time <= draft.now else "dated in the future")
+                if time <= draft.now:
+                    draft.keep(place, recent)
             elif tier < len(boundaries):
                 members.append((place, calendar.periods(calendar.wall(time))[tier - 1]))
             else:
@@ -100,9 +102,16 @@ class TieredRetention:
             (0, self.keep_monthly_months),
             (0, self.keep_yearly_years * 12),
         ):
-            wall = _back(wall, days=days, months=months)
-            # In UTC, because Python compares two times of the same zone by the wall clock, which repeats an hour.
-            boundaries.append(wall.astimezone(UTC))
+            try:
+                wall = _back(wall, days=days, months=months)
+                # In UTC, because Python compares times of one zone by the wall clock, which repeats an hour.
+                boundaries.append(wall.astimezone(UTC))
+            except (
+                OverflowError,
+                ValueError,
+            ):  # before the calendar begins, where only a wrong clock comes to
+                wall = datetime.min.replace(tzinfo=UTC)
+                boundaries.append(wall)
         return boundaries
 
 
