@@ -194,12 +194,19 @@ class LocalDestination:
         self, prefix: str, inside: str = "", above: frozenset[tuple[int, int]] = frozenset()
     ) -> Iterator[tuple[str, os.DirEntry[str]]]:
         """Yield what is no folder, by full name, from the folders that may hold names with this prefix."""
+        # Names that cannot lead there are not even sorted: whoever removes many backups asks for each by itself.
+        # Unfinished objects, which begin with a dot, may become others.
+        begins = (prefix.removeprefix(inside).partition("/")[0] if prefix.startswith(inside) else "", ".")
         with self._errors("listed"):
             try:
                 status = os.stat(self.folder / inside)
                 with os.scandir(self.folder / inside) as found:
                     # "a-b" comes before "a/b": a folder sorts as what its names begin with.
-                    entries = sorted((f"{e.name}/" if e.is_dir() else e.name, e) for e in found)
+                    entries = sorted(
+                        (f"{e.name}/" if e.is_dir() else e.name, e)
+                        for e in found
+                        if e.name.startswith(begins)
+                    )
             except FileNotFoundError:
                 if inside or self._create:
                     return
