@@ -179,7 +179,7 @@ def test_a_chat_is_told_the_destination_once() -> None:
     (here,) = summary().destinations
     one = replace(summary(), destinations=(replace(here, series=here.series[:1]),))
     labels = [label for label, _ in said("unhealthy", summary=one).fields]
-    assert labels[1:5] == ["Destination", "Unhealthy since", "Health", "Contents"], (
+    assert labels[1:5] == ["Destination", "Unhealthy since", "Contents", "Backups"], (
         "nor how long, as it begins"
     )
 
@@ -199,10 +199,10 @@ def test_healthy_says_that_it_is_over_and_how_long_it_lasted() -> None:
 
 def test_a_summary_shows_each_kind_of_backup_at_each_destination() -> None:
     cells = Cells(said("summary", time=NOW).html).cells
-    assert cells[cells.index("/mnt/backup") :] == [
-        *("/mnt/backup", "healthy", "files and databases", "6", "2026-11-23 03:00 UTC", "4 minutes"),
+    assert cells[cells.index("/mnt/backup (healthy)") :] == [
+        *("/mnt/backup (healthy)", "files and databases", "6", "2026-11-23 03:00 UTC", "4 minutes"),
         *("9 GB", "−5 MB"),
-        *("/mnt/backup", "healthy", "databases only", "1", "–", "–", "2 kB", "–"),
+        *("/mnt/backup (healthy)", "databases only", "1", "–", "–", "2 kB", "–"),
     ]
 
 

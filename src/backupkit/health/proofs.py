@@ -37,25 +37,14 @@ class VerifiedWithin:
         require_contents(self, self.contents)
 
     def problems(self, state: RepositoryState) -> Iterator[Problem]:
-        contents = wanted(state, self.contents)
-        holding = credible((one for one in state.backups if contents <= one.contents), state.now)
-        newest = next((one for one in holding if one.verified or one.damaged), None)
-        if newest is not None and newest.damaged:
-            yield problem(
-                self,
-                state,
-                f"The newest backup of {named(contents)} that was verified is damaged: {which(newest)}. "
-                "Make a new one, verify that, and look at the disk.",
-            )
-        limit = timedelta(days=self.days)
-        last = _last(holding, lambda backup: backup.verified, state.now)
-        if last is None or state.now - last > limit:
-            yield problem(
-                self,
-                state,
-                f"No backup of {named(contents)} was verified and found whole in the last {span(limit)}"
-                f"{_ever(last)}. Run verify.",
-            )
+        yield from _found(
+            self,
+            state,
+            when=lambda backup: backup.verified,
+            failed=lambda backup: backup.damaged,
+            failure="that was verified is damaged: {which}. Make a new one, verify that, and look at the disk.",
+            lack="was verified and found whole in the last {span}{ever}. Run verify.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +62,37 @@ class ProvenWithin:
         require_contents(self, self.contents)
 
     def problems(self, state: RepositoryState) -> Iterator[Problem]:
-        contents = wanted(state, self.contents)
-        holding = credible((one for one in state.backups if contents <= one.contents), state.now)
-        newest = next((one for one in holding if one.proven or one.refuted), None)
-        if newest is not None and newest.refuted:
-            yield problem(
-                self,
-                state,
-                f"The newest backup of {named(contents)} that had a drill failed it: {which(newest)}. "
-                "Hold one again, and read why: the backup, the scratch server or an assertion is wrong.",
-            )
-        limit = timedelta(days=self.days)
-        last = _last(holding, lambda backup: backup.proven, state.now)
-        if last is None or state.now - last > limit:
-            yield problem(
-                self,
-                state,
-                f"No backup of {named(contents)} was proven by a drill in the last {span(limit)}"
-                f"{_ever(last)}. Run drill.",
-            )
+        yield from _found(
+            self,
+            state,
+            when=lambda backup: backup.proven,
+            failed=lambda backup: backup.refuted,
+            failure="that had a drill failed it: {which}. "
+            "Hold one again, and read why: the backup, the scratch server or an assertion is wrong.",
+            lack="was proven by a drill in the last {span}{ever}. Run drill.",
+        )
+
+
+def _found(
+    check: VerifiedWithin | ProvenWithin,
+    state: RepositoryState,
+    *,
+    when: Callable[[Backup], datetime | None],
+    failed: Callable[[Backup], bool],
+    failure: str,
+    lack: str,
+) -> Iterator[Problem]:
+    """Yield that the newest backup of which it is known failed, and that none succeeded in time."""
+    contents = wanted(state, check.contents)
+    what = named(contents)
+    holding = credible((one for one in state.backups if contents <= one.contents), state.now)
+    newest = next((one for one in holding if when(one) or failed(one)), None)
+    if newest is not None and failed(newest):
+        yield problem(check, state, f"The newest backup of {what} {failure.format(which=which(newest))}")
+    limit = timedelta(days=check.days)
+    last = _last(holding, when, state.now)
+    if last is None or state.now - last > limit:
+        yield problem(check, state, f"No backup of {what} {lack.format(span=span(limit), ever=_ever(last))}")
 
 
 def _last(

@@ -223,6 +223,7 @@ def _tables(notice: Notice, words: Words) -> Iterator[Table]:
             [one for one in notice.summary.destinations if place in (None, one.location)],
             notice.summary.time,
             words,
+            named=place is None,
         )
 
 
@@ -277,12 +278,11 @@ def _dumps(report: Report, words: Words) -> Table:
     return Table(gettext("Restored databases"), (gettext("Dump"), gettext("Database"), gettext("Took")), rows)
 
 
-def _series(destinations: Sequence[DestinationSummary], now: datetime, words: Words) -> Table:
-    """What a listing shows, in numbers: for each destination and each kind of backup there."""
+def _series(destinations: Sequence[DestinationSummary], now: datetime, words: Words, *, named: bool) -> Table:
+    """What a listing shows, in numbers: for each destination, if they are named, and each kind of backup there."""
     gettext = words.gettext
     columns = (
-        gettext("Destination"),
-        gettext("Health"),
+        *((gettext("Destination"),) if named else ()),
         gettext("Contents"),
         gettext("Backups"),
         gettext("Newest good one"),
@@ -293,15 +293,16 @@ def _series(destinations: Sequence[DestinationSummary], now: datetime, words: Wo
 
     def rows() -> Iterator[tuple[str, ...]]:
         for one in destinations:
+            # In one cell, because mails are narrow.
             health = gettext("healthy") if one.healthy else gettext("unhealthy")
+            place = (f"{one.location} ({health})",) if named else ()
             if not one.series:
                 none = words.number(0) if one.reachable else _UNKNOWN
-                yield (one.location, health, _UNKNOWN, none, *[_UNKNOWN] * 4)
+                yield (*place, _UNKNOWN, none, *[_UNKNOWN] * 4)
             for series in one.series:
                 newest = series.newest
                 yield (
-                    one.location,
-                    health,
+                    *place,
                     words.contents(series.contents),
                     words.number(series.count),
                     _time(newest, words),
@@ -310,7 +311,7 @@ def _series(destinations: Sequence[DestinationSummary], now: datetime, words: Wo
                     words.growth(series.growth),
                 )
 
-    return Table(gettext("Destinations"), columns, tuple(rows()))
+    return Table(gettext("Destinations") if named else gettext("Backups"), columns, tuple(rows()))
 
 
 def _time(backup: Backup | None, words: Words) -> str:
