@@ -62,8 +62,8 @@ def test_the_summary_is_a_line_for_each_contents_at_each_destination_and_all_pro
     assert re.fullmatch(r"The backups of shop at \S+Z:", title)
     assert head.split("  ")[0] == "CONTENTS"
     place = telling.backups.as_uri()
-    assert re.fullmatch(rf"databases\+files  1 +[\d.]+ kB  \S+Z +0 hours  - +healthy    {place}", full)
-    assert re.fullmatch(rf"databases        1 +\S+ k?B +\S+Z +0 hours  - +healthy    {place}", databases)
+    assert re.fullmatch(rf"databases\+files  1 +[\d.]+ kB  \S+Z +\d minutes?  - +healthy    {place}", full)
+    assert re.fullmatch(rf"databases        1 +\S+ k?B +\S+Z +\d minutes?  - +healthy    {place}", databases)
     assert re.fullmatch(
         rf"-                0 +- +- +- +- +unhealthy  {(telling.folder / 'more').as_uri()}", nothing
     )

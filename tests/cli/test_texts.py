@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
 from backupkit.cli.reports import dry_clean_lines, problem_lines
+from backupkit.cli.summaries import summary_lines
 from backupkit.cli.texts import columns, counted, duration, minutes
 from backupkit.model import Backup, DestinationResult, Pin, Problem, Report
 from backupkit.plain_data import plain
 from backupkit.retention import TieredRetention
+from backupkit.testing.notices import summary
 
 
 def test_columns_are_aligned_and_never_cut() -> None:
@@ -101,3 +104,22 @@ def test_a_plan_says_of_each_backup_why_and_a_reason_somebody_gave_cannot_break_
         "  keep    2024-06-04  databases  1 GB  complete  pinned until 2026-12-02T12:00Z: "
         "before\\n\\x1b[31m9.0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("passed", "age"),
+    [
+        (timedelta(seconds=29), "0 minutes"),
+        (timedelta(minutes=1), "1 minute"),
+        (timedelta(minutes=59), "59 minutes"),
+        (timedelta(minutes=60), "1 hour"),
+        (timedelta(hours=47), "47 hours"),
+        (timedelta(hours=48), "2 days"),
+    ],
+)
+def test_a_summary_tells_ages_in_a_unit_that_fits(passed: timedelta, age: str) -> None:
+    made = summary()
+    newest = made.destinations[0].newest
+    assert newest is not None
+    _, _, full, _ = summary_lines(replace(made, time=newest.time + passed))
+    assert f"  {age}  " in full

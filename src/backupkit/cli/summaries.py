@@ -79,5 +79,8 @@ def _cells(series: SeriesSummary, now: datetime) -> list[str]:
 
 
 def _age(time: datetime, now: datetime) -> str:
-    hours = max(0, round((now - time).total_seconds() / 3600))
+    passed = max(0, round((now - time).total_seconds() / 60))
+    if passed < 60:
+        return counted(passed, "minute", "minutes")
+    hours = round(passed / 60)
     return counted(hours, "hour", "hours") if hours < 48 else f"{hours // 24} days"
