@@ -28,6 +28,8 @@ LAYERS = (
     {
         "pipeline",
         "backups",
+        "opening",
+        "_finding",
         "_operation",
         "_reading",
         "_cleaning",
@@ -57,6 +59,9 @@ NEIGHBOURS = {
     ("protocols", "retrying"): "the same",
     ("protocols", "databases"): "the same",
     ("formats", "compression"): "a format has a compressor of its own choice",
+    ("opening", "backups"): "what is opened",
+    ("backups", "_finding"): "which backup is meant",
+    ("pipeline", "_finding"): "the same",
     ("backups", "_operation"): "what every operation has in common",
     ("pipeline", "_operation"): "the same",
     ("_reading", "_operation"): "the same",

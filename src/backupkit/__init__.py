@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backupkit.backups import Backups, open_repository
+from backupkit.backups import Backups
 from backupkit.compression import Deflate, Store, Zstd
 from backupkit.destinations.local import LocalDestination
 from backupkit.destinations.opening import open_destination
@@ -74,6 +74,7 @@ from backupkit.model import (
     Summary,
 )
 from backupkit.observers import LoggingObserver, ProgressObserver
+from backupkit.opening import open_repository
 from backupkit.passphrase import Passphrase
 from backupkit.pipeline import BackupPipeline
 from backupkit.retention import (

@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeGuard, cast
 from backupkit._operation import Running
 from backupkit.databases.urls import DatabaseURL, check_distinct, is_database_url, parse_database_url
 from backupkit.errors import ConfigurationError
-from backupkit.model import Entry
+from backupkit.model import Entry, Problem
 from backupkit.protocols import Target
 from backupkit.targets import DirectoryTarget
 from backupkit.targets.database import DatabaseTarget
@@ -170,3 +170,9 @@ class InPlace:
             self.compared += self._running.read - self._read_before
         elif entry.kind == "file":
             self.size += entry.size or 0
+
+
+def obstacles(problems: Sequence[Problem]) -> str:
+    errors = [problem.message for problem in problems if problem.severity == "error"]
+    more = f" … and {len(errors) - 3} more" if len(errors) > 3 else ""
+    return f"Nothing was restored: {' '.join(errors[:3])}{more}"

@@ -7,15 +7,16 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from backupkit._entry_file import EntryFile
+from backupkit._finding import meant, newest_first, warnings_about
 from backupkit._operation import Running, Telling, has_errors, raise_all, utc_now
 from backupkit._parallel import default_executor
 from backupkit._parts import all_fitting
 from backupkit._pinning import pin_everywhere
-from backupkit._restoring import InPlace, RestoreOptions, is_database, location_of, opened_target
+from backupkit._restoring import InPlace, RestoreOptions, is_database, location_of, obstacles, opened_target
 from backupkit._verifying import verify_copy
 from backupkit.databases.urls import DatabaseURL
 from backupkit.destinations.opening import open_destination, open_destinations
@@ -25,7 +26,6 @@ from backupkit.errors import (
     ConfigurationError,
     DestinationError,
     OperationCancelledError,
-    RepositoryNotFoundError,
     RestoreError,
     told,
 )
@@ -97,7 +97,7 @@ class Backups:
                 backups += self._list_at(destination)
             except DestinationError as error:
                 problems.append(Problem(message=str(error), destination=destination.location))
-        return Listing(backups=_newest_first(backups), problems=tuple(problems))
+        return Listing(backups=newest_first(backups), problems=tuple(problems))
 
     def details(self, backup: Backup) -> Backup:
         """The same backup with everything that can be known without a passphrase."""
@@ -145,32 +145,8 @@ class Backups:
                 found += self._list_at(destination)
             except DestinationError as error:
                 problems.append(error)
-        if not backup:
-            meant: list[Backup] = []
-        elif backup == "latest":
-            # A folder that holds nothing but somebody's unverified archives is no pipeline's.
-            names = sorted({one.name for one in found if one.good or one.made_by != "other"})
-            if len(names) > 1:
-                raise BackupNotFoundError(
-                    f"Several pipelines have backups at {self._where(at)} ({', '.join(names)}): give the folder "
-                    "of one of them (or, from Python, name=)."
-                )
-            wanted = self._wanted(only, found)
-            meant = [one for one in found if one.good and one.contents >= wanted]
-        else:
-            meant = [one for one in found if one.id == backup] or [
-                one for one in found if one.id.startswith(backup)
-            ]
-            if len({(one.name, one.id) for one in meant}) > 1:
-                ids = ", ".join(one.id for one in meant[:5])
-                raise BackupNotFoundError(
-                    f"{backup!r} is the beginning of several backups ({ids}): say more."
-                )
-        if not meant:
-            reasons = [str(problem) for problem in problems]
-            raise BackupNotFoundError(_not_found(backup, found, reasons, self._where(at)))
-        # Of equals the first: destinations come in order.
-        return max(meant, key=lambda one: one.time), problems
+        wanted = self._wanted(only, found)
+        return meant(backup, found, wanted=wanted, silent=problems, where=self._where(at)), problems
 
     def restore(
         self,
@@ -340,7 +316,7 @@ class Backups:
         try:
             marks = read_marks(destination, self.name)
             with self._opened(destination) as repository:
-                return _newest_first(apply(marks, backup) for backup in repository.list()), marks
+                return newest_first(apply(marks, backup) for backup in repository.list()), marks
         except BackupKitError:
             raise
         except Exception as error:  # one destination that breaks its contract must not hide the others
@@ -404,83 +380,5 @@ class Backups:
         )
 
 
-def _newest_first(backups: Iterable[Backup]) -> tuple[Backup, ...]:
-    return tuple(sorted(backups, key=lambda one: (one.time, one.id, one.location), reverse=True))
-
-
-def _not_found(wanted: str, found: Sequence[Backup], problems: Sequence[str], where: str) -> str:
-    if problems:
-        return (
-            f"No backup {wanted!r} was found at {where}; not every destination answered: {' '.join(problems)}"
-        )
-    if wanted == "latest" and found:
-        newest = _newest_first(found)[0]
-        return (
-            f"None of the backups at {where} is good and holds everything asked for. The newest is {newest.id}: "
-            "name it to use it all the same, verify it if it is unconfirmed, or say only= to want less."
-        )
-    return f"There is no backup {wanted!r} at {where}: list the backups to see what there is."
-
-
 def _used(backup: Backup, outcome: Outcome) -> DestinationResult:
     return DestinationResult(location=backup.location, outcome=outcome, backup=backup)
-
-
-def warnings_about(backup: Backup, silent: Sequence[DestinationError]) -> Iterator[Problem]:
-    """What whoever restores this backup should know."""
-    for error in silent:
-        message = f"A newer backup may be at a destination that did not answer: {error}"
-        yield Problem(message=message, severity="warning", destination=error.location)
-    if not backup.good:
-        state = "damaged" if backup.damaged else "unconfirmed" if backup.complete is None else "incomplete"
-        yield Problem(
-            message=f"The backup {backup.id} is {state}: something may be missing from it.",
-            severity="warning",
-            destination=backup.location,
-        )
-
-
-def obstacles(problems: Sequence[Problem]) -> str:
-    errors = [problem.message for problem in problems if problem.severity == "error"]
-    more = f" … and {len(errors) - 3} more" if len(errors) > 3 else ""
-    return f"Nothing was restored: {' '.join(errors[:3])}{more}"
-
-
-def open_repository(
-    url: Destination | str | os.PathLike[str],
-    passphrase: Passphrase | str | Encryptor | None = None,
-    *,
-    name: str | None = None,
-    legacy_time_zone: str | tzinfo | None = None,
-    observers: Sequence[Observer] = (),
-) -> Backups:
-    """The backups at a URL, with nothing known but the passphrase; the format is found out from what is there.
-
-    The URL names a destination, or within it the folder of one pipeline. `name` limits everything to one
-    pipeline's backups, and `legacy_time_zone` is that of the names of laravel-backup's archives (see `Zip`).
-    Listing needs no passphrase. RepositoryNotFoundError if there are no backups.
-    """
-    encryptor = Passphrase(passphrase) if isinstance(passphrase, str) else passphrase
-    format = Zip(legacy_time_zone=legacy_time_zone)
-    backups = Backups(name, url, encryptor=encryptor, format=format, observers=observers)
-    listing = backups.list()
-    if name is None and isinstance(url, str | os.PathLike) and not listing.of_pipelines:
-        # What is learnt about a backup stands beside the pipeline's folder, so it is opened from above.
-        from urllib.parse import unquote
-
-        above, _, folder = backups.destinations[0].location.rpartition("/")
-        within = Backups(
-            unquote(folder), f"{above}/", encryptor=encryptor, format=format, observers=observers
-        )
-        inside = within.list()
-        if inside.of_pipelines or (inside.backups and not listing.backups):
-            return within
-    if listing.problems:
-        raise RepositoryNotFoundError(listing.problems[0].message)
-    if not listing.backups:
-        whose = "" if name is None else f" of {name}"
-        raise RepositoryNotFoundError(
-            f"There are no backups{whose} at {backups.destinations[0].location}: "
-            "give the folder or URL that a pipeline writes to."
-        )
-    return backups

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from backupkit._cleaning import Cleaning
 from backupkit._drilling import Drill
+from backupkit._finding import warnings_about
 from backupkit._monitoring import standing
 from backupkit._operation import Running, has_errors, raise_all, utc_now
 from backupkit._parallel import default_executor
@@ -21,7 +22,7 @@ from backupkit._parts import all_fitting, fitting
 from backupkit._placing import Assertion, drill_options
 from backupkit._reading import apart_from, check_sources, read_sources
 from backupkit._telling import Announcement
-from backupkit.backups import Backups, warnings_about
+from backupkit.backups import Backups
 from backupkit.compression import compressor_named
 from backupkit.databases.urls import DatabaseURL
 from backupkit.destinations.fan_out import FanOut

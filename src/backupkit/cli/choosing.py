@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from backupkit._placing import Assertion
-from backupkit.backups import Backups, open_repository
+from backupkit.backups import Backups
 from backupkit.cli.stopping import cancelled_by_signals
 from backupkit.errors import ConfigurationError, WrongPassphraseError
 from backupkit.observers import ProgressObserver
+from backupkit.opening import open_repository
 from backupkit.passphrase import Passphrase
 from backupkit.pipeline import BackupPipeline
 from backupkit.protocols import Observer

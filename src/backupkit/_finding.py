@@ -1,0 +1,74 @@
+"""Which backup is meant: an id, the beginning of one, or the latest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from backupkit.errors import BackupNotFoundError, DestinationError
+from backupkit.model import Backup, Contents, Problem
+
+
+def meant(
+    said: str,
+    found: Sequence[Backup],
+    *,
+    wanted: frozenset[Contents],
+    silent: Sequence[DestinationError],
+    where: str,
+) -> Backup:
+    """The backup meant, of those found at `where`; the latest is the newest good one that holds all wanted.
+
+    BackupNotFoundError if there is none, or more than one; `silent` are the destinations that did not answer.
+    """
+    if not said:
+        those: list[Backup] = []
+    elif said == "latest":
+        # A folder that holds nothing but somebody's unverified archives is no pipeline's.
+        names = sorted({one.name for one in found if one.good or one.made_by != "other"})
+        if len(names) > 1:
+            raise BackupNotFoundError(
+                f"Several pipelines have backups at {where} ({', '.join(names)}): give the folder "
+                "of one of them (or, from Python, name=)."
+            )
+        those = [one for one in found if one.good and one.contents >= wanted]
+    else:
+        those = [one for one in found if one.id == said] or [one for one in found if one.id.startswith(said)]
+        if len({(one.name, one.id) for one in those}) > 1:
+            ids = ", ".join(one.id for one in those[:5])
+            raise BackupNotFoundError(f"{said!r} is the beginning of several backups ({ids}): say more.")
+    if not those:
+        raise BackupNotFoundError(_not_found(said, found, [str(error) for error in silent], where))
+    # Of equals the first: destinations come in order.
+    return max(those, key=lambda one: one.time)
+
+
+def newest_first(backups: Iterable[Backup]) -> tuple[Backup, ...]:
+    return tuple(sorted(backups, key=lambda one: (one.time, one.id, one.location), reverse=True))
+
+
+def _not_found(wanted: str, found: Sequence[Backup], problems: Sequence[str], where: str) -> str:
+    if problems:
+        return (
+            f"No backup {wanted!r} was found at {where}; not every destination answered: {' '.join(problems)}"
+        )
+    if wanted == "latest" and found:
+        newest = newest_first(found)[0]
+        return (
+            f"None of the backups at {where} is good and holds everything asked for. The newest is {newest.id}: "
+            "name it to use it all the same, verify it if it is unconfirmed, or say only= to want less."
+        )
+    return f"There is no backup {wanted!r} at {where}: list the backups to see what there is."
+
+
+def warnings_about(backup: Backup, silent: Sequence[DestinationError]) -> Iterator[Problem]:
+    """What whoever restores this backup should know."""
+    for error in silent:
+        message = f"A newer backup may be at a destination that did not answer: {error}"
+        yield Problem(message=message, severity="warning", destination=error.location)
+    if not backup.good:
+        state = "damaged" if backup.damaged else "unconfirmed" if backup.complete is None else "incomplete"
+        yield Problem(
+            message=f"The backup {backup.id} is {state}: something may be missing from it.",
+            severity="warning",
+            destination=backup.location,
+        )
