@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from backupkit.model import Notice, Report
+from backupkit.model import Notice, Problem, Report
 
 # Whoever checks once a day checks some seconds earlier now and then, and the reminder must not wait another day.
 _REMINDER = timedelta(hours=23)
@@ -79,7 +79,7 @@ def health_news(report: Report, before: Mapping[str, Told | None]) -> Iterator[H
             destination=result,
             since=told.since if told is not None and told.checks else report.started,
         )
-        failing = frozenset(one.check or "" for one in result.problems if one.severity == "error")
+        failing = _failing(result.problems)
         if not failing:
             if told is not None:
                 over = replace(told, time=report.started, checks=frozenset(), owed=frozenset())
@@ -94,3 +94,10 @@ def health_news(report: Report, before: Mapping[str, Told | None]) -> Iterator[H
             continue
         now = Told(since=notice.since or report.started, time=report.started, checks=failing)
         yield HealthNews(replace(notice, reminder=known), location, now)
+
+
+def _failing(problems: Iterable[Problem]) -> frozenset[str]:
+    """The checks that fail: "MaximumAge" and, where it has found two things or is there twice, "MaximumAge 2"."""
+    names = [one.check or "" for one in problems if one.severity == "error"]
+    found = [(name, names[:place].count(name) + 1) for place, name in enumerate(names)]
+    return frozenset(name if count == 1 else f"{name} {count}" for name, count in found)

@@ -745,6 +745,17 @@ def test_another_check_that_fails_is_told_at_once_and_one_that_recovers_is_not(
     assert heard == [new, new, [], [], new, [("healthy", False)]]
 
 
+def test_a_check_that_is_asked_of_two_contents_is_told_of_the_second_too(told: Make_, clock: Clock) -> None:
+    notifier, check = Told(), Sick()
+    pipeline = told(notifier, checks=[check], clock=clock)
+    heard = []
+    for found in (["Age"], ["Age", "Age"], ["Age"], ["Age", "Age"]):
+        check.finds["memory:memory"] = found
+        heard.append(monitored(pipeline, notifier))
+        clock.forward(hours=1)
+    assert heard == [[("unhealthy", False)]] * 2 + [[], []]
+
+
 def test_each_destination_is_told_by_itself(told: Make_) -> None:
     notifier, check = Told(), Sick({"memory:a": ["Age"]})
     pipeline = told(notifier, checks=[check], to=[MemoryDestination("a"), MemoryDestination("b")])
