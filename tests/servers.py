@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -55,9 +56,12 @@ class Server:
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A port that nobody has; not of those that connections begin from, one of which could be any moment's."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
@@ -74,7 +78,7 @@ def postgresql(*, settings: Sequence[str] = ()) -> Iterator[Server]:
             *("--auth=scram-sha-256", f"--pwfile={password_file}", "--encoding=UTF8", "--locale=C"),
             "--no-sync",
         ]
-        _done(initialise, user)
+        _done(initialise, user, folder)
         arguments: list[str | Path] = [
             *(programs / "postgres", "-D", folder / "data", "-p", str(port), "-k", folder),
             *("-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "timezone=UTC"),
@@ -113,6 +117,7 @@ def postgresql_standby(primary: Server) -> Iterator[Server]:
                 *("--write-recovery-conf", "--wal-method=stream", f"--dbname={where}"),
             ],
             user,
+            folder,
         )
         arguments: list[str | Path] = [
             *(programs / "postgres", "-D", folder / "data", "-p", str(port), "-k", folder),
@@ -136,6 +141,7 @@ def mariadb(*, settings: Sequence[str] = ()) -> Iterator[Server]:
                 *("--auth-root-authentication-method=normal", "--skip-log-bin"),
             ],
             user,
+            folder,
         )
         quoted = PASSWORD.replace("\\", "\\\\").replace("'", "\\'")
         setup = folder / "setup.sql"
@@ -213,9 +219,9 @@ def _exists(user: str) -> bool:
     return True
 
 
-def _done(arguments: Sequence[str | Path], user: str | None) -> None:
+def _done(arguments: Sequence[str | Path], user: str | None, folder: Path) -> None:
     done = subprocess.run(
-        arguments, user=user, check=False, capture_output=True, cwd="/", env=_environment(), text=True
+        arguments, user=user, check=False, capture_output=True, cwd="/", env=_environment(folder), text=True
     )
     if done.returncode:
         pytest.fail(f"{arguments[0]} failed:\n{done.stdout}{done.stderr}", pytrace=False)
@@ -233,7 +239,7 @@ def _running(
             stdout=log,
             stderr=log,
             cwd="/",
-            env=_environment(),
+            env=_environment(folder),
         )
         try:
             yield process
@@ -262,5 +268,7 @@ def _listens(port: int) -> bool:
     return False
 
 
-def _environment() -> dict[str, str]:
-    return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
+def _environment(folder: Path) -> dict[str, str]:
+    # A MariaDB server that begins deletes temporary tables from its folder for them: those of other servers, too.
+    temporary = {"TMPDIR": str(folder)}
+    return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC", **temporary}

@@ -28,6 +28,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
+from tests.servers import free_port
+
 HERE = "127.0.0.1"
 SLACK = "https://hooks.slack.com/services/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"
 DISCORD = "https://discord.com/api/webhooks/123456789012345678/dSECRET4-dSECRET4_dSECRET4"
@@ -113,13 +115,6 @@ def untrusted() -> ssl.SSLContext:
         file.flush()
         context.load_cert_chain(file.name)
     return context
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind((HERE, 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)

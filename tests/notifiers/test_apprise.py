@@ -44,12 +44,12 @@ from tests.notifiers.receiving import (
     SLACK,
     Mailbox,
     Receiver,
-    free_port,
     http_server,
     mail_server,
     redirect,
     silent_server,
 )
+from tests.servers import free_port
 
 SECRETS = ("SECRET", "123456789012345678", "pa%20ss", "pa ss")
 
