@@ -38,6 +38,11 @@ CLOCK_TOLERANCE = timedelta(minutes=10)
 _NO_XATTRS: Mapping[str, bytes] = MappingProxyType({})
 
 
+def named(contents: Iterable[Contents]) -> str:
+    """ "files and databases", as the library says it everywhere."""
+    return " and ".join(sorted(contents, reverse=True)) or "unknown contents"
+
+
 def no_chunks() -> Iterator[bytes]:
     """The content of everything that has none."""
     return iter(())

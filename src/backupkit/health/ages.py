@@ -11,7 +11,6 @@ from backupkit.health.saying import (
     credible,
     is_credible,
     lesser,
-    named,
     problem,
     require_contents,
     require_length,
@@ -19,7 +18,7 @@ from backupkit.health.saying import (
     wanted,
     which,
 )
-from backupkit.model import Contents, Problem, RepositoryState
+from backupkit.model import Contents, Problem, RepositoryState, named
 
 
 @dataclass(frozen=True, slots=True)

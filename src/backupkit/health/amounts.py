@@ -9,14 +9,13 @@ from backupkit.errors import ConfigurationError
 from backupkit.health.saying import (
     credible,
     lesser,
-    named,
     problem,
     require_contents,
     require_whole,
     wanted,
     which,
 )
-from backupkit.model import Contents, Problem, RepositoryState
+from backupkit.model import Contents, Problem, RepositoryState, named
 from backupkit.sizes import format_size, parse_size
 
 

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from backupkit.errors import ConfigurationError
 from backupkit.health.saying import (
     credible,
-    named,
     problem,
     require_contents,
     require_whole,
     wanted,
     which,
 )
-from backupkit.model import Contents, Problem, RepositoryState, Severity
+from backupkit.model import Contents, Problem, RepositoryState, Severity, named
 from backupkit.sizes import format_size
 
 # Of values that vary as a bell curve does, this many median deviations are one standard deviation.

@@ -10,7 +10,6 @@ from backupkit.health.saying import (
     at,
     credible,
     is_credible,
-    named,
     problem,
     require_contents,
     require_length,
@@ -18,7 +17,7 @@ from backupkit.health.saying import (
     wanted,
     which,
 )
-from backupkit.model import Backup, Contents, Problem, RepositoryState
+from backupkit.model import Backup, Contents, Problem, RepositoryState, named
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,11 +28,6 @@ def credible(backups: Iterable[Backup], now: datetime) -> list[Backup]:
     return [backup for backup in backups if is_credible(backup.time, now)]
 
 
-def named(contents: Iterable[Contents]) -> str:
-    """ "files and databases", as the library says it everywhere."""
-    return " and ".join(sorted(contents, reverse=True)) or "unknown contents"
-
-
 def which(backup: Backup) -> str:
     return f"{backup.id} of {at(backup.time)}"
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import accumulate
 
+from backupkit.model import named
 from backupkit.retention.drawing import AREAS, bar, day_of, line, n, text
 from backupkit.retention.simulation import SimulatedDay
 from backupkit.sizes import format_size
@@ -21,7 +22,7 @@ def charts(days: Sequence[SimulatedDay], top: float, left: float, right: float) 
     counts = [[one.count for one in day.series] for day in thinned]
     times = [day.time for day in thinned]
     drawn: list[str] = []
-    names = [" and ".join(sorted(one.contents, reverse=True)) for one in days[-1].series]
+    names = [named(one.contents) for one in days[-1].series]
     for heading, values, last in (
         ("Stored after each day's cleaning", bytes_, False),
         ("Backups", counts, True),

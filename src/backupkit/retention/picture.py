@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from backupkit.model import Backup, Contents, RetentionPlan
+from backupkit.model import Backup, Contents, RetentionPlan, named
 from backupkit.retention.charts import charts
 from backupkit.retention.drawing import KINDS, bar, day_of, line, n, safe, style, text, tooltip
 from backupkit.retention.kinds import OTHER, Kind, in_general, kind_of
@@ -175,7 +175,7 @@ def _lane(
 ) -> Iterator[str]:
     kept = [one for one in members if one.removed is None]
     occupied = format_size(sum(one.backup.stored for one in kept))
-    name = " and ".join(sorted(contents, reverse=True)) or "unknown contents"
+    name = named(contents)
     told = f"{len(kept):,} of {len(members):,} stay, {occupied}"
     base = top + 22 + _MARKS
     yield text(LEFT, top + 10, name[0].upper() + name[1:], "h2 text")

@@ -13,7 +13,7 @@ from itertools import islice
 from operator import attrgetter
 
 from backupkit.errors import ConfigurationError
-from backupkit.model import Backup, Contents, Kept, Pin, Removed, RetentionPlan
+from backupkit.model import Backup, Contents, Kept, Pin, Removed, RetentionPlan, named
 from backupkit.sizes import format_size
 
 
@@ -116,7 +116,7 @@ def pinned(pin: Pin) -> str:
 
 
 def newest_of(backup: Backup) -> str:
-    return f"newest {'good ' if backup.good else ''}backup of {_named(backup)}"
+    return f"newest {'good ' if backup.good else ''}backup of {named(backup.contents)}"
 
 
 def require_whole(policy: object, name: str, *, least: int) -> None:
@@ -144,9 +144,9 @@ def _always(series: Sequence[Backup], now: datetime, minimum: int) -> dict[int, 
             if rank == 0:
                 found[index] = newest_of(backup)
             elif backup.good:
-                found[index] = f"one of the {minimum} newest good backups of {_named(backup)}"
+                found[index] = f"one of the {minimum} newest good backups of {named(backup.contents)}"
             else:
-                found[index] = f"fewer than {minimum} backups of {_named(backup)} are good"
+                found[index] = f"fewer than {minimum} backups of {named(backup.contents)} are good"
     return found
 
 
@@ -165,7 +165,3 @@ def _key(backups: Sequence[Backup]) -> Callable[[Backup], datetime]:
 def _time(backup: Backup) -> datetime:
     # In UTC, because Python compares two times of the same zone by the wall clock, which repeats an hour.
     return backup.time.astimezone(UTC)
-
-
-def _named(backup: Backup) -> str:
-    return " and ".join(sorted(backup.contents, reverse=True)) or "unknown contents"
