@@ -76,6 +76,15 @@ def one_text(option: str, given: str) -> ConfigurationError:
     return ConfigurationError(f"{option}={given!r} is one text: give a list, [{given!r}].")
 
 
+def require_whole(part: object, name: str, *, least: int) -> None:
+    """Refuse a part of which this field is no whole number, or less than that."""
+    value = getattr(part, name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigurationError(
+            f"{type(part).__name__}({name}={value!r}) is not possible: use a whole number, {least} or more."
+        )
+
+
 class SourceError(BackupKitError):
     """An entry, or a whole source, could not be read.
 

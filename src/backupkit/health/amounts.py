@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from backupkit.errors import ConfigurationError
+from backupkit.errors import ConfigurationError, require_whole
 from backupkit.health.saying import (
     credible,
     lesser,
     problem,
     require_contents,
-    require_whole,
     wanted,
     which,
 )
@@ -48,7 +47,7 @@ class MinimumCount:
     contents: Contents | None = None
 
     def __post_init__(self) -> None:
-        require_whole(self, "count", self.count, least=1)
+        require_whole(self, "count", least=1)
         require_contents(self, self.contents)
 
     def problems(self, state: RepositoryState) -> Iterator[Problem]:

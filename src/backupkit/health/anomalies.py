@@ -6,12 +6,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from backupkit.errors import ConfigurationError
+from backupkit.errors import ConfigurationError, require_whole
 from backupkit.health.saying import (
     credible,
     problem,
     require_contents,
-    require_whole,
     wanted,
     which,
 )
@@ -46,8 +45,8 @@ class SizeAnomaly:
 
     def __post_init__(self) -> None:
         require_contents(self, self.contents)
-        require_whole(self, "least", self.least, least=3)
-        require_whole(self, "last", self.last, least=self.least)
+        require_whole(self, "least", least=3)
+        require_whole(self, "last", least=self.least)
         for name, value, above in (("factor", self.factor, 1), ("deviations", self.deviations, 0)):
             if not isinstance(value, int | float) or not above < value < math.inf:
                 raise ConfigurationError(

@@ -68,10 +68,3 @@ def require_length(check: object, **units: float) -> None:
         raise ConfigurationError(
             f"{type(check).__name__}({given}) is not possible: use {more} more than zero."
         )
-
-
-def require_whole(check: object, name: str, value: object, *, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ConfigurationError(
-            f"{type(check).__name__}({name}={value!r}) is not possible: use a whole number, {least} or more."
-        )

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from backupkit.errors import ConfigurationError
+from backupkit.errors import ConfigurationError, require_whole
 from backupkit.model import Backup, RetentionPlan
 from backupkit.retention.keeping import keep_last
 from backupkit.retention.periods import Calendar, representatives
-from backupkit.retention.series import Draft, require_whole
+from backupkit.retention.series import Draft
 from backupkit.zones import zone_named
 
 _PERIODS = ("hourly", "daily", "weekly", "monthly", "yearly")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from backupkit.errors import ConfigurationError
+from backupkit.errors import ConfigurationError, require_whole
 from backupkit.model import Backup, RetentionPlan
-from backupkit.retention.series import Draft, newest_of, require_whole
+from backupkit.retention.series import Draft, newest_of
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _LONGEST = timedelta(days=366_000)

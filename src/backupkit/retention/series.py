@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from itertools import islice
 from operator import attrgetter
 
-from backupkit.errors import ConfigurationError
 from backupkit.model import Backup, Contents, Kept, Pin, Removed, RetentionPlan, named
 from backupkit.sizes import format_size
 
@@ -117,14 +116,6 @@ def pinned(pin: Pin) -> str:
 
 def newest_of(backup: Backup) -> str:
     return f"newest {'good ' if backup.good else ''}backup of {named(backup.contents)}"
-
-
-def require_whole(policy: object, name: str, *, least: int) -> None:
-    value = getattr(policy, name)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ConfigurationError(
-            f"{type(policy).__name__}({name}={value!r}) is not possible: use a whole number, {least} or more."
-        )
 
 
 def _always(series: Sequence[Backup], now: datetime, minimum: int) -> dict[int, str]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 
-from backupkit.errors import ConfigurationError
+from backupkit.errors import ConfigurationError, require_whole
 from backupkit.model import Backup, RetentionPlan
 from backupkit.retention.periods import Calendar, representatives
-from backupkit.retention.series import Draft, newest_of, require_whole
+from backupkit.retention.series import Draft, newest_of
 from backupkit.sizes import parse_size
 from backupkit.zones import zone_named
 
