@@ -68,7 +68,7 @@ def free_port() -> int:
 def postgresql(*, settings: Sequence[str] = ()) -> Iterator[Server]:
     """A PostgreSQL server that asks for a password (SCRAM) on TCP and on its socket."""
     programs = postgresql_programs()
-    with _folder("postgres") as (folder, user):
+    with server_folder("postgres") as (folder, user):
         port = free_port()
         password_file = folder / "password"
         password_file.write_text(PASSWORD + "\n")
@@ -85,7 +85,7 @@ def postgresql(*, settings: Sequence[str] = ()) -> Iterator[Server]:
             *("-c", "logging_collector=off", "-c", "max_connections=40"),
             *(part for setting in settings for part in ("-c", setting)),
         ]
-        with _running(arguments, user, folder) as process:
+        with running(arguments, user, folder) as process:
             server = Server("postgresql", port, folder, folder, "admin", PASSWORD, process)
             ready: list[str | Path] = [
                 programs / "pg_isready",
@@ -103,7 +103,7 @@ def postgresql_standby(primary: Server) -> Iterator[Server]:
     from urllib.parse import quote
 
     programs = postgresql_programs()
-    with _folder("postgres") as (folder, user):
+    with server_folder("postgres") as (folder, user):
         port = free_port()
         where = f"postgresql://admin:{quote(PASSWORD, safe='')}@127.0.0.1:{primary.port}"
         _done(
@@ -123,9 +123,9 @@ def postgresql_standby(primary: Server) -> Iterator[Server]:
             *(programs / "postgres", "-D", folder / "data", "-p", str(port), "-k", folder),
             *("-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=40"),
         ]
-        with _running(arguments, user, folder) as process:
+        with running(arguments, user, folder) as process:
             server = Server("postgresql", port, folder, folder, "admin", PASSWORD, process)
-            _wait_for(server, lambda: _listens(port))
+            _wait_for(server, lambda: listens(port))
             yield server
 
 
@@ -133,7 +133,7 @@ def postgresql_standby(primary: Server) -> Iterator[Server]:
 def mariadb(*, settings: Sequence[str] = ()) -> Iterator[Server]:
     """A MariaDB server whose administrator has a password."""
     server_program = require_tool("mariadbd")
-    with _folder("mysql") as (folder, user):
+    with server_folder("mysql") as (folder, user):
         port = free_port()
         _done(
             [
@@ -157,9 +157,9 @@ def mariadb(*, settings: Sequence[str] = ()) -> Iterator[Server]:
             *("--event-scheduler=OFF", "--log-bin-trust-function-creators=1"),
             *(f"--{setting}" for setting in settings),
         ]
-        with _running(arguments, user, folder) as process:
+        with running(arguments, user, folder) as process:
             server = Server("mariadb", port, folder, folder / "server.sock", "admin", PASSWORD, process)
-            _wait_for(server, lambda: _listens(port))
+            _wait_for(server, lambda: listens(port))
             yield server
 
 
@@ -167,7 +167,7 @@ def mariadb(*, settings: Sequence[str] = ()) -> Iterator[Server]:
 def redis(*, settings: Sequence[str] = ()) -> Iterator[Server]:
     """A Redis server with a password, and nothing written but what is asked for."""
     program = require_tool("redis-server")
-    with _folder("redis") as (folder, user):
+    with server_folder("redis") as (folder, user):
         port = free_port()
         quoted = PASSWORD.replace("\\", "\\\\").replace('"', '\\"')
         configuration = folder / "redis.conf"
@@ -177,9 +177,9 @@ def redis(*, settings: Sequence[str] = ()) -> Iterator[Server]:
             f'requirepass "{quoted}"\n' + "".join(f"{setting}\n" for setting in settings)
         )
         _give(configuration, user)
-        with _running([program, configuration], user, folder) as process:
+        with running([program, configuration], user, folder) as process:
             server = Server("redis", port, folder, folder / "server.sock", "default", PASSWORD, process)
-            _wait_for(server, lambda: _listens(port))
+            _wait_for(server, lambda: listens(port))
             yield server
 
 
@@ -192,7 +192,7 @@ def postgresql_programs() -> Path:
 
 
 @contextmanager
-def _folder(owner: str) -> Iterator[tuple[Path, str | None]]:
+def server_folder(owner: str) -> Iterator[tuple[Path, str | None]]:
     """A new folder, and the user to run a server as: not root, which servers refuse, or this user."""
     # Not pytest's tmp_path, which other users cannot enter, and whose sockets' paths are too long.
     folder = Path(tempfile.mkdtemp(prefix="bk-server-", dir="/tmp"))
@@ -228,9 +228,10 @@ def _done(arguments: Sequence[str | Path], user: str | None, folder: Path) -> No
 
 
 @contextmanager
-def _running(
+def running(
     arguments: Sequence[str | Path], user: str | None, folder: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
+    """A server's process, its output in the file `log` of the folder, stopped afterwards."""
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             arguments,
@@ -254,15 +255,21 @@ def _running(
 
 
 def _wait_for(server: Server, ready: Callable[[], bool]) -> None:
+    wait_for(server.engine, server.process, server.folder, ready)
+
+
+def wait_for(what: str, process: subprocess.Popen[bytes], folder: Path, ready: Callable[[], bool]) -> None:
+    """Wait until a server that was started answers; fail with its log if it has ended, or never does."""
     end = time.monotonic() + _PATIENCE
     while not ready():
-        if server.process.poll() is not None or time.monotonic() > end:
-            log = (server.folder / "log").read_text(errors="replace")
-            pytest.fail(f"The {server.engine} server did not start:\n{log[-4000:]}", pytrace=False)
+        if process.poll() is not None or time.monotonic() > end:
+            log = (folder / "log").read_text(errors="replace")
+            pytest.fail(f"The {what} server did not start:\n{log[-4000:]}", pytrace=False)
         time.sleep(0.05)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody takes connections there."""
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False

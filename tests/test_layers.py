@@ -20,7 +20,17 @@ LAYERS = (
         *("errors", "model", "plain_data", "printable", "sizes", "state_folder", "zones"),
         *("_chunks", "_parallel", "_program"),
     },
-    {"protocols", "events", "passphrase", "retrying", "patterns", "databases", "tables", "_waiting"},
+    {
+        "protocols",
+        "events",
+        "passphrase",
+        "retrying",
+        "patterns",
+        "databases",
+        "filesystems",
+        "tables",
+        "_waiting",
+    },
     {
         *("formats", "sources", "targets", "destinations", "compression", "retention", "health", "observers"),
         *("notifiers", "history", "memory", "summaries", "_health_news", "locking", "marks", "selection"),
@@ -97,7 +107,10 @@ NEIGHBOURS = {
 # These stand outside: the public names come from everywhere, and the conformance kit tests everything.
 ROOT, KIT = "__init__", "testing"
 
-REQUIRED = {"cryptography", "Cryptodome", "filelock", "isal", "pathspec", "pyzipper", "tenacity", "zstandard"}
+REQUIRED = {
+    *("cryptography", "Cryptodome", "filelock", "fsspec", "isal", "pathspec", "pyzipper", "tenacity"),
+    "zstandard",
+}
 OPTIONAL = {
     "llvmlite": {"formats"},
     "pymongo": {"databases"},

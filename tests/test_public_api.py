@@ -69,6 +69,7 @@ PUBLIC = [
     "ObjectExistsError",
     "ObjectNotFoundError",
     "OperationCancelledError",
+    "OutcomeUnknownError",
     "Owner",
     "Parallel",
     "Passphrase",

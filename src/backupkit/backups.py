@@ -19,7 +19,7 @@ from backupkit._pinning import pin_everywhere
 from backupkit._restoring import InPlace, RestoreOptions, is_database, location_of, obstacles, opened_target
 from backupkit._verifying import verify_copy
 from backupkit.databases.urls import DatabaseURL
-from backupkit.destinations.opening import open_destination, open_destinations
+from backupkit.destinations.opening import URLLike, open_destination, open_destinations
 from backupkit.errors import (
     BackupKitError,
     BackupNotFoundError,
@@ -63,7 +63,7 @@ class Backups:
     def __init__(
         self,
         name: str | None,
-        destinations: Destination | str | os.PathLike[str] | Sequence[Destination | str | os.PathLike[str]],
+        destinations: Destination | URLLike | Sequence[Destination | URLLike],
         *,
         encryptor: Encryptor | Passphrase | None,
         format: Format | None = None,

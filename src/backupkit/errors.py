@@ -8,7 +8,8 @@
     ├── DestinationError                a destination did not do as asked
     │   ├── ObjectNotFoundError         (also FileNotFoundError)
     │   ├── ObjectExistsError           (also FileExistsError)
-    │   └── AccessDeniedError           (also PermissionError)
+    │   ├── AccessDeniedError           (also PermissionError)
+    │   └── OutcomeUnknownError         whether it did is not known
     ├── RepositoryError                 the backups as a whole
     │   ├── RepositoryNotFoundError
     │   └── BackupNotFoundError
@@ -147,6 +148,10 @@ class ObjectExistsError(DestinationError, FileExistsError):
 
 class AccessDeniedError(DestinationError, PermissionError):
     """The destination refused for want of a right or a credential."""
+
+
+class OutcomeUnknownError(DestinationError):
+    """The destination was told that the object is whole, and did not answer: it may have it, or not."""
 
 
 class RepositoryError(BackupKitError):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import tzinfo
 
 from backupkit.backups import Backups
+from backupkit.destinations.opening import URLLike, within
 from backupkit.errors import RepositoryNotFoundError
 from backupkit.formats.zip.format import Zip
 from backupkit.passphrase import Passphrase
@@ -14,7 +14,7 @@ from backupkit.protocols import Destination, Encryptor, Observer
 
 
 def open_repository(
-    url: Destination | str | os.PathLike[str],
+    url: Destination | URLLike,
     passphrase: Passphrase | str | Encryptor | None = None,
     *,
     name: str | None = None,
@@ -31,17 +31,13 @@ def open_repository(
     format = Zip(legacy_time_zone=legacy_time_zone)
     backups = Backups(name, url, encryptor=encryptor, format=format, observers=observers)
     listing = backups.list()
-    if name is None and isinstance(url, str | os.PathLike) and not listing.of_pipelines:
+    if name is None and not listing.of_pipelines and (found := within(backups.destinations[0])):
         # What is learnt about a backup stands beside the pipeline's folder, so it is opened from above.
-        from urllib.parse import unquote
-
-        above, _, folder = backups.destinations[0].location.rpartition("/")
-        within = Backups(
-            unquote(folder), f"{above}/", encryptor=encryptor, format=format, observers=observers
-        )
-        inside = within.list()
+        above, folder = found
+        inner = Backups(folder, above, encryptor=encryptor, format=format, observers=observers)
+        inside = inner.list()
         if inside.of_pipelines or (inside.backups and not listing.backups):
-            return within
+            return inner
     if listing.problems:
         raise RepositoryNotFoundError(listing.problems[0].message)
     if not listing.backups:

@@ -26,6 +26,7 @@ from backupkit.backups import Backups
 from backupkit.compression import compressor_named
 from backupkit.databases.urls import DatabaseURL
 from backupkit.destinations.fan_out import FanOut
+from backupkit.destinations.opening import URLLike
 from backupkit.errors import (
     BackupKitError,
     ConfigurationError,
@@ -89,7 +90,7 @@ class BackupPipeline(Backups):
         self,
         name: str,
         sources: Source | Sequence[Source],
-        destinations: Destination | str | os.PathLike[str] | Sequence[Destination | str | os.PathLike[str]],
+        destinations: Destination | URLLike | Sequence[Destination | URLLike],
         *,
         encryptor: Encryptor | Passphrase | None,
         compressor: Compressor | str | None = None,

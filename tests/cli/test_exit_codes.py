@@ -148,7 +148,7 @@ def test_a_wrong_passphrase_is_12(saved: Shop) -> None:
         (("list",), "URL or path, or --app"),
         (("list", "backups", *APP), "give one of them"),
         (("verify", *APP, "--passphrase-file", "passphrase.txt"), "go with a URL"),
-        (("list", "s3://bucket/shop"), "local folders"),
+        (("list", "nothing://bucket"), "no kind of destination"),
         (("verify", "backups", "--passphrase-file", "passphrase.txt", "--passphrase-env", "X"), "one option"),
         (("verify", "backups", "--passphrase-file", "no-such-file"), "no-such-file"),
         (("verify", "backups", "--passphrase-command", "false"), "command false"),

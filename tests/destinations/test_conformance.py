@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import pytest
 
 from backupkit.destinations.fan_out import FanOut
 from backupkit.destinations.local import LocalDestination
+from backupkit.destinations.opening import open_destination
 from backupkit.protocols import Destination, HasLeftovers, OnThisMachine
 from backupkit.testing.destinations import DestinationTests, FaultyDestination, MemoryDestination
 
@@ -46,6 +48,14 @@ class TestLocalDestinationThatIsMadeByTheFirstWrite(DestinationTests):
     @pytest.fixture
     def destination(self, tmp_path: Path) -> Destination:
         return LocalDestination(tmp_path / "not" / "there yet", create=True)
+
+
+class TestAFileSystemOfWhichNothingIsKnown(DestinationTests):
+    """fsspec's own, in memory: written in the way that is safe for any."""
+
+    @pytest.fixture
+    def destination(self) -> Destination:
+        return open_destination(f"memory://{uuid.uuid4().hex}/shop")
 
 
 def test_a_local_destination_can_do_what_the_optional_protocols_ask(tmp_path: Path) -> None:

@@ -49,9 +49,20 @@ def test_the_location_of_a_destination_opens_it_again(folder: str) -> None:
     assert str(reopened.folder) == folder
 
 
-@pytest.mark.parametrize("url", ["s3://key:hunter2@bucket/shop", "gs://hunter2", "s3:hunter2", "C:hunter2"])
-def test_another_kind_is_refused_without_repeating_what_may_be_a_secret(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="writes to local folders only") as caught:
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("s3://key:hunter2@bucket/shop", "no place for credentials"),
+        ("s3://bucket/shop?secret=hunter2", "these settings"),
+        ("s3:hunter2", "no URL of a file system"),
+        ("C:hunter2", "no URL of a file system"),
+        ("nothing://hunter2", "no kind of destination"),
+        ("zip://hunter2::s3://bucket", "one file system inside another"),
+        ("memory://hunter2\n", "cannot be printed"),
+    ],
+)
+def test_what_no_url_can_mean_is_refused_without_repeating_what_may_be_a_secret(url: str, why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why) as caught:
         open_destination(url)
     assert "hunter2" not in str(caught.value)
 

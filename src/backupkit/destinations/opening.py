@@ -4,30 +4,51 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, cast
 
 from backupkit.destinations.local import LocalDestination
+from backupkit.destinations.remote import RemoteDestination
 from backupkit.errors import ConfigurationError
 from backupkit.protocols import Destination
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
 
-def open_destination(url: str | os.PathLike[str]) -> Destination:
-    """Return the destination at a path, or at a `file:///path` URL, without any I/O.
+class UPathLike(Protocol):
+    """A path of universal_pathlib that is not on this machine: its text is its URL."""
 
-    A path may be relative or begin with `~`; a URL is absolute and percent-encoded. The messages never
-    repeat a URL that is refused, as it may hold a password.
+    @property
+    def storage_options(self) -> Mapping[str, Any]: ...
+
+
+URLLike: TypeAlias = str | os.PathLike[str] | UPathLike
+"""What a person writes down to say where."""
+
+
+def open_destination(url: URLLike, **options: Any) -> Destination:
+    """Return the destination at a path or URL, without any I/O.
+
+    A path may be relative or begin with `~`; a `file:` URL is absolute and percent-encoded; both take the options
+    of `LocalDestination`. Other URLs (`s3://`, `gs://`, `abfs://`, `dropbox://`, `sftp://`, `memory://`, and those
+    of any other file system that fsspec knows) take that file system's own options, a ready one as `fs=`, and
+    those of `RemoteDestination`. A UPath is a URL with options.
+
+    ConfigurationError for what is no such thing, ModuleNotFoundError, which names the extra, for what is not
+    installed. The messages never repeat a URL, as it may hold a password.
     """
+    if not isinstance(url, str | os.PathLike):
+        return RemoteDestination(str(url), **{**url.storage_options, **options})
     text = os.fspath(url)
     scheme = _SCHEME.match(text)
+    fs = options.get("fs")
+    if fs is not None and not _is_local(fs):
+        return RemoteDestination(text, **options)
+    options.pop("fs", None)
     if isinstance(url, os.PathLike) or scheme is None:
-        return LocalDestination(text)
-    if scheme[1].lower() != "file":
-        raise ConfigurationError(
-            f"Destinations of the kind {scheme[1]}: are not supported: this version writes to local folders "
-            "only, given as a path or as file:///path (write ./ before a path with a colon in it)."
-        )
+        return _local(text, options)
+    if scheme[1].lower() not in ("file", "local"):
+        return RemoteDestination(text, **options)
     if not text[scheme.end() :].startswith("///"):
         raise ConfigurationError(
             "The file URL names a host or a relative path: write file:///absolute/path, "
@@ -35,16 +56,42 @@ def open_destination(url: str | os.PathLike[str]) -> Destination:
         )
     from urllib.parse import unquote
 
-    return LocalDestination(unquote(text[scheme.end() + 2 :], errors="surrogateescape"))
+    return _local(unquote(text[scheme.end() + 2 :], errors="surrogateescape"), options)
+
+
+def within(destination: Destination) -> tuple[Destination, str] | None:
+    """The destination one folder above, and that folder's name; None if there is none, or nobody can tell."""
+    if isinstance(destination, LocalDestination):
+        folder = destination.folder
+        return (LocalDestination(folder.parent), folder.name) if folder.name else None
+    return destination.within() if isinstance(destination, RemoteDestination) else None
+
+
+def _opened(one: Destination | URLLike) -> Destination:
+    if isinstance(one, str | os.PathLike) or hasattr(one, "storage_options"):
+        return open_destination(cast("URLLike", one))
+    return one
+
+
+def _is_local(fs: Any) -> bool:
+    return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
+
+
+def _local(folder: str, options: dict[str, Any]) -> LocalDestination:
+    if unknown := sorted(options.keys() - {"mode", "create"}):
+        raise ConfigurationError(
+            f"A local folder has no options called {', '.join(unknown)}: it knows mode= and create=."
+        )
+    return LocalDestination(folder, **options)
 
 
 def open_destinations(
-    destinations: Destination | str | os.PathLike[str] | Sequence[Destination | str | os.PathLike[str]],
+    destinations: Destination | URLLike | Sequence[Destination | URLLike],
 ) -> Sequence[Destination]:
     """The destinations meant: URLs and paths are opened, one is made a list, none and twice are refused."""
-    if isinstance(destinations, str | os.PathLike) or not isinstance(destinations, Sequence):
+    if isinstance(destinations, str) or not isinstance(destinations, Sequence):
         destinations = [destinations]
-    opened = [open_destination(one) if isinstance(one, str | os.PathLike) else one for one in destinations]
+    opened = [_opened(one) for one in destinations]
     if not opened:
         raise ConfigurationError("There is no destination: name at least one.")
     locations = [one.location for one in opened]

@@ -9,6 +9,29 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+class Sent:
+    """A stream on its way to a store: how many bytes it had, and with what it failed, if it did."""
+
+    def __init__(self, stream: Iterator[bytes]) -> None:
+        self.size = 0
+        self.failure: BaseException | None = None
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            chunk = next(self._stream)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self.failure = error
+            raise
+        self.size += len(chunk)
+        return chunk
+
+
 @contextmanager
 def closed_on_failure(items: Iterable[T]) -> Iterator[Iterator[T]]:
     """Give the iterator of the items; if the body fails, close it, so that its files and processes end."""

@@ -1,0 +1,75 @@
+"""Calls that may be repeated: each attempt within its time, all of them within the patience for one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor, Future
+from typing import Any, TypeVar
+
+from backupkit.filesystems.failures import may_pass
+from backupkit.filesystems.transfer import Transfer
+
+T = TypeVar("T")
+
+_WAIT, _LONGEST_WAIT = 0.25, 20.0  # seconds before the second attempt, doubled each time, and at most
+
+
+def ask(transfer: Transfer, function: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    """Call it, again after failures that may pass. Its own time-out is the library's."""
+    import tenacity
+
+    retrying = tenacity.Retrying(**_terms(transfer))
+    return retrying(function, *arguments, **options)
+
+
+class Asking(Executor):
+    """The same for coroutine functions, which run on the loop of an asynchronous file system.
+
+    An executor, so that `map_ordered` can have several under way. Cancelling what has begun ends it, so that nobody
+    waits for a connection that has stalled.
+    """
+
+    def __init__(self, transfer: Transfer, loop: asyncio.AbstractEventLoop, *, moving: int = 0) -> None:
+        self.transfer = transfer
+        self.loop = loop
+        self._seconds = transfer.seconds_for(moving)
+
+    def moving(self, size: int) -> Asking:
+        """The same, for calls that move so many bytes each and may take as long."""
+        return Asking(self.transfer, self.loop, moving=size)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Begin calling the coroutine function."""
+        return asyncio.run_coroutine_threadsafe(self._attempts(fn, *args, **kwargs), self.loop)
+
+    def ask(self, function: Callable[..., Coroutine[Any, Any, T]], /, *args: Any, **kwargs: Any) -> T:
+        """Call it, and wait for the answer."""
+        future: Future[T] = self.submit(function, *args, **kwargs)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    async def _attempts(
+        self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any
+    ) -> T:
+        import tenacity
+
+        async def attempt() -> T:
+            return await asyncio.wait_for(function(*args, **kwargs), self._seconds)
+
+        return await tenacity.AsyncRetrying(**_terms(self.transfer))(attempt)
+
+
+def _terms(transfer: Transfer) -> dict[str, Any]:
+    import tenacity
+
+    return {
+        "stop": tenacity.stop_after_delay(transfer.patience),
+        # With jitter, or all that a store refused at one moment come back at one moment.
+        "wait": tenacity.wait_random_exponential(multiplier=_WAIT, max=_LONGEST_WAIT),
+        "retry": tenacity.retry_if_exception(may_pass),
+        "reraise": True,
+    }

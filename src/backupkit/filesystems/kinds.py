@@ -1,0 +1,115 @@
+"""What backupkit knows of each kind of file system: who brings it, and which of its settings are no secrets."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, cast
+
+from backupkit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+    from backupkit.filesystems.stores import FileStore
+    from backupkit.filesystems.transfer import Transfer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One kind. `file_system` and `store` are classes, as "module:name", imported when a place of the kind is used.
+
+    `settings` may stand in a URL (`s3://bucket?endpoint_url=https://…`), and in what is printed: none is a secret.
+    `options` are given to the file system unless the user gives others.
+    """
+
+    protocol: str
+    requires: str | None = None
+    extra: str | None = None
+    file_system: str | None = None
+    store: str = "backupkit.filesystems.renaming:RenamingStore"
+    settings: frozenset[str] = frozenset()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    hosts: bool = False  # its URLs name a host, and may name a user of it
+
+    def check_installed(self) -> None:
+        """Raise ModuleNotFoundError, which names the extra, for what is not installed; imports nothing."""
+        if self.requires is not None and find_spec(self.requires) is None:
+            what = f"'backupkit[{self.extra}]'" if self.extra else self.requires
+            raise ModuleNotFoundError(
+                f"{self.protocol}:// needs {self.requires}: pip install {what}", name=self.requires
+            )
+
+    def file_system_class(self) -> type[AbstractFileSystem]:
+        if self.file_system is not None:
+            return cast("type[AbstractFileSystem]", _named(self.file_system))
+        import fsspec
+
+        return cast("type[AbstractFileSystem]", fsspec.get_filesystem_class(self.protocol))
+
+    def connected(self, file_system: AbstractFileSystem, transfer: Transfer) -> FileStore:
+        """The store of a file system of this kind."""
+        store: FileStore = _named(self.store)(file_system, transfer)
+        return store
+
+
+# Without its caches: a listing must say what is there now, and each process has connections of its own.
+_UNCACHED = {"use_listings_cache": False}
+
+_KINDS = (
+    Kind(
+        protocol="s3",
+        requires="s3fs",
+        extra="s3",
+        file_system="s3fs:S3FileSystem",
+        settings=frozenset({"endpoint_url", "profile"}),
+        options=_UNCACHED,
+    ),
+    Kind(
+        protocol="gs",
+        requires="gcsfs",
+        extra="gcs",
+        file_system="gcsfs:GCSFileSystem",
+        settings=frozenset({"endpoint_url", "project"}),
+        options=_UNCACHED,
+    ),
+    Kind(
+        protocol="abfs",
+        requires="adlfs",
+        extra="azure",
+        file_system="adlfs:AzureBlobFileSystem",
+        settings=frozenset({"account_name"}),
+        options=_UNCACHED,
+    ),
+    Kind(protocol="dropbox", requires="dropbox", extra="dropbox"),
+    Kind(protocol="sftp", requires="sshfs", extra="sftp", file_system="sshfs:SSHFileSystem", hosts=True),
+    Kind(protocol="webdav", requires="webdav4", extra="webdav", settings=frozenset({"base_url"})),
+    Kind(protocol="smb", requires="smbprotocol", extra="smb", hosts=True),
+    Kind(protocol="ftp", hosts=True, options=_UNCACHED),
+    Kind(protocol="memory"),
+)
+_ALIASES = {"s3a": "s3", "gcs": "gs", "az": "abfs", "abfss": "abfs", "ssh": "sftp"}
+_BY_PROTOCOL = {kind.protocol: kind for kind in _KINDS}
+
+
+def kind_of(protocol: str) -> Kind:
+    """The kind of this protocol; one that only fsspec knows is handled in the way that is safe for any."""
+    known = _BY_PROTOCOL.get(_ALIASES.get(protocol, protocol))
+    if known is not None:
+        return known
+    import fsspec
+
+    if protocol not in fsspec.available_protocols():
+        raise ConfigurationError(
+            f"There is no kind of destination or file system called {protocol!r}: use a path, or a URL such as "
+            "file:///path, s3://bucket/folder, gs://…, abfs://…, dropbox://…, sftp://…, or of another file system "
+            "that fsspec knows (write ./ before a path with a colon in it)."
+        )
+    return Kind(protocol=protocol)
+
+
+def _named(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)

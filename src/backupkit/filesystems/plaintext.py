@@ -1,0 +1,41 @@
+"""What would go over the network for anybody to read is refused, unless it was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from backupkit.errors import ConfigurationError
+
+_PLAIN = {"http", "ftp"}
+
+
+def check_url(url: str, location: str) -> None:
+    """Raise ConfigurationError for a URL whose protocol encrypts nothing, unless it stays on this machine."""
+    parts = urlsplit(url)
+    if parts.scheme.lower() in _PLAIN and not _is_loopback(parts.hostname):
+        raise ConfigurationError(
+            f"{location} would be reached by {parts.scheme.upper()}, which anybody on the way can read and change: "
+            "use an address that begins with https, or allow_plaintext=True if you trust the network."
+        )
+
+
+def check_options(options: Mapping[str, Any], location: str) -> None:
+    """The same for every address among the options of a file system, nested ones too."""
+    for value in options.values():
+        if isinstance(value, Mapping):
+            check_options(value, location)
+        elif isinstance(value, str) and "://" in value:
+            check_url(value, location)
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host is None or host == "localhost" or host.endswith(".localhost"):
+        return host is not None
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

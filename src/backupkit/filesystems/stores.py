@@ -1,0 +1,101 @@
+"""`FileStore`: what is needed of a file system, however it does it. One module of this room for each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A file of a file system. `path` is the file system's own name for it.
+
+    `tag` changes whenever the content does, if the store has such a thing (an ETag, a revision). `checksum` is the
+    store's own of the content, in the spelling in which `Upload.commit` gives it; None if it has none.
+    """
+
+    path: str
+    size: int
+    modified: datetime
+    tag: str | None = None
+    checksum: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """Bytes of a file, and what the store said of the whole file with them."""
+
+    content: bytes
+    size: int
+    tag: str | None = None
+
+
+class Upload(Protocol):
+    """An object on its way. Nothing is visible before `commit`."""
+
+    def send(self, chunks: Iterator[bytes]) -> None:
+        """Send all of it, in bounded memory; what the chunks raise passes through unchanged."""
+        ...
+
+    def commit(self) -> str | None:
+        """Make the object visible, whole, and return the checksum that the store should have of it, if any.
+
+        When this fails, whether it has happened may be unknown; who calls asks the store itself then.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Leave nothing behind; called at most once, after a failure of any kind, or a failed commit.
+
+        It may fail. It must not undo a commit that has happened.
+        """
+        ...
+
+
+class FileStore(Protocol):
+    """One connected file system. Paths are its own.
+
+    Errors are those of the library below; `failures.failure_of` says what they mean. Calls that can be repeated are
+    repeated in here, after failures that may pass, and within `Transfer.patience`.
+    """
+
+    def upload(self, path: str, *, overwrite: bool) -> Upload:
+        """Begin an object; no I/O yet. Without `overwrite` the commit fails for one that exists, where it can."""
+        ...
+
+    def pieces(self, path: str, start: int, length: int | None) -> Iterator[Piece]:
+        """Yield the bytes from `start`, in order and of one state of the file, some pieces ahead.
+
+        The first piece comes even if it is empty, as beyond the end. A file that is replaced meanwhile is an error.
+        """
+        ...
+
+    def look(self, path: str) -> Found | None:
+        """What is there now, never what was there before; None if there is no file."""
+        ...
+
+    def find(self, prefix: str) -> Iterator[Found]:
+        """Yield the files whose paths begin with `prefix`, in any order, as they are now; one call per page."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Delete a file; one that is gone already may or may not be an error."""
+        ...
+
+
+@runtime_checkable
+class LeavesUploads(FileStore, Protocol):
+    """A store in which a killed upload leaves something, which is not among its files."""
+
+    def abandoned(self, prefix: str) -> Iterator[Found]:
+        """Yield unfinished uploads of files whose paths begin with `prefix`.
+
+        Their `path` is that of the file to be, a "#", and what tells the upload from others.
+        """
+        ...
+
+    def abandon(self, path: str) -> None:
+        """End one of them; one that is gone already is no error."""
+        ...

@@ -1,0 +1,43 @@
+"""How objects are moved: in parts of which size, how many at once, and how long anything may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backupkit.errors import ConfigurationError
+
+MiB = 1 << 20
+_SLOWEST = 64 << 10  # bytes a second below which a connection counts as stalled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """`part_size` bytes make one request; `concurrency` of them are under way at once.
+
+    `time_limit` is how many seconds a request may take that moves next to nothing; one that moves much may take
+    longer, as if the link were 64 KiB/s. `patience` is how many seconds one call is tried, again and again after
+    failures that may pass: no attempt begins after that. Parts grow where a store limits their number.
+    """
+
+    part_size: int = 16 * MiB
+    concurrency: int = 4
+    time_limit: float = 60.0
+    patience: float = 120.0
+
+    def __post_init__(self) -> None:
+        for name, least in (("part_size", 1), ("concurrency", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ConfigurationError(
+                    f"{name}={value!r} is not possible: use a whole number, {least} or more."
+                )
+        for name in ("time_limit", "patience"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 86_400:
+                raise ConfigurationError(
+                    f"{name}={value!r} is not possible: use seconds, more than none and a day at most."
+                )
+
+    def seconds_for(self, size: int) -> float:
+        """How long one request that moves so many bytes may take."""
+        return self.time_limit + size / _SLOWEST
