@@ -1,0 +1,80 @@
+"""Uploads in parts: cut to size, several under way at once, in bounded memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from backupkit.filesystems.asking import Asking
+
+T = TypeVar("T")
+
+
+def cut(chunks: Iterable[bytes], sizes: Iterable[int]) -> Iterator[bytes]:
+    """Cut the stream into parts of these sizes, the last one shorter; none is empty.
+
+    The sizes must not end before the stream does.
+    """
+    wanted = iter(sizes)
+    size = next(wanted)
+    held: list[bytes] = []
+    length = 0
+    for given in chunks:
+        chunk = memoryview(given)
+        while length + len(chunk) >= size:
+            taken = size - length
+            held.append(bytes(chunk[:taken]))
+            yield b"".join(held)
+            chunk = chunk[taken:]
+            held, length, size = [], 0, next(wanted)
+        if chunk:
+            held.append(bytes(chunk))
+            length += len(chunk)
+    if held:
+        yield b"".join(held)
+
+
+def growing(first: int, *, step: int, largest: int) -> Iterator[int]:
+    """Sizes of parts of a store that allows only so many: doubled after each `step` parts, until the `largest`.
+
+    With 16 MiB, 900 and 1 GiB, S3's 10,000 parts hold 5.3 TiB, and the first 14 GiB go in small ones.
+    """
+    size = first
+    while True:
+        for _ in range(step):
+            yield size
+        size = min(2 * size, max(first, largest))
+
+
+def send_parts(
+    asking: Asking,
+    send: Callable[[int, bytes], Coroutine[Any, Any, T]],
+    parts: Iterable[bytes],
+    *,
+    room: int,
+) -> list[T]:
+    """Send parts, numbered from 1, and return the answers in order.
+
+    Parts of `room` bytes together are under way at once, or a single larger one; another one is being filled
+    meanwhile. When one fails for good, or the parts do, those under way are given up and the failure is raised.
+    """
+    answers: list[T] = []
+    under_way: deque[tuple[int, Future[T]]] = deque()
+    held = 0
+    try:
+        for number, part in enumerate(parts, start=1):
+            while under_way and held + len(part) > room:
+                size, future = under_way.popleft()
+                answers.append(future.result())
+                held -= size
+            under_way.append((len(part), asking.moving(len(part)).submit(send, number, part)))
+            held += len(part)
+        while under_way:
+            answers.append(under_way[0][1].result())
+            under_way.popleft()
+    finally:
+        for _, future in under_way:
+            future.cancel()
+    return answers
