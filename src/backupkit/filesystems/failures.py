@@ -77,6 +77,10 @@ _BY_STATUS: dict[int, Meaning] = {
 }
 
 
+class ChangedError(OSError):
+    """A file was replaced while it was read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """What an error means. `passing` says that the same call may succeed later."""
@@ -137,6 +141,8 @@ def _by_http(error: BaseException) -> Meaning | None:
 
 
 def _by_system(error: BaseException) -> Meaning | None:
+    if isinstance(error, ChangedError):
+        return "changed"
     if isinstance(error, OSError) and error.errno in _BY_ERRNO:
         return _BY_ERRNO[error.errno]
     if isinstance(error, FileNotFoundError):

@@ -33,6 +33,12 @@ class Kind:
     settings: frozenset[str] = frozenset()
     options: Mapping[str, Any] = field(default_factory=dict)
     hosts: bool = False  # its URLs name a host, and may name a user of it
+    buckets: bool = False  # its URLs name a bucket or container
+
+    @property
+    def has_host(self) -> bool:
+        """Whether the first part of its URLs, a host or a bucket, cannot be left out."""
+        return self.hosts or self.buckets
 
     def check_installed(self) -> None:
         """Raise ModuleNotFoundError, which names the extra, for what is not installed; imports nothing."""
@@ -61,6 +67,7 @@ _UNCACHED = {"use_listings_cache": False}
 _KINDS = (
     Kind(
         protocol="s3",
+        buckets=True,
         requires="s3fs",
         extra="s3",
         file_system="s3fs:S3FileSystem",
@@ -69,6 +76,7 @@ _KINDS = (
     ),
     Kind(
         protocol="gs",
+        buckets=True,
         requires="gcsfs",
         extra="gcs",
         file_system="gcsfs:GCSFileSystem",
@@ -77,6 +85,7 @@ _KINDS = (
     ),
     Kind(
         protocol="abfs",
+        buckets=True,
         requires="adlfs",
         extra="azure",
         file_system="adlfs:AzureBlobFileSystem",
@@ -108,6 +117,17 @@ def kind_of(protocol: str) -> Kind:
             "that fsspec knows (write ./ before a path with a colon in it)."
         )
     return Kind(protocol=protocol)
+
+
+def kind_of_ready(fs: AbstractFileSystem, protocol: str) -> Kind:
+    """The kind of a file system that was made already: one that is not of the class we know is handled as any."""
+    known = _BY_PROTOCOL.get(_ALIASES.get(protocol, protocol))
+    try:
+        if known is not None and isinstance(fs, known.file_system_class()):
+            return known
+    except ImportError:
+        pass
+    return Kind(protocol=known.protocol if known else protocol)
 
 
 def _named(path: str) -> Any:

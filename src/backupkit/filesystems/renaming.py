@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from backupkit._chunks import rechunk
 from backupkit.filesystems.asking import ask
-from backupkit.filesystems.failures import failure_of
+from backupkit.filesystems.failures import ChangedError, failure_of
 from backupkit.filesystems.stores import Found, Piece
 from backupkit.filesystems.transfer import Transfer
 
@@ -47,6 +47,8 @@ class RenamingStore:
             if len(content) != until - position:
                 raise OSError(f"{len(content)} bytes came where {until - position} were asked for")
             yield Piece(content=content, size=found.size)
+        if end - start > _PIECE and self._found(path) != found:
+            raise ChangedError(f"{path} was replaced while it was read")
 
     def look(self, path: str) -> Found | None:
         try:
@@ -86,8 +88,29 @@ class RenamingStore:
         """All files in the folder that the prefix names, or in those that may be meant by its last part."""
         self._fs.invalidate_cache()
         folder = prefix.rpartition("/")[0]
-        for path, info in ask(self._transfer, self._fs.find, folder, detail=True).items():
-            yield _found(path, info)
+        if _lists_at_once(self._fs):
+            for path, info in ask(self._transfer, self._fs.find, folder, detail=True).items():
+                yield _found(path, info)
+            return
+        # Not by fsspec's own `find` and `walk`, which leave out what is in folders that cannot be listed.
+        folders = [folder]
+        while folders:
+            path = folders.pop()
+            for info in self._in_folder(path):
+                name = info["name"].rstrip("/")
+                if info["type"] != "directory":
+                    yield _found(name, info)
+                elif len(name) > len(path):  # some list the folder itself, too
+                    folders.append(name)
+
+    def _in_folder(self, path: str) -> list[dict[str, Any]]:
+        try:
+            listed: list[dict[str, Any]] = ask(self._transfer, self._fs.ls, path, detail=True)
+        except Exception as error:
+            if failure_of(error).meaning == "missing":  # nothing was written yet, or it was deleted meanwhile
+                return []
+            raise
+        return listed
 
 
 class _Upload:
@@ -114,6 +137,12 @@ class _Upload:
             self._fs.rm_file(self._partial)
 
 
+def _lists_at_once(fs: AbstractFileSystem) -> bool:
+    """Whether the library below lists all of a bucket's objects by itself: those of object stores do."""
+    find = getattr(type(fs), "_find", None)
+    return find is not None and not find.__module__.startswith("fsspec.")
+
+
 def _partial(path: str, token: str) -> str:
     folder, slash, name = path.rpartition("/")
     return f"{folder}{slash}.{name}.{token}.partial"
@@ -127,4 +156,5 @@ def _found(path: str, info: dict[str, Any]) -> Found:
         modified = datetime.fromtimestamp(float(modified), UTC)
     if modified.tzinfo is None:
         modified = modified.replace(tzinfo=UTC)
-    return Found(path=path, size=int(info["size"]), modified=modified)
+    tag = info.get("ETag") or info.get("etag")
+    return Found(path=path, size=int(info["size"] or 0), modified=modified, tag=str(tag) if tag else None)
