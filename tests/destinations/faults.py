@@ -1,8 +1,9 @@
 """What goes wrong between a destination and its store, by name.
 
-A store fills it in with `Behind`, in a subclass of `FaultTests`, and says what comes of each fault in `outcomes`. Each
-fault happens while an object of four parts, or a small one, is written, read or listed through a proxy. Whatever
-happens: the object is right or not there at all, nothing of it is left, and what was there before is untouched.
+A store fills it in with `Behind`, in a subclass of `FaultTests`, and says what comes of each fault in `outcomes`.
+Each fault happens while an object of four parts, or a small one, is written, read or listed through a proxy.
+Whatever happens: the object is right or not there at all, nothing of it is left, and what was there before is
+untouched.
 """
 
 from __future__ import annotations
