@@ -24,8 +24,11 @@ def asking() -> Iterator[Asking]:
     yield Asking(Transfer(time_limit=5, patience=5), loop)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
-    left = asyncio.all_tasks(loop)
-    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+
+    async def finish() -> None:
+        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
+
+    loop.run_until_complete(finish())
     loop.close()
 
 

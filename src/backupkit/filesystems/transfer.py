@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from backupkit.errors import ConfigurationError
 
 MiB = 1 << 20
-_SLOWEST = 64 << 10  # bytes a second below which a connection counts as stalled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,17 +14,19 @@ class Transfer:
     """`part_size` bytes make one request; `concurrency` of them are under way at once.
 
     `time_limit` is how many seconds a request may take that moves next to nothing; one that moves much may take
-    longer, as if the link were 64 KiB/s. `patience` is how many seconds one call is tried, again and again after
-    failures that may pass: no attempt begins after that. Parts grow where a store limits their number.
+    longer, as if the link moved no more than `slowest` bytes a second. `patience` is how many seconds one call is
+    tried, again and again after failures that may pass: no attempt begins after that. Parts grow where a store
+    limits their number.
     """
 
     part_size: int = 16 * MiB
     concurrency: int = 4
     time_limit: float = 60.0
+    slowest: int = 64 << 10
     patience: float = 120.0
 
     def __post_init__(self) -> None:
-        for name, least in (("part_size", 1), ("concurrency", 1)):
+        for name, least in (("part_size", 1), ("concurrency", 1), ("slowest", 1)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ConfigurationError(
@@ -40,4 +41,4 @@ class Transfer:
 
     def seconds_for(self, size: int) -> float:
         """How long one request that moves so many bytes may take."""
-        return self.time_limit + size / _SLOWEST
+        return self.time_limit + size / self.slowest
