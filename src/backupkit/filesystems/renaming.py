@@ -40,13 +40,15 @@ class RenamingStore:
         found = self._found(path)
         end = found.size if length is None else min(start + length, found.size)
         if start >= end:
-            yield Piece(content=b"", size=found.size)
+            yield Piece(content=b"", size=found.size, tag=found.tag)
         for position in range(start, end, _PIECE):
             until = min(position + _PIECE, end)
             content = ask(self._transfer, self._fs.cat_file, path, start=position, end=until)
             if len(content) != until - position:
+                if self._found(path) != found:
+                    raise ChangedError(f"{path} was replaced while it was read")
                 raise OSError(f"{len(content)} bytes came where {until - position} were asked for")
-            yield Piece(content=content, size=found.size)
+            yield Piece(content=content, size=found.size, tag=found.tag)
         if end - start > _PIECE and self._found(path) != found:
             raise ChangedError(f"{path} was replaced while it was read")
 
@@ -152,7 +154,12 @@ def _partial(path: str, token: str) -> str:
 
 def _found(path: str, info: dict[str, Any]) -> Found:
     modified = next(
-        (info[key] for key in ("mtime", "modified", "last_modified", "created") if info.get(key)), _EPOCH
+        (
+            info[key]
+            for key in ("mtime", "modified", "LastModified", "last_modified", "updated", "created")
+            if info.get(key)
+        ),
+        _EPOCH,
     )
     if not isinstance(modified, datetime):
         modified = datetime.fromtimestamp(float(modified), UTC)
