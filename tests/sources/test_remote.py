@@ -120,6 +120,13 @@ class TestOnS3(SourceTests):
     def failing_source(self, endpoint: str) -> Source:
         return FsspecSource("s3://no-such-bucket", **options(endpoint))
 
+    def test_nothing_is_opened_before_the_first_pull(self, source: Source) -> None:
+        """Afterwards, what is read ahead may open and close what it likes at any moment."""
+        before = threads()
+        entries = source.entries()
+        assert threads() == before
+        next(entries)
+
 
 def denied(self: Any, path: str, *_: Any, **__: Any) -> Any:
     raise PermissionError(path)

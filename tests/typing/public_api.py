@@ -34,6 +34,7 @@ from backupkit import (
     Directory,
     DirectoryTarget,
     Entry,
+    FsspecSource,
     FutureDated,
     KeepAll,
     KeepLast,
