@@ -108,15 +108,17 @@ def kind_of(protocol: str) -> Kind:
     known = _BY_PROTOCOL.get(_ALIASES.get(protocol, protocol))
     if known is not None:
         return known
-    import fsspec
+    from fsspec.registry import known_implementations, registry
 
-    if protocol not in fsspec.available_protocols():
+    if protocol not in known_implementations and protocol not in registry:
         raise ConfigurationError(
             f"There is no kind of destination or file system called {protocol!r}: use a path, or a URL such as "
             "file:///path, s3://bucket/folder, gs://…, abfs://…, dropbox://…, sftp://…, or of another file system "
             "that fsspec knows (write ./ before a path with a colon in it)."
         )
-    return Kind(protocol=protocol)
+    # What fsspec only knows the name of is installed by whoever wants it, and then registers itself.
+    module = str(known_implementations.get(protocol, {}).get("class", "fsspec")).partition(".")[0]
+    return Kind(protocol=protocol, requires=None if module in ("fsspec", "backupkit") else module)
 
 
 def kind_of_ready(fs: AbstractFileSystem, protocol: str) -> Kind:

@@ -170,7 +170,7 @@ def place_within(outer: str, inner: str) -> str | None:
     """
     scheme, path, place = _place(outer)
     other_scheme, other_path, other_place = _place(inner)
-    if scheme != other_scheme or not f"{other_path}/".startswith(f"{path}/"):
+    if scheme != other_scheme or (path and not f"{other_path}/".startswith(f"{path}/")):
         return None
     for setting in _PLACES:
         one, other = place.get(setting), other_place.get(setting)
@@ -194,7 +194,7 @@ def _place(location: str) -> tuple[str, str, dict[str, str]]:
         host, settings["account_name"] = before, address.partition(".")[0]
     elif at:  # whoever asks, the place is the same
         host = address
-    return scheme, f"{host.lower()}{slash}{folder}".rstrip("/"), settings
+    return scheme, f"{host.lower()}{slash}{folder}".strip("/"), settings
 
 
 def _together(storage_options: Mapping[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -235,7 +235,7 @@ def _ready(url: str, fs: AbstractFileSystem) -> tuple[Kind, str, str]:
     kind = kind_of_ready(fs, protocols[0])
     path = url[scheme.end() :] if scheme else url
     _check_text(path)
-    location = _shown(f"{kind.protocol}://{path}".rstrip("/")) + _asked(kind, fs.storage_options)
+    location = _shown(f"{kind.protocol}://{path.rstrip('/')}") + _asked(kind, fs.storage_options)
     return kind, path if scheme is None else url, location
 
 
@@ -268,7 +268,7 @@ def _parsed(url: str) -> tuple[Kind, str, Mapping[str, str]]:
             f"A URL of {kind.protocol}:// names {'a host' if kind.hosts else 'a bucket or container'} first, as in "
             f"{kind.protocol}://name/folder."
         )
-    return kind, f"{kind.protocol}://{rest}".rstrip("/"), settings
+    return kind, f"{kind.protocol}://{rest.rstrip('/')}", settings
 
 
 def _shown(url: str) -> str:
