@@ -19,7 +19,7 @@ from backupkit.sources.remote import TAG, FsspecSource
 from backupkit.testing.sources import SourceTests
 from tests.fault_proxy import Answer, FaultProxy, Rule, fault_proxy
 from tests.sources.walking import content, entries, entry, paths, problems
-from tests.storage.moto import moto_process, options
+from tests.storage.moto import client_of, moto_process, options
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -56,15 +56,7 @@ def endpoint() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def client(endpoint: str) -> Any:
-    import boto3
-
-    return boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        aws_access_key_id="any",
-        aws_secret_access_key="any",
-        region_name="us-east-1",
-    )
+    return client_of(endpoint)
 
 
 class Bucket:

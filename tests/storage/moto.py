@@ -6,6 +6,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from tests.servers import free_port, listens, running, server_folder, wait_for
@@ -42,15 +43,15 @@ def options(endpoint: str) -> dict[str, Any]:
 
 
 def new_bucket(endpoint: str) -> str:
+    bucket = f"bucket-{uuid.uuid4().hex[:12]}"
+    client_of(endpoint).create_bucket(Bucket=bucket)
+    return bucket
+
+
+@cache
+def client_of(endpoint: str) -> Any:
+    """An independent one, to put there what a test needs; it takes a quarter of a second to make."""
     import boto3
 
-    bucket = f"bucket-{uuid.uuid4().hex[:12]}"
-    client = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        aws_access_key_id="any",
-        aws_secret_access_key="any",
-        region_name="us-east-1",
-    )
-    client.create_bucket(Bucket=bucket)
-    return bucket
+    secrets = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
+    return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **secrets)
