@@ -226,8 +226,8 @@ def test_a_folder_that_cannot_be_listed_is_an_error_and_not_left_out() -> None:
             raise PermissionError(path)
         return MemoryFileSystem.ls(self, path, **options)
 
-    fs = filled(memory(ls=ls), SMALL)
-    assert sorted(AbstractFileSystem.find(fs, "/media")) == ["/media/a-b", "/media/late", "/media/shop.png"]
+    fs = filled(memory(ls=ls, find=AbstractFileSystem.find), SMALL)
+    assert sorted(fs.find("/media")) == ["/media/a-b", "/media/late", "/media/shop.png"]
     with pytest.raises(SourceError, match="do not allow it"):
         list(FsspecSource("memory://media", fs=fs).entries())
 
@@ -257,6 +257,24 @@ def test_an_object_that_was_deleted_since_it_was_listed_is_a_warning(tmp_path: P
     with pytest.raises(SourceError, match="was deleted") as caught:
         content(listed[-1])
     assert caught.value.severity == "warning"
+
+
+def test_an_object_that_is_listed_and_cannot_be_found_is_an_error_and_not_taken_for_deleted() -> None:
+    """Some servers and libraries mangle names that have a #, ? or % in them."""
+
+    def info(self: Any, path: str, **_: Any) -> Any:
+        raise FileNotFoundError(path)
+
+    source = FsspecSource("memory://media", fs=filled(memory(info=info), {"a#b": b"x"}))
+    with pytest.raises(SourceError, match="not found by its name") as caught:
+        content(entry(source, "media/a#b"))
+    assert caught.value.severity == "error"
+
+
+def test_a_file_in_memory_that_is_a_folder_too_loses_nothing_of_the_folder() -> None:
+    source = in_memory({"a/b": b"2", "a": b"1"})
+    assert [one.path for one in problems(source)] == ["media/a"]
+    assert content(entry(source, "media/a/b")) == b"2"
 
 
 def test_an_object_that_was_replaced_since_it_was_listed_is_stored_as_it_is_now() -> None:

@@ -101,6 +101,8 @@ class RenamingStore:
             for info in self._in_folder(path):
                 name = info["name"].rstrip("/")
                 if info["type"] != "directory":
+                    if path != folder and name == path:
+                        raise ChangedError(f"{path} was listed as a folder, and is a file")
                     yield _found(name, info)
                 elif len(name) > len(path):  # some list the folder itself, too
                     folders.append(name)
@@ -143,8 +145,10 @@ class _Upload:
 
 def _lists_at_once(fs: AbstractFileSystem) -> bool:
     """Whether the library below lists all of a bucket's objects by itself: those of object stores do."""
-    find = getattr(type(fs), "_find", None)
-    return find is not None and not find.__module__.startswith("fsspec.")
+    find = getattr(type(fs), "_find", type(fs).find)
+    return find.__module__ == "fsspec.implementations.memory" or (
+        hasattr(type(fs), "_find") and not find.__module__.startswith("fsspec.")
+    )
 
 
 def _partial(path: str, token: str) -> str:

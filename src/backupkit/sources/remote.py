@@ -222,16 +222,24 @@ class _Reading:
         except Exception as error:
             failure = failure_of(error)
             subject = f"The object {name!r} of {self._source.location}"
-            if failure.meaning == "missing":
+            if failure.meaning == "missing" and not self._is_listed(found):
                 message = f"{subject} was deleted before it could be read."
                 raise SourceError(message, path=path, severity="warning") from error
             if failure.meaning == "changed":
                 message = f"{subject} was replaced while it was read: the next run will have it."
                 raise SourceError(message, path=path) from error
+            reason = _why(error, failure.reason)
+            if failure.meaning == "missing":
+                reason = "it is listed there, and not found by its name: rename it, or exclude it"
             # Not to be tried again: the store has been patient already.
-            raise SourceError(
-                f"{subject} could not be read: {_why(error, failure.reason)}.", path=path
-            ) from error
+            raise SourceError(f"{subject} could not be read: {reason}.", path=path) from error
+
+    def _is_listed(self, found: Found) -> bool:
+        """Whether what could not be found is there, by a name that a library or server mangles; or nobody knows."""
+        try:
+            return any(one.path == found.path for one in self._store.find(found.path))
+        except Exception:
+            return True
 
 
 def _content(store: FileStore, found: Found) -> Iterator[bytes]:
