@@ -107,6 +107,12 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(error, Exception) and failure_of(error).passing
 
 
+def asked_to_wait(error: BaseException) -> float:
+    """For how many seconds the store asked not to be called again (`Retry-After`); 0 if it did not."""
+    seconds = getattr(error, "backoff", None)  # dropbox
+    return max(float(seconds), 0.0) if isinstance(seconds, int | float) else 0.0
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     one: BaseException | None = error
