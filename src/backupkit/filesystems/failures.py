@@ -115,6 +115,12 @@ def may_pass(error: BaseException) -> bool:
     return failure.passing and failure.meaning != "changed"
 
 
+def asked_to_wait(error: BaseException) -> float:
+    """For how many seconds the store asked not to be called again (`Retry-After`); 0 if it did not."""
+    seconds = getattr(error, "backoff", None)  # dropbox
+    return max(float(seconds), 0.0) if isinstance(seconds, int | float) else 0.0
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     one: BaseException | None = error
@@ -125,7 +131,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _meaning(error: BaseException) -> Meaning | None:
-    for ask in (_by_library, _by_http, _by_system):
+    for ask in (_by_library, _by_dropbox, _by_requests, _by_http, _by_system):
         if (meaning := ask(error)) is not None:
             return meaning
     return None
@@ -217,6 +223,81 @@ def _by_botocore(error: BaseException) -> Meaning | None:
         return "changed"
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)  # type: ignore[attr-defined]
     return meaning or _BY_STATUS.get(status, "busy" if status >= 500 else None)
+
+
+# https://www.dropbox.com/developers/documentation/http/documentation, and the docstrings of dropbox.files and .auth
+_BY_DROPBOX_TAG: dict[str, Meaning] = {
+    "not_found": "missing",
+    "not_file": "missing",
+    "not_folder": "missing",
+    "conflict": "exists",
+    "insufficient_space": "full",
+    "team_folder_insufficient_space": "full",
+    "member_folder_insufficient_space": "full",
+    "upload_traffic_limit_reached": "full",
+    "too_large": "full",
+    "too_many_write_operations": "busy",
+    "content_hash_mismatch": "busy",  # bytes were changed on the way, and the store noticed
+    "locked": "busy",
+    "reset": "changed",
+    "no_write_permission": "denied",
+    "access_restricted": "denied",
+    "operation_suppressed": "denied",
+    "restricted_content": "denied",
+    "team_folder": "denied",
+}
+_OF_A_SESSION = {"UploadSessionAppendError", "UploadSessionLookupError"}
+
+
+def _by_dropbox(error: BaseException) -> Meaning | None:
+    if type(error).__module__ != "dropbox.exceptions":
+        return None
+    kind = type(error).__name__
+    if kind == "AuthError":
+        denied = {"missing_scope", "route_access_denied"} & {*_tags(error)}
+        return "denied" if denied else "credentials"
+    if kind == "BadInputError" and "access token" in str(getattr(error, "message", "")):
+        return "credentials"  # one that is malformed
+    if kind == "PathRootError":
+        return "no place"
+    if kind != "ApiError":
+        return None  # it has a status
+    return next((_BY_DROPBOX_TAG[tag] for tag in _tags(error) if tag in _BY_DROPBOX_TAG), "other")
+
+
+def _tags(error: BaseException) -> Iterator[str]:
+    """What the answer says, from the outside in: path, conflict, file."""
+    value = getattr(error, "error", None)
+    while value is not None:
+        tag = getattr(value, "_tag", None)
+        if tag == "not_found" and type(value).__name__ in _OF_A_SESSION:
+            return  # no file is missing
+        if tag is not None:
+            yield tag
+        value = getattr(value, "_value", None) if tag is not None else getattr(value, "reason", None)
+
+
+def _by_requests(error: BaseException) -> Meaning | None:
+    kinds = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "requests.exceptions"}
+    if "Timeout" in kinds:
+        return "timeout"
+    if "SSLError" in kinds and _refused_certificate(error):
+        return "unsafe"
+    if kinds & {"ConnectionError", "ChunkedEncodingError", "ContentDecodingError"}:
+        # One that ends while a body is sent or read is said to be a lost connection.
+        late = any(isinstance(one, TimeoutError) for one in _chain(error)) or "timed out" in str(error)
+        return "timeout" if late else "unreachable"
+    return None
+
+
+def _refused_certificate(error: object) -> bool:
+    """Whether that is at the bottom of it; urllib3 puts errors into each other's arguments."""
+    import ssl
+
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return True
+    inner = [*getattr(error, "args", ()), getattr(error, "reason", None)]
+    return any(_refused_certificate(one) for one in inner if isinstance(one, BaseException))
 
 
 def _by_http(error: BaseException) -> Meaning | None:
