@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
+from socket import gaierror
 from typing import Literal, TypeAlias
+
+from backupkit.filesystems.stores import PlaceMissingError, ReplacedError
 
 Meaning: TypeAlias = Literal[
     "missing",  # there is no such object
@@ -117,7 +120,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _meaning(error: BaseException) -> Meaning | None:
-    for ask in (_by_library, _by_http, _by_system):
+    for ask in (_by_store, _by_library, _by_http, _by_system):
         if (meaning := ask(error)) is not None:
             return meaning
     return None
@@ -125,7 +128,44 @@ def _meaning(error: BaseException) -> Meaning | None:
 
 def _by_library(error: BaseException) -> Meaning | None:
     """By the code a store gives, or by the kind of an error that only one library has."""
-    return None
+    return _by_ssh(error)
+
+
+def _by_store(error: BaseException) -> Meaning | None:
+    if isinstance(error, PlaceMissingError):
+        return "no place"
+    return "changed" if isinstance(error, ReplacedError) else None
+
+
+# By name, lest a library be imported to find out that its errors did not occur.
+_BY_SSH: dict[str, Meaning] = {
+    "PermissionDenied": "credentials",
+    "IllegalUserName": "credentials",
+    "PasswordChangeRequired": "credentials",
+    "KeyImportError": "credentials",
+    "KeyEncryptionError": "credentials",
+    "HostKeyNotVerifiable": "unsafe",
+    "MACError": "unsafe",
+    "ConnectionLost": "unreachable",
+    "ServiceNotAvailable": "unreachable",
+    "SFTPConnectionLost": "unreachable",
+    "SFTPNoConnection": "unreachable",
+    "SFTPNoSuchFile": "missing",
+    "SFTPNoSuchPath": "missing",
+    "SFTPNotADirectory": "missing",
+    "SFTPFileAlreadyExists": "exists",
+    "SFTPPermissionDenied": "denied",
+    "SFTPWriteProtect": "denied",
+    "SFTPCannotDelete": "denied",
+    "SFTPNoSpaceOnFilesystem": "full",
+    "SFTPQuotaExceeded": "full",
+    "SFTPLockConflict": "busy",
+}
+
+
+def _by_ssh(error: BaseException) -> Meaning | None:
+    kind = type(error)
+    return _BY_SSH.get(kind.__name__) if kind.__module__.partition(".")[0] == "asyncssh" else None
 
 
 def _by_http(error: BaseException) -> Meaning | None:
@@ -137,6 +177,8 @@ def _by_http(error: BaseException) -> Meaning | None:
 
 
 def _by_system(error: BaseException) -> Meaning | None:
+    if isinstance(error, gaierror):
+        return "unreachable"
     if isinstance(error, OSError) and error.errno in _BY_ERRNO:
         return _BY_ERRNO[error.errno]
     if isinstance(error, FileNotFoundError):

@@ -23,6 +23,11 @@ def check_url(url: str, location: str) -> None:
 
 def check_options(options: Mapping[str, Any], location: str) -> None:
     """The same for every address among the options of a file system, nested ones too."""
+    if "known_hosts" in options and options["known_hosts"] is None:
+        raise ConfigurationError(
+            f"With known_hosts=None nobody would check who answers at {location}: name a file that holds its key, "
+            "or leave the option away for ~/.ssh/known_hosts."
+        )
     for value in options.values():
         if isinstance(value, Mapping):
             check_options(value, location)
