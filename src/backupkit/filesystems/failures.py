@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from socket import gaierror
@@ -98,7 +99,10 @@ class Failure:
 
 def failure_of(error: BaseException) -> Failure:
     """What it means, by itself or by the errors that caused it."""
-    for one in _chain(error):
+    chain = [*_chain(error)]
+    if any(_is_untrusted(one) for one in chain):
+        return Failure("unsafe")  # whatever those made of it through whose hands it went
+    for one in chain:
         meaning = _meaning(one)
         if meaning is not None:
             return Failure(meaning)
@@ -119,6 +123,10 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         one = one.__cause__ or one.__context__
 
 
+def _is_untrusted(error: BaseException) -> bool:
+    return type(error).__name__ == "SSLCertVerificationError"
+
+
 def _meaning(error: BaseException) -> Meaning | None:
     for ask in (_by_store, _by_library, _by_http, _by_system):
         if (meaning := ask(error)) is not None:
@@ -128,7 +136,10 @@ def _meaning(error: BaseException) -> Meaning | None:
 
 def _by_library(error: BaseException) -> Meaning | None:
     """By the code a store gives, or by the kind of an error that only one library has."""
-    return _by_ssh(error)
+    for ask in (_by_ssh, _by_ftp, _by_webdav):
+        if (meaning := ask(error)) is not None:
+            return meaning
+    return None
 
 
 def _by_store(error: BaseException) -> Meaning | None:
@@ -168,6 +179,59 @@ def _by_ssh(error: BaseException) -> Meaning | None:
     return _BY_SSH.get(kind.__name__) if kind.__module__.partition(".")[0] == "asyncssh" else None
 
 
+_BY_WEBDAV: dict[str, Meaning] = {
+    "ForbiddenOperation": "denied",
+    "InsufficientStorage": "full",
+    "BadGatewayError": "busy",
+    "ResourceLocked": "busy",
+    "ResourceAlreadyExists": "exists",
+    "ResourceConflict": "missing",  # the folder above is
+    "ResourceNotFound": "missing",
+}
+
+
+def _by_webdav(error: BaseException) -> Meaning | None:
+    kind = type(error)
+    package = kind.__module__.partition(".")[0]
+    if package == "webdav4":
+        if getattr(error, "status_code", None) == 409:
+            return "missing"
+        return _BY_WEBDAV.get(kind.__name__)
+    if package != "httpx":
+        return None
+    names = {one.__name__ for one in kind.__mro__}
+    if "TimeoutException" in names:
+        return "timeout"
+    return "unreachable" if {"NetworkError", "RemoteProtocolError", "ProxyError"} & names else None
+
+
+# RFC 959, 4.2.1
+_BY_FTP: dict[str, Meaning] = {
+    "421": "unreachable",
+    "425": "unreachable",
+    "426": "unreachable",
+    "430": "credentials",
+    "450": "busy",
+    "451": "busy",
+    "452": "full",
+    "530": "credentials",
+    "532": "credentials",
+    "552": "full",
+    "553": "denied",
+}
+
+
+def _by_ftp(error: BaseException) -> Meaning | None:
+    if isinstance(error, EOFError):  # which is how ftplib says that the connection has ended
+        return "unreachable"
+    if type(error).__module__ != "ftplib":
+        return None
+    text = str(error)
+    if text.startswith("550"):  # for all that may be wrong with a file
+        return "denied" if re.search(r"(?i)permission|denied|not (allowed|enough)", text) else "missing"
+    return _BY_FTP.get(text[:3])
+
+
 def _by_http(error: BaseException) -> Meaning | None:
     for name in ("status", "status_code", "code"):
         status = getattr(error, name, None)
@@ -179,6 +243,8 @@ def _by_http(error: BaseException) -> Meaning | None:
 def _by_system(error: BaseException) -> Meaning | None:
     if isinstance(error, gaierror):
         return "unreachable"
+    if type(error).__module__ == "ssl":
+        return "unreachable"  # their numbers are those of OpenSSL
     if isinstance(error, OSError) and error.errno in _BY_ERRNO:
         return _BY_ERRNO[error.errno]
     if isinstance(error, FileNotFoundError):

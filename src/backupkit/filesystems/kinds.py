@@ -103,12 +103,23 @@ _KINDS = (
         connects="backupkit.filesystems.sftp:connect",
         hosts=True,
     ),
-    Kind(protocol="webdav", requires="webdav4", extra="webdav", settings=frozenset({"base_url"})),
+    *(
+        Kind(
+            protocol=protocol,
+            requires="webdav4",
+            extra="webdav",
+            store="backupkit.filesystems.webdav:WebDAVStore",
+            connects="backupkit.filesystems.webdav:connect",
+            settings=frozenset({"base_url"}),
+            hosts=True,
+        )
+        for protocol in ("webdav", "webdav+http")
+    ),
     Kind(protocol="smb", requires="smbprotocol", extra="smb", hosts=True),
-    Kind(protocol="ftp", hosts=True, options=_UNCACHED),
+    Kind(protocol="ftp", file_system="backupkit.filesystems.ftp:CheckedFTPFileSystem", hosts=True),
     Kind(protocol="memory"),
 )
-_ALIASES = {"s3a": "s3", "gcs": "gs", "az": "abfs", "abfss": "abfs", "ssh": "sftp"}
+_ALIASES = {"s3a": "s3", "gcs": "gs", "az": "abfs", "abfss": "abfs", "ssh": "sftp", "webdav+https": "webdav"}
 _BY_PROTOCOL = {kind.protocol: kind for kind in _KINDS}
 
 

@@ -54,7 +54,8 @@ class Root:
         self._lock = threading.Lock()
         self._store: tuple[int, FileStore, str] | None = None  # of this process
         if not allow_plaintext:
-            check_url(self._url, self.location)
+            if not self._options.get("tls"):  # by which FTP is encrypted
+                check_url(self._url, self.location)
             check_options(self._options, self.location)
 
     def __repr__(self) -> str:
