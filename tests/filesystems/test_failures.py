@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from backupkit.filesystems.failures import REASONS, ChangedError, Meaning, failure_of, may_pass
+from backupkit.filesystems.failures import REASONS, Meaning, failure_of, may_pass
+from backupkit.filesystems.stores import ReplacedError
 
 
 class HttpError(Exception):
@@ -31,7 +32,7 @@ class HttpError(Exception):
         (OSError(errno.EHOSTUNREACH, "x"), "unreachable"),
         (OSError(errno.EINVAL, "x"), "other"),
         (OSError("x"), "other"),
-        (ChangedError("x"), "changed"),
+        (ReplacedError("x"), "changed"),
         (HttpError(status=401), "credentials"),
         (HttpError(status=403), "denied"),
         (HttpError(status=404), "missing"),

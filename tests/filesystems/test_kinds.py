@@ -17,7 +17,7 @@ LIBRARIES = {
     "gs": ("gcsfs", "gcs"),
     "abfs": ("adlfs", "azure"),
     "dropbox": ("dropbox", "dropbox"),
-    "sftp": ("sshfs", "sftp"),
+    "sftp": ("asyncssh", "sftp"),
     "webdav": ("webdav4", "webdav"),
     "smb": ("smbprotocol", "smb"),
 }

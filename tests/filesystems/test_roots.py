@@ -172,7 +172,7 @@ def test_a_ready_file_system_is_used_as_it_is_with_its_path_or_url() -> None:
     for url in ("memory://media/x", "/media/x", "media/x"):
         store, path = Root(url, fs=fs).store()
         assert path == "/media/x"
-        assert store._fs is fs  # type: ignore[attr-defined]
+        assert store.fs is fs  # type: ignore[attr-defined]
 
 
 def test_a_ready_file_system_tells_its_place_too() -> None:

@@ -19,7 +19,8 @@ from backupkit.sources.remote import TAG, FsspecSource
 from backupkit.testing.sources import SourceTests
 from tests.fault_proxy import Answer, FaultProxy, Rule, fault_proxy
 from tests.sources.walking import content, entries, entry, paths, problems
-from tests.storage.moto import client_of, moto_process, options
+from tests.storage.moto import moto_process, options
+from tests.storage.seaweedfs import client_of
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -56,7 +57,7 @@ def endpoint() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def client(endpoint: str) -> Any:
-    return client_of(endpoint)
+    return client_of(endpoint, "any", "any")
 
 
 class Bucket:

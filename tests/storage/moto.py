@@ -6,10 +6,10 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 from tests.servers import free_port, listens, running, server_folder, wait_for
+from tests.storage.seaweedfs import client_of
 
 
 @contextmanager
@@ -29,10 +29,10 @@ def moto() -> Iterator[str]:
 @contextmanager
 def moto_process() -> Iterator[str]:
     """The endpoint of one in a process of its own, for who counts what this process has open."""
-    with server_folder("moto") as (folder, user):
+    with server_folder("moto") as (folder, _):
         port = free_port()
         program = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-        with running(program, None if user is None else "root", folder) as process:
+        with running(program, None, folder) as process:
             wait_for("moto", process, folder, lambda: listens(port))
             yield f"http://127.0.0.1:{port}"
 
@@ -44,14 +44,5 @@ def options(endpoint: str) -> dict[str, Any]:
 
 def new_bucket(endpoint: str) -> str:
     bucket = f"bucket-{uuid.uuid4().hex[:12]}"
-    client_of(endpoint).create_bucket(Bucket=bucket)
+    client_of(endpoint, "any", "any").create_bucket(Bucket=bucket)
     return bucket
-
-
-@cache
-def client_of(endpoint: str) -> Any:
-    """An independent one, to put there what a test needs; it takes a quarter of a second to make."""
-    import boto3
-
-    secrets = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
-    return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **secrets)

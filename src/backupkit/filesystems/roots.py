@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 from backupkit.errors import ConfigurationError
 from backupkit.filesystems.kinds import Kind, kind_of, kind_of_ready
 from backupkit.filesystems.plaintext import check_options, check_url
+from backupkit.filesystems.stores import HasAddress
 from backupkit.filesystems.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ class Root:
         self.location = _shown(self._url) + _asked(self.kind, self._options)
         self.kind.check_installed()
         if not allow_plaintext:
-            check_url(self._url, self.location)
+            if not self._options.get("tls"):  # by which FTP is encrypted
+                check_url(self._url, self.location)
             check_options(self._options, self.location)
 
     @property
@@ -140,6 +142,9 @@ class Root:
     def _connect(self) -> tuple[FileStore, str]:
         fs = self._fs
         if fs is None:
+            connected = self.kind.connected_by_url(self._url, self._options, self.transfer)
+            if connected is not None:
+                return connected
             kind = self.kind.file_system_class()
             from_url = kind._get_kwargs_from_urls(self._url)
             # Not fsspec's cache of instances, which would keep the secrets of all there ever were.
@@ -148,7 +153,10 @@ class Root:
         elif os.getpid() != self._process:
             fs = type(fs)(*fs.storage_args, **{**fs.storage_options, "skip_instance_cache": True})
         path = str(fs._strip_protocol(self._url)).rstrip("/")
-        return self.kind.connected(fs, self.transfer), path
+        store = self.kind.connected(fs, self.transfer)
+        if not self._given["allow_plaintext"] and isinstance(store, HasAddress):
+            check_url(store.address, self.location)
+        return store, path
 
 
 def join(folder: str, name: str) -> str:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from backupkit._chunks import closing_iterator
 from backupkit.errors import ConfigurationError, SourceError
-from backupkit.filesystems.failures import REASONS, ChangedError, failure_of
+from backupkit.filesystems.failures import REASONS, failure_of
 from backupkit.filesystems.roots import Root, UPathLike, join, place_within
-from backupkit.filesystems.stores import FileStore, Found
+from backupkit.filesystems.stores import FileStore, Found, ReplacedError
 from backupkit.model import Contents, Entry, Problem
 from backupkit.patterns import matcher
 from backupkit.sources._names import check_folder_name, check_patterns
@@ -243,24 +243,24 @@ class _Reading:
 
 
 def _content(store: FileStore, found: Found) -> Iterator[bytes]:
-    """The content of the object as it was found; ChangedError if it is another one meanwhile."""
+    """The content of the object as it was found; ReplacedError if it is another one meanwhile."""
     length, tag = 0, None
     with closing_iterator(store.pieces(found.path, 0, None)) as pieces:
         for piece in pieces:
             tag = piece.tag
             if piece.size != found.size or (tag and found.tag and tag != found.tag):
-                raise ChangedError("it was replaced")
+                raise ReplacedError("it was replaced")
             length += len(piece.content)
             if piece.content:
                 yield piece.content
     if length != found.size:
-        raise ChangedError("it has another size")
+        raise ReplacedError("it has another size")
     if not (tag and found.tag):
         now = store.look(found.path)
         if now is None:
             raise FileNotFoundError(found.path)
         if not _same(now, found):
-            raise ChangedError("it was replaced")
+            raise ReplacedError("it was replaced")
 
 
 def _same(now: Found, before: Found) -> bool:
