@@ -36,7 +36,7 @@ def main() -> None:
         files = sorted(path for path in restored.rglob("*") if path.is_file())
         print("restored:", [path.relative_to(restored).as_posix() for path in files])
 
-        bucket.pipe_file("/shop-media/2026", b"an object that is the folder of others")
+        bucket.pipe_file("/shop-media/2026//plum.jpg", b"an object whose name can be no path")
         report = pipeline.run()
         print("run:", report.outcome, [problem.path for problem in report.problems])
 

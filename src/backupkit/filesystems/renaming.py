@@ -125,6 +125,10 @@ class RenamingStore:
         begin = prefix.rpartition("/")[0]
         if ({"", ".", ".."} & set(begin.strip("/").split("/")) and begin.strip("/")) or begin.endswith("/"):
             return
+        if _lists_at_once(self.fs):
+            for path, info in self._ask(self._fresh, self.fs.find, begin, detail=True).items():
+                yield _found(path, info)
+            return
         folders = [begin]
         while folders:
             folder = folders.pop()
@@ -203,6 +207,14 @@ class RenamingUpload:
 
     def _rename(self) -> None:
         self._store.fs.mv(self._partial, self._path)
+
+
+def _lists_at_once(fs: AbstractFileSystem) -> bool:
+    """Whether it lists all of its objects by itself, as libraries of object stores do; fsspec walks the folders."""
+    find = getattr(type(fs), "_find", type(fs).find)
+    return find.__module__ == "fsspec.implementations.memory" or (
+        hasattr(type(fs), "_find") and not find.__module__.startswith("fsspec.")
+    )
 
 
 def _forget(file: Any) -> None:
