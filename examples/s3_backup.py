@@ -1,7 +1,7 @@
 """How do I keep my backups on S3?
 
-Give the URL of a bucket, and let the environment have the credentials, as for every AWS tool. Here the bucket is one
-of moto, a stand-in on this machine; leave `stand_in` and the endpoint away, and it is Amazon's.
+Give the URL of a bucket, and let the environment have the credentials, as for every AWS tool. The bucket here is of
+moto, a stand-in on this machine; leave `stand_in` and the endpoint away, and it is Amazon's.
 """
 
 from __future__ import annotations
