@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,8 @@ from s3fs import S3FileSystem
 
 from backupkit.destinations.opening import open_destination
 from backupkit.errors import ConfigurationError, DestinationError, ObjectExistsError, ObjectNotFoundError
-from backupkit.filesystems.s3 import QuietS3FileSystem
+from backupkit.filesystems.s3 import QuietS3FileSystem, S3Store
+from backupkit.filesystems.transfer import Transfer
 from backupkit.protocols import Destination, HasLeftovers
 from backupkit.testing.destinations import DestinationTests
 from tests.fault_proxy import Answer, FaultProxy, Rule, fault_proxy
@@ -263,6 +265,18 @@ def test_what_the_user_says_of_every_object_is_kept_with_it(moto_endpoint: str, 
         assert head["StorageClass"] == "STANDARD_IA"
         assert head["ServerSideEncryption"] == "aws:kms"
         assert client.get_object_tagging(**key)["TagSet"] == [{"Key": "kind", "Value": "backup"}]
+
+
+def test_an_etag_that_is_no_md5_is_not_compared(moto_file_system: S3FileSystem, moto_bucket: str) -> None:
+    path = f"{moto_bucket}/etags/{uuid.uuid4().hex}"
+    store = S3Store(moto_file_system, Transfer())
+    moto_file_system.pipe_file(f"{path}/plain", b"content")
+    moto_file_system.pipe_file(f"{path}/kms", b"content", ServerSideEncryption="aws:kms")
+    plain, kms = store.look(f"{path}/plain"), store.look(f"{path}/kms")
+    assert plain is not None
+    assert kms is not None
+    assert plain.tag == plain.checksum == hashlib.md5(b"content", usedforsecurity=False).hexdigest()
+    assert (kms.tag, kms.checksum) == (plain.tag, None)
 
 
 def test_a_key_of_ones_own_encrypts_and_is_needed_to_read(moto_endpoint: str, moto_bucket: str) -> None:
