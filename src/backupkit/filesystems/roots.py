@@ -50,6 +50,11 @@ class Root:
             )
         self.kind.check_installed()
         self._options: Mapping[str, Any] = MappingProxyType({**settings, **options})
+        host = self._url.partition("://")[2].partition("/")[0]
+        if fs is None and self.kind.hosts and not host and "base_url" not in self._options:
+            raise ConfigurationError(
+                f"A URL of {self.kind.protocol}:// names a host: write {self.kind.protocol}://user@host/folder."
+            )
         self._fs = fs
         self._lock = threading.Lock()
         self._store: tuple[int, FileStore, str] | None = None  # of this process
@@ -138,10 +143,6 @@ def _parsed(url: str, fs: AbstractFileSystem | None) -> tuple[Kind, str, str, Ma
         raise ConfigurationError(
             f"A URL of {kind.protocol}:// has no place for credentials: give them as options, or in the "
             "environment."
-        )
-    if kind.hosts and not address:
-        raise ConfigurationError(
-            f"A URL of {kind.protocol}:// names a host: write {kind.protocol}://user@host/folder."
         )
     shown = f"{user.partition(':')[0]}@{address}" if at else host
     asked = f"?{urlencode(settings, safe=':/')}" if settings else ""

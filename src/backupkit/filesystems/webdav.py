@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import httpx
 from fsspec.config import conf
-from webdav4.client import HTTPError
+from webdav4.client import Client, HTTPError
 from webdav4.fsspec import WebdavFileSystem
 
 from backupkit._chunks import rechunk
@@ -21,7 +21,6 @@ from backupkit.filesystems.transfer import Transfer
 _SENT = (
     256 << 10
 )  # bytes at a time: the library copies the rest of a piece each time the system takes some of it
-_READ = 1 << 20
 
 
 def connect(url: str, options: Mapping[str, Any], transfer: Transfer) -> tuple[WebDAVStore, str]:
@@ -44,8 +43,9 @@ def connect(url: str, options: Mapping[str, Any], transfer: Transfer) -> tuple[W
     if isinstance(given.get("auth"), list):  # as JSON in the environment has it
         given["auth"] = tuple(given["auth"])
     # Of each step of a request: to connect, to send a piece, to get one. Its own retries would multiply ours.
-    settings = {"timeout": transfer.time_limit, "retry": False, "skip_instance_cache": True}
-    return WebDAVStore(WebdavFileSystem(base, **{**settings, **given}), transfer), folder
+    client = Client(base, retry=False, **{"timeout": transfer.time_limit, **given})
+    file_system = WebdavFileSystem(base_url=base, client=client, skip_instance_cache=True)
+    return WebDAVStore(file_system, transfer), folder.strip("/")
 
 
 class WebDAVStore(RenamingStore):
@@ -124,7 +124,7 @@ def _wanted(response: httpx.Response, start: int, end: int) -> Iterator[bytes]:
     """The bytes between two positions: all that came, unless the server knows no ranges and sent the whole file."""
     skip = start if response.status_code == 200 else 0
     left = end - start
-    for content in response.iter_raw(_READ):
+    for content in response.iter_raw():
         wanted = content[skip : skip + left]
         skip = max(0, skip - len(content))
         left -= len(wanted)
