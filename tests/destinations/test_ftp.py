@@ -11,7 +11,7 @@ from backupkit.destinations.remote import RemoteDestination
 from backupkit.errors import AccessDeniedError, ConfigurationError, DestinationError
 from backupkit.protocols import Destination
 from backupkit.testing.destinations import DestinationTests
-from tests.storage.certificates import certificate_of_this_machine
+from tests.storage.certificates import self_signed
 from tests.storage.pyftpd import PASSWORD, FTPServer, ftp_server
 
 MiB = 1 << 20
@@ -66,14 +66,14 @@ def test_ftp_over_the_network_is_refused_unless_it_is_encrypted_or_asked_for() -
 
 
 def test_encrypted_ftp_checks_the_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    public, key = certificate_of_this_machine(tmp_path)
+    made = self_signed(tmp_path)
     certificate = tmp_path / "both.pem"
-    certificate.write_text(key.read_text() + public.read_text())
+    certificate.write_text(made.key.read_text() + made.certificate.read_text())
     with ftp_server(tmp_path, certificate) as server:
         with pytest.raises(DestinationError, match="certificate") as caught:
             open_destination(server.url("shop"), tls=True, patience=0.1).write("object", [b"content"])
         assert not caught.value.retryable
-        monkeypatch.setenv("SSL_CERT_FILE", str(public))
+        monkeypatch.setenv("SSL_CERT_FILE", str(made.certificate))
         destination = open_destination(server.url("shop"), tls=True)
         destination.write("object", [b"content"])
         assert b"".join(destination.read("object")) == b"content"

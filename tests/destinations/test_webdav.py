@@ -23,7 +23,7 @@ from backupkit.protocols import Destination
 from backupkit.testing.destinations import CONTENT, DestinationTests
 from tests.destinations.faults import outcome_of
 from tests.fault_proxy import Answer, FaultProxy, Rule, Wrong, fault_proxy
-from tests.storage.certificates import certificate_of_this_machine
+from tests.storage.certificates import self_signed
 from tests.storage.wsgidav import PASSWORD, WebDAVServer, webdav_server
 
 MiB = 1 << 20
@@ -243,15 +243,15 @@ def test_plain_http_is_refused_unless_it_is_asked_for() -> None:
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(server: WebDAVServer, tmp_path: Path) -> None:
-    certificate, key = certificate_of_this_machine(tmp_path)
+    made = self_signed(tmp_path)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate, key)
+    tls.load_cert_chain(made.certificate, made.key)
     with fault_proxy(server.port, tls=tls) as proxy:
         url = f"webdav://backup@127.0.0.1:{proxy.port}/{uuid.uuid4().hex}"
         with pytest.raises(DestinationError, match="certificate or host key could not be verified") as caught:
             open_destination(url, password=PASSWORD).write("object", [b"content"])
         assert not caught.value.retryable
-        trusting = ssl.create_default_context(cafile=certificate)
+        trusting = ssl.create_default_context(cafile=made.certificate)
         assert [*open_destination(url, password=PASSWORD, verify=trusting).list()] == []
 
 

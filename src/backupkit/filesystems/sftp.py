@@ -62,8 +62,6 @@ class SFTPStore:
         ranges = ((at, min(at + _PIECE, end)) for at in range(start, end, _PIECE))
         try:
             for content in self.session.in_order(reading.read, ranges, moving=_PIECE):
-                if content is None:
-                    raise ReplacedError(errno.ESTALE, "replaced while it was read")
                 yield Piece(content=content, size=size)
         finally:
             with suppress(RuntimeError):  # the loop may have ended with the interpreter
@@ -236,32 +234,33 @@ class _Reading:
         await self._opened(sftp)
         return (self._state and self._state[0]) or 0
 
-    async def read(self, sftp: asyncssh.SFTPClient, wanted: tuple[int, int]) -> bytes | None:
-        """The bytes between two positions; None if the file is not what it was."""
+    async def read(self, sftp: asyncssh.SFTPClient, wanted: tuple[int, int]) -> bytes:
+        """The bytes between two positions."""
         file = await self._opened(sftp)
-        if file is None:
-            return None
         start, end = wanted
         size = sftp.limits.max_read_len
         blocks = [_read(file, at, min(at + size, end)) for at in range(start, end, size)]
         content = b"".join(await asyncio.gather(*blocks))
-        return content if len(content) == end - start else None
+        if len(content) != end - start:
+            raise ReplacedError(errno.ESTALE, "it has become shorter")
+        return content
 
     async def close(self, sftp: asyncssh.SFTPClient) -> None:
         if self._file is not None and self._sftp is sftp:
             await self._file.close()
 
-    async def _opened(self, sftp: asyncssh.SFTPClient) -> _File | None:
+    async def _opened(self, sftp: asyncssh.SFTPClient) -> _File:
         async with self._lock:
-            if self._sftp is not sftp:
+            if self._file is None or self._sftp is not sftp:
                 file = await sftp.open(self._path, "rb", block_size=0)
                 attributes = await file.stat()
                 if attributes.type != FILEXFER_TYPE_REGULAR:
                     raise asyncssh.SFTPNoSuchFile("not a regular file")
                 state = (attributes.size, attributes.mtime, attributes.uid)
-                self._state = self._state or state
-                self._file = file if state == self._state else None
-                self._sftp = sftp
+                if state != (self._state or state):
+                    await file.close()
+                    raise ReplacedError(errno.ESTALE, "replaced while it was read")
+                self._state, self._file, self._sftp = state, file, sftp
             return self._file
 
 

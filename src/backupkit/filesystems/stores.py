@@ -113,3 +113,13 @@ class LeavesUploads(FileStore, Protocol):
     def abandon(self, path: str) -> None:
         """End one of them; one that is gone already is no error."""
         ...
+
+
+@runtime_checkable
+class HasAddress(FileStore, Protocol):
+    """A store of which the environment, too, has a say in where its requests go."""
+
+    @property
+    def address(self) -> str:
+        """Where they go, as a URL; nothing has been sent there yet."""
+        ...
