@@ -120,6 +120,7 @@ OPTIONAL = {
     "sqlalchemy": {"tables", "notifiers", "history"},
     "prometheus_client": {"observers"},
     "asyncssh": {"filesystems"},
+    "smbclient": {"filesystems"},
     "httpx": {"filesystems"},
     "webdav4": {"filesystems"},
     "typer": {"cli"},

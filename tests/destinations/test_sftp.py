@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -192,6 +193,22 @@ def test_a_server_that_only_reads_denies(tmp_path: Path) -> None:
             destination.write("new", [b"content"])
         with pytest.raises(AccessDeniedError):
             destination.delete("object")
+
+
+def test_an_account_that_may_only_add_writes_and_reads_and_deletes_nothing(tmp_path: Path) -> None:
+    how_to = Path(__file__).parents[2] / "docs" / "how-to" / "back-up-over-sftp.md"
+    (setting,) = re.findall(r"ForceCommand internal-sftp -p .*", how_to.read_text(encoding="utf-8"))
+    with sshd(settings=[setting]) as server:
+        destination = _destination(server, tmp_path)
+        destination.write("shop/object", [b"content"])
+        assert b"".join(destination.read("shop/object")) == b"content"
+        assert [one.name for one in destination.list()] == ["shop/object"]
+        with pytest.raises(AccessDeniedError):
+            destination.delete("shop/object")
+        destination.write("shop/new", [b"content"], overwrite=True)
+        with pytest.raises(ConfigurationError, match="renames no file over another"):
+            destination.write("shop/object", [b"other"], overwrite=True)
+        assert b"".join(destination.read("shop/object")) == b"content"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")

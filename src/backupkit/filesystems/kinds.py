@@ -123,7 +123,13 @@ _KINDS = (
         )
         for protocol in ("webdav", "webdav+http")
     ),
-    Kind(protocol="smb", requires="smbprotocol", extra="smb", hosts=True),
+    Kind(
+        protocol="smb",
+        requires="smbprotocol",
+        extra="smb",
+        file_system="backupkit.filesystems.smb:ReplacingSMBFileSystem",
+        hosts=True,
+    ),
     Kind(protocol="ftp", file_system="backupkit.filesystems.ftp:CheckedFTPFileSystem", hosts=True),
     Kind(protocol="memory"),
 )

@@ -14,6 +14,7 @@ import asyncssh
 from asyncssh.constants import FILEXFER_TYPE_DIRECTORY, FILEXFER_TYPE_REGULAR, FILEXFER_TYPE_SYMLINK
 
 from backupkit._chunks import rechunk
+from backupkit.errors import ConfigurationError
 from backupkit.filesystems.partials import becoming, new_partial, partial_of
 from backupkit.filesystems.parts import send_parts
 from backupkit.filesystems.roots import join
@@ -204,14 +205,20 @@ class _Upload:
 
     async def _rename(self, sftp: asyncssh.SFTPClient) -> None:
         if self._overwrite:
-            await sftp.posix_rename(self._partial, self._path)
-            return
+            with suppress(asyncssh.SFTPOpUnsupported):  # an extension; for a new name the other does as well
+                await sftp.posix_rename(self._partial, self._path)
+                return
         try:
             await sftp.rename(self._partial, self._path)  # which replaces nothing, by the protocol
         except (asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists) as error:
-            if await sftp.lexists(self._path):
+            if not await sftp.lexists(self._path):
+                raise
+            if not self._overwrite:
                 raise FileExistsError(errno.EEXIST, "exists already") from error
-            raise
+            raise ConfigurationError(
+                "This server renames no file over another (posix-rename@openssh.com), and to delete the old one "
+                "first would put it at risk: delete it yourself, or use another name."
+            ) from error
 
     async def _drop(self, sftp: asyncssh.SFTPClient) -> None:
         if self._file is not None:
