@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from upath import UPath
 
-from backupkit.destinations.opening import open_destination
+from backupkit.destinations.opening import open_destination, within
 from backupkit.destinations.remote import RemoteDestination
 from backupkit.errors import (
     AccessDeniedError,
@@ -165,6 +166,18 @@ def test_settings_of_ssh_count(server: SSHServer, tmp_path: Path) -> None:
     destination = open_destination(f"sftp://storage{tmp_path}", config=[str(config)], agent_path=None)
     destination.write("object", [b"content"])
     assert (tmp_path / "object").read_bytes() == b"content"
+
+
+def test_a_upath_is_a_url_with_options(server: SSHServer, tmp_path: Path) -> None:
+    path = UPath(server.url(tmp_path), **server.options)
+    destination = open_destination(path)
+    destination.write("object", [b"content"])
+    assert (tmp_path / "object").read_bytes() == b"content"
+    user = server.options["username"]
+    assert destination.location == f"sftp://{user}@127.0.0.1:{server.port}{tmp_path}"
+    above = within(destination)
+    assert above is not None
+    assert [one.name for one in above[0].list(f"{tmp_path.name}/")] == [f"{tmp_path.name}/object"]
 
 
 def test_wrong_credentials_are_said_to_be_wrong(server: SSHServer, tmp_path: Path) -> None:
@@ -406,6 +419,7 @@ def test_a_process_may_end_while_a_write_is_under_way(server: SSHServer, tmp_pat
         ("sftp://backup@storage.example/srv/shop", "sftp://backup@storage.example/srv/shop"),
         ("sftp://backup:hunter2@storage.example:2222/srv/", "sftp://backup@storage.example:2222/srv"),
         ("ssh://storage.example/~/shop", "sftp://storage.example/~/shop"),
+        ("sftp://me@[fd00::1]:2222/srv", "sftp://me@[fd00::1]:2222/srv"),
     ],
 )
 def test_a_location_shows_no_password(url: str, location: str) -> None:

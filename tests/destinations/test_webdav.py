@@ -225,6 +225,7 @@ def test_fsspecs_way_to_name_a_folder_works_too(server: WebDAVServer) -> None:
     options: Any = {"base_url": f"http://127.0.0.1:{server.port}", "auth": ("backup", PASSWORD)}
     folder = uuid.uuid4().hex
     named = open_destination(f"webdav://{folder}/shop", **options)
+    assert named.location == f"webdav+http://127.0.0.1:{server.port}/{folder}/shop"
     named.write("object", [b"content"])
     ready = open_destination(f"{folder}/shop", fs=WebdavFileSystem(**options))
     assert b"".join(ready.read("object")) == b"content"

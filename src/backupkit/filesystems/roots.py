@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from backupkit.errors import ConfigurationError
 from backupkit.filesystems.kinds import Kind, kind_of
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from backupkit.filesystems.stores import FileStore
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_IPV6 = re.compile(r"\[[0-9A-Fa-f:.]*\]")  # an address in a URL (RFC 3986, 3.2.2)
 _OURS = frozenset(field.name for field in fields(Transfer))
 
 
@@ -42,6 +43,8 @@ class Root:
         allow_plaintext: bool = False,
         **options: Any,
     ) -> None:
+        if fs is None:
+            url = _addressed(url, options)
         self._given = {"fs": fs, "allow_plaintext": allow_plaintext, **options}
         self.transfer = Transfer(**{name: options.pop(name) for name in _OURS & options.keys()})
         self.kind, self._url, self.location, settings = _parsed(url, fs)
@@ -52,7 +55,7 @@ class Root:
         self.kind.check_installed()
         self._options: Mapping[str, Any] = MappingProxyType({**settings, **options})
         host = self._url.partition("://")[2].partition("/")[0]
-        if fs is None and self.kind.hosts and not host and "base_url" not in self._options:
+        if fs is None and self.kind.hosts and not host:
             raise ConfigurationError(
                 f"A URL of {self.kind.protocol}:// names a host: write {self.kind.protocol}://user@host/folder."
             )
@@ -116,6 +119,20 @@ def join(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder or not name else name
 
 
+def _addressed(url: str, options: dict[str, Any]) -> str:
+    """Move the host from the options, where fsspec's users and UPath may have it, into a URL that names none."""
+    scheme, _, path = url.partition("://")
+    if scheme.startswith("webdav") and "base_url" in options:
+        protocol, _, base = str(options.pop("base_url")).partition("://")
+        return f"webdav+{protocol}://{base.rstrip('/')}/{path.lstrip('/')}"
+    if "host" not in options or not path.startswith("/"):
+        return url
+    host, port, user = (options.pop(name, None) for name in ("host", "port", "username"))
+    address = f"[{host}]" if ":" in str(host) else str(host)
+    address += f":{port}" if port else ""
+    return f"{scheme}://{quote(user, safe='') + '@' if user else ''}{address}{path}"
+
+
 def _parsed(url: str, fs: AbstractFileSystem | None) -> tuple[Kind, str, str, Mapping[str, str]]:
     """The kind, the URL for fsspec, the one for people, and the settings that stood in it."""
     scheme = _SCHEME.match(url)
@@ -155,7 +172,7 @@ def _parsed(url: str, fs: AbstractFileSystem | None) -> tuple[Kind, str, str, Ma
 
 
 def _check_text(text: str) -> None:
-    if "::" in text:
+    if "::" in _IPV6.sub("", text):
         raise ConfigurationError(
             "A URL with '::' means one file system inside another to fsspec: give that as a ready one, fs=…, "
             "or use another name for the folder."

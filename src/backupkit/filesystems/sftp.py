@@ -35,6 +35,7 @@ def connect(url: str, options: Mapping[str, Any], transfer: Transfer) -> tuple[S
     """The store of an SFTP URL, and the path of its folder there: nothing is sent yet."""
     host, from_url, folder = account(url)
     given = {**from_url, **options}
+    given.pop("host", None)  # of fsspec's configuration: the URL says it
     create = given.pop("create", False)
     return SFTPStore(Session(host, given, transfer), folder, create=create), folder
 

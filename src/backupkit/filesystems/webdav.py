@@ -18,25 +18,20 @@ from backupkit.filesystems.renaming import RenamingStore, RenamingUpload
 from backupkit.filesystems.stores import Piece, ReplacedError
 from backupkit.filesystems.transfer import Transfer
 
-_SENT = (
-    256 << 10
-)  # bytes at a time: the library copies the rest of a piece each time the system takes some of it
+# At a time, because the library copies the rest of a piece each time the system has taken some of it.
+_SENT = 256 << 10
 
 
 def connect(url: str, options: Mapping[str, Any], transfer: Transfer) -> tuple[WebDAVStore, str]:
-    """The store of `webdav://user@host/folder`, by HTTPS, or of `webdav+http://…`; nothing is sent yet.
-
-    With `base_url=` all behind the slashes is the folder, as fsspec's users know it.
-    """
+    """The store of `webdav://user@host/folder`, by HTTPS, or of `webdav+http://…`; nothing is sent yet."""
     scheme, _, rest = url.partition("://")
-    given = {**conf.get("webdav", {}), **options}
-    base, folder = given.pop("base_url", None), rest
-    if base is None:
-        address, _, folder = rest.partition("/")
-        credentials, _, host = address.rpartition("@")
-        user, _, password = credentials.partition(":")
-        given = {"username": unquote(user), "password": unquote(password)} | given
-        base = f"{'http' if scheme.endswith('+http') else 'https'}://{host}"
+    address, _, folder = rest.partition("/")
+    credentials, _, host = address.rpartition("@")
+    user, _, password = credentials.partition(":")
+    named = {"username": unquote(user), "password": unquote(password)}
+    given = {**conf.get("webdav", {}), **{name: one for name, one in named.items() if one}, **options}
+    given.pop("base_url", None)  # of fsspec's configuration: the URL says it
+    base = f"{'http' if scheme.endswith('+http') else 'https'}://{host}"
     user, password = given.pop("username", ""), given.pop("password", "")
     if user:
         given.setdefault("auth", (user, password))
@@ -45,17 +40,15 @@ def connect(url: str, options: Mapping[str, Any], transfer: Transfer) -> tuple[W
     # Of each step of a request: to connect, to send a piece, to get one. Its own retries would multiply ours.
     client = Client(base, retry=False, **{"timeout": transfer.time_limit, **given})
     file_system = WebdavFileSystem(base_url=base, client=client, skip_instance_cache=True)
-    return WebDAVStore(file_system, transfer), folder.strip("/")
+    store = WebDAVStore(file_system, transfer)
+    weakref.finalize(store, client.http.close)  # not that of a ready file system, which is not ours
+    return store, folder.strip("/")
 
 
 class WebDAVStore(RenamingStore):
     """A file is streamed to `.<name>.<random>.partial` and moved by the server, which need not replace anything."""
 
     alone = False  # the client may be used by any number of threads
-
-    def __init__(self, file_system: WebdavFileSystem, transfer: Transfer) -> None:
-        super().__init__(file_system, transfer)
-        weakref.finalize(self, file_system.client.http.close)
 
     def upload(self, path: str, *, overwrite: bool) -> _Upload:
         return _Upload(self, path, overwrite)
