@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -77,6 +78,17 @@ def test_encrypted_ftp_checks_the_certificate(tmp_path: Path, monkeypatch: pytes
         destination = open_destination(server.url("shop"), tls=True)
         destination.write("object", [b"content"])
         assert b"".join(destination.read("object")) == b"content"
+
+
+def test_a_connection_that_was_lost_is_made_anew(server: FTPServer) -> None:
+    destination = open_destination(server.url(uuid.uuid4().hex))
+    assert isinstance(destination, RemoteDestination)
+    destination.write("one", [b"content"])
+    store, _ = destination._root.store()
+    store.fs.ftp.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
+    assert [one.name for one in destination.list()] == ["one"]
+    store.fs.ftp.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
+    assert b"".join(destination.read("one")) == b"content"
 
 
 def test_a_server_that_has_gone_is_an_error_and_no_empty_list(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import re
@@ -24,7 +25,7 @@ from backupkit.errors import (
 )
 from backupkit.protocols import Destination
 from backupkit.testing.destinations import DestinationTests
-from tests.servers import free_port
+from tests.servers import free_port, wait_for
 from tests.storage.sshd import SSHServer, sshd
 
 MiB = 1 << 20
@@ -280,6 +281,17 @@ def test_a_connection_lost_between_two_calls_is_made_anew(
     destination.write("object", [b"content"])
     _signal(server, signal.SIGKILL)
     assert [one.name for one in destination.list()] == ["object"]
+
+
+def test_a_destination_that_nobody_has_any_more_leaves_its_server(tmp_path: Path) -> None:
+    with sshd() as server:
+        destination = _destination(server, tmp_path)
+        destination.write("object", [b"content"])
+        assert b"".join(destination.read("object")) == b"content"
+        assert server.connections()
+        del destination
+        gc.collect()  # what retries remember of their calls goes round in circles
+        wait_for("OpenSSH", server.process, server.folder, lambda: not server.connections())
 
 
 def test_a_server_that_stops_reading_ends_the_write_in_time(server: SSHServer, tmp_path: Path) -> None:

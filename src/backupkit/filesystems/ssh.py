@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import weakref
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -80,6 +83,8 @@ class Session:
                 if self._connection is not None:
                     self._connection.abort()
                 self._connection = await self._connect()
+                # The loop holds on to it, and keeps it alive, when nobody else does any more.
+                weakref.finalize(self, _leave, os.getpid(), self._connection)
                 self._sftp = await self._connection.start_sftp_client()
             return self._sftp
 
@@ -91,6 +96,12 @@ class Session:
                 "in ~/.ssh/config), and anybody could take the backups: name a file that holds its key."
             )
         return await asyncssh.connect(self._host, options=options, config=None)
+
+
+def _leave(process: int, connection: asyncssh.SSHClientConnection) -> None:
+    if os.getpid() == process:  # in a forked one it is the parent's
+        with suppress(RuntimeError):  # the loop has ended
+            get_loop().call_soon_threadsafe(connection.abort)
 
 
 def account(url: str) -> tuple[str, Mapping[str, Any], str]:
