@@ -63,7 +63,7 @@ def through(direct: RemoteDestination, server: WebDAVServer, proxy: FaultProxy) 
     """The same folder through the proxy, impatiently."""
     folder = direct.location.rpartition("/")[2]
     return open_destination(
-        server.url(folder, port=proxy.port), password=PASSWORD, time_limit=0.7, patience=1.0
+        server.url(folder, port=proxy.port), password=PASSWORD, time_limit=1.0, patience=1.5
     )
 
 
