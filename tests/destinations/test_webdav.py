@@ -227,6 +227,8 @@ def test_fsspecs_way_to_name_a_folder_works_too(server: WebDAVServer) -> None:
     named = open_destination(f"webdav://{folder}/shop", **options)
     assert named.location == f"webdav+http://127.0.0.1:{server.port}/{folder}/shop"
     named.write("object", [b"content"])
+    in_url = f"webdav://{folder}/shop?base_url={options['base_url']}"
+    assert b"".join(open_destination(in_url, auth=options["auth"]).read("object")) == b"content"
     ready = open_destination(f"{folder}/shop", fs=WebdavFileSystem(**options))
     assert b"".join(ready.read("object")) == b"content"
     path = UPath(f"webdav+http://127.0.0.1:{server.port}/{folder}/shop", auth=("backup", PASSWORD))

@@ -30,8 +30,10 @@ def connect(url: str, options: Mapping[str, Any], transfer: Transfer) -> tuple[W
     user, _, password = credentials.partition(":")
     named = {"username": unquote(user), "password": unquote(password)}
     given = {**conf.get("webdav", {}), **{name: one for name, one in named.items() if one}, **options}
-    given.pop("base_url", None)  # of fsspec's configuration: the URL says it
+    given.pop("base_url", None)
     base = f"{'http' if scheme.endswith('+http') else 'https'}://{host}"
+    if "base_url" in options:  # which makes all of the URL the folder, as fsspec's users know it
+        base, folder = options["base_url"], rest
     user, password = given.pop("username", ""), given.pop("password", "")
     if user:
         given.setdefault("auth", (user, password))
