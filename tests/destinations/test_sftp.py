@@ -100,6 +100,19 @@ def test_a_link_to_a_folder_is_followed_and_one_to_where_it_is_is_not(
     assert b"".join(destination.read("other/object")) == b"content"
 
 
+def test_a_list_never_leaves_its_folder_and_minds_no_name_in_it(server: SSHServer, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "object").write_bytes(b"of somebody else")
+    folder = tmp_path / "ours"
+    (folder / "a").mkdir(parents=True)
+    (folder / "a" / "object").write_bytes(b"ours")
+    with open(os.fsencode(folder) + b"/a/\xff", "wb"):
+        pass
+    store, _ = _destination(server, folder)._root.store()
+    found = [one.path for one in store.find(f"{folder}/")]
+    assert sorted(found) == [f"{folder}/a/object", f"{folder}/a/\udcff"]
+
+
 def test_two_writers_of_one_name_make_one_object_and_an_error(destination: RemoteDestination) -> None:
     def chunks() -> Iterator[bytes]:
         yield b"first"

@@ -150,6 +150,8 @@ class SFTPStore:
         try:
             async for entry in sftp.scandir(folder or "."):
                 name = str(entry.filename)
+                if name in (".", ".."):  # servers list them, too
+                    continue
                 path = join(folder, name)
                 kind = entry.attrs.type
                 if kind == FILEXFER_TYPE_DIRECTORY or (
@@ -157,7 +159,9 @@ class SFTPStore:
                 ):
                     folders.append(path)
                 else:  # a link, or what is no file, too: who reads it finds out, and nothing is passed over
-                    files.append(_found(path, await _attributes(sftp, path, entry.attrs)))
+                    attributes = await _attributes(sftp, path, entry.attrs)
+                    if attributes.type != FILEXFER_TYPE_DIRECTORY:  # a folder that the link is in
+                        files.append(_found(path, attributes))
         except _ABSENT:
             await self._check_place(sftp)
         return files, folders

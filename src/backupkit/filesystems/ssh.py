@@ -85,7 +85,8 @@ class Session:
                 self._connection = await self._connect()
                 # The loop holds on to it, and keeps it alive, when nobody else does any more.
                 weakref.finalize(self, _leave, os.getpid(), self._connection)
-                self._sftp = await self._connection.start_sftp_client()
+                # Names may be of any bytes: those of others in the folder must not keep ours from being listed.
+                self._sftp = await self._connection.start_sftp_client(path_errors="surrogateescape")
             return self._sftp
 
     async def _connect(self) -> asyncssh.SSHClientConnection:
