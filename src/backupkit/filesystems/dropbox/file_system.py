@@ -302,7 +302,7 @@ class DropboxFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no 
             raise OSError(errno.EIO, "Dropbox has kept other bytes than were sent", self.path)
 
     def _is(self, entry: Entry | None) -> bool:
-        return isinstance(entry, FileMetadata) and entry.content_hash == self._hash.hexdigest()
+        return isinstance(entry, FileMetadata) and entry.content_hash == self._hash.copy().hexdigest()
 
     def discard(self) -> None:
         """Leave nothing of it: a session that is not finished goes by itself."""

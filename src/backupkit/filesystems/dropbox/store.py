@@ -156,7 +156,7 @@ class _Upload:
 
     @property
     def checksum(self) -> str:
-        checksum: str = self._hash.hexdigest()
+        checksum: str = self._hash.copy().hexdigest()
         return checksum
 
     def commit(self) -> None:
