@@ -11,7 +11,9 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
+from upath import UPath
 
+from backupkit.destinations.opening import open_destination
 from backupkit.errors import (
     AccessDeniedError,
     ConfigurationError,
@@ -45,6 +47,7 @@ def dropbox(running: Reached) -> Iterator[Reached]:
     fresh = FakeDropbox()
     server.tokens, server.refresh_tokens = fresh.tokens, fresh.refresh_tokens
     server.quota, server.page, server.before = fresh.quota, fresh.page, fresh.before
+    server.files_first = fresh.files_first
 
 
 class TestDropbox(DestinationTests):
@@ -108,6 +111,55 @@ def test_a_list_is_one_call_for_each_page(dropbox: Reached) -> None:
         "files/list_folder/continue",
         "files/list_folder/continue",
     ]
+
+
+def test_a_list_may_have_a_folder_after_what_is_in_it(dropbox: Reached) -> None:
+    destination = dropbox.destination()
+    for name in ("Shop/a/1", "Shop/2"):
+        destination.write(name, [b"content"])
+    dropbox.server.files_first = True
+    assert _names(destination) == ["Shop/2", "Shop/a/1"]
+
+
+@pytest.mark.filterwarnings("ignore:UPath 'dropbox' filesystem not explicitly implemented")
+def test_a_ready_file_system_and_a_upath_lead_to_the_same_place(dropbox: Reached) -> None:
+    dropbox.destination().write("object", [b"content"])
+    places = [
+        open_destination(dropbox.folder, fs=dropbox.file_system()),
+        open_destination(UPath(dropbox.url, token="TOKEN", **dropbox.options)),
+    ]
+    for place in places:
+        assert b"".join(place.read("object")) == b"content"
+        assert "TOKEN" not in f"{place.location} {place!r}"
+
+
+def test_options_win_over_the_environment(dropbox: Reached, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    destination = dropbox.destination()
+    destination.write("object", [b"content"])
+    assert _names(destination) == ["object"]
+
+
+@pytest.mark.parametrize(
+    ("route", "size", "attempts"), [(APPEND, 8 * MiB, 2), ("files/upload", 8, 2)], ids=["large", "small"]
+)
+def test_only_a_request_that_moves_much_may_take_longer_than_the_limit(
+    dropbox: Reached, route: str, size: int, attempts: int
+) -> None:
+    """The first answer takes twice the limit: there is time for a part of 4 MiB, and the small object is sent again."""
+    asked: list[str] = []
+
+    def before(one: str) -> None:
+        if one == route:
+            asked.append(one)
+            if len(asked) == 1:
+                threading.Event().wait(1.4)
+
+    dropbox.server.before = before
+    destination = dropbox.destination(part_size=4 * MiB, concurrency=1, time_limit=0.7, slowest=2 * MiB)
+    destination.write("object", _pieces(LARGE[:size]))
+    assert len(asked) == attempts
 
 
 def test_an_object_that_is_replaced_while_it_is_read_is_read_as_it_was(dropbox: Reached) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.destinations.faults import FAULTS, Behind, FaultTests
+from backupkit.errors import DestinationError
+from tests.destinations.faults import FAULTS, FOR_EVER, Behind, FaultTests
 from tests.fault_proxy import Answer, FaultProxy, Rule, fault_proxy
 from tests.storage.dropbox_route import connect_proxy
 from tests.storage.dropboxes import Reached, reached_by, reached_dropbox
@@ -116,3 +117,14 @@ def test_a_file_whose_end_was_answered_by_nobody_is_there_for_users_of_fsspec(
         file.write(b"content")
     assert link.proxy.befell() == ["lose answer"]
     assert link.reached.server.contents()[f"{through.folder}/file"] == b"content"
+
+
+@pytest.mark.parametrize("answer", [THROTTLED, Answer(503)], ids=["throttled", "overloaded"])
+def test_the_sdk_repeats_nothing_by_itself(link: Link, impatient: Behind, answer: Answer) -> None:
+    """It would try four times after errors of the server, and for ever when it is asked to wait."""
+    through = Reached(link.reached.server, link.reached.certificate, link.options)
+    link.proxy.rules = [Rule("files/upload", answer, times=FOR_EVER)]
+    with pytest.raises(DestinationError) as caught:
+        through.destination(patience=0.01).write("object", [b"content"])
+    assert caught.value.retryable
+    assert link.proxy.requests("files/upload") == 1

@@ -103,6 +103,7 @@ class FakeDropbox:
     members: set[str] = field(default_factory=lambda: {"dbmid:ours"})
     quota: int = 1 << 40
     page: int = 2000
+    files_first: bool = False  # in lists: the order is not documented
     seen: list[tuple[str, JSON]] = field(default_factory=list)
     before: Callable[[str], object] = lambda route: None
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -334,6 +335,8 @@ def _list(call: _Call) -> JSON:
     ]
     if recursive and lower:
         found.insert(0, call.dropbox.described(lower))
+    if call.dropbox.files_first:
+        found.sort(key=lambda one: str(one[".tag"]))
     return _page(call.dropbox, found)
 
 
