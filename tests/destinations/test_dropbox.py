@@ -147,7 +147,7 @@ def test_options_win_over_the_environment(dropbox: Reached, monkeypatch: pytest.
 def test_only_a_request_that_moves_much_may_take_longer_than_the_limit(
     dropbox: Reached, route: str, size: int, attempts: int
 ) -> None:
-    """The first answer takes twice the limit: there is time for a part of 4 MiB, and the small object is sent again."""
+    """The first answer takes twice the limit: a part of 4 MiB has time for it, and a small object is sent again."""
     asked: list[str] = []
 
     def before(one: str) -> None:
@@ -348,6 +348,27 @@ def test_a_process_that_is_forked_after_use_connects_anew(dropbox: Reached) -> N
         "assert os.waitpid(child, 0)[1] == 0\n"
         "assert b''.join(destination.read('parent')) == b'parent'\n"
         "assert destination.stat('child').size == 9 << 20\n"
+    )
+    with _process(dropbox, code) as process:
+        assert process.wait(60) == 0, process.stderr and process.stderr.read()
+
+
+def test_a_ready_file_system_connects_anew_in_a_process_that_is_forked(dropbox: Reached) -> None:
+    code = (
+        "from backupkit.filesystems.dropbox.file_system import DropboxFileSystem\n"
+        "options = json.loads(sys.argv[2])\n"
+        "del options['part_size']\n"
+        "fs, folder = DropboxFileSystem(**options), sys.argv[1].removeprefix('dropbox://')\n"
+        "fs.pipe_file(f'{folder}/parent', b'parent')\n"
+        "mine = fs.client\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    assert fs.client is not mine\n"
+        "    fs.pipe_file(f'{folder}/child', b'child')\n"
+        "    os._exit(0)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+        "assert fs.client is mine\n"
+        "assert fs.cat_file(f'{folder}/child') == b'child'\n"
     )
     with _process(dropbox, code) as process:
         assert process.wait(60) == 0, process.stderr and process.stderr.read()

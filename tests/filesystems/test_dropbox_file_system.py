@@ -204,6 +204,11 @@ def test_without_credentials_it_says_what_to_give() -> None:
         DropboxFileSystem(oauth2_refresh_token="REFRESH", skip_instance_cache=True)
 
 
+def test_an_option_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="has no options called namespace, tokn"):
+        DropboxFileSystem(token="TOKEN", tokn="x", namespace="1", skip_instance_cache=True)
+
+
 def test_secrets_are_in_nothing_that_is_stored_or_printed(dropbox: Reached) -> None:
     secrets: dict[str, Any] = {
         "token": "S-1",
