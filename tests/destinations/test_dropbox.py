@@ -9,10 +9,12 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from upath import UPath
 
+from backupkit import BackupPipeline, Directory, KeepLast
 from backupkit.destinations.opening import open_destination
 from backupkit.errors import (
     AccessDeniedError,
@@ -304,6 +306,27 @@ def test_the_whole_account_may_be_the_place(dropbox: Reached) -> None:
     assert above is not None
     assert above[1] == dropbox.folder[1:]
     assert b"".join(above[0].read(name)) == b"content"
+
+
+def test_a_pipeline_lives_there(dropbox: Reached, tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "large").write_bytes(LARGE)
+    pipeline = BackupPipeline(
+        "shop",
+        Directory(tmp_path / "shop"),
+        dropbox.destination(part_size=4 * MiB),
+        encryptor=None,
+        compressor="store",
+        retention=KeepLast(1),
+    )
+    for _ in range(2):
+        assert pipeline.run().outcome == "succeeded"
+    assert pipeline.verify().outcome == "succeeded"
+    assert pipeline.clean().outcome == "succeeded"
+    (backup,) = pipeline.list().backups
+    assert backup.verified is not None
+    assert pipeline.restore(to=tmp_path / "restored").outcome == "succeeded"
+    assert (tmp_path / "restored" / "shop" / "large").read_bytes() == LARGE
 
 
 # What follows happens in processes of its own, as it may end them.

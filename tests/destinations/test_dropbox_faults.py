@@ -125,6 +125,6 @@ def test_the_sdk_repeats_nothing_by_itself(link: Link, impatient: Behind, answer
     through = Reached(link.reached.server, link.reached.certificate, link.options)
     link.proxy.rules = [Rule("files/upload", answer, times=FOR_EVER)]
     with pytest.raises(DestinationError) as caught:
-        through.destination(patience=0.01).write("object", [b"content"])
+        through.destination(patience=1e-6).write("object", [b"content"])
     assert caught.value.retryable
     assert link.proxy.requests("files/upload") == 1
