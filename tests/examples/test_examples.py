@@ -20,6 +20,7 @@ SAYS = {
     "back_up_a_bucket": "restored: ['2026/apple.jpg', '2026/pear.jpg']",
     "change_the_passphrase": "the new one alone opens the newest: succeeded",
     "databases_every_six_hours": "latest of the databases: 2026-11-22T21-00-00.000000Z-databases",
+    "dropbox_token": "Open this address, allow the app, and copy the code:",
     "first_backup": "[('apple', 1), ('pear', 2)]",
     "history_and_webhook": "unread: ['verify succeeded', 'run succeeded']",
     "notice_what_is_missing": "the monitor: failed",

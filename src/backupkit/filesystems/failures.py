@@ -387,7 +387,7 @@ def _by_dropbox(error: BaseException) -> Meaning | None:
         denied = {"missing_scope", "route_access_denied"} & {*_tags(error)}
         return "denied" if denied else "credentials"
     if kind == "BadInputError" and "access token" in str(getattr(error, "message", "")):
-        return "credentials"  # one that is malformed
+        return "credentials"  # a malformed one
     if kind == "PathRootError":
         return "no place"
     if kind != "ApiError":
