@@ -97,6 +97,9 @@ from backupkit.targets import DirectoryTarget
 from backupkit.targets.database import DatabaseTarget
 
 if TYPE_CHECKING:
+    from backupkit.destinations.read_only import ReadOnly
+    from backupkit.destinations.retrying import Retrying
+    from backupkit.destinations.throttled import Throttled
     from backupkit.history import DatabaseHistory
     from backupkit.notifiers.apprise import AppriseNotifier
     from backupkit.notifiers.database import DatabaseNotifier, Notification
@@ -185,6 +188,7 @@ __all__ = [
     "ProgressObserver",
     "PrometheusObserver",
     "ProvenWithin",
+    "ReadOnly",
     "Redis",
     "Removed",
     "Report",
@@ -196,6 +200,7 @@ __all__ = [
     "RestoredDump",
     "RetentionPlan",
     "Retry",
+    "Retrying",
     "SQLite",
     "ScheduledRun",
     "SeriesSummary",
@@ -205,6 +210,7 @@ __all__ = [
     "Store",
     "StoredObject",
     "Summary",
+    "Throttled",
     "TieredRetention",
     "UnsupportedCodecError",
     "VerifiedWithin",
@@ -242,9 +248,12 @@ _LATE = {
     "PostgreSQL": "sources.postgresql",
     "PostgreSQLRoles": "sources.postgresql_roles",
     "PrometheusObserver": "observers.metrics",
+    "ReadOnly": "destinations.read_only",
     "Redis": "sources.redis",
+    "Retrying": "destinations.retrying",
     "ScheduledRun": "retention.simulation",
     "Simulation": "retention.simulation",
+    "Throttled": "destinations.throttled",
     "WebhookNotifier": "notifiers.webhook",
     "database": "sources.databases",
     "from_django": "sources.frameworks",

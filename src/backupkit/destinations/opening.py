@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias, cast
 
 from backupkit.destinations.local import LocalDestination
 from backupkit.destinations.remote import RemoteDestination
+from backupkit.destinations.wrapping import Wrapping
 from backupkit.errors import ConfigurationError
 from backupkit.protocols import Destination
 
@@ -64,6 +65,9 @@ def within(destination: Destination) -> tuple[Destination, str] | None:
     if isinstance(destination, LocalDestination):
         folder = destination.folder
         return (LocalDestination(folder.parent), folder.name) if folder.name else None
+    if isinstance(destination, Wrapping):
+        found = within(destination.inner)
+        return found and (destination.around(found[0]), found[1])
     return destination.within() if isinstance(destination, RemoteDestination) else None
 
 
