@@ -14,6 +14,7 @@ DUMPS = "db-dumps"  # the folder in a backup under which databases stand; the fi
 Kind: TypeAlias = Literal["file", "directory", "symlink", "hardlink"]
 Severity: TypeAlias = Literal["warning", "error"]
 Outcome: TypeAlias = Literal["succeeded", "incomplete", "failed"]
+DestinationOutcome: TypeAlias = Literal["succeeded", "incomplete", "failed", "unknown"]
 Operation: TypeAlias = Literal["run", "restore", "verify", "drill", "clean", "monitor"]
 MadeBy: TypeAlias = Literal["backupkit", "laravel-backup", "other"]
 Occasion: TypeAlias = Literal[
@@ -264,13 +265,14 @@ class RepositoryState:
 class DestinationResult:
     """How an operation ended at one destination.
 
+    "unknown" is one that was sent a whole backup and did not answer: it may have it, or not.
     `plan` is set by clean (what was, or in a dry run would be, removed and kept), `swept` names the
     leftovers of killed runs it found, `freed` counts the bytes it gave back. `summary` is set by monitor: how the
     backups stand there.
     """
 
     location: str
-    outcome: Outcome
+    outcome: DestinationOutcome
     backup: Backup | None = None
     plan: RetentionPlan | None = None
     swept: tuple[StoredObject, ...] = ()

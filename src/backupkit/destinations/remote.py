@@ -42,6 +42,10 @@ class RemoteDestination:
     def location(self) -> str:
         return self._root.location
 
+    @property
+    def stall_limit(self) -> float:
+        return self._root.transfer.stall_limit
+
     def within(self) -> tuple[RemoteDestination, str] | None:
         """The destination one folder above, and this folder's name; None for a bucket or share itself."""
         above = self._root.within()
