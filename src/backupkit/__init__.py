@@ -58,6 +58,8 @@ from backupkit.model import (
     DestinationResult,
     DestinationSummary,
     Entry,
+    Examination,
+    Finding,
     Kept,
     Listing,
     Notice,
@@ -70,6 +72,7 @@ from backupkit.model import (
     Restored,
     RestoredDump,
     RetentionPlan,
+    Rights,
     SeriesSummary,
     StoredObject,
     Summary,
@@ -100,6 +103,7 @@ if TYPE_CHECKING:
     from backupkit.destinations.read_only import ReadOnly
     from backupkit.destinations.retrying import Retrying
     from backupkit.destinations.throttled import Throttled
+    from backupkit.examining import examine
     from backupkit.history import DatabaseHistory
     from backupkit.notifiers.apprise import AppriseNotifier
     from backupkit.notifiers.database import DatabaseNotifier, Notification
@@ -151,7 +155,9 @@ __all__ = [
     "Directory",
     "DirectoryTarget",
     "Entry",
+    "Examination",
     "FileMemory",
+    "Finding",
     "FutureDated",
     "HookError",
     "IntegrityError",
@@ -201,6 +207,7 @@ __all__ = [
     "RetentionPlan",
     "Retry",
     "Retrying",
+    "Rights",
     "SQLite",
     "ScheduledRun",
     "SeriesSummary",
@@ -221,6 +228,7 @@ __all__ = [
     "all_of",
     "any_of",
     "database",
+    "examine",
     "from_django",
     "from_sqlalchemy",
     "notifiers_from_env",
@@ -256,6 +264,7 @@ _LATE = {
     "Throttled": "destinations.throttled",
     "WebhookNotifier": "notifiers.webhook",
     "database": "sources.databases",
+    "examine": "examining",
     "from_django": "sources.frameworks",
     "from_sqlalchemy": "sources.frameworks",
     "notifiers_from_env": "notifiers.environment",

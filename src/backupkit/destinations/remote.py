@@ -43,6 +43,18 @@ class RemoteDestination:
         return self._root.location
 
     @property
+    def part_size(self) -> int:
+        """How many bytes one request sends."""
+        return self._root.transfer.part_size
+
+    @property
+    def encrypted(self) -> bool | None:
+        """Whether nobody on the way can read what is sent; None if that is the file system's matter."""
+        if self._root.plaintext:
+            return False
+        return True if self._root.kind.encrypts else None
+
+    @property
     def stall_limit(self) -> float:
         return self._root.transfer.stall_limit
 

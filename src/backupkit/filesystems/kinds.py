@@ -33,6 +33,7 @@ class Kind:
     settings: frozenset[str] = frozenset()
     options: Mapping[str, Any] = field(default_factory=dict)
     hosts: bool = False  # its URLs name a host, and may name a user of it
+    encrypts: bool = False  # what is sent, unless it is told to use plain HTTP
 
     def check_installed(self) -> None:
         """Raise ModuleNotFoundError, which names the extra, for what is not installed; imports nothing."""
@@ -66,6 +67,7 @@ _KINDS = (
         file_system="s3fs:S3FileSystem",
         settings=frozenset({"endpoint_url", "profile"}),
         options=_UNCACHED,
+        encrypts=True,
     ),
     Kind(
         protocol="gs",
@@ -74,6 +76,7 @@ _KINDS = (
         file_system="gcsfs:GCSFileSystem",
         settings=frozenset({"endpoint_url", "project"}),
         options=_UNCACHED,
+        encrypts=True,
     ),
     Kind(
         protocol="abfs",
@@ -82,9 +85,17 @@ _KINDS = (
         file_system="adlfs:AzureBlobFileSystem",
         settings=frozenset({"account_name"}),
         options=_UNCACHED,
+        encrypts=True,
     ),
-    Kind(protocol="dropbox", requires="dropbox", extra="dropbox"),
-    Kind(protocol="sftp", requires="sshfs", extra="sftp", file_system="sshfs:SSHFileSystem", hosts=True),
+    Kind(protocol="dropbox", requires="dropbox", extra="dropbox", encrypts=True),
+    Kind(
+        protocol="sftp",
+        requires="sshfs",
+        extra="sftp",
+        file_system="sshfs:SSHFileSystem",
+        hosts=True,
+        encrypts=True,
+    ),
     Kind(protocol="webdav", requires="webdav4", extra="webdav", settings=frozenset({"base_url"})),
     Kind(protocol="smb", requires="smbprotocol", extra="smb", hosts=True),
     Kind(protocol="ftp", hosts=True, options=_UNCACHED),
