@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from backupkit.errors import ConfigurationError
 from backupkit.filesystems.kinds import Kind, kind_of
 from backupkit.filesystems.plaintext import check_options, check_url
+from backupkit.filesystems.stores import HasAddress
 from backupkit.filesystems.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class Root:
         self._lock = threading.Lock()
         self._store: tuple[int, FileStore, str] | None = None  # of this process
         if not allow_plaintext:
-            check_url(self._url, self.location)
+            if not self._options.get("tls"):  # by which FTP is encrypted
+                check_url(self._url, self.location)
             check_options(self._options, self.location)
 
     def __repr__(self) -> str:
@@ -99,13 +101,19 @@ class Root:
     def _connect(self) -> tuple[FileStore, str]:
         fs = self._fs
         if fs is None:
+            connected = self.kind.connected_by_url(self._url, self._options, self.transfer)
+            if connected is not None:
+                return connected
             kind = self.kind.file_system_class()
             from_url = kind._get_kwargs_from_urls(self._url)
             # Not fsspec's cache of instances, which would keep the secrets of all there ever were.
             given = {**self.kind.options, **from_url, **self._options, "skip_instance_cache": True}
             fs = kind(**given)
         path = str(fs._strip_protocol(self._url)).rstrip("/")
-        return self.kind.connected(fs, self.transfer), path
+        store = self.kind.connected(fs, self.transfer)
+        if not self._given["allow_plaintext"] and isinstance(store, HasAddress):
+            check_url(store.address, self.location)
+        return store, path
 
 
 def join(folder: str, name: str) -> str:
@@ -144,6 +152,10 @@ def _parsed(url: str, fs: AbstractFileSystem | None) -> tuple[Kind, str, str, Ma
         raise ConfigurationError(
             f"A URL of {kind.protocol}:// has no place for credentials: give them as options, or in the "
             "environment."
+        )
+    if kind.hosts and not address:
+        raise ConfigurationError(
+            f"A URL of {kind.protocol}:// names a host: write {kind.protocol}://user@host/folder."
         )
     shown = f"{user.partition(':')[0]}@{address}" if at else host
     asked = f"?{urlencode(settings, safe=':/')}" if settings else ""

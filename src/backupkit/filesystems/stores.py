@@ -91,6 +91,14 @@ class FileStore(Protocol):
         ...
 
 
+class PlaceMissingError(FileNotFoundError):
+    """The bucket or folder itself is not there, in which something was looked for."""
+
+
+class ReplacedError(OSError):
+    """A file was replaced while it was read."""
+
+
 @runtime_checkable
 class LeavesUploads(FileStore, Protocol):
     """A store in which a killed upload leaves something, which is not among its files."""
@@ -104,4 +112,14 @@ class LeavesUploads(FileStore, Protocol):
 
     def abandon(self, path: str) -> None:
         """End one of them; one that is gone already is no error."""
+        ...
+
+
+@runtime_checkable
+class HasAddress(FileStore, Protocol):
+    """A store of which the environment, too, has a say in where its requests go."""
+
+    @property
+    def address(self) -> str:
+        """Where they go, as a URL; nothing has been sent there yet."""
         ...
