@@ -72,7 +72,6 @@ class Trials:
         inner = innermost(destination)
         part = inner.part_size if isinstance(inner, RemoteDestination) else _PART
         self._size = min(2 * part + 1, _MOST)
-        self._part = min(part + 1, _MOST)
         self._content = b""
 
     def check_cancelled(self) -> None:
@@ -95,7 +94,7 @@ class Trials:
             return "It is a folder of this machine, or mounted on it: nothing is sent by backupkit itself."
         encrypted = inner.encrypted if isinstance(inner, RemoteDestination) else None
         if encrypted is None:
-            raise NotKnownError("How it is reached, only this kind of destination knows.")
+            raise NotKnownError("Whether what is sent is encrypted on its way is not known.")
         if not encrypted:
             raise BrokenError(
                 "Anybody on the way can read and change what is sent.",
@@ -349,13 +348,13 @@ class Trials:
         return [*self._at.leftovers(self.folder)] if isinstance(self._at, HasLeftovers) else []
 
     def _break_off(self, name: str, meanwhile: Callable[[], None]) -> None:
-        """Begin an upload of more than one part, do something when most of it was taken, and end it by an error."""
+        """Begin an upload in parts, do something when they were taken, and end it by an error of its content."""
         error = _AbortedError()
 
         def chunks() -> Iterator[bytes]:
-            for start in range(0, self._part, MiB):
+            for start in range(0, self._size, MiB):
                 self.check_cancelled()
-                yield self._content[start : min(start + MiB, self._part)]
+                yield self._content[start : start + MiB]
             meanwhile()
             raise error
 

@@ -114,5 +114,9 @@ def test_an_extra_that_is_missing_is_2_and_one_sentence_everywhere(
     done = shop.backupkit(*arguments, PYTHONPATH=str(shop.folder))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "Error: s3:// needs s3fs: pip install 'backupkit[s3]'\n"
-    code, document = shop.document_with({"PYTHONPATH": str(shop.folder)}, *arguments)
+
+
+def test_it_is_one_document_too(shop: Shop) -> None:
+    (shop.folder / "sitecustomize.py").write_text(MISSING)
+    code, document = shop.document_with({"PYTHONPATH": str(shop.folder)}, "doctor", "s3://bucket/shop")
     assert (code, document["error"]["type"]) == (2, "ModuleNotFoundError")

@@ -72,7 +72,8 @@ class Root:
     def plaintext(self) -> bool:
         """Whether what is sent may be read by anybody on the way, which was asked for then."""
         try:
-            check_url(self._url, self.location)
+            if not self._options.get("tls"):
+                check_url(self._url, self.location)
             check_options(self._options, self.location)
         except ConfigurationError:
             return True
