@@ -15,7 +15,7 @@ def made(*destinations):
     return BackupPipeline("shop", Directory("uploads"), destinations, encryptor=None, lock=MachineLock("locks"))
 
 from backupkit import LocalDestination
-slow = made(Throttled(LocalDestination("backups"), "200MB"), LocalDestination("more"))
+slow = made(Throttled(LocalDestination("backups"), "400MB"), LocalDestination("more"))
 kept = made(LocalDestination("backups"), ReadOnly(LocalDestination("more")))
 """
 
@@ -45,7 +45,7 @@ def test_each_destination_of_a_pipeline_is_examined_with_its_wrappers(shop: Shop
     assert (code, document["holds"]) == (0, True)
     locations = [one["location"].rpartition("/")[2] for one in document["destinations"]]
     assert locations == ["backups", "more"]
-    assert document["destinations"][0]["upload"] < 400e6
+    assert document["destinations"][0]["upload"] < 800e6
     code, document = shop.document("doctor", "--app", "wrapped:kept")
     assert (code, document["holds"]) == (1, False)
     verdicts = [
@@ -54,9 +54,8 @@ def test_each_destination_of_a_pipeline_is_examined_with_its_wrappers(shop: Shop
     ]
     assert verdicts == ["ok", "not ok"]
     assert document["destinations"][1]["rights"]["write"] is False
-    for at in ("more", (shop.folder / "more").as_uri()):
-        code, document = shop.document("doctor", "--app", "wrapped:slow", "--at", at)
-        assert [one["location"] for one in document["destinations"]] == [(shop.folder / "more").as_uri()]
+    code, document = shop.document("doctor", "--app", "wrapped:slow", "--at", "more")
+    assert [one["location"] for one in document["destinations"]] == [(shop.folder / "more").as_uri()]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +63,6 @@ def test_each_destination_of_a_pipeline_is_examined_with_its_wrappers(shop: Shop
     [
         (("doctor",), "URL or path, or --app"),
         (("doctor", "backups", "--app", "shop_backups:pipeline"), "the URL alone"),
-        (("doctor", "backups", "--at", "backups"), "the URL alone"),
         (
             ("doctor", "--app", "shop_backups:pipeline", "--at", "elsewhere"),
             "There is no destination 'elsewhere'",
@@ -98,7 +96,6 @@ importlib.util.find_spec = without
     [
         ("doctor", "s3://bucket/shop"),
         ("list", "s3://bucket/shop"),
-        ("verify", "s3://bucket/shop"),
         ("restore", "s3://bucket/shop", "--to", "restored"),
         ("run", "--app", "in_a_bucket:pipeline"),
     ],

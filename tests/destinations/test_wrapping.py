@@ -42,6 +42,17 @@ def test_a_wrapped_folder_of_this_machine_is_still_one(
 
 
 @every_wrapper
+def test_a_wrapped_store_gives_up_as_late_as_it_does_by_itself(
+    wrap: Callable[[Destination], Destination],
+) -> None:
+    store = open_destination("memory://shop", patience=500)
+    assert isinstance(store, LimitsStalls)
+    wrapped = wrap(store)
+    assert isinstance(wrapped, LimitsStalls)
+    assert wrapped.stall_limit == store.stall_limit > 1500
+
+
+@every_wrapper
 def test_a_wrapper_promises_nothing_that_the_destination_cannot_do(
     wrap: Callable[[Destination], Destination],
 ) -> None:

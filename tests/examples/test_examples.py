@@ -18,6 +18,7 @@ SAYS = {
     "age_public_key": "2,pears",
     "asyncio_host": "cancelled: True; backups: 1",
     "change_the_passphrase": "the new one alone opens the newest: succeeded",
+    "check_a_destination": "fit for backups: True; may delete: True",
     "databases_every_six_hours": "latest of the databases: 2026-11-22T21-00-00.000000Z-databases",
     "first_backup": "[('apple', 1), ('pear', 2)]",
     "history_and_webhook": "unread: ['verify succeeded', 'run succeeded']",
@@ -33,6 +34,7 @@ SAYS = {
     "simulate_retention": "the first that was over the limit went on 26 January: 2026-01-04T03-00-00.000000Z",
     "stop_workers_while_backing_up": "run: succeeded; running again: True",
     "watch_and_cancel": "left behind: []",
+    "wrap_a_destination": "nothing is changed",
 }
 
 

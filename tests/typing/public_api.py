@@ -34,6 +34,7 @@ from backupkit import (
     Directory,
     DirectoryTarget,
     Entry,
+    Examination,
     FutureDated,
     KeepAll,
     KeepLast,
@@ -55,11 +56,13 @@ from backupkit import (
     ProgressObserver,
     PrometheusObserver,
     ProvenWithin,
+    ReadOnly,
     Removed,
     Report,
     RepositoryState,
     RetentionPlan,
     Retry,
+    Retrying,
     ScheduledRun,
     Simulation,
     SizeAnomaly,
@@ -67,6 +70,7 @@ from backupkit import (
     SQLite,
     Store,
     StoredObject,
+    Throttled,
     TieredRetention,
     VerifiedWithin,
     WebhookNotifier,
@@ -74,6 +78,7 @@ from backupkit import (
     Zstd,
     all_of,
     any_of,
+    examine,
     notifiers_from_env,
     open_destination,
     open_repository,
@@ -137,6 +142,7 @@ def pipelines() -> None:
         lock=MachineLock("/run/lock"),
         executor=lambda: ThreadPoolExecutor(2),
         leftovers_after=timedelta(hours=24),
+        stall_limit=timedelta(minutes=2),
     )
     assert_type(full.run(), Report)
     assert_type(full.run(only="files", to="/mnt/backup", tags=["x"], wait=timedelta(1)), Report)
@@ -250,6 +256,9 @@ SOURCES: list[Source] = [Directory("/srv"), SQLite("/srv/db"), Command(["true"],
 AROUND: Source = Around(SOURCES[0])
 EXCLUDING: list[ExcludesPaths] = [Directory("/srv"), Around(SOURCES[0])]
 DESTINATIONS: list[Destination] = [LocalDestination("/mnt"), MemoryDestination()]
+WRAPPED: Destination = ReadOnly(Throttled(Retrying(LocalDestination("/mnt"), patience=60), "5MB"))
+EXAMINED: Examination = examine(WRAPPED)
+MAY_DELETE: bool | None = EXAMINED.rights.delete
 FAULTY: Destination = FaultyDestination(DESTINATIONS[0])
 LOCAL: OnThisMachine = LocalDestination("/mnt")
 LEAVING: HasLeftovers = LocalDestination("/mnt")
