@@ -121,6 +121,13 @@ def test_a_real_store_holds_in_parts_and_its_rights_are_told(seaweedfs_server: S
     assert broken(examine(open_destination(url, **nobody))) == ["written", "listed at once"]
 
 
+def test_each_step_is_told_before_it_is_taken(tmp_path: Path) -> None:
+    told: list[str] = []
+    examination = examine(tmp_path, tell=told.append)
+    assert told == [one.step for one in examination.findings][:-1]
+    assert examination.findings[-1].step == "tidied up"
+
+
 # Where something is not
 
 

@@ -17,16 +17,23 @@ from backupkit.errors import AccessDeniedError, ObjectNotFoundError, OperationCa
 from backupkit.model import Examination, Finding, Rights, Verdict
 from backupkit.protocols import Destination, HasLeftovers
 
-_PART = 8 << 20  # bytes; every store takes such parts, and eight of them pass 10 Mbit/s within the minute
+# Of a URL. Every store takes such parts, and eight of them pass 10 Mbit/s within the minute; whoever looks on need
+# not wait as long as a run at night to hear that a place is not reached.
+_OPTIONS = {"part_size": 8 << 20, "time_limit": 20.0, "patience": 30.0}
 
 
-def examine(destination: Destination | URLLike, *, cancel: threading.Event | None = None) -> Examination:
+def examine(
+    destination: Destination | URLLike,
+    *,
+    tell: Callable[[str], object] = lambda step: None,
+    cancel: threading.Event | None = None,
+) -> Examination:
     """Try at a destination, or URL, whether it keeps its contract, and what these credentials allow.
 
     All is written below `backupkit/doctor-<random>/`, which no pipeline looks at, and is deleted again; nothing
     else is touched. Some 50 megabytes are sent and 17 read, or more where a destination sends larger parts.
-    What the destination does wrong is a finding. Raises OperationCancelledError after `cancel` was set, and what
-    `open_destination` does for a URL that is none.
+    What the destination does wrong is a finding. `tell` is called with the name of each step before it is taken.
+    Raises OperationCancelledError after `cancel` was set, and what `open_destination` does for a URL that is none.
     """
     at = _opened(destination)
     trials = Trials(at, cancel or threading.Event())
@@ -36,6 +43,7 @@ def examine(destination: Destination | URLLike, *, cancel: threading.Event | Non
     try:
         for step, take, right in _steps(trials):
             trials.check_cancelled()
+            tell(step)
             findings.append(_found(trials, step, take, right))
             if findings[-1].verdict != "ok" and step == "reached":
                 break
@@ -154,7 +162,7 @@ def _opened(destination: Destination | URLLike) -> Destination:
     if isinstance(destination, str | os.PathLike) or hasattr(destination, "storage_options"):
         url = cast("URLLike", destination)
         opened = open_destination(url)
-        return open_destination(url, part_size=_PART) if isinstance(opened, RemoteDestination) else opened
+        return open_destination(url, **_OPTIONS) if isinstance(opened, RemoteDestination) else opened
     return destination
 
 

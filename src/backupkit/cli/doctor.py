@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import typer
+from rich.console import Console
 
 from backupkit.cli.choosing import APP_VARIABLE, chosen_pipeline
 from backupkit.cli.options import App, At, Json, Url
@@ -39,10 +42,18 @@ def doctor(url: Url = None, *, app: App = None, at: At = None, json: Json = Fals
     with output.ending():
         places = _places(url, app, at)
         with cancelled_by_signals() as cancel:
-            examinations = tuple(examine(place, cancel=cancel) for place in places)
+            examinations = tuple(_examined(place, cancel, watched=not json) for place in places)
         found = _Found(holds=all(one.holds for one in examinations), destinations=examinations)
         output.told(found, _lines(examinations), wrong=not found.holds)
         raise typer.Exit(0 if found.holds else 1)
+
+
+def _examined(place: Destination | URLLike, cancel: threading.Event, *, watched: bool) -> Examination:
+    """Examine it; a person at a terminal sees which step is being taken."""
+    if not watched or not sys.stderr.isatty():
+        return examine(place, cancel=cancel)
+    with Console(stderr=True).status("") as status:
+        return examine(place, cancel=cancel, tell=lambda step: status.update(f"trying: {step}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
