@@ -46,6 +46,7 @@ PUBLIC = [
     "Examination",
     "FileMemory",
     "Finding",
+    "FsspecSource",
     "FutureDated",
     "HookError",
     "IntegrityError",

@@ -123,6 +123,7 @@ if TYPE_CHECKING:
     from backupkit.sources.postgresql import PostgreSQL
     from backupkit.sources.postgresql_roles import PostgreSQLRoles
     from backupkit.sources.redis import Redis
+    from backupkit.sources.remote import FsspecSource
 
 __version__ = "0.1.0"
 
@@ -158,6 +159,7 @@ __all__ = [
     "Examination",
     "FileMemory",
     "Finding",
+    "FsspecSource",
     "FutureDated",
     "HookError",
     "IntegrityError",
@@ -248,6 +250,7 @@ _LATE = {
     "DatabaseHistory": "history",
     "DatabaseNotifier": "notifiers.database",
     "DeadManPing": "notifiers.ping",
+    "FsspecSource": "sources.remote",
     "MariaDB": "sources.mysql",
     "MongoDB": "sources.mongodb",
     "MySQL": "sources.mysql",

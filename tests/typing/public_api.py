@@ -35,6 +35,7 @@ from backupkit import (
     DirectoryTarget,
     Entry,
     Examination,
+    FsspecSource,
     FutureDated,
     KeepAll,
     KeepLast,
@@ -93,6 +94,7 @@ from backupkit.protocols import (
     Compressor,
     Destination,
     Encryptor,
+    ExcludesLocations,
     ExcludesPaths,
     Format,
     HasLeftovers,
@@ -255,6 +257,10 @@ def errors(error: BackupKitError, source: SourceError, destination: DestinationE
 SOURCES: list[Source] = [Directory("/srv"), SQLite("/srv/db"), Command(["true"], name="x")]
 AROUND: Source = Around(SOURCES[0])
 EXCLUDING: list[ExcludesPaths] = [Directory("/srv"), Around(SOURCES[0])]
+APART: list[ExcludesLocations] = [
+    FsspecSource("s3://media", endpoint_url="https://s3.example"),
+    Around(SOURCES[0]),
+]
 DESTINATIONS: list[Destination] = [LocalDestination("/mnt"), MemoryDestination()]
 WRAPPED: Destination = ReadOnly(Throttled(Retrying(LocalDestination("/mnt"), patience=60), "5MB"))
 EXAMINED: Examination = examine(WRAPPED)
