@@ -102,6 +102,17 @@ class Root:
             "make it where it is used"
         )
 
+    @property
+    def plaintext(self) -> bool:
+        """Whether what is sent may be read by anybody on the way, which was asked for then."""
+        try:
+            if not self._options.get("tls"):
+                check_url(self._url, self.location)
+            check_options(self._options, self.location)
+        except ConfigurationError:
+            return True
+        return False
+
     def within(self) -> tuple[Root, str] | None:
         """The folder above, reached in the same way, and this folder's name; None for one that has none above."""
         url, asked, query = self.location.partition("?")
