@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.storage.seaweedfs import client_of
+from tests.storage.s3 import client_of
 
 
 @contextmanager
