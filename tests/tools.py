@@ -23,7 +23,6 @@ PACKAGES = {
     "redis-server": "redis-server",
     "sshd": "openssh-server",
     "redis-cli": "redis-tools",
-    "radosgw": "radosgw ceph-mon ceph-osd ceph-common",
 }
 # What a program must be able to do, where it may be there without.
 _CHECKS = {"php": ["-r", "exit(extension_loaded('zip') ? 0 : 1);"]}

@@ -64,7 +64,8 @@ auth service required = none
 @contextmanager
 def ceph() -> Iterator[S3Server]:
     """A running one, which speaks with and without TLS; a fresh cluster takes 20 s."""
-    require_tool("radosgw")
+    for package in ("ceph-mon", "ceph-osd", "radosgw"):  # each has the program of its name
+        require_tool(package)
     with server_folder("nobody") as (folder, _), ExitStack() as daemons:
         certificate = self_signed(folder)
         monitor, port, secure_port = free_port(), free_port(), free_port()
