@@ -78,6 +78,14 @@ def services(session: nox.Session) -> None:
 
 
 @nox.session
+def ceph(session: nox.Session) -> None:
+    """The tests of S3 against Ceph instead of SeaweedFS; on Debian: ceph-mon ceph-osd ceph-common radosgw."""
+    install(session, "tests")
+    files = [*map(str, ROOT.glob("tests/destinations/test_s3*.py")), "tests/pipeline/test_s3.py"]
+    session.run("python", "-m", "pytest", "-q", *files, *session.posargs, env={"BACKUPKIT_TESTS_S3": "ceph"})
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """The crash and fault matrix with encryption, threads and more files."""
     install(session, "tests")

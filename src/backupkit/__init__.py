@@ -58,6 +58,8 @@ from backupkit.model import (
     DestinationResult,
     DestinationSummary,
     Entry,
+    Examination,
+    Finding,
     Kept,
     Listing,
     Notice,
@@ -70,6 +72,7 @@ from backupkit.model import (
     Restored,
     RestoredDump,
     RetentionPlan,
+    Rights,
     SeriesSummary,
     StoredObject,
     Summary,
@@ -97,6 +100,10 @@ from backupkit.targets import DirectoryTarget
 from backupkit.targets.database import DatabaseTarget
 
 if TYPE_CHECKING:
+    from backupkit.destinations.read_only import ReadOnly
+    from backupkit.destinations.retrying import Retrying
+    from backupkit.destinations.throttled import Throttled
+    from backupkit.examining import examine
     from backupkit.history import DatabaseHistory
     from backupkit.notifiers.apprise import AppriseNotifier
     from backupkit.notifiers.database import DatabaseNotifier, Notification
@@ -149,7 +156,9 @@ __all__ = [
     "Directory",
     "DirectoryTarget",
     "Entry",
+    "Examination",
     "FileMemory",
+    "Finding",
     "FsspecSource",
     "FutureDated",
     "HookError",
@@ -187,6 +196,7 @@ __all__ = [
     "ProgressObserver",
     "PrometheusObserver",
     "ProvenWithin",
+    "ReadOnly",
     "Redis",
     "Removed",
     "Report",
@@ -198,6 +208,8 @@ __all__ = [
     "RestoredDump",
     "RetentionPlan",
     "Retry",
+    "Retrying",
+    "Rights",
     "SQLite",
     "ScheduledRun",
     "SeriesSummary",
@@ -207,6 +219,7 @@ __all__ = [
     "Store",
     "StoredObject",
     "Summary",
+    "Throttled",
     "TieredRetention",
     "UnsupportedCodecError",
     "VerifiedWithin",
@@ -217,6 +230,7 @@ __all__ = [
     "all_of",
     "any_of",
     "database",
+    "examine",
     "from_django",
     "from_sqlalchemy",
     "notifiers_from_env",
@@ -245,11 +259,15 @@ _LATE = {
     "PostgreSQL": "sources.postgresql",
     "PostgreSQLRoles": "sources.postgresql_roles",
     "PrometheusObserver": "observers.metrics",
+    "ReadOnly": "destinations.read_only",
     "Redis": "sources.redis",
+    "Retrying": "destinations.retrying",
     "ScheduledRun": "retention.simulation",
     "Simulation": "retention.simulation",
+    "Throttled": "destinations.throttled",
     "WebhookNotifier": "notifiers.webhook",
     "database": "sources.databases",
+    "examine": "examining",
     "from_django": "sources.frameworks",
     "from_sqlalchemy": "sources.frameworks",
     "notifiers_from_env": "notifiers.environment",

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Protocol
 
 from backupkit._chunks import closing_iterator
-from backupkit.errors import BackupKitError, OperationCancelledError
+from backupkit.errors import BackupKitError, OperationCancelledError, OutcomeUnknownError
 from backupkit.events import (
     BytesRead,
     EntryStarted,
@@ -21,7 +21,16 @@ from backupkit.events import (
     Started,
     Waiting,
 )
-from backupkit.model import DestinationResult, Entry, Operation, Outcome, Problem, Report, RestoredDump
+from backupkit.model import (
+    DestinationOutcome,
+    DestinationResult,
+    Entry,
+    Operation,
+    Outcome,
+    Problem,
+    Report,
+    RestoredDump,
+)
 from backupkit.protocols import Observer
 from backupkit.retrying import Retry
 
@@ -182,10 +191,11 @@ class Running:
             self.tell(ProblemFound(problem))
 
     def fail(self, location: str, error: BaseException) -> None:
-        """Put a destination that failed, and why, on the report."""
+        """Put a destination that failed, or of which nobody knows whether it did, and why, on the report."""
         problem = Problem(message=str(error) or type(error).__name__, destination=location)
         self.add(problem)
-        self.destinations.append(DestinationResult(location=location, outcome="failed", problems=(problem,)))
+        outcome: DestinationOutcome = "unknown" if isinstance(error, OutcomeUnknownError) else "failed"
+        self.destinations.append(DestinationResult(location=location, outcome=outcome, problems=(problem,)))
 
     def begin_again(self) -> None:
         """Forget what an attempt that is repeated as a whole has counted and found."""

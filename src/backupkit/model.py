@@ -14,6 +14,8 @@ DUMPS = "db-dumps"  # the folder in a backup under which databases stand; the fi
 Kind: TypeAlias = Literal["file", "directory", "symlink", "hardlink"]
 Severity: TypeAlias = Literal["warning", "error"]
 Outcome: TypeAlias = Literal["succeeded", "incomplete", "failed"]
+DestinationOutcome: TypeAlias = Literal["succeeded", "incomplete", "failed", "unknown"]
+Verdict: TypeAlias = Literal["ok", "not ok", "not known"]
 Operation: TypeAlias = Literal["run", "restore", "verify", "drill", "clean", "monitor"]
 MadeBy: TypeAlias = Literal["backupkit", "laravel-backup", "other"]
 Occasion: TypeAlias = Literal[
@@ -264,13 +266,14 @@ class RepositoryState:
 class DestinationResult:
     """How an operation ended at one destination.
 
+    "unknown" is one that was sent a whole backup and did not answer: it may have it, or not.
     `plan` is set by clean (what was, or in a dry run would be, removed and kept), `swept` names the
     leftovers of killed runs it found, `freed` counts the bytes it gave back. `summary` is set by monitor: how the
     backups stand there.
     """
 
     location: str
-    outcome: Outcome
+    outcome: DestinationOutcome
     backup: Backup | None = None
     plan: RetentionPlan | None = None
     swept: tuple[StoredObject, ...] = ()
@@ -383,6 +386,54 @@ class Summary:
     name: str
     time: datetime
     destinations: tuple[DestinationSummary, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What an examination found out in one step: whether it holds, in a sentence, and what to do if it does not."""
+
+    step: str
+    verdict: Verdict
+    message: str
+    advice: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rights:
+    """What the credentials allow at a destination; None is not known."""
+
+    list: bool | None = None
+    read: bool | None = None
+    write: bool | None = None
+    overwrite: bool | None = None
+    delete: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """Whether a destination keeps its contract, what the credentials allow, and what it can do.
+
+    `round_trip` is how long one short question takes, `upload` and `download` are bytes per second, and
+    `clock_difference` is by how much its clock is ahead of this machine's; None where that could not be measured.
+    `left` names what was written and could not be deleted again.
+    """
+
+    location: str
+    time: datetime
+    took: timedelta
+    findings: tuple[Finding, ...]
+    rights: Rights
+    recommendation: str
+    round_trip: timedelta | None = None
+    upload: float | None = None
+    download: float | None = None
+    clock_difference: timedelta | None = None
+    left: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was found that does not hold."""
+        return all(finding.verdict != "not ok" for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -33,7 +33,9 @@ from backupkit.errors import (
     ConfigurationError,
     DestinationError,
     NotificationError,
+    ObjectExistsError,
     OperationCancelledError,
+    OutcomeUnknownError,
 )
 from backupkit.health import FutureDated, Leftovers, MaximumAge
 from backupkit.locking import MachineLock, hold
@@ -78,7 +80,9 @@ class BackupPipeline(Backups):
     The constructor checks what can be checked without I/O. `encryptor` has no default: leaving backups
     readable must be written down as None. `retry` is for sources and destinations that fail in a way worth
     retrying. `checks` are what `monitor` asks. `leftovers_after` is how old an unfinished object of a killed run
-    must be before `clean` deletes it; younger ones may belong to a run elsewhere.
+    must be before `clean` deletes it; younger ones may belong to a run elsewhere. `stall_limit` is how long a
+    destination may keep a run waiting, taking and answering nothing, before it is dropped: five minutes, or longer
+    for one that gives up by itself, unless this says otherwise for all of them.
 
     `notifiers` are told how operations end, and `history` keeps every report; neither can fail an operation, or
     delay it by more than `delivery` allows. `memory` knows what has been told about health already: by default
@@ -108,6 +112,7 @@ class BackupPipeline(Backups):
         executor: Callable[[], Executor] = default_executor,
         clock: Callable[[], datetime] = utc_now,
         leftovers_after: timedelta = timedelta(hours=24),
+        stall_limit: timedelta | None = None,
     ) -> None:
         if not _NAME.fullmatch(name) or not is_component(name) or name.lower() == "backupkit":
             raise ConfigurationError(
@@ -139,6 +144,11 @@ class BackupPipeline(Backups):
         self.delivery = fitting("delivery", delivery or Delivery())
         self.lock: Lock = fitting("lock", lock or MachineLock())
         self._leftovers_after = leftovers_after
+        if stall_limit is not None and not timedelta(0) < stall_limit <= timedelta(days=1):
+            raise ConfigurationError(
+                f"stall_limit={stall_limit!r} is not possible: use more than no time and a day at most."
+            )
+        self._stall_limit = None if stall_limit is None else stall_limit.total_seconds()
         self.format.check(self.compressor, encryptor)
         if self.format.shares_bytes and limits_size(self.retention):
             raise ConfigurationError(
@@ -317,16 +327,18 @@ class BackupPipeline(Backups):
         """Make the backup, and put how each destination ended on the report; the bytes stored."""
         retry = running.retry(self.retry)
         everywhere = FanOut(destinations)
+        unknown: dict[int, BackupKitError] = {}  # from whatever attempt: it may have been kept after all
         try:
             for attempt in retry.attempts():  # again from the sources only if no destination has it
+                everywhere = FanOut(destinations, stall_limit=self._stall_limit)
                 with (
                     attempt,
+                    _noted(unknown, everywhere),
                     self._executor() as executor,
                     # Closed before the exception goes on, which would keep it, and hooks around sources, open.
                     closing(read_sources(running, sources, retry)) as entries,
                 ):
                     running.begin_again()
-                    everywhere = FanOut(destinations)
                     with self.format.open(
                         everywhere,
                         name=self.name,
@@ -342,7 +354,7 @@ class BackupPipeline(Backups):
                             retry=retry,
                         )
         except BaseException:
-            for index, error in sorted(everywhere.failures.items()):
+            for index, error in sorted({**everywhere.failures, **unknown}.items()):
                 running.fail(destinations[index].location, error)
             raise
         for problem in written.problems:
@@ -381,14 +393,27 @@ class BackupPipeline(Backups):
     ) -> Backup:
         """Give a destination that failed the backup that another one has; the sources are not read again."""
         pending: BackupKitError | None = failure
-        for attempt in retry.attempts():
-            with attempt:
-                if pending is not None:  # the first attempt was the run itself
-                    error, pending = pending, None
-                    raise error
-                with self._repository_of(good) as repository:
-                    # In a fan-out, whatever the destination fails with is an error of its own.
-                    return repository.copy(good, FanOut([to]), each=running.pass_on)
+        unknown: OutcomeUnknownError | None = None
+        try:
+            for attempt in retry.attempts():
+                with attempt:
+                    try:
+                        if pending is not None:  # the first attempt was the run itself
+                            error, pending = pending, None
+                            raise error
+                        with self._repository_of(good) as repository:
+                            # In a fan-out, whatever the destination fails with is an error of its own.
+                            there = FanOut([to], stall_limit=self._stall_limit)
+                            return repository.copy(good, there, each=running.pass_on)
+                    except OutcomeUnknownError as error:
+                        unknown = unknown or error
+                        raise
+        except (OperationCancelledError, ObjectExistsError):  # that another object is there is known
+            raise
+        except BackupKitError as error:
+            if unknown is None or unknown is error:
+                raise
+            raise unknown from error  # what failed afterwards does not say that it was not kept then
         raise failure
 
     def _clean(self, running: Running, destination: Destination, dry_run: bool) -> DestinationResult:
@@ -437,3 +462,14 @@ class BackupPipeline(Backups):
         # Two applications on one machine may both call their pipeline "app".
         places = "\n".join(sorted(destination.location for destination in self.destinations))
         return f"{self.name}-{hashlib.sha256(places.encode()).hexdigest()[:12]}"
+
+
+@contextmanager
+def _noted(unknown: dict[int, BackupKitError], everywhere: FanOut) -> Iterator[None]:
+    """Note of which destinations nobody knows whether they have kept what this attempt gave them."""
+    try:
+        yield
+    except BaseException:
+        failures = everywhere.failures.items()
+        unknown |= {index: error for index, error in failures if isinstance(error, OutcomeUnknownError)}
+        raise

@@ -207,6 +207,14 @@ class OnThisMachine(Protocol):
 
 
 @runtime_checkable
+class LimitsStalls(Protocol):
+    """A destination that gives up by itself what does not move, after `stall_limit` seconds at the latest."""
+
+    @property
+    def stall_limit(self) -> float: ...
+
+
+@runtime_checkable
 class HasLeftovers(Protocol):
     """A destination at which a killed run may leave unfinished, invisible objects."""
 

@@ -10,6 +10,7 @@ import pytest
 from backupkit.destinations.branch import Branch
 from backupkit.destinations.fan_out import FanOut
 from backupkit.destinations.local import LocalDestination
+from backupkit.destinations.opening import open_destination
 from backupkit.errors import (
     AccessDeniedError,
     BackupKitError,
@@ -17,10 +18,12 @@ from backupkit.errors import (
     DestinationError,
     ObjectExistsError,
     ObjectNotFoundError,
+    OutcomeUnknownError,
 )
+from backupkit.filesystems.transfer import Transfer
 from backupkit.model import StoredObject
 from backupkit.protocols import Chunks, Destination
-from backupkit.testing.destinations import CONTENT, Fault, FaultyDestination, MemoryDestination
+from backupkit.testing.destinations import CONTENT, Fault, FaultyDestination, MemoryDestination, Method
 
 MiB = 1 << 20
 END = 1 << 60
@@ -317,7 +320,10 @@ def test_one_that_hangs_is_dropped_and_aborted_when_it_wakes(after: int) -> None
     failure = fan_out.failures[0]
     assert isinstance(failure, DestinationError)
     assert failure.retryable
-    assert "memory:hanging did not move for 0.5 seconds" in str(failure)
+    # Only of one that was given all of it is nothing known.
+    assert isinstance(failure, OutcomeUnknownError) == (after == 30)
+    assert ("memory:hanging did not move for 0.5 seconds" in str(failure)) == (after < 30)
+    assert ("did not answer for 0.5 seconds" in str(failure)) == (after == 30)
     assert fan_out.write("object-2", [b"content"]).size == 7
 
     hanging.go_on.set()
@@ -325,6 +331,8 @@ def test_one_that_hangs_is_dropped_and_aborted_when_it_wakes(after: int) -> None
     if after < 30:
         assert hanging.raised is failure
         assert hanging.objects == {}
+    else:
+        assert hanging.objects == {"object": b"x" * (29 * MiB)}
 
 
 def test_one_that_hangs_does_not_keep_an_exception_of_the_chunks_for_ever() -> None:
@@ -386,6 +394,64 @@ def test_a_destination_lags_behind_by_a_few_mebibytes_at_most() -> None:
     assert put == 1 + 8 + 1  # taken, waiting, and the one for which there was no room
     hanging.go_on.set()
     hanging.ended.wait()
+
+
+@pytest.mark.parametrize("method", ["stat", "delete"])
+def test_one_that_does_not_answer_a_question_is_dropped_and_the_others_are_heard(method: Method) -> None:
+    go_on = threading.Event()
+    hanging = FaultyDestination(MemoryDestination("dead"), [Fault(method=method, does=go_on.wait, call=None)])
+    good = MemoryDestination("good")
+    good.write("object", [b"content"])
+    fan_out = FanOut([hanging, good], stall_limit=STALL)
+    getattr(fan_out, method)("object")
+    failure = fan_out.failures[0]
+    assert isinstance(failure, DestinationError)
+    assert not isinstance(failure, ObjectNotFoundError)
+    assert "did not answer within 0.5 seconds" in str(failure)
+    fan_out.write("another", [b"content"])
+    assert hanging.calls == {method: 1}
+    go_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "backupkit memory:dead":
+            thread.join()
+
+
+def test_an_interrupt_that_a_destination_raises_when_it_is_asked_is_the_callers() -> None:
+    fan_out = FanOut(
+        [FaultyDestination(MemoryDestination(), [Fault(method="stat", does=KeyboardInterrupt())])]
+    )
+    with pytest.raises(KeyboardInterrupt):
+        fan_out.stat("object")
+    assert fan_out.failures == {}
+
+
+def test_all_are_asked_at_once() -> None:
+    both = threading.Barrier(2)  # each waits for the other
+    destinations = [
+        FaultyDestination(MemoryDestination(str(number)), [Fault(method="stat", does=both.wait)])
+        for number in range(2)
+    ]
+    with pytest.raises(ObjectNotFoundError):
+        FanOut(destinations, stall_limit=30).stat("object")
+
+
+@pytest.mark.parametrize(("own", "limit"), [(1.0, 300.0), (900.0, 900.0)])
+def test_one_that_gives_up_by_itself_has_the_time_for_it(own: float, limit: float) -> None:
+    class Patient(MemoryDestination):
+        stall_limit = own
+
+    assert FanOut([Patient()])._limit_of(Patient()) == limit
+    assert FanOut([Patient()])._limit_of(MemoryDestination()) == 300.0
+    assert FanOut([Patient()], stall_limit=7.0)._limit_of(Patient()) == 7.0
+
+
+def test_what_takes_long_by_its_own_terms_is_not_dropped_for_it() -> None:
+    # Four parts under way at once over the slowest link that its own time limit allows.
+    for terms in (Transfer(), Transfer(part_size=64 * MiB), Transfer(patience=600)):
+        destination = open_destination("memory://", part_size=terms.part_size, patience=terms.patience)
+        assert FanOut([destination])._limit_of(destination) > terms.patience + terms.seconds_for(
+            terms.part_size
+        )
 
 
 # Answers that are no failures

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import subprocess
+import socket
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from backupkit.destinations.remote import RemoteDestination
 from backupkit.errors import AccessDeniedError, ConfigurationError, DestinationError
 from backupkit.protocols import Destination
 from backupkit.testing.destinations import DestinationTests
+from tests.storage.certificates import self_signed
 from tests.storage.pyftpd import PASSWORD, FTPServer, ftp_server
 
 MiB = 1 << 20
@@ -66,30 +67,28 @@ def test_ftp_over_the_network_is_refused_unless_it_is_encrypted_or_asked_for() -
 
 
 def test_encrypted_ftp_checks_the_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    certificate = tmp_path / "certificate.pem"
-    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    make += [
-        "-keyout",
-        str(certificate),
-        "-out",
-        str(tmp_path / "public.pem"),
-        "-days",
-        "2",
-        "-subj",
-        "/CN=test",
-    ]
-    make += ["-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(make, check=True, capture_output=True)
-    public = (tmp_path / "public.pem").read_text()
-    certificate.write_text(certificate.read_text() + public)
+    made = self_signed(tmp_path)
+    certificate = tmp_path / "both.pem"
+    certificate.write_text(made.key.read_text() + made.certificate.read_text())
     with ftp_server(tmp_path, certificate) as server:
         with pytest.raises(DestinationError, match="certificate") as caught:
             open_destination(server.url("shop"), tls=True, patience=0.1).write("object", [b"content"])
         assert not caught.value.retryable
-        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "public.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(made.certificate))
         destination = open_destination(server.url("shop"), tls=True)
         destination.write("object", [b"content"])
         assert b"".join(destination.read("object")) == b"content"
+
+
+def test_a_connection_that_was_lost_is_made_anew(server: FTPServer) -> None:
+    destination = open_destination(server.url(uuid.uuid4().hex))
+    assert isinstance(destination, RemoteDestination)
+    destination.write("one", [b"content"])
+    store, _ = destination._root.store()
+    store.fs.ftp.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
+    assert [one.name for one in destination.list()] == ["one"]
+    store.fs.ftp.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
+    assert b"".join(destination.read("one")) == b"content"
 
 
 def test_a_server_that_has_gone_is_an_error_and_no_empty_list(tmp_path: Path) -> None:

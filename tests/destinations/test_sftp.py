@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from upath import UPath
 
-from backupkit.destinations.opening import open_destination
+from backupkit.destinations.opening import open_destination, within
 from backupkit.destinations.remote import RemoteDestination
 from backupkit.errors import (
     AccessDeniedError,
@@ -22,11 +26,11 @@ from backupkit.errors import (
 )
 from backupkit.protocols import Destination
 from backupkit.testing.destinations import DestinationTests
-from tests.servers import free_port
+from tests.servers import free_port, wait_for
 from tests.storage.sshd import SSHServer, sshd
 
 MiB = 1 << 20
-IMPATIENT = {"time_limit": 1.0, "patience": 0.1, "slowest": 64 * MiB}
+IMPATIENT = {"time_limit": 2.0, "patience": 0.1, "slowest": 64 * MiB}
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +98,19 @@ def test_a_link_to_a_folder_is_followed_and_one_to_where_it_is_is_not(
     (tmp_path / "shop" / "round").symlink_to(tmp_path)
     assert [one.name for one in destination.list()] == ["other/object", "shop/object"]
     assert b"".join(destination.read("other/object")) == b"content"
+
+
+def test_a_list_never_leaves_its_folder_and_minds_no_name_in_it(server: SSHServer, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "object").write_bytes(b"of somebody else")
+    folder = tmp_path / "ours"
+    (folder / "a").mkdir(parents=True)
+    (folder / "a" / "object").write_bytes(b"ours")
+    with open(os.fsencode(folder) + b"/a/\xff", "wb"):
+        pass
+    store, _ = _destination(server, folder)._root.store()
+    found = [one.path for one in store.find(f"{folder}/")]
+    assert sorted(found) == [f"{folder}/a/object", f"{folder}/a/\udcff"]
 
 
 def test_two_writers_of_one_name_make_one_object_and_an_error(destination: RemoteDestination) -> None:
@@ -166,6 +183,18 @@ def test_settings_of_ssh_count(server: SSHServer, tmp_path: Path) -> None:
     assert (tmp_path / "object").read_bytes() == b"content"
 
 
+def test_a_upath_is_a_url_with_options(server: SSHServer, tmp_path: Path) -> None:
+    path = UPath(server.url(tmp_path), **server.options)
+    destination = open_destination(path)
+    destination.write("object", [b"content"])
+    assert (tmp_path / "object").read_bytes() == b"content"
+    user = server.options["username"]
+    assert destination.location == f"sftp://{user}@127.0.0.1:{server.port}{tmp_path}"
+    above = within(destination)
+    assert above is not None
+    assert [one.name for one in above[0].list(f"{tmp_path.name}/")] == [f"{tmp_path.name}/object"]
+
+
 def test_wrong_credentials_are_said_to_be_wrong(server: SSHServer, tmp_path: Path) -> None:
     key = tmp_path / "other"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
@@ -192,6 +221,22 @@ def test_a_server_that_only_reads_denies(tmp_path: Path) -> None:
             destination.write("new", [b"content"])
         with pytest.raises(AccessDeniedError):
             destination.delete("object")
+
+
+def test_an_account_that_may_only_add_writes_and_reads_and_deletes_nothing(tmp_path: Path) -> None:
+    how_to = Path(__file__).parents[2] / "docs" / "how-to" / "back-up-over-sftp.md"
+    (setting,) = re.findall(r"ForceCommand internal-sftp -p .*", how_to.read_text(encoding="utf-8"))
+    with sshd(settings=[setting]) as server:
+        destination = _destination(server, tmp_path)
+        destination.write("shop/object", [b"content"])
+        assert b"".join(destination.read("shop/object")) == b"content"
+        assert [one.name for one in destination.list()] == ["shop/object"]
+        with pytest.raises(AccessDeniedError):
+            destination.delete("shop/object")
+        destination.write("shop/new", [b"content"], overwrite=True)
+        with pytest.raises(ConfigurationError, match="renames no file over another"):
+            destination.write("shop/object", [b"other"], overwrite=True)
+        assert b"".join(destination.read("shop/object")) == b"content"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
@@ -252,6 +297,17 @@ def test_a_connection_lost_between_two_calls_is_made_anew(
     assert [one.name for one in destination.list()] == ["object"]
 
 
+def test_a_destination_that_nobody_has_any_more_leaves_its_server(tmp_path: Path) -> None:
+    with sshd() as server:
+        destination = _destination(server, tmp_path)
+        destination.write("object", [b"content"])
+        assert b"".join(destination.read("object")) == b"content"
+        assert server.connections()
+        del destination
+        gc.collect()  # what retries remember of their calls goes round in circles
+        wait_for("OpenSSH", server.process, server.folder, lambda: not server.connections())
+
+
 def test_a_server_that_stops_reading_ends_the_write_in_time(server: SSHServer, tmp_path: Path) -> None:
     destination = _destination(server, tmp_path, **IMPATIENT)
 
@@ -266,7 +322,7 @@ def test_a_server_that_stops_reading_ends_the_write_in_time(server: SSHServer, t
     finally:
         _signal(server, signal.SIGKILL)
     assert caught.value.retryable
-    assert [*destination.list()] == []
+    assert [*_destination(server, tmp_path).list()] == []
 
 
 def test_a_server_that_stops_answering_ends_the_read_in_time(server: SSHServer, tmp_path: Path) -> None:
@@ -389,6 +445,7 @@ def test_a_process_may_end_while_a_write_is_under_way(server: SSHServer, tmp_pat
         ("sftp://backup@storage.example/srv/shop", "sftp://backup@storage.example/srv/shop"),
         ("sftp://backup:hunter2@storage.example:2222/srv/", "sftp://backup@storage.example:2222/srv"),
         ("ssh://storage.example/~/shop", "sftp://storage.example/~/shop"),
+        ("sftp://me@[fd00::1]:2222/srv", "sftp://me@[fd00::1]:2222/srv"),
     ],
 )
 def test_a_location_shows_no_password(url: str, location: str) -> None:
@@ -433,4 +490,5 @@ def _destination(server: SSHServer, folder: Path, **options: Any) -> RemoteDesti
 
 def _signal(server: SSHServer, number: int) -> None:
     for process in server.connections():
-        os.kill(process, number)
+        with suppress(ProcessLookupError):  # one of a connection that has just ended
+            os.kill(process, number)

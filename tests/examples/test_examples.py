@@ -19,7 +19,9 @@ SAYS = {
     "asyncio_host": "cancelled: True; backups: 1",
     "back_up_a_bucket": "restored: ['2026/apple.jpg', '2026/pear.jpg']",
     "change_the_passphrase": "the new one alone opens the newest: succeeded",
+    "check_a_destination": "fit for backups: True; may delete: True",
     "databases_every_six_hours": "latest of the databases: 2026-11-22T21-00-00.000000Z-databases",
+    "dropbox_token": "Open this address, allow the app, and copy the code:",
     "first_backup": "[('apple', 1), ('pear', 2)]",
     "history_and_webhook": "unread: ['verify succeeded', 'run succeeded']",
     "notice_what_is_missing": "the monitor: failed",
@@ -35,6 +37,7 @@ SAYS = {
     "simulate_retention": "the first that was over the limit went on 26 January: 2026-01-04T03-00-00.000000Z",
     "stop_workers_while_backing_up": "run: succeeded; running again: True",
     "watch_and_cancel": "left behind: []",
+    "wrap_a_destination": "nothing is changed",
 }
 
 

@@ -34,7 +34,7 @@ _COLUMNS = ("what goes wrong", "visible then", "unfinished, invisible", "it repo
 def wanted(layer: str, operation: str) -> Iterator[str]:
     """The faults that can befall the operation: only a run tries again, and some only read, or only write."""
     for fault in {"calls": CALL_FAULTS, "methods": METHOD_FAULTS, "several": SEVERAL_FAULTS}[layer]:
-        if fault == "an error, tried again":
+        if fault in ("an error, tried again", "it hangs, tried again"):
             possible = operation in ("run", "first-run")
         elif fault in ("a full disk", "it hangs"):
             possible = operation in ("run", "first-run", "verify") or (

@@ -204,6 +204,24 @@ def test_without_credentials_it_says_what_to_give() -> None:
         DropboxFileSystem(oauth2_refresh_token="REFRESH", skip_instance_cache=True)
 
 
+@pytest.mark.parametrize("name", ["token", "oauth2_refresh_token", "app_key", "app_secret"])
+@pytest.mark.parametrize("flaw", ["\n", " x", "\u201d"], ids=ascii)
+def test_a_credential_that_was_copied_with_something_else_is_refused_and_not_shown(
+    name: str, flaw: str
+) -> None:
+    given: dict[str, Any] = {"token": "TOKEN", "app_key": "APP-KEY", name: "SECRET" + flaw}
+    with pytest.raises(
+        ConfigurationError, match="has a character that is in no credential of Dropbox"
+    ) as caught:
+        DropboxFileSystem(**given, skip_instance_cache=True)
+    assert "SECRET" not in str(caught.value)
+
+
+def test_an_option_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="has no options called namespace, tokn"):
+        DropboxFileSystem(token="TOKEN", tokn="x", namespace="1", skip_instance_cache=True)
+
+
 def test_secrets_are_in_nothing_that_is_stored_or_printed(dropbox: Reached) -> None:
     secrets: dict[str, Any] = {
         "token": "S-1",

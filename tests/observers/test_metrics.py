@@ -112,6 +112,7 @@ def test_a_run_says_when_which_contents_were_last_backed_up_and_how_large_they_a
         "succeeded": 1,
         "incomplete": 0,
         "failed": 0,
+        "unknown": 0,
     }
 
 

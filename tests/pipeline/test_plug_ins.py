@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any, cast
 
@@ -28,7 +29,6 @@ from backupkit import (
     SourceError,
     open_repository,
 )
-from backupkit.destinations import fan_out
 from backupkit.errors import told
 from backupkit.events import Event, Waiting
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
@@ -157,17 +157,15 @@ def test_hooks_are_left_before_a_run_is_made_again(make: Make) -> None:
     assert (hook.mounted, hook.times) == (False, 2)
 
 
-def test_a_destination_that_hangs_for_good_does_not_hang_the_run(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fan_out.FanOut.__init__, "__kwdefaults__", {"stall_limit": 0.3})
+def test_a_destination_that_hangs_for_good_does_not_hang_the_run(make: Make) -> None:
     released = threading.Event()
     hanging = FaultyDestination(
         MemoryDestination("hanging"), [Fault(method="write", does=released.wait, call=None)]
     )
     whole = MemoryDestination("whole")
     try:
-        report = make(Scripted("uploads", {"uploads/a": b"a"}), [whole, hanging]).run()
+        source = Scripted("uploads", {"uploads/a": b"a"})
+        report = make(source, [whole, hanging], stall_limit=timedelta(seconds=1), retry=Retry(tries=1)).run()
     finally:
         released.set()
     assert [one.outcome for one in report.destinations] == ["succeeded", "failed"]

@@ -20,7 +20,7 @@ from backupkit.testing.sources import SourceTests
 from tests.fault_proxy import Answer, FaultProxy, Rule, fault_proxy
 from tests.sources.walking import content, entries, entry, paths, problems
 from tests.storage.moto import moto_process, options
-from tests.storage.seaweedfs import client_of
+from tests.storage.s3 import client_of
 from tests.storage.sshd import sshd
 
 if TYPE_CHECKING:

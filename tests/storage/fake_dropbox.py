@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs
@@ -40,13 +41,17 @@ class Stored:
     """A file, or with `content` None a folder. `name` is the last part of its path, as it was spelled."""
 
     name: str
-    content: bytes | None = None
+    content: bytes | None = field(default=None, repr=False)
     id: str = field(default_factory=lambda: f"id:{uuid.uuid4().hex[:22]}")
     revision: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
     modified: datetime = field(default_factory=lambda: datetime.now(UTC))
 
+    @cached_property
+    def hash(self) -> str:
+        return content_hash(self.content or b"")
 
-@dataclass(kw_only=True)
+
+@dataclass(kw_only=True, repr=False)
 class Session:
     """An upload session: content by where it begins."""
 
@@ -80,11 +85,12 @@ class Token:
     expired: bool = False
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class FakeDropbox:
     """What the server knows. `files` are by their paths in lower case; `port` takes TLS, `plain_port` does not.
 
     `refresh_tokens` are those of apps, by their keys. `seen` are the routes that were asked so far, with arguments.
+    `before` is called with each route before it is answered, by a thread of the request's own, and may wait.
     """
 
     files: dict[str, Stored] = field(default_factory=dict)
@@ -97,7 +103,9 @@ class FakeDropbox:
     members: set[str] = field(default_factory=lambda: {"dbmid:ours"})
     quota: int = 1 << 40
     page: int = 2000
+    files_first: bool = False  # in lists: the order is not documented
     seen: list[tuple[str, JSON]] = field(default_factory=list)
+    before: Callable[[str], object] = lambda route: None
     lock: threading.RLock = field(default_factory=threading.RLock)
     port: int = 0
     plain_port: int = 0
@@ -143,7 +151,7 @@ class FakeDropbox:
             "rev": one.revision,
             "size": len(one.content),
             "is_downloadable": True,
-            "content_hash": content_hash(one.content),
+            "content_hash": one.hash,
         }
 
     def at(self, path: str, wrapped: str = "path") -> str:
@@ -327,6 +335,8 @@ def _list(call: _Call) -> JSON:
     ]
     if recursive and lower:
         found.insert(0, call.dropbox.described(lower))
+    if call.dropbox.files_first:
+        found.sort(key=lambda one: str(one[".tag"]))
     return _page(call.dropbox, found)
 
 
@@ -468,6 +478,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         route = self.path.removeprefix("/2/")
+        self.server.dropbox.before(route)
         with self.server.dropbox.lock:
             try:
                 answer = self._token(body) if self.path == "/oauth2/token" else self._asked(route, body)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.servers import free_port, listens, running, server_folder, wait_for
-from tests.storage.seaweedfs import client_of
+from tests.storage.s3 import client_of
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from backupkit import (
     Directory,
     DirectoryTarget,
     Entry,
+    Examination,
     FsspecSource,
     FutureDated,
     KeepAll,
@@ -56,11 +57,13 @@ from backupkit import (
     ProgressObserver,
     PrometheusObserver,
     ProvenWithin,
+    ReadOnly,
     Removed,
     Report,
     RepositoryState,
     RetentionPlan,
     Retry,
+    Retrying,
     ScheduledRun,
     Simulation,
     SizeAnomaly,
@@ -68,6 +71,7 @@ from backupkit import (
     SQLite,
     Store,
     StoredObject,
+    Throttled,
     TieredRetention,
     VerifiedWithin,
     WebhookNotifier,
@@ -75,6 +79,7 @@ from backupkit import (
     Zstd,
     all_of,
     any_of,
+    examine,
     notifiers_from_env,
     open_destination,
     open_repository,
@@ -139,6 +144,7 @@ def pipelines() -> None:
         lock=MachineLock("/run/lock"),
         executor=lambda: ThreadPoolExecutor(2),
         leftovers_after=timedelta(hours=24),
+        stall_limit=timedelta(minutes=2),
     )
     assert_type(full.run(), Report)
     assert_type(full.run(only="files", to="/mnt/backup", tags=["x"], wait=timedelta(1)), Report)
@@ -256,6 +262,9 @@ APART: list[ExcludesLocations] = [
     Around(SOURCES[0]),
 ]
 DESTINATIONS: list[Destination] = [LocalDestination("/mnt"), MemoryDestination()]
+WRAPPED: Destination = ReadOnly(Throttled(Retrying(LocalDestination("/mnt"), patience=60), "5MB"))
+EXAMINED: Examination = examine(WRAPPED)
+MAY_DELETE: bool | None = EXAMINED.rights.delete
 FAULTY: Destination = FaultyDestination(DESTINATIONS[0])
 LOCAL: OnThisMachine = LocalDestination("/mnt")
 LEAVING: HasLeftovers = LocalDestination("/mnt")

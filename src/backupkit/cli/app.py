@@ -14,6 +14,7 @@ import backupkit
 from backupkit.backups import Backups
 from backupkit.cli.choosing import Place, chosen_assertions, chosen_pipeline, given_passphrase
 from backupkit.cli.databases import database_url, named_databases
+from backupkit.cli.doctor import doctor
 from backupkit.cli.listings import detailed, listing_lines
 from backupkit.cli.options import (
     App,
@@ -82,6 +83,8 @@ def backupkit_(
          see what would stay     backupkit retention --app shop.backups:pipeline
       7. be told of trouble      backupkit monitor --app shop.backups:pipeline
       8. see how all stands      backupkit summary --app shop.backups:pipeline
+    Before the first one, see whether the destination is fit for it:
+                                 backupkit doctor  --app shop.backups:pipeline
 
     \b
     where shop/backups.py says what goes where:
@@ -456,6 +459,7 @@ def monitor(app: App = None, json: Json = False, quiet: Quiet = False) -> None:
 
 
 app.command()(summary)
+app.command()(doctor)
 
 
 def _contents(only: Only | None, *, databases: bool = False, files: bool = False) -> Contents | None:

@@ -7,8 +7,7 @@ import os
 import shlex
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -42,9 +41,8 @@ def chosen_pipeline(app: str | None, observers: tuple[Observer, ...]) -> BackupP
 
 
 def _loaded(app: str) -> BackupPipeline:
-    with _extras_named():
-        found = _named(app, option="--app", what="pipeline")
-        pipeline = found if isinstance(found, BackupPipeline) or not callable(found) else found()
+    found = _named(app, option="--app", what="pipeline")
+    pipeline = found if isinstance(found, BackupPipeline) or not callable(found) else found()
     if not isinstance(pipeline, BackupPipeline):
         raise ConfigurationError(
             f"{app} is of type {type(pipeline).__name__}, not a BackupPipeline: name one, "
@@ -64,18 +62,6 @@ def chosen_assertions(names: Sequence[str]) -> list[Assertion]:
             )
         assertions.append(found)
     return assertions
-
-
-@contextmanager
-def _extras_named() -> Iterator[None]:
-    """Make one sentence of an extra of ours that the application uses and that is not installed."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        # Python's own has the module's name; ours says what to install.
-        if error.name is None and "pip install 'backupkit[" in str(error):
-            raise ConfigurationError(f"{error}.") from error
-        raise
 
 
 def _named(path: str, *, option: str, what: str) -> object:

@@ -57,21 +57,31 @@ class Output:
             _say(problem_lines(listing.problems), sys.stderr)
         raise typer.Exit(exit_codes.of_listing(listing))
 
-    def told(self, value: object, lines: Iterable[str]) -> None:
-        """Show what was asked for, or done."""
+    def told(self, value: object, lines: Iterable[str], *, wrong: bool = False) -> None:
+        """Show what was asked for, or done; on standard error if something is wrong with it."""
         if self.json:
             _document(plain(value))
         else:
-            _say(lines, sys.stdout)
+            _say(lines, sys.stderr if wrong else sys.stdout)
 
     @contextmanager
     def ending(self) -> Iterator[None]:
         """Tell the error that ends the body, and exit with its code.
 
-        What is not an error of ours passes: it is a fault, and its traceback is what helps to find it.
+        What is not an error of ours passes: it is a fault, and its traceback is what helps to find it. Only what
+        is not installed, and says how to, is no fault.
         """
         try:
             yield
+        except ModuleNotFoundError as error:
+            # Python's own says the module's name and nothing else.
+            if "pip install " not in str(error):
+                raise
+            if self.json:
+                _document(plain_error(error))
+            else:
+                _say([f"Error: {printable(str(error))}"], sys.stderr)
+            raise typer.Exit(2) from None
         except (BackupKitError, BaseExceptionGroup, KeyboardInterrupt) as error:
             code = exit_codes.of_error(error)
             if code is None:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from backupkit.errors import DestinationError, not_kept_whole
+from backupkit.errors import DestinationError, OutcomeUnknownError, not_kept_whole
 from backupkit.model import StoredObject
 from backupkit.protocols import Destination
 
@@ -22,6 +22,7 @@ class Branch:
 
     def __init__(self, destination: Destination, name: str, overwrite: bool, stall_limit: float) -> None:
         self.destination = destination
+        self._name = name
         self.over = False
         self.result: StoredObject | None = None
         self.error: BaseException | None = None
@@ -123,6 +124,15 @@ class Branch:
 
     def _stall_error(self) -> DestinationError:
         location = self.destination.location
+        if self._drained:
+            return OutcomeUnknownError(
+                f"Whether {location} has kept the object {self._name!r} is not known, for it was sent all of it "
+                f"and did not answer for {self._stall_limit:g} seconds: look at the list of what is there once it "
+                "answers.",
+                location=location,
+                name=self._name,
+                retryable=True,
+            )
         return DestinationError(
             f"The destination {location} did not move for {self._stall_limit:g} seconds and was dropped: "
             "look at its disk or connection.",

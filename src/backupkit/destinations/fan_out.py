@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
+from backupkit.destinations.answers import Answer
 from backupkit.destinations.branch import Branch
 from backupkit.destinations.names import check_name
 from backupkit.destinations.streams import closed_on_failure
@@ -17,9 +18,11 @@ from backupkit.errors import (
     ObjectNotFoundError,
 )
 from backupkit.model import StoredObject
-from backupkit.protocols import Chunks, Destination
+from backupkit.protocols import Chunks, Destination, LimitsStalls
 
 T = TypeVar("T")
+
+_STALL_LIMIT = 300.0  # seconds
 
 
 class FanOut:
@@ -29,14 +32,16 @@ class FanOut:
     that takes nothing and answers nothing for `stall_limit` seconds, is dropped: `failures` tells why, by
     its index among the given ones, its unfinished object is aborted, the others go on, and no later call
     asks it again. Only when none is left does a call raise: their one error, or an ExceptionGroup of all.
+    Without a `stall_limit` it is five minutes, or longer for a destination that says that it gives up by itself.
 
     An exception of the chunks is the caller's own: it passes through, unchanged, once every destination
     has aborted, and drops none of them. So does a name that exists already at all of them.
 
-    A destination that was dropped while it committed may finish that later: the object is then there.
+    A destination that was dropped while it committed, with OutcomeUnknownError, may finish that later: the object
+    is then there.
     """
 
-    def __init__(self, destinations: Sequence[Destination], *, stall_limit: float = 300.0) -> None:
+    def __init__(self, destinations: Sequence[Destination], *, stall_limit: float | None = None) -> None:
         if not destinations:
             raise ConfigurationError("There is no destination to write to: give at least one.")
         self._destinations = tuple(destinations)
@@ -59,15 +64,10 @@ class FanOut:
     def stat(self, name: str) -> StoredObject:
         """What the first destination that has the object says; one that cannot tell is dropped."""
         check_name(name)
-        missing: ObjectNotFoundError | None = None
-        for index, destination in self._live():
-            try:
-                return destination.stat(name)
-            except ObjectNotFoundError as error:
-                missing = error
-            except Exception as error:
-                self._drop(index, error)
-        raise missing or self._failure()
+        found, missing = self._ask_each(lambda destination: destination.stat(name))
+        if not found:
+            raise missing or self._failure()
+        return found[0]
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """List the first destination that answers."""
@@ -76,18 +76,38 @@ class FanOut:
     def delete(self, name: str) -> None:
         """Delete the object everywhere; ObjectNotFoundError if it was nowhere."""
         check_name(name)
-        missing: ObjectNotFoundError | None = None
-        deleted = False
-        for index, destination in self._live():
-            try:
-                destination.delete(name)
-                deleted = True
-            except ObjectNotFoundError as error:
-                missing = error
-            except Exception as error:
-                self._drop(index, error)
+        deleted, missing = self._ask_each(lambda destination: destination.delete(name))
         if not deleted:
             raise missing or self._failure()
+
+    def _ask_each(self, ask: Callable[[Destination], T]) -> tuple[Sequence[T], ObjectNotFoundError | None]:
+        """The answers, in order, and whether it is missing somewhere; who fails or says nothing is dropped."""
+        asked: dict[int, Answer[T]] = {}
+        answers = []
+        missing: ObjectNotFoundError | None = None
+        try:
+            for index, destination in self._live():
+                asked[index] = Answer(destination, ask, self._limit_of(destination))
+                asked[index].start()
+            for index, answer in asked.items():
+                try:
+                    answers.append(answer.wait())
+                except ObjectNotFoundError as error:
+                    missing = error
+                except Exception as error:
+                    self._drop(index, error)
+        except BaseException:
+            for answer in asked.values():
+                answer.leave()
+            raise
+        return answers, missing
+
+    def _limit_of(self, destination: Destination) -> float:
+        if self._stall_limit is not None:
+            return self._stall_limit
+        # One that ends by itself what does not move knows best how long that takes, and says why it failed.
+        own = destination.stall_limit if isinstance(destination, LimitsStalls) else 0.0
+        return max(_STALL_LIMIT, own)
 
     def _live(self) -> Sequence[tuple[int, Destination]]:
         live = [(i, one) for i, one in enumerate(self._destinations) if i not in self.failures]
@@ -137,7 +157,7 @@ class FanOut:
         branches: dict[int, Branch] = {}
         try:
             for index, destination in live:
-                branches[index] = Branch(destination, name, overwrite, self._stall_limit)
+                branches[index] = Branch(destination, name, overwrite, self._limit_of(destination))
                 branches[index].start()
             for chunk in stream:
                 for branch in branches.values():

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, cast
 
 from backupkit.destinations.local import LocalDestination
 from backupkit.destinations.remote import RemoteDestination
+from backupkit.destinations.wrapping import Wrapping
 from backupkit.errors import ConfigurationError
 from backupkit.filesystems.roots import UPathLike
 from backupkit.protocols import Destination
@@ -58,6 +59,9 @@ def within(destination: Destination) -> tuple[Destination, str] | None:
     if isinstance(destination, LocalDestination):
         folder = destination.folder
         return (LocalDestination(folder.parent), folder.name) if folder.name else None
+    if isinstance(destination, Wrapping):
+        found = within(destination.inner)
+        return found and (destination.around(found[0]), found[1])
     return destination.within() if isinstance(destination, RemoteDestination) else None
 
 

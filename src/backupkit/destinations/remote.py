@@ -44,6 +44,22 @@ class RemoteDestination:
     def location(self) -> str:
         return self._root.location
 
+    @property
+    def part_size(self) -> int:
+        """How many bytes one request sends."""
+        return self._root.transfer.part_size
+
+    @property
+    def encrypted(self) -> bool | None:
+        """Whether nobody on the way can read what is sent; None if that is the file system's matter."""
+        if self._root.plaintext:
+            return False
+        return True if self._root.kind.encrypts else None
+
+    @property
+    def stall_limit(self) -> float:
+        return self._root.transfer.stall_limit
+
     def within(self) -> tuple[RemoteDestination, str] | None:
         """The destination one folder above, and this folder's name; None for a bucket or share itself."""
         above = self._root.within()

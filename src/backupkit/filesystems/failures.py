@@ -150,7 +150,7 @@ def _meaning(error: BaseException) -> Meaning | None:
 
 def _by_library(error: BaseException) -> Meaning | None:
     """By the code a store gives, or by the kind of an error that only one library has."""
-    for ask in (_by_botocore, _by_ssh, _by_ftp, _by_webdav):
+    for ask in (_by_botocore, _by_ftp, _by_smb, _by_ssh, _by_webdav):
         if (meaning := ask(error)) is not None:
             return meaning
     return None
@@ -217,6 +217,32 @@ def _by_webdav(error: BaseException) -> Meaning | None:
     if "TimeoutException" in names:
         return "timeout"
     return "unreachable" if {"NetworkError", "RemoteProtocolError", "ProxyError"} & names else None
+
+
+_BY_SMB: dict[str, Meaning] = {
+    "SMBAuthenticationError": "credentials",
+    "LogonFailure": "credentials",
+    "PasswordExpired": "credentials",
+    "WrongPassword": "credentials",
+    "AccessDenied": "denied",
+    "CannotDelete": "denied",
+    "BadNetworkName": "no place",
+    "DiskFull": "full",
+    "ObjectNameNotFound": "missing",
+    "ObjectPathNotFound": "missing",
+    "ObjectNameCollision": "exists",
+    "SMBConnectionClosed": "unreachable",
+    "UserSessionDeleted": "unreachable",
+    "IOTimeout": "timeout",
+    "InsuffServerResources": "busy",
+    "ServerUnavailable": "busy",
+    "SharingViolation": "busy",
+}
+
+
+def _by_smb(error: BaseException) -> Meaning | None:
+    kind = type(error)
+    return _BY_SMB.get(kind.__name__) if kind.__module__ == "smbprotocol.exceptions" else None
 
 
 # RFC 959, 4.2.1
@@ -361,7 +387,7 @@ def _by_dropbox(error: BaseException) -> Meaning | None:
         denied = {"missing_scope", "route_access_denied"} & {*_tags(error)}
         return "denied" if denied else "credentials"
     if kind == "BadInputError" and "access token" in str(getattr(error, "message", "")):
-        return "credentials"  # one that is malformed
+        return "credentials"  # a malformed one
     if kind == "PathRootError":
         return "no place"
     if kind != "ApiError":

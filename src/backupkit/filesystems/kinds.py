@@ -43,6 +43,11 @@ class Kind:
         """Whether the first part of its URLs, a host or a bucket, cannot be left out."""
         return self.hosts or self.buckets
 
+    @property
+    def encrypts(self) -> bool:
+        """Whether it encrypts what is sent, and verifies who answers, unless it is told to use plain HTTP."""
+        return self.protocol in _ENCRYPTING
+
     def check_installed(self) -> None:
         """Raise ModuleNotFoundError, which names the extra, for what is not installed; imports nothing."""
         if self.requires is not None and find_spec(self.requires) is None:
@@ -78,6 +83,8 @@ class Kind:
         connected: tuple[FileStore, str] = _named(self.connects)(url, options, transfer)
         return connected
 
+
+_ENCRYPTING = {"abfs", "dropbox", "gs", "s3", "sftp", "webdav"}
 
 # Without its caches: a listing must say what is there now, and each process has connections of its own.
 _UNCACHED = {"use_listings_cache": False}
@@ -133,12 +140,17 @@ _KINDS = (
             extra="webdav",
             store="backupkit.filesystems.webdav:WebDAVStore",
             connects="backupkit.filesystems.webdav:connect",
-            settings=frozenset({"base_url"}),
             hosts=True,
         )
         for protocol in ("webdav", "webdav+http")
     ),
-    Kind(protocol="smb", requires="smbprotocol", extra="smb", hosts=True),
+    Kind(
+        protocol="smb",
+        requires="smbprotocol",
+        extra="smb",
+        file_system="backupkit.filesystems.smb:ReplacingSMBFileSystem",
+        hosts=True,
+    ),
     Kind(protocol="ftp", file_system="backupkit.filesystems.ftp:CheckedFTPFileSystem", hosts=True),
     Kind(protocol="memory"),
 )

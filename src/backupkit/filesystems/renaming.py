@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PIECE = 4 << 20
+_BRIEFLY = 2.0  # seconds to wait for a server to take away what was not finished
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIMES = ("mtime", "modified", "LastModified", "last_modified", "updated", "created")  # as libraries call it
 
@@ -53,11 +54,11 @@ class RenamingStore:
         if start >= end:
             yield Piece(content=b"", size=found.size, tag=found.tag)
             return
-        file = self._ask(self.fs.open, path, "rb")
+        file = self.again(self.fs.open, path, "rb")
         try:
             for position in range(start, end, _PIECE):
                 wanted = min(_PIECE, end - position)
-                content = self._ask(_read, file, position, wanted)
+                content = self.again(_read, file, position, wanted)
                 if len(content) != wanted:
                     raise ReplacedError(errno.ESTALE, "it has become shorter")
                 yield Piece(content=content, size=found.size, tag=found.tag)
@@ -80,9 +81,9 @@ class RenamingStore:
 
     def remove(self, path: str) -> None:
         try:
-            self._ask(self.fs.rm_file, path)
+            self.again(self.fs.rm_file, path)
         except NotImplementedError:
-            self._ask(self.fs.rm, path)
+            self.again(self.fs.rm, path)
 
     def abandoned(self, prefix: str) -> Iterator[Found]:
         for found in self._under(prefix):
@@ -110,12 +111,13 @@ class RenamingStore:
                 self._lost = not isinstance(error, Exception) or may_pass(error)
                 raise
 
-    def _ask(self, function: Callable[..., T], *args: Any, **options: Any) -> T:
+    def again(self, function: Callable[..., T], *args: Any, **options: Any) -> T:
+        """The same for what may be repeated: again after failures that may pass."""
         answer: T = ask(self._transfer, self.once, function, *args, **options)
         return answer
 
     def _found(self, path: str) -> Found:
-        info = self._ask(self._fresh, self.fs.info, path)
+        info = self.again(self._fresh, self.fs.info, path)
         if info["type"] != "file":
             raise FileNotFoundError(path)
         return _found(path, info)
@@ -126,7 +128,7 @@ class RenamingStore:
         if ({"", ".", ".."} & set(begin.strip("/").split("/")) and begin.strip("/")) or begin.endswith("/"):
             return
         if _lists_at_once(self.fs):
-            for path, info in self._ask(self._fresh, self.fs.find, begin, detail=True).items():
+            for path, info in self.again(self._fresh, self.fs.find, begin, detail=True).items():
                 yield _found(path, info)
             return
         folders = [begin]
@@ -148,7 +150,7 @@ class RenamingStore:
 
     def _listed(self, folder: str) -> list[dict[str, Any]]:
         try:
-            listed: list[dict[str, Any]] = self._ask(self._fresh, self.fs.ls, folder, detail=True)
+            listed: list[dict[str, Any]] = self.again(self._fresh, self.fs.ls, folder, detail=True)
         except Exception as error:
             if failure_of(error).meaning == "missing":
                 return []
@@ -198,12 +200,19 @@ class RenamingUpload:
             raise
 
     def abort(self) -> None:
-        self._store.once(self._store.fs.rm_file, self._partial)
+        # By a thread that nobody waits for after a while: a server that has stopped must not hold up a Ctrl-C.
+        sweeper = threading.Thread(target=self._sweep, name="backupkit-sweeper", daemon=True)
+        sweeper.start()
+        sweeper.join(_BRIEFLY)
+
+    def _sweep(self) -> None:
+        with suppress(Exception):  # what is left is swept later
+            self._store.once(self._store.fs.rm_file, self._partial)
 
     def _make_folder(self) -> None:
         folder = self._path.rpartition("/")[0]
         if folder:
-            self._store.once(self._store.fs.makedirs, folder, exist_ok=True)
+            self._store.again(self._store.fs.makedirs, folder, exist_ok=True)
 
     def _rename(self) -> None:
         self._store.fs.mv(self._partial, self._path)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from backupkit.errors import ConfigurationError
 from backupkit.filesystems.kinds import Kind, kind_of, kind_of_ready
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_IPV6 = re.compile(r"\[[0-9A-Fa-f:.]*\]")  # an address in a URL (RFC 3986, 3.2.2)
 _OURS = frozenset(field.name for field in fields(Transfer))
 _PLACES = (
     "endpoint_url",
@@ -64,6 +65,8 @@ class Root:
         if not isinstance(url, str):
             options, url = {**url.storage_options, **options}, str(url)
         options = _together(storage_options, options)
+        if fs is None:
+            url = _addressed(url, options)
         self._given = {"fs": fs, "allow_plaintext": allow_plaintext, **options}
         self.transfer = Transfer(**{name: options.pop(name) for name in _OURS & options.keys()})
         self._fs = fs
@@ -104,6 +107,17 @@ class Root:
             f"{self.location} is not pickled, lest its options, which may hold a secret, be stored: "
             "make it where it is used"
         )
+
+    @property
+    def plaintext(self) -> bool:
+        """Whether what is sent may be read by anybody on the way, which was asked for then."""
+        try:
+            if not self._options.get("tls"):
+                check_url(self._url, self.location)
+            check_options(self._options, self.location)
+        except ConfigurationError:
+            return True
+        return False
 
     def within(self) -> tuple[Root, str] | None:
         """The folder above, reached in the same way, and this folder's name; None for one that has none above."""
@@ -211,6 +225,20 @@ def _place(location: str) -> tuple[str, str, dict[str, str]]:
     return scheme, f"{host.lower()}{slash}{folder}".strip("/"), settings
 
 
+def _addressed(url: str, options: dict[str, Any]) -> str:
+    """Move the server from the options, where fsspec's users and UPath may have it, into a URL that names none."""
+    scheme, _, path = url.partition("://")
+    if scheme.startswith("webdav") and "base_url" in options:
+        protocol, _, base = str(options.pop("base_url")).partition("://")
+        return f"webdav+{protocol}://{base.rstrip('/')}/{path.lstrip('/')}"
+    if "host" not in options or not path.startswith("/"):
+        return url
+    host, port, user = (options.pop(name, None) for name in ("host", "port", "username"))
+    address = f"[{host}]" if ":" in str(host) else str(host)
+    address += f":{port}" if port else ""
+    return f"{scheme}://{quote(user, safe='') + '@' if user else ''}{address}{path}"
+
+
 def _together(storage_options: Mapping[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
     """All options, which some of fsspec's users give as one mapping."""
     given = {} if storage_options is None else storage_options
@@ -316,7 +344,7 @@ def _settings(kind: Kind, options: Mapping[str, Any]) -> Iterator[tuple[str, str
 
 
 def _check_text(text: str) -> None:
-    if "::" in text:
+    if "::" in _IPV6.sub("", text):
         raise ConfigurationError(
             "A URL with '::' means one file system inside another to fsspec: give that as a ready one, fs=…, "
             "or use another name for the folder."

@@ -14,6 +14,7 @@ import asyncssh
 from asyncssh.constants import FILEXFER_TYPE_DIRECTORY, FILEXFER_TYPE_REGULAR, FILEXFER_TYPE_SYMLINK
 
 from backupkit._chunks import rechunk
+from backupkit.errors import ConfigurationError
 from backupkit.filesystems.partials import becoming, new_partial, partial_of
 from backupkit.filesystems.parts import send_parts
 from backupkit.filesystems.roots import join
@@ -34,6 +35,7 @@ def connect(url: str, options: Mapping[str, Any], transfer: Transfer) -> tuple[S
     """The store of an SFTP URL, and the path of its folder there: nothing is sent yet."""
     host, from_url, folder = account(url)
     given = {**from_url, **options}
+    given.pop("host", None)  # of fsspec's configuration: the URL says it
     create = given.pop("create", False)
     return SFTPStore(Session(host, given, transfer), folder, create=create), folder
 
@@ -62,8 +64,6 @@ class SFTPStore:
         ranges = ((at, min(at + _PIECE, end)) for at in range(start, end, _PIECE))
         try:
             for content in self.session.in_order(reading.read, ranges, moving=_PIECE):
-                if content is None:
-                    raise ReplacedError(errno.ESTALE, "replaced while it was read")
                 yield Piece(content=content, size=size)
         finally:
             with suppress(RuntimeError):  # the loop may have ended with the interpreter
@@ -131,7 +131,7 @@ class SFTPStore:
         return _found(path, attributes) if attributes.type == FILEXFER_TYPE_REGULAR else None
 
     def _under(self, prefix: str) -> Iterator[Found]:
-        """Yield all that the prefix may mean and is no folder: a few requests a folder."""
+        """Yield all files that the prefix may mean, and those with a leading dot: a few requests a folder."""
         begin = prefix.rpartition("/")[0]
         if {"", ".", ".."} & set(begin.removeprefix(self.folder).split("/")[1:]):
             return
@@ -150,17 +150,18 @@ class SFTPStore:
         try:
             async for entry in sftp.scandir(folder or "."):
                 name = str(entry.filename)
+                if name in (".", ".."):  # servers list them, too
+                    continue
                 path = join(folder, name)
                 kind = entry.attrs.type
-                if name in (".", ".."):
-                    continue
                 if kind == FILEXFER_TYPE_DIRECTORY or (
                     kind == FILEXFER_TYPE_SYMLINK and await _leads_down(sftp, folder, path)
                 ):
                     folders.append(path)
-                elif kind != FILEXFER_TYPE_SYMLINK or not await sftp.isdir(path):
-                    # A link, or what is no file, too: who reads it is told, and nothing is passed over.
-                    files.append(_found(path, entry.attrs))
+                else:  # a link, or what is no file, too: who reads it finds out, and nothing is passed over
+                    attributes = await _attributes(sftp, path, entry.attrs)
+                    if attributes.type != FILEXFER_TYPE_DIRECTORY:  # a folder that the link is in
+                        files.append(_found(path, attributes))
         except _ABSENT:
             await self._check_place(sftp)
         return files, folders
@@ -207,14 +208,20 @@ class _Upload:
 
     async def _rename(self, sftp: asyncssh.SFTPClient) -> None:
         if self._overwrite:
-            await sftp.posix_rename(self._partial, self._path)
-            return
+            with suppress(asyncssh.SFTPOpUnsupported):  # an extension; for a new name the other does as well
+                await sftp.posix_rename(self._partial, self._path)
+                return
         try:
             await sftp.rename(self._partial, self._path)  # which replaces nothing, by the protocol
         except (asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists) as error:
-            if await sftp.lexists(self._path):
+            if not await sftp.lexists(self._path):
+                raise
+            if not self._overwrite:
                 raise FileExistsError(errno.EEXIST, "exists already") from error
-            raise
+            raise ConfigurationError(
+                "This server renames no file over another (posix-rename@openssh.com), and to delete the old one "
+                "first would put it at risk: delete it yourself, or use another name."
+            ) from error
 
     async def _drop(self, sftp: asyncssh.SFTPClient) -> None:
         if self._file is not None:
@@ -237,32 +244,33 @@ class _Reading:
         await self._opened(sftp)
         return (self._state and self._state[0]) or 0
 
-    async def read(self, sftp: asyncssh.SFTPClient, wanted: tuple[int, int]) -> bytes | None:
-        """The bytes between two positions; None if the file is not what it was."""
+    async def read(self, sftp: asyncssh.SFTPClient, wanted: tuple[int, int]) -> bytes:
+        """The bytes between two positions."""
         file = await self._opened(sftp)
-        if file is None:
-            return None
         start, end = wanted
         size = sftp.limits.max_read_len
         blocks = [_read(file, at, min(at + size, end)) for at in range(start, end, size)]
         content = b"".join(await asyncio.gather(*blocks))
-        return content if len(content) == end - start else None
+        if len(content) != end - start:
+            raise ReplacedError(errno.ESTALE, "it has become shorter")
+        return content
 
     async def close(self, sftp: asyncssh.SFTPClient) -> None:
         if self._file is not None and self._sftp is sftp:
             await self._file.close()
 
-    async def _opened(self, sftp: asyncssh.SFTPClient) -> _File | None:
+    async def _opened(self, sftp: asyncssh.SFTPClient) -> _File:
         async with self._lock:
-            if self._sftp is not sftp:
+            if self._file is None or self._sftp is not sftp:
                 file = await sftp.open(self._path, "rb", block_size=0)
                 attributes = await file.stat()
                 if attributes.type != FILEXFER_TYPE_REGULAR:
                     raise asyncssh.SFTPNoSuchFile("not a regular file")
                 state = (attributes.size, attributes.mtime, attributes.uid)
-                self._state = self._state or state
-                self._file = file if state == self._state else None
-                self._sftp = sftp
+                if state != (self._state or state):
+                    await file.close()
+                    raise ReplacedError(errno.ESTALE, "replaced while it was read")
+                self._state, self._file, self._sftp = state, file, sftp
             return self._file
 
 
@@ -302,6 +310,16 @@ async def _is_full(sftp: asyncssh.SFTPClient, path: str) -> bool:
     except asyncssh.SFTPError:
         return False
     return (room.bavail or 0) * (room.frsize or 0) < _PIECE
+
+
+async def _attributes(sftp: asyncssh.SFTPClient, path: str, listed: asyncssh.SFTPAttrs) -> asyncssh.SFTPAttrs:
+    """Those of the file that a link leads to; of what leads nowhere, and of everything else, its own."""
+    if listed.type != FILEXFER_TYPE_SYMLINK:
+        return listed
+    try:
+        return await sftp.stat(path)
+    except asyncssh.SFTPError:
+        return listed
 
 
 async def _leads_down(sftp: asyncssh.SFTPClient, folder: str, link: str) -> bool:

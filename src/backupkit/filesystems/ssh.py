@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import weakref
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -80,7 +83,10 @@ class Session:
                 if self._connection is not None:
                     self._connection.abort()
                 self._connection = await self._connect()
-                self._sftp = await self._connection.start_sftp_client()
+                # The loop holds on to it, and keeps it alive, when nobody else does any more.
+                weakref.finalize(self, _leave, os.getpid(), self._connection)
+                # Names may be of any bytes: those of others in the folder must not keep ours from being listed.
+                self._sftp = await self._connection.start_sftp_client(path_errors="surrogateescape")
             return self._sftp
 
     async def _connect(self) -> asyncssh.SSHClientConnection:
@@ -91,6 +97,12 @@ class Session:
                 "in ~/.ssh/config), and anybody could take the backups: name a file that holds its key."
             )
         return await asyncssh.connect(self._host, options=options, config=None)
+
+
+def _leave(process: int, connection: asyncssh.SSHClientConnection) -> None:
+    if os.getpid() == process:  # in a forked one it is the parent's
+        with suppress(RuntimeError):  # the loop has ended
+            get_loop().call_soon_threadsafe(connection.abort)
 
 
 def account(url: str) -> tuple[str, Mapping[str, Any], str]:

@@ -39,6 +39,14 @@ class Transfer:
                     f"{name}={value!r} is not possible: use seconds, more than none and a day at most."
                 )
 
+    @property
+    def stall_limit(self) -> float:
+        """How many seconds a write may go on without taking a chunk, until it has failed by itself.
+
+        The last parts, the commit and the look at the object are each tried again until the patience is over.
+        """
+        return 3 * self.patience + self.seconds_for(self.part_size) + 2 * self.time_limit
+
     def seconds_for(self, size: int) -> float:
         """How long one request that moves so many bytes may take."""
         return self.time_limit + size / self.slowest

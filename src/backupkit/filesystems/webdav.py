@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import httpx
 from fsspec.config import conf
-from webdav4.client import HTTPError
+from webdav4.client import Client, HTTPError
 from webdav4.fsspec import WebdavFileSystem
 
 from backupkit._chunks import rechunk
@@ -18,44 +18,39 @@ from backupkit.filesystems.renaming import RenamingStore, RenamingUpload
 from backupkit.filesystems.stores import Piece, ReplacedError
 from backupkit.filesystems.transfer import Transfer
 
-_SENT = (
-    256 << 10
-)  # bytes at a time: the library copies the rest of a piece each time the system takes some of it
-_READ = 1 << 20
+# At a time, because the library copies the rest of a piece each time the system has taken some of it.
+_SENT = 256 << 10
 
 
 def connect(url: str, options: Mapping[str, Any], transfer: Transfer) -> tuple[WebDAVStore, str]:
-    """The store of `webdav://user@host/folder`, by HTTPS, or of `webdav+http://…`; nothing is sent yet.
-
-    With `base_url=` all behind the slashes is the folder, as fsspec's users know it.
-    """
+    """The store of `webdav://user@host/folder`, by HTTPS, or of `webdav+http://…`; nothing is sent yet."""
     scheme, _, rest = url.partition("://")
-    given = {**conf.get("webdav", {}), **options}
-    base, folder = given.pop("base_url", None), rest
-    if base is None:
-        address, _, folder = rest.partition("/")
-        credentials, _, host = address.rpartition("@")
-        user, _, password = credentials.partition(":")
-        given = {"username": unquote(user), "password": unquote(password)} | given
-        base = f"{'http' if scheme.endswith('+http') else 'https'}://{host}"
+    address, _, folder = rest.partition("/")
+    credentials, _, host = address.rpartition("@")
+    user, _, password = credentials.partition(":")
+    named = {"username": unquote(user), "password": unquote(password)}
+    given = {**conf.get("webdav", {}), **{name: one for name, one in named.items() if one}, **options}
+    given.pop("base_url", None)
+    base = f"{'http' if scheme.endswith('+http') else 'https'}://{host}"
+    if "base_url" in options:  # which makes all of the URL the folder, as fsspec's users know it
+        base, folder = options["base_url"], rest
     user, password = given.pop("username", ""), given.pop("password", "")
     if user:
         given.setdefault("auth", (user, password))
     if isinstance(given.get("auth"), list):  # as JSON in the environment has it
         given["auth"] = tuple(given["auth"])
     # Of each step of a request: to connect, to send a piece, to get one. Its own retries would multiply ours.
-    settings = {"timeout": transfer.time_limit, "retry": False, "skip_instance_cache": True}
-    return WebDAVStore(WebdavFileSystem(base, **{**settings, **given}), transfer), folder
+    client = Client(base, retry=False, **{"timeout": transfer.time_limit, **given})
+    file_system = WebdavFileSystem(base_url=base, client=client, skip_instance_cache=True)
+    store = WebDAVStore(file_system, transfer)
+    weakref.finalize(store, client.http.close)  # not that of a ready file system, which is not ours
+    return store, folder.strip("/")
 
 
 class WebDAVStore(RenamingStore):
     """A file is streamed to `.<name>.<random>.partial` and moved by the server, which need not replace anything."""
 
     alone = False  # the client may be used by any number of threads
-
-    def __init__(self, file_system: WebdavFileSystem, transfer: Transfer) -> None:
-        super().__init__(file_system, transfer)
-        weakref.finalize(self, file_system.client.http.close)
 
     def upload(self, path: str, *, overwrite: bool) -> _Upload:
         return _Upload(self, path, overwrite)
@@ -124,7 +119,7 @@ def _wanted(response: httpx.Response, start: int, end: int) -> Iterator[bytes]:
     """The bytes between two positions: all that came, unless the server knows no ranges and sent the whole file."""
     skip = start if response.status_code == 200 else 0
     left = end - start
-    for content in response.iter_raw(_READ):
+    for content in response.iter_raw():
         wanted = content[skip : skip + left]
         skip = max(0, skip - len(content))
         left -= len(wanted)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
 from backupkit.errors import ConfigurationError
-from backupkit.model import Contents, Outcome
+from backupkit.model import Contents, DestinationOutcome
 from backupkit.sizes import format_size
 from backupkit.zones import zone_named
 
@@ -117,9 +117,10 @@ class Words:
             case _:
                 return self.gettext("unknown until it is verified")
 
-    def outcome(self, outcome: Outcome) -> str:
+    def outcome(self, outcome: DestinationOutcome) -> str:
         return {
             "succeeded": self.gettext("succeeded"),
             "incomplete": self.gettext("incomplete"),
             "failed": self.gettext("failed"),
+            "unknown": self.gettext("unknown"),
         }[outcome]

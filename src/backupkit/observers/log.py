@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from backupkit.events import EntryStarted, Event, Finished, ProblemFound, Started, Waiting
-from backupkit.model import DestinationResult, Outcome, Problem, Report
+from backupkit.model import DestinationOutcome, DestinationResult, Problem, Report
 from backupkit.printable import printable
 from backupkit.sizes import format_size
 
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 # Of logging's levels, which is imported only where something is logged.
 _DEBUG, _INFO, _WARNING, _ERROR = 10, 20, 30, 40
-_LEVELS: Mapping[Outcome, int] = {"succeeded": _INFO, "incomplete": _WARNING, "failed": _ERROR}
+_LEVELS: Mapping[DestinationOutcome, int] = {
+    "succeeded": _INFO,
+    "incomplete": _WARNING,
+    "failed": _ERROR,
+    "unknown": _ERROR,
+}
 
 
 class LoggingObserver:

@@ -146,7 +146,7 @@ class MetricValues:
 
     def _learn_result(self, report: Report, result: DestinationResult) -> None:
         place = (report.name, result.location)
-        for outcome in _OUTCOMES:
+        for outcome in (*_OUTCOMES, "unknown"):
             of = (*place, report.operation, outcome)
             self._set("backupkit_destination_outcome", outcome == result.outcome, *of)
         backup, end = result.backup, report.started + report.took

@@ -23,6 +23,7 @@ import pytest
 
 from backupkit.destinations.names import check_name
 from backupkit.destinations.streams import closed_on_failure
+from backupkit.destinations.wrapping import carry_over
 from backupkit.errors import ConfigurationError, ObjectExistsError, ObjectNotFoundError
 from backupkit.model import StoredObject
 from backupkit.protocols import Chunks, Destination
@@ -125,12 +126,13 @@ class Fault:
 class FaultyDestination:
     """Another destination, with these faults; `calls` counts the calls of each method.
 
-    With `piece`, reads come in pieces of that many bytes.
+    With `piece`, reads come in pieces of that many bytes. Of the optional protocols it can what the other one can.
     """
 
     def __init__(self, inner: Destination, faults: Sequence[Fault] = (), *, piece: int | None = None) -> None:
         self.inner = inner
         self.location = inner.location
+        carry_over(self, inner)
         self.calls: Counter[Method] = Counter()
         self._faults = tuple(faults)
         self._piece = piece

@@ -140,13 +140,14 @@ def cleaned(*, refused: bool) -> Report:
     """Of two backups that should go, one may be refused."""
     old, older = backup("2026-01-02T03-00-00.000000Z"), backup("2026-01-01T03-00-00.000000Z")
     trouble = (problem(f"The backup {older.id} could not be deleted: access denied."),) if refused else ()
+    outcome: Outcome = "incomplete" if refused else "succeeded"
     result = DestinationResult(
         location="/mnt/backup",
-        outcome="incomplete" if refused else "succeeded",
+        outcome=outcome,
         plan=RetentionPlan(
             keep=(Kept(backup(), ("newest",)),), remove=(Removed(old, "too old"), Removed(older, "too old"))
         ),
         freed=2_500_000_000,
         problems=trouble,
     )
-    return report("clean", result.outcome, problems=trouble, destinations=(result,))
+    return report("clean", outcome, problems=trouble, destinations=(result,))

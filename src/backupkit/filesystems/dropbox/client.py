@@ -36,6 +36,14 @@ class Access:
     proxies: Mapping[str, str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        for name in ("oauth2_access_token", "oauth2_refresh_token", "app_key", "app_secret"):
+            given = getattr(self, name)
+            # The libraries' own errors would repeat it.
+            if given is not None and not (given.isascii() and given.isprintable() and " " not in given):
+                raise ConfigurationError(
+                    f"{name}= has a character that is in no credential of Dropbox, such as a space or the end of a "
+                    "line: copy it again, and nothing else."
+                )
         if self.oauth2_refresh_token and not self.app_key:
             raise ConfigurationError("A refresh token of Dropbox needs app_key= of the app it was given to.")
         if not (self.oauth2_access_token or self.oauth2_refresh_token):

@@ -18,6 +18,7 @@ from dropbox.files import FileMetadata
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem, make_instance
 from fsspec.utils import stringify_path
 
+from backupkit.errors import ConfigurationError
 from backupkit.filesystems.dropbox.account import Account, Entry
 from backupkit.filesystems.dropbox.client import Access, connected
 from backupkit.filesystems.dropbox.sessions import Session, commit_info, part_size
@@ -26,6 +27,7 @@ from backupkit.filesystems.transfer import Transfer
 
 T = TypeVar("T")
 
+_OF_FSSPEC = frozenset({"use_listings_cache", "listings_expiry_time", "max_paths", "asynchronous", "loop"})
 _SECRETS = frozenset({"token", "oauth2_access_token", "oauth2_refresh_token", "app_secret", "proxies"})
 _ERRORS: dict[Meaning, tuple[type[OSError], int]] = {
     "missing": (FileNotFoundError, errno.ENOENT),
@@ -76,6 +78,10 @@ class DropboxFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has
         patience: float = 120.0,
         **storage_options: Any,
     ) -> None:
+        if unknown := sorted(storage_options.keys() - _OF_FSSPEC):
+            raise ConfigurationError(
+                f"DropboxFileSystem has no options called {', '.join(unknown)}: look at its documentation."
+            )
         super().__init__(**storage_options)
         self._access = Access(
             oauth2_access_token=oauth2_access_token or token,
@@ -302,7 +308,7 @@ class DropboxFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no 
             raise OSError(errno.EIO, "Dropbox has kept other bytes than were sent", self.path)
 
     def _is(self, entry: Entry | None) -> bool:
-        return isinstance(entry, FileMetadata) and entry.content_hash == self._hash.hexdigest()
+        return isinstance(entry, FileMetadata) and entry.content_hash == self._hash.copy().hexdigest()
 
     def discard(self) -> None:
         """Leave nothing of it: a session that is not finished goes by itself."""

@@ -129,21 +129,20 @@ class _Upload:
         transfer = self._account.transfer
         concurrent = transfer.concurrency > 1
         parts = cut(chunks, repeat(part_size(transfer.part_size, concurrent=concurrent)))
-        first = next(parts, b"")
-        second = next(parts, None)
-        if second is None:
-            self._count(first)
-            self._small = first
+        held = next(parts, b"")
+        following = next(parts, None)
+        if following is None:
+            self._count(held)
+            self._small = held
             return
         session = Session(self._account, concurrent=concurrent)
-        held = first
 
         def all_but_the_last() -> Iterator[tuple[int, bytes]]:
-            nonlocal held
-            part: bytes | None = second
-            while part is not None:
+            nonlocal held, following
+            while following is not None:
                 yield self._count(held), held
-                held, part = part, next(parts, None)
+                held, following = following, None  # nothing else keeps what was sent in memory
+                following = next(parts, None)
 
         def append(part: tuple[int, bytes]) -> None:
             session.append(*part, last=False)
@@ -156,7 +155,7 @@ class _Upload:
 
     @property
     def checksum(self) -> str:
-        checksum: str = self._hash.hexdigest()
+        checksum: str = self._hash.copy().hexdigest()
         return checksum
 
     def commit(self) -> None:
