@@ -112,6 +112,11 @@ REQUIRED = {
     "zstandard",
 }
 OPTIONAL = {
+    "adlfs": {"filesystems"},
+    "aiohttp": {"filesystems"},
+    "azure": {"filesystems"},
+    "gcsfs": {"filesystems"},
+    "google_crc32c": {"filesystems"},
     "llvmlite": {"formats"},
     "pymongo": {"databases"},
     "apprise": {"notifiers"},

@@ -93,8 +93,14 @@ class Failure:
         return REASONS[self.meaning]
 
 
+class ChangedError(Exception):
+    """A file was replaced, or deleted, while it was read. Only reading all of it again may help."""
+
+
 def failure_of(error: BaseException) -> Failure:
     """What it means, by itself or by the errors that caused it."""
+    if any("ssl.SSLCertVerificationError" in _names(one) for one in _chain(error)):
+        return Failure("unsafe")  # whatever the libraries make of it
     for one in _chain(error):
         meaning = _meaning(one)
         if meaning is not None:
@@ -104,7 +110,8 @@ def failure_of(error: BaseException) -> Failure:
 
 def may_pass(error: BaseException) -> bool:
     """Whether the same call may succeed later."""
-    return isinstance(error, Exception) and failure_of(error).passing
+    failure = failure_of(error)
+    return isinstance(error, Exception) and failure.passing and failure.meaning != "changed"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -125,7 +132,86 @@ def _meaning(error: BaseException) -> Meaning | None:
 
 def _by_library(error: BaseException) -> Meaning | None:
     """By the code a store gives, or by the kind of an error that only one library has."""
+    if isinstance(error, ChangedError):
+        return "changed"
+    return _by_google(error) or _by_azure(error) or _by_aiohttp(error)
+
+
+_GOOGLE_REASONS: dict[str, Meaning] = {
+    "rateLimitExceeded": "busy",
+    "userRateLimitExceeded": "busy",
+    "quotaExceeded": "full",
+}
+
+
+def _by_google(error: BaseException) -> Meaning | None:
+    """https://cloud.google.com/storage/docs/json_api/v1/status-codes, and what google-auth raises."""
+    names = _names(error)
+    if "google.GoogleAuthError" in names:
+        passing = "google.TransportError" in names or getattr(error, "retryable", False)
+        return "unreachable" if passing else "credentials"
+    if "gcsfs.HttpError" in names and error.__cause__ is not None:
+        return _by_google(error.__cause__)  # a token that could not be renewed
+    reason = getattr(error, "google_reason", None)
+    if getattr(error, "status", None) == 404 and "bucket" in getattr(error, "message", "").lower():
+        return "no place"
+    return _GOOGLE_REASONS.get(reason or "")
+
+
+_AZURE_CODES: dict[str, Meaning] = {
+    "ContainerNotFound": "no place",
+    "ContainerBeingDeleted": "no place",
+    "ContainerDisabled": "no place",
+    "BlobNotFound": "missing",
+    "ResourceNotFound": "missing",
+    "BlobAlreadyExists": "exists",
+    "AuthenticationFailed": "credentials",
+    "InvalidAuthenticationInfo": "credentials",
+    "NoAuthenticationInformation": "credentials",
+    "AuthorizationFailure": "denied",
+    "AuthorizationPermissionMismatch": "denied",
+    "InsufficientAccountPermissions": "denied",
+    "AccountIsDisabled": "denied",
+    "BlobImmutableDueToPolicy": "denied",
+    "LeaseIdMissing": "denied",
+    "SnapshotsPresent": "denied",
+    "OperationTimedOut": "timeout",
+    "ServerBusy": "busy",
+    "InternalError": "busy",
+}
+
+
+def _by_azure(error: BaseException) -> Meaning | None:
+    """https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes, and what the SDK raises."""
+    names = _names(error)
+    if "azure.AzureError" not in names:
+        return None
+    if "azure.ClientAuthenticationError" in names and getattr(error, "status_code", None) is None:
+        return "credentials"  # no token was to be had
+    code = getattr(error, "error_code", None)
+    if code is not None:
+        return _AZURE_CODES.get(str(getattr(code, "value", code)))
+    if names & {"azure.ServiceRequestTimeoutError", "azure.ServiceResponseTimeoutError"}:
+        return "timeout"
+    if names & {"azure.ServiceRequestError", "azure.ServiceResponseError", "azure.IncompleteReadError"}:
+        return "unreachable"
     return None
+
+
+def _by_aiohttp(error: BaseException) -> Meaning | None:
+    names = _names(error)
+    if "aiohttp.ServerTimeoutError" in names:
+        return "timeout"
+    if names & {"aiohttp.ClientConnectionError", "aiohttp.ClientPayloadError", "aiohttp.ClientOSError"}:
+        return "unreachable"
+    if names & {"requests.Timeout"}:
+        return "timeout"
+    return "unreachable" if "requests.ConnectionError" in names else None
+
+
+def _names(error: BaseException) -> set[str]:
+    """The error's classes, each as the library it is of and its name: nothing is imported for asking."""
+    return {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
 
 
 def _by_http(error: BaseException) -> Meaning | None:

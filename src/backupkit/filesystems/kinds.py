@@ -71,7 +71,10 @@ _KINDS = (
         protocol="gs",
         requires="gcsfs",
         extra="gcs",
-        file_system="gcsfs:GCSFileSystem",
+        # The one without gcsfs' experiments: the other asks a service of Google's by gRPC before anything else, which
+        # emulators have not, and every call then waits for a minute.
+        file_system="gcsfs.core:GCSFileSystem",
+        store="backupkit.filesystems.gcs:GCSStore",
         settings=frozenset({"endpoint_url", "project"}),
         options=_UNCACHED,
     ),
@@ -80,6 +83,7 @@ _KINDS = (
         requires="adlfs",
         extra="azure",
         file_system="adlfs:AzureBlobFileSystem",
+        store="backupkit.filesystems.azure:AzureStore",
         settings=frozenset({"account_name"}),
         options=_UNCACHED,
     ),

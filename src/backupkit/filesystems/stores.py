@@ -105,3 +105,13 @@ class LeavesUploads(FileStore, Protocol):
     def abandon(self, path: str) -> None:
         """End one of them; one that is gone already is no error."""
         ...
+
+
+@runtime_checkable
+class Addressed(FileStore, Protocol):
+    """A store whose requests go to one address, wherever that was said: in options, the environment, a file."""
+
+    @property
+    def address(self) -> str:
+        """Its URL."""
+        ...
