@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
@@ -43,7 +43,7 @@ class Asking(Executor):
         """Begin calling the coroutine function."""
         return asyncio.run_coroutine_threadsafe(self._attempts(fn, *args, **kwargs), self.loop)
 
-    def ask(self, function: Callable[..., Coroutine[Any, Any, T]], /, *args: Any, **kwargs: Any) -> T:
+    def ask(self, function: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T:
         """Call it, and wait for the answer."""
         future: Future[T] = self.submit(function, *args, **kwargs)
         try:
@@ -52,9 +52,7 @@ class Asking(Executor):
             future.cancel()
             raise
 
-    async def _attempts(
-        self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any
-    ) -> T:
+    async def _attempts(self, function: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
         import tenacity
 
         async def attempt() -> T:

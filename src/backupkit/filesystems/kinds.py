@@ -71,7 +71,7 @@ _KINDS = (
         protocol="gs",
         requires="gcsfs",
         extra="gcs",
-        # The one without gcsfs' experiments: the other asks a service of Google's by gRPC before anything else, which
+        # The one without gcsfs' experiments: the other first asks a service of Google's by gRPC, which
         # emulators have not, and every call then waits for a minute.
         file_system="gcsfs.core:GCSFileSystem",
         store="backupkit.filesystems.gcs:GCSStore",
