@@ -5,20 +5,20 @@ https://learn.microsoft.com/rest/api/storageservices/put-block-list; the client 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobBlock, ContentSettings
 
-from backupkit._parallel import map_ordered
 from backupkit.filesystems.asking import Asking
 from backupkit.filesystems.failures import ChangedError, failure_of
 from backupkit.filesystems.parts import cut, growing, send_parts
+from backupkit.filesystems.ranges import read_ranges
 from backupkit.filesystems.stores import Found, Piece
 from backupkit.filesystems.transfer import MiB, Transfer
 
@@ -49,28 +49,7 @@ class AzureStore:
         return _Upload(self._blob(path), self._asking, overwrite)
 
     def pieces(self, path: str, start: int, length: int | None) -> Iterator[Piece]:
-        most = self._transfer.part_size
-        asking = self._asking.moving(most)
-        first = most if length is None else min(length, most)
-        piece = asking.ask(self._range, path, start, first, None) if first else None
-        if piece is None:
-            found = self.look(path)
-            if found is None:
-                raise FileNotFoundError(path)
-            piece = Piece(content=b"", size=found.size, tag=found.tag)
-        yield piece
-        end = piece.size if length is None else min(start + length, piece.size)
-
-        async def fetch(position: int) -> Piece:
-            there = await self._range(path, position, min(most, end - position), piece.tag)
-            if there is None:
-                raise OSError(errno.EIO, "a blob ends earlier than it should")
-            return there
-
-        if piece.content:
-            read: Callable[[int], Any] = fetch
-            positions = range(start + len(piece.content), end, most)
-            yield from map_ordered(asking, read, positions, self._transfer.concurrency)
+        return read_ranges(self._asking, partial(self._range, path), lambda: self.look(path), start, length)
 
     def look(self, path: str) -> Found | None:
         try:

@@ -12,19 +12,20 @@ import json
 import os
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import google_crc32c
 
-from backupkit._parallel import map_ordered
 from backupkit.filesystems.asking import Asking
 from backupkit.filesystems.failures import ChangedError, failure_of
 from backupkit.filesystems.gcs_requests import Answer, Requests, StatusError
 from backupkit.filesystems.gcs_sessions import Session, SessionLostError
 from backupkit.filesystems.parts import cut, send_parts
+from backupkit.filesystems.ranges import read_ranges
 from backupkit.filesystems.stores import Found, Piece
 from backupkit.filesystems.transfer import Transfer
 
@@ -54,28 +55,7 @@ class GCSStore:
         return _Upload(self._requests, self._asking, path, overwrite)
 
     def pieces(self, path: str, start: int, length: int | None) -> Iterator[Piece]:
-        most = self._transfer.part_size
-        asking = self._asking.moving(most)
-        first = most if length is None else min(length, most)
-        piece = asking.ask(self._range, path, start, first, None) if first else None
-        if piece is None:
-            found = self.look(path)
-            if found is None:
-                raise FileNotFoundError(path)
-            piece = Piece(content=b"", size=found.size, tag=found.tag)
-        yield piece
-        end = piece.size if length is None else min(start + length, piece.size)
-
-        async def fetch(position: int) -> Piece:
-            there = await self._range(path, position, min(most, end - position), piece.tag)
-            if there is None:
-                raise OSError(errno.EIO, "an object ends earlier than it should")
-            return there
-
-        if piece.content:
-            positions = range(start + len(piece.content), end, most)
-            read: Callable[[int], Any] = fetch
-            yield from map_ordered(asking, read, positions, self._transfer.concurrency)
+        return read_ranges(self._asking, partial(self._range, path), lambda: self.look(path), start, length)
 
     def look(self, path: str) -> Found | None:
         bucket, name = _split(path)

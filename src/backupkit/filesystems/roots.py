@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from backupkit.errors import ConfigurationError
 from backupkit.filesystems.kinds import Kind, kind_of
 from backupkit.filesystems.plaintext import check_options, check_url
-from backupkit.filesystems.stores import Addressed
+from backupkit.filesystems.stores import HasAddress
 from backupkit.filesystems.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -97,8 +97,8 @@ class Root:
             fs = kind(**given)
         path = str(fs._strip_protocol(self._url)).rstrip("/")
         store = self.kind.connected(fs, self.transfer)
-        if isinstance(store, Addressed) and not self._given["allow_plaintext"]:
-            check_url(store.address, self.location)  # the environment may have said it, or a file
+        if not self._given["allow_plaintext"] and isinstance(store, HasAddress):
+            check_url(store.address, self.location)
         return store, path
 
 

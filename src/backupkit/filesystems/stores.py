@@ -108,10 +108,10 @@ class LeavesUploads(FileStore, Protocol):
 
 
 @runtime_checkable
-class Addressed(FileStore, Protocol):
-    """A store whose requests go to one address, wherever that was said: in options, the environment, a file."""
+class HasAddress(FileStore, Protocol):
+    """A store of which the environment, too, has a say in where its requests go."""
 
     @property
     def address(self) -> str:
-        """Its URL."""
+        """Where they go, as a URL; nothing has been sent there yet."""
         ...
