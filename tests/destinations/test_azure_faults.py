@@ -1,0 +1,60 @@
+"""What becomes of a backup when things go wrong on the way to Azure Blob Storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from backupkit.destinations.opening import open_destination
+from tests.destinations.faults import Behind, FaultTests
+from tests.fault_proxy import Answer, fault_proxy
+from tests.storage.azurite import Azurite, azurite, connection_string
+
+KiB = 1 << 10
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Azurite]:
+    with azurite() as server:
+        yield server
+
+
+def _error(status: int, code: str, detail: str = "") -> Answer:
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{detail}</Message></Error>"
+    headers = (("Content-Type", "application/xml"), ("x-ms-error-code", code))
+    return Answer(status, body.encode(), headers)
+
+
+class TestFaultsOfAzure(FaultTests):
+    outcomes = {}  # noqa: RUF012
+
+    @pytest.fixture
+    def behind(self, server: Azurite) -> Iterator[Behind]:
+        url = f"abfs://{server.container()}/shop"
+        with fault_proxy(server.port) as proxy:
+            yield Behind(
+                proxy=proxy,
+                through=open_destination(
+                    url,
+                    connection_string=connection_string(proxy.port),
+                    part_size=256 * KiB,
+                    time_limit=1,
+                    slowest=1 << 30,
+                    patience=2,
+                ),
+                direct=open_destination(url, connection_string=server.connection_string),
+                part=256 * KiB,
+                requests={
+                    "part": r"^PUT .*comp=block&",
+                    "commit": r"^PUT .*comp=blocklist",
+                    "small": r"^PUT .*comp=block&",
+                    "read": r"^GET .*/shop/",
+                    "list": r"^GET .*comp=list",
+                },
+                busy=_error(503, "ServerBusy"),
+                throttled=_error(503, "ServerBusy"),
+                full=None,
+                expired=_error(403, "AuthenticationFailed", "Signature not valid in the specified time frame"),
+                skewed=_error(403, "AuthenticationFailed", "Request date header too old"),
+            )

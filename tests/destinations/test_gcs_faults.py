@@ -1,0 +1,61 @@
+"""What becomes of a backup when things go wrong on the way to Google Cloud Storage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from backupkit.destinations.opening import open_destination
+from tests.destinations.faults import Behind, FaultTests
+from tests.fault_proxy import Answer, fault_proxy
+from tests.storage.fake_gcs import fake_gcs
+from tests.storage.gcs_sessions import Sessions, gcs_sessions
+
+KiB = 1 << 10
+
+
+@pytest.fixture(scope="module")
+def sessions() -> Iterator[Sessions]:
+    with fake_gcs() as server, gcs_sessions(server) as sessions:
+        yield sessions
+
+
+def _error(status: int, reason: str) -> Answer:
+    return Answer(status, json.dumps({"error": {"code": status, "errors": [{"reason": reason}]}}).encode())
+
+
+class TestFaultsOfGCS(FaultTests):
+    outcomes = {}  # noqa: RUF012
+
+    @pytest.fixture
+    def behind(self, sessions: Sessions) -> Iterator[Behind]:
+        url = f"gs://{sessions.server.bucket()}/shop"
+        with fault_proxy(sessions.port) as proxy:
+            yield Behind(
+                proxy=proxy,
+                through=open_destination(
+                    url,
+                    endpoint_url=f"http://127.0.0.1:{proxy.port}",
+                    token="anon",
+                    part_size=256 * KiB,
+                    time_limit=1,
+                    slowest=1 << 30,
+                    patience=2,
+                ),
+                direct=open_destination(url, endpoint_url=sessions.endpoint, token="anon"),
+                part=256 * KiB,
+                requests={
+                    "part": r"^PUT .*\[bytes \d",
+                    "commit": r"^PUT .*bytes \d+-\d+/\d+\]",
+                    "small": r"^POST .*uploadType=multipart",
+                    "read": r"^GET .*alt=media",
+                    "list": r"^GET .*/o\?",
+                },
+                busy=_error(503, "backendError"),
+                throttled=_error(429, "rateLimitExceeded"),
+                full=_error(403, "quotaExceeded"),
+                expired=_error(401, "authError"),
+                skewed=None,
+            )
