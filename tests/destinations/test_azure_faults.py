@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from backupkit.destinations.opening import open_destination
-from tests.destinations.faults import Behind, FaultTests
+from tests.destinations.faults import FAULTS, Behind, FaultTests
 from tests.fault_proxy import Answer, fault_proxy
 from tests.storage.azurite import Azurite, azurite, connection_string
 
@@ -27,7 +27,19 @@ def _error(status: int, code: str, detail: str = "") -> Answer:
 
 
 class TestFaultsOfAzure(FaultTests):
-    outcomes = {}  # noqa: RUF012
+    outcomes = {  # noqa: RUF012 - declared by the class above
+        **dict.fromkeys(FAULTS, "stored"),
+        "a part: overloaded for ever": "DestinationError (retryable)",
+        "a part: sending stalls for ever": "DestinationError (retryable)",
+        "a part: no answer for ever": "DestinationError (retryable)",
+        "a part: credentials expired": "AccessDeniedError",
+        "wrong clock": "DestinationError",
+        "the end: no answer for ever": "DestinationError (retryable)",
+        "the end: its answer lost, and nothing answers after": "unknown",
+        "the end: credentials expired": "AccessDeniedError",
+        "a small object: sending stalls for ever": "DestinationError (retryable)",
+        "reading: no answer for ever": "DestinationError (retryable)",
+    }
 
     @pytest.fixture
     def behind(self, server: Azurite) -> Iterator[Behind]:
@@ -41,7 +53,7 @@ class TestFaultsOfAzure(FaultTests):
                     part_size=256 * KiB,
                     time_limit=1,
                     slowest=1 << 30,
-                    patience=2,
+                    patience=1.5,
                 ),
                 direct=open_destination(url, connection_string=server.connection_string),
                 part=256 * KiB,

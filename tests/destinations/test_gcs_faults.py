@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from backupkit.destinations.opening import open_destination
-from tests.destinations.faults import Behind, FaultTests
+from tests.destinations.faults import FAULTS, Behind, FaultTests
 from tests.fault_proxy import Answer, fault_proxy
 from tests.storage.fake_gcs import fake_gcs
 from tests.storage.gcs_sessions import Sessions, gcs_sessions
@@ -27,7 +27,19 @@ def _error(status: int, reason: str) -> Answer:
 
 
 class TestFaultsOfGCS(FaultTests):
-    outcomes = {}  # noqa: RUF012
+    outcomes = {  # noqa: RUF012 - declared by the class above
+        **dict.fromkeys(FAULTS, "stored"),
+        "a part: overloaded for ever": "DestinationError (retryable)",
+        "a part: sending stalls for ever": "DestinationError (retryable)",
+        "a part: no answer for ever": "DestinationError (retryable)",
+        "a part: the store is full": "DestinationError",
+        "a part: credentials expired": "AccessDeniedError",
+        "the end: no answer for ever": "DestinationError (retryable)",
+        "the end: its answer lost, and nothing answers after": "unknown",
+        "the end: credentials expired": "AccessDeniedError",
+        "a small object: sending stalls for ever": "DestinationError (retryable)",
+        "reading: no answer for ever": "DestinationError (retryable)",
+    }
 
     @pytest.fixture
     def behind(self, sessions: Sessions) -> Iterator[Behind]:
@@ -42,7 +54,7 @@ class TestFaultsOfGCS(FaultTests):
                     part_size=256 * KiB,
                     time_limit=1,
                     slowest=1 << 30,
-                    patience=2,
+                    patience=1.5,
                 ),
                 direct=open_destination(url, endpoint_url=sessions.endpoint, token="anon"),
                 part=256 * KiB,
