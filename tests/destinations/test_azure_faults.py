@@ -7,11 +7,18 @@ from collections.abc import Iterator
 import pytest
 
 from backupkit.destinations.opening import open_destination
+from backupkit.filesystems import asking
 from tests.destinations.faults import FAULTS, Behind, FaultTests
 from tests.fault_proxy import Answer, fault_proxy
 from tests.storage.azurite import Azurite, azurite, connection_string
 
 KiB = 1 << 10
+
+
+@pytest.fixture(autouse=True)
+def without_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of the time of these tests would be waits between attempts."""
+    monkeypatch.setattr(asking, "_WAIT", 0.05)
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +58,9 @@ class TestFaultsOfAzure(FaultTests):
                     url,
                     connection_string=connection_string(proxy.port),
                     part_size=256 * KiB,
-                    time_limit=1,
+                    time_limit=0.5,
                     slowest=1 << 30,
-                    patience=1.5,
+                    patience=0.9,
                 ),
                 direct=open_destination(url, connection_string=server.connection_string),
                 part=256 * KiB,
@@ -67,6 +74,8 @@ class TestFaultsOfAzure(FaultTests):
                 busy=_error(503, "ServerBusy"),
                 throttled=_error(503, "ServerBusy"),
                 full=None,
-                expired=_error(403, "AuthenticationFailed", "Signature not valid in the specified time frame"),
+                expired=_error(
+                    403, "AuthenticationFailed", "Signature not valid in the specified time frame"
+                ),
                 skewed=_error(403, "AuthenticationFailed", "Request date header too old"),
             )

@@ -8,12 +8,19 @@ from collections.abc import Iterator
 import pytest
 
 from backupkit.destinations.opening import open_destination
+from backupkit.filesystems import asking
 from tests.destinations.faults import FAULTS, Behind, FaultTests
 from tests.fault_proxy import Answer, fault_proxy
 from tests.storage.fake_gcs import fake_gcs
 from tests.storage.gcs_sessions import Sessions, gcs_sessions
 
 KiB = 1 << 10
+
+
+@pytest.fixture(autouse=True)
+def without_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of the time of these tests would be waits between attempts."""
+    monkeypatch.setattr(asking, "_WAIT", 0.05)
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +59,9 @@ class TestFaultsOfGCS(FaultTests):
                     endpoint_url=f"http://127.0.0.1:{proxy.port}",
                     token="anon",
                     part_size=256 * KiB,
-                    time_limit=1,
+                    time_limit=0.5,
                     slowest=1 << 30,
-                    patience=1.5,
+                    patience=0.9,
                 ),
                 direct=open_destination(url, endpoint_url=sessions.endpoint, token="anon"),
                 part=256 * KiB,
