@@ -87,7 +87,7 @@ class S3Upload:
             self._call, "abort_multipart_upload", UploadId=self._upload, **self._place
         )
         with suppress(TimeoutError):
-            future.result(_ENDING)
+            future.result(min(_ENDING, self._asking.transfer.patience))
 
     def _numbered(self, first: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
         """The parts, while their digests are kept; none is held on to."""
