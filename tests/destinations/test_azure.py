@@ -9,7 +9,9 @@ import pytest
 from backupkit.destinations.opening import open_destination
 from backupkit.protocols import Destination
 from backupkit.testing.destinations import DestinationTests
-from tests.storage.azurite import KEY, Azurite, azurite
+from tests.destinations.processes import Place, ProcessTests
+from tests.fault_proxy import fault_proxy
+from tests.storage.azurite import KEY, Azurite, azurite, connection_string
 
 KiB = 1 << 10
 MiB = 1 << 20
@@ -33,3 +35,16 @@ class TestAzure(DestinationTests):
     @pytest.fixture
     def secrets(self) -> Sequence[str]:
         return [KEY]
+
+
+class TestProcessesOnAzure(ProcessTests):
+    @pytest.fixture
+    def place(self, server: Azurite) -> Iterator[Place]:
+        with fault_proxy(server.port) as proxy:
+            yield Place(
+                url=f"abfs://{server.container()}/shop",
+                options={"connection_string": server.connection_string},
+                proxied={"connection_string": connection_string(proxy.port)},
+                proxy=proxy,
+                part=r"^PUT .*comp=block&",
+            )

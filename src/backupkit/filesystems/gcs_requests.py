@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,13 @@ from urllib.parse import quote
 
 import aiohttp
 
+from backupkit.filesystems.parts import slices
+
 if TYPE_CHECKING:
     from gcsfs.core import GCSFileSystem
 
 # What a request may take is decided by who asks; aiohttp would end any after five minutes.
 _NO_LIMIT = aiohttp.ClientTimeout(total=None)
-_SLICE = 1 << 18
 
 
 class StatusError(Exception):
@@ -87,7 +88,7 @@ class Requests:
             url,
             params=self._fs._get_params(params or {}) or None,
             headers=given,
-            data=_slices(content) if content else None,
+            data=slices(content) if content else None,
             timeout=_NO_LIMIT,
             allow_redirects=False,
             auto_decompress=False,
@@ -115,13 +116,6 @@ class Requests:
 
         threading.Thread(target=ask, name="backupkit-google-credentials", daemon=True).start()
         return await asyncio.wrap_future(answer)
-
-
-async def _slices(content: bytes | memoryview) -> AsyncIterator[memoryview]:
-    """The content, for a connection that is not to be given all of it at once, as aiohttp warns."""
-    view = memoryview(content)
-    for start in range(0, len(view), _SLICE):
-        yield view[start : start + _SLICE]
 
 
 def _said(body: bytes) -> tuple[str, str]:
