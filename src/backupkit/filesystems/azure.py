@@ -5,6 +5,7 @@ https://learn.microsoft.com/rest/api/storageservices/put-block-list; the client 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -16,10 +17,10 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobBlock, ContentSettings
 
 from backupkit.filesystems.asking import Asking
-from backupkit.filesystems.failures import ChangedError, failure_of
+from backupkit.filesystems.failures import failure_of
 from backupkit.filesystems.parts import cut, growing, send_parts, slices
 from backupkit.filesystems.ranges import read_ranges
-from backupkit.filesystems.stores import Found, Piece
+from backupkit.filesystems.stores import Found, Piece, ReplacedError
 from backupkit.filesystems.transfer import MiB, Transfer
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class AzureStore:
             content = await found.readall()
         except HttpResponseError as error:
             if tag and error.status_code in (404, 412):
-                raise ChangedError from error
+                raise ReplacedError(errno.ESTALE, "replaced while it was read") from error
             if error.status_code == 416:
                 return None
             raise

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING
 import google_crc32c
 
 from backupkit.filesystems.asking import Asking
-from backupkit.filesystems.failures import ChangedError, failure_of
+from backupkit.filesystems.failures import failure_of
 from backupkit.filesystems.gcs_requests import Answer, Requests, StatusError
 from backupkit.filesystems.gcs_sessions import Session, SessionLostError
 from backupkit.filesystems.parts import cut, send_parts
 from backupkit.filesystems.ranges import read_ranges
-from backupkit.filesystems.stores import Found, Piece
+from backupkit.filesystems.stores import Found, Piece, ReplacedError
 from backupkit.filesystems.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class GCSStore:
             )
         except StatusError as error:
             if generation and failure_of(error).meaning == "missing":
-                raise ChangedError from error
+                raise ReplacedError(errno.ESTALE, "replaced while it was read") from error
             raise
         if answer.status == 416:
             return None
