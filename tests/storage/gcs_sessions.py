@@ -36,11 +36,16 @@ class _Session:
 
 @dataclass
 class Sessions:
-    """`keeps` is how much of each chunk is kept at most; the client has to send the rest again."""
+    """`keeps` is how much of each chunk is kept at most; the client has to send the rest again.
+
+    With `spoils`, one byte of each object is another than was sent, and no checksum is looked at. `open` are the
+    uploads that have begun.
+    """
 
     server: FakeGCS
     port: int = 0
     keeps: int | None = None
+    spoils: bool = False
     open: dict[str, _Session] = field(default_factory=dict)
 
     @property
@@ -122,8 +127,11 @@ def gcs_sessions(server: FakeGCS) -> Iterator[Sessions]:
         def _make(self, session: _Session) -> bool:
             """Make the object, or refuse to."""
             content = bytes(session.content)
+            if sessions.spoils:
+                content = bytes([content[0] ^ 255]) + content[1:]
             crc = b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
-            if self.headers.get("X-Goog-Hash", f"crc32c={crc}") != f"crc32c={crc}":
+            said = self.headers.get("X-Goog-Hash", f"crc32c={crc}")
+            if said != f"crc32c={crc}" and not sessions.spoils:
                 self._answer(400)
                 return False
             boundary = b"====of-the-test===="

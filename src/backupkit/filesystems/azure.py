@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # A blob has 50,000 blocks at most. These hold 6 TiB if the first are of 16 MiB, and 2.4 TiB if of 4 MiB.
 _BLOCKS, _LARGEST = 8000, 256 * MiB
+_PAGE = 5000  # blobs; more are never given at once
 _FOLDER = "hdi_isfolder"  # what accounts with real folders say of those
 
 
@@ -82,7 +83,7 @@ class AzureStore:
     async def _page(self, container: str, prefix: str, token: str) -> tuple[list[BlobProperties], str | None]:
         """One page of a listing, and how to ask for the next."""
         found = self._service.get_container_client(container).list_blobs(
-            name_starts_with=prefix, include=["metadata"], **self._options
+            name_starts_with=prefix, include=["metadata"], results_per_page=_PAGE, **self._options
         )
         pages = found.by_page(continuation_token=token or None)
         page = [one async for one in await anext(pages)]

@@ -67,7 +67,7 @@ def by_azure(error: BaseException) -> Meaning | None:
         # The only one of the reasons for this code that needs another remedy.
         skewed = "date header too old" in str(error)
         return "skewed" if skewed else _AZURE_CODES.get(str(getattr(code, "value", code)))
-    if "azure.ClientAuthenticationError" in names:
+    if "azure.ClientAuthenticationError" in names and getattr(error, "status_code", None) is None:
         return "credentials"  # no token was to be had
     if names & {"azure.ServiceRequestTimeoutError", "azure.ServiceResponseTimeoutError"}:
         return "timeout"
