@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -16,6 +17,8 @@ from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, gener
 from backupkit.destinations.opening import open_destination
 from backupkit.errors import AccessDeniedError, ConfigurationError, DestinationError, ObjectNotFoundError
 from backupkit.filesystems import azure
+from backupkit.filesystems.roots import Root
+from backupkit.filesystems.stores import HasAddress
 from backupkit.protocols import Destination
 from backupkit.testing.destinations import DestinationTests
 from tests.destinations.processes import Place, ProcessTests
@@ -168,13 +171,13 @@ def test_a_wrong_key_is_refused_and_not_shown(server: Azurite) -> None:
     assert key not in "".join(traceback.format_exception(caught.value)) + repr(destination)
 
 
-def test_a_sas_that_may_only_add_and_list_is_enough_to_write_and_is_denied_to_delete(server: Azurite) -> None:
+def test_a_sas_that_may_read_write_and_list_is_enough_and_is_denied_to_delete(server: Azurite) -> None:
     container = server.container()
     token = generate_container_sas(
         ACCOUNT,
         container,
         account_key=KEY,
-        permission=ContainerSasPermissions(read=True, create=True, write=True, list=True),
+        permission=ContainerSasPermissions(read=True, write=True, list=True),
         expiry=datetime.now(UTC) + timedelta(hours=1),
     )
     endpoint = f"http://127.0.0.1:{server.port}/{ACCOUNT}"
@@ -206,3 +209,32 @@ def test_plain_http_to_another_machine_is_refused(by: str, monkeypatch: pytest.M
     with pytest.raises(ConfigurationError, match="allow_plaintext") as caught:
         destination.stat("object")
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("abfs://backups@shop.dfs.core.windows.net/folder", {"account_key": KEY}),
+        ("abfss://backups@shop.dfs.core.windows.net/folder", {"sas_token": "sv=2026-01-01&sig=s3cret"}),
+        ("abfs://backups/folder?account_name=shop", {"account_key": KEY}),
+        ("az://backups/folder", {"account_name": "shop", "anon": True}),
+    ],
+    ids=lambda given: given if isinstance(given, str) else "",
+)
+def test_an_account_may_be_named_as_azures_users_do(url: str, options: dict[str, Any]) -> None:
+    root = Root(url, **options)
+    store, folder = root.store()
+    assert isinstance(store, HasAddress)
+    assert (store.address, folder) == ("https://shop.blob.core.windows.net", "backups/folder")
+    assert not re.search("s3cret|" + re.escape(KEY), f"{root!r} {root.location}")
+
+
+@pytest.mark.parametrize("options", [{}, {"connection_string": "AccountKey=s3cret"}], ids=["none", "broken"])
+def test_an_account_that_nobody_named_is_asked_for(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ACCOUNT_NAME", "CONNECTION_STRING"):
+        monkeypatch.delenv(f"AZURE_STORAGE_{name}", raising=False)
+    with pytest.raises(ConfigurationError, match="account_name=") as caught:
+        open_destination("abfs://backups/shop", anon=True, **options).stat("object")
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from gcsfs import GCSFileSystem
 from google.oauth2.credentials import Credentials
 
 from backupkit.destinations.opening import open_destination
@@ -221,3 +222,16 @@ def test_a_service_for_tokens_that_is_not_reached_is_no_matter_of_credentials(se
     with pytest.raises(DestinationError, match="could not be reached") as caught:
         destination.write("object", [b""])
     assert caught.value.retryable
+
+
+def test_a_file_of_credentials_that_is_not_there_is_not_taken_for_a_token() -> None:
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        open_destination("gs://backups/shop", token="/etc/backupkit/google.json").stat("object")
+
+
+def test_a_ready_file_system_may_be_the_one_with_gcsfs_experiments(server: FakeGCS) -> None:
+    """Nothing is asked by gRPC, which nobody here would answer."""
+    ready = GCSFileSystem(endpoint_url=server.endpoint, token="anon", skip_instance_cache=True)
+    destination = open_destination(f"{server.bucket()}/shop", fs=ready)
+    destination.write("object", _chunks(1024))
+    assert b"".join(destination.read("object")) == b"".join(_chunks(1024))

@@ -12,10 +12,12 @@ from functools import partial
 from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
+from adlfs import AzureBlobFileSystem
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobBlock, ContentSettings
 
+from backupkit.errors import ConfigurationError
 from backupkit.filesystems.asking import Asking
 from backupkit.filesystems.failures import failure_of
 from backupkit.filesystems.parts import cut, growing, send_parts, slices
@@ -24,7 +26,6 @@ from backupkit.filesystems.stores import Found, Piece, ReplacedError
 from backupkit.filesystems.transfer import MiB, Transfer
 
 if TYPE_CHECKING:
-    from adlfs import AzureBlobFileSystem
     from azure.storage.blob import BlobProperties
     from azure.storage.blob.aio import BlobClient, BlobServiceClient
 
@@ -32,6 +33,23 @@ if TYPE_CHECKING:
 _BLOCKS, _LARGEST = 8000, 256 * MiB
 _PAGE = 5000  # blobs; more are never given at once
 _FOLDER = "hdi_isfolder"  # what accounts with real folders say of those
+
+
+class NamedAzureFileSystem(AzureBlobFileSystem):  # type: ignore[misc]  # adlfs has no types
+    """adlfs, which says what is missing when nobody said whose account is meant."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        try:
+            super().__init__(*args, **options)
+        except ValueError:
+            problem = ConfigurationError(
+                "Which storage account is meant is not said, or not as Azure says it: give account_name= (it may "
+                "stand in the URL) or connection_string=, or set AZURE_STORAGE_ACCOUNT_NAME or "
+                "AZURE_STORAGE_CONNECTION_STRING."
+            )
+        else:
+            return
+        raise problem  # outside, for the client's own error may quote what it was given
 
 
 class AzureStore:

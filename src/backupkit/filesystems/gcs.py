@@ -16,10 +16,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any
 
 import google_crc32c
+from gcsfs.core import GCSFileSystem
 
+from backupkit.errors import ConfigurationError
 from backupkit.filesystems.asking import Asking
 from backupkit.filesystems.failures import failure_of
 from backupkit.filesystems.gcs_requests import Answer, Requests, StatusError
@@ -29,14 +31,26 @@ from backupkit.filesystems.ranges import read_ranges
 from backupkit.filesystems.stores import Found, Piece, ReplacedError
 from backupkit.filesystems.transfer import Transfer
 
-if TYPE_CHECKING:
-    from gcsfs.core import GCSFileSystem
-
 _STEP = 256 << 10  # a chunk that is not the last is a multiple of it
 _PAGE = 1000  # objects; more are never given at once
 _FIELDS = "name,size,timeCreated,generation,crc32c"
 _RANGE = re.compile(r"bytes \d+-\d+/(\d+)")
 _PARTING = 5.0  # seconds for saying that an upload is given up, which happens in a week by itself
+
+
+class PlainGCSFileSystem(GCSFileSystem):  # type: ignore[misc]  # gcsfs has no types
+    """gcsfs without its experiments: those first ask a service of Google's by gRPC, which emulators have not, and
+    every call then waits for a minute.
+    """
+
+    def __init__(self, *args: Any, token: Any = None, **options: Any) -> None:
+        if isinstance(token, str) and ("/" in token or token.endswith(".json")) and not os.path.exists(token):
+            # gcsfs would take it for a token, and send it to Google to ask whose it is.
+            raise ConfigurationError(
+                "The file with Google's credentials, token=…, does not exist: correct its path, or leave it out "
+                "to take those of this machine."
+            )
+        super().__init__(*args, token=token, **options)
 
 
 class GCSStore:

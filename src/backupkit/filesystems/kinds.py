@@ -84,9 +84,7 @@ _KINDS = (
         protocol="gs",
         requires="gcsfs",
         extra="gcs",
-        # The one without gcsfs' experiments: the other first asks a service of Google's by gRPC, which
-        # emulators have not, and every call then waits for a minute.
-        file_system="gcsfs.core:GCSFileSystem",
+        file_system="backupkit.filesystems.gcs:PlainGCSFileSystem",
         store="backupkit.filesystems.gcs:GCSStore",
         settings=frozenset({"endpoint_url", "project"}),
         options=_UNCACHED,
@@ -95,7 +93,7 @@ _KINDS = (
         protocol="abfs",
         requires="adlfs",
         extra="azure",
-        file_system="adlfs:AzureBlobFileSystem",
+        file_system="backupkit.filesystems.azure:NamedAzureFileSystem",
         store="backupkit.filesystems.azure:AzureStore",
         settings=frozenset({"account_name"}),
         options=_UNCACHED,
