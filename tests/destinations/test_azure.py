@@ -112,8 +112,8 @@ def test_an_object_that_comes_meanwhile_stays(server: Azurite) -> None:
 
 
 def test_an_object_that_is_replaced_while_it_is_read_is_an_error(server: Azurite) -> None:
-    destination = _at(server, server.container(), part_size=MiB)
-    destination.write("object", _chunks(30 * 1024))
+    destination = _at(server, server.container(), concurrency=1)
+    destination.write("object", _chunks(8 * 1024))
     chunks = destination.read("object")
     next(chunks)
     destination.write("object", [b"new"], overwrite=True)

@@ -131,8 +131,8 @@ def test_half_an_object_does_not_stay_when_the_store_ends_an_upload_by_itself(se
 
 
 def test_an_object_that_is_replaced_while_it_is_read_is_an_error(server: FakeGCS) -> None:
-    destination = _at(server, server.bucket(), part_size=MiB)
-    destination.write("object", _chunks(30 * 1024))
+    destination = _at(server, server.bucket(), concurrency=1)
+    destination.write("object", _chunks(8 * 1024))
     chunks = destination.read("object")
     next(chunks)
     destination.write("object", [b"new"], overwrite=True)

@@ -153,14 +153,15 @@ class _Upload:
         # A small object too: to a request with all of it, blocks of an earlier upload that failed are a blob that
         # is there already.
         missing: dict[str, Any] = {"match_condition": MatchConditions.IfMissing}
-        self._asking.ask(
+        size = 100 * len(self._blocks)  # of the list, about
+        self._asking.moving(size).ask(
             self._blob.commit_block_list,
             [BlobBlock(one) for one in self._blocks],
             content_settings=ContentSettings(
                 content_type="application/octet-stream", content_md5=bytearray(self._md5.digest())
             ),
             **({} if self._overwrite else missing),
-            **_once(self._asking.transfer, 0),
+            **_once(self._asking.transfer, size),
         )
 
     def abort(self) -> None:

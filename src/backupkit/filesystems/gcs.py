@@ -58,7 +58,6 @@ class GCSStore:
 
     def __init__(self, file_system: GCSFileSystem, transfer: Transfer) -> None:
         self._requests = Requests(file_system)
-        self._transfer = transfer
         self._asking = Asking(transfer, file_system.loop)
 
     @property

@@ -95,7 +95,7 @@ _KINDS = (
         extra="azure",
         file_system="backupkit.filesystems.azure:NamedAzureFileSystem",
         store="backupkit.filesystems.azure:AzureStore",
-        settings=frozenset({"account_name"}),
+        settings=frozenset({"account_host", "account_name"}),
         options=_UNCACHED,
     ),
     Kind(
