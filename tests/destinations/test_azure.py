@@ -15,7 +15,13 @@ import pytest
 from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
 
 from backupkit.destinations.opening import open_destination
-from backupkit.errors import AccessDeniedError, ConfigurationError, DestinationError, ObjectNotFoundError
+from backupkit.errors import (
+    AccessDeniedError,
+    ConfigurationError,
+    DestinationError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+)
 from backupkit.filesystems import azure
 from backupkit.filesystems.roots import Root
 from backupkit.filesystems.stores import HasAddress
@@ -108,7 +114,9 @@ def test_an_object_that_comes_meanwhile_stays(server: Azurite) -> None:
     destination, other = _at(server, container), _at(server, container)
     with pytest.raises(DestinationError):
         destination.write("object", _chunks(1024, lambda: other.write("object", [b"other"])))
-    assert b"".join(destination.read("object")) == b"other"
+    with pytest.raises(ObjectExistsError):
+        destination.write("small", _chunks(1, lambda: other.write("small", [b"other"])))
+    assert b"".join(destination.read("object")) == b"".join(destination.read("small")) == b"other"
 
 
 def test_an_object_that_is_replaced_while_it_is_read_is_an_error(server: Azurite) -> None:
