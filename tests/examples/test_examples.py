@@ -17,6 +17,7 @@ FILES = sorted(EXAMPLES.glob("*.py"))
 SAYS = {
     "age_public_key": "2,pears",
     "asyncio_host": "cancelled: True; backups: 1",
+    "back_up_a_bucket": "restored: ['2026/apple.jpg', '2026/pear.jpg']",
     "change_the_passphrase": "the new one alone opens the newest: succeeded",
     "databases_every_six_hours": "latest of the databases: 2026-11-22T21-00-00.000000Z-databases",
     "first_backup": "[('apple', 1), ('pear', 2)]",
@@ -29,6 +30,7 @@ SAYS = {
     "rehearse_a_restore": "drill: failed; The assertion has_bananas failed: it returned False",
     "restore_a_laravel_backup": "latest: 2026-01-31-02-30-00",
     "restore_one_file": "one folder: ['shop/invoices/1.txt']",
+    "s3_backup": "backups: 2",
     "several_destinations": "backups: 3",
     "simulate_retention": "the first that was over the limit went on 26 January: 2026-01-04T03-00-00.000000Z",
     "stop_workers_while_backing_up": "run: succeeded; running again: True",

@@ -146,6 +146,7 @@ class _Upload:
         # Of an object that must not be there, the generation is nought.
         self._condition = {} if overwrite else {"ifGenerationMatch": "0"}
         self._session = Session(requests, self._bucket, self._name, self._condition)
+        self._sent = 0  # bytes, without the last chunk
         self._last: bytes | None = None
         self._crc = 0
 
@@ -157,14 +158,15 @@ class _Upload:
         size = max(self._asking.transfer.part_size // _STEP, 1) * _STEP
         parts = cut(self._summed(chunks), itertools.repeat(size))
         with _lost_is_passing():
-            send_parts(self._asking, self._session.send, self._all_but_last(parts), room=size)
+            sent = send_parts(self._asking, self._session.send, self._all_but_last(parts), room=size)
+        self._sent = len(sent) * size
 
     def commit(self) -> None:
         last = self._last or b""
         asking = self._asking.moving(len(last))
         with _lost_is_passing():
             if self._session.begun:
-                asking.ask(self._session.finish, last, self.checksum)
+                asking.ask(self._session.finish, self._sent, last, self.checksum)
             else:
                 asking.ask(self._at_once, last)
 

@@ -24,7 +24,7 @@ class SessionLostError(Exception):
 
 
 class Session:
-    """Each call goes on where the one before ended, and, after a failure, where the session says it is."""
+    """Each call may be repeated: after a failure it goes on where the session says it is."""
 
     def __init__(self, requests: Requests, bucket: str, name: str, condition: Mapping[str, str]) -> None:
         self._requests = requests
@@ -32,7 +32,6 @@ class Session:
         self._name = name
         self._condition = condition
         self._url = ""
-        self._start = 0  # of the chunk that is being sent
         self._has = 0  # how many bytes the session is known to have
         self._doubtful = False  # whether it may have more
 
@@ -41,8 +40,8 @@ class Session:
         return bool(self._url)
 
     async def send(self, number: int, chunk: bytes) -> None:
-        """Send the next chunk, which is not the last."""
-        made = await self._deliver(chunk, "*", {})
+        """Send a chunk, which is not the last, and of the same size as all before."""
+        made = await self._deliver((number - 1) * len(chunk), chunk, "*", {})
         if made is not None:
             # Some emulators take the question where a session stands for its end. Half an object must not be seen.
             params = {"generation": made.json()["generation"]}
@@ -50,29 +49,33 @@ class Session:
             await self._requests.send("DELETE", url, params=params, also=_GONE)
             raise SessionLostError
 
-    async def finish(self, chunk: bytes, checksum: str) -> None:
-        """Send the last chunk. The object is made if this is the CRC-32C of all of it."""
-        whole = self._start + len(chunk)
-        await self._deliver(chunk, str(whole), {"X-Goog-Hash": f"crc32c={checksum}"})
+    async def finish(self, start: int, chunk: bytes, checksum: str) -> None:
+        """Send the last chunk, from there. The object is made if this is the CRC-32C of all of it."""
+        await self._deliver(start, chunk, str(start + len(chunk)), {"X-Goog-Hash": f"crc32c={checksum}"})
 
     async def end(self) -> None:
         """Give it up."""
         await self._requests.send("DELETE", self._url, also={_CANCELLED, *_GONE})
 
-    async def _deliver(self, chunk: bytes, whole: str, headers: Mapping[str, str]) -> Answer | None:
+    async def _deliver(
+        self, start: int, chunk: bytes, whole: str, headers: Mapping[str, str]
+    ) -> Answer | None:
         """Send what is missing of the chunk. The answer is the last one, if with it the object was made."""
         if not self._url:
             self._url = await self._begin()
-        end = self._start + len(chunk)
-        made = await self._put(end, "*/*") if self._doubtful else None
+        end = start + len(chunk)
+        made = await self._put("*/*", b"", {}) if self._doubtful else None
         while made is None and (whole != "*" or self._has < end):
             before = self._has
+            if not start <= before <= end:
+                raise SessionLostError
             span = f"{before}-{end - 1}" if before < end else "*"
-            missing = memoryview(chunk)[before - self._start :]
-            made = await self._put(end, f"{span}/{whole}", missing, headers)
+            made = await self._put(f"{span}/{whole}", memoryview(chunk)[before - start :], headers)
             if made is None and self._has == before:
                 raise OSError(errno.EIO, "an upload session took nothing of what it was sent")
-        self._start, self._doubtful = end, False
+        if self._has > end:
+            raise SessionLostError
+        self._doubtful = False
         return made
 
     async def _begin(self) -> str:
@@ -85,20 +88,14 @@ class Session:
         )
         return answer.headers["Location"]
 
-    async def _put(
-        self,
-        end: int,
-        span: str,
-        content: bytes | memoryview = b"",
-        headers: Mapping[str, str] | None = None,
-    ) -> Answer | None:
+    async def _put(self, span: str, content: bytes | memoryview, headers: Mapping[str, str]) -> Answer | None:
         """Send some bytes, or none to ask how many the session has; the answer, if the object was made."""
         self._doubtful = True
         try:
             answer = await self._requests.send(
                 "PUT",
                 self._url,
-                headers={"Content-Range": f"bytes {span}", **(headers or {})},
+                headers={"Content-Range": f"bytes {span}", **headers},
                 content=content,
                 also={_INCOMPLETE},
             )
@@ -110,6 +107,4 @@ class Session:
             return answer
         has = _HAS.fullmatch(answer.headers.get("Range", ""))
         self._has = int(has[1]) + 1 if has else 0
-        if not self._start <= self._has <= end:
-            raise SessionLostError
         return None
