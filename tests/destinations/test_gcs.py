@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -235,3 +236,20 @@ def test_a_ready_file_system_may_be_the_one_with_gcsfs_experiments(server: FakeG
     destination = open_destination(f"{server.bucket()}/shop", fs=ready)
     destination.write("object", _chunks(1024))
     assert b"".join(destination.read("object")) == b"".join(_chunks(1024))
+
+
+def test_a_token_is_asked_for_once_and_goes_with_every_request(server: FakeGCS) -> None:
+    token = {"access_token": "s3cret-access", "expires_in": 3600, "token_type": "Bearer"}
+    with fault_proxy(server.port) as proxy:
+        proxy.rules = [Rule("/token", Answer(200, json.dumps(token).encode()), times=1000)]
+        credentials = _credentials(proxy.port)
+        destination = open_destination(
+            f"gs://{server.bucket()}/shop",
+            endpoint_url=server.endpoint,
+            token=credentials,
+            part_size=256 * KiB,
+        )
+        destination.write("object", _chunks(1024))
+        assert b"".join(destination.read("object")) == b"".join(_chunks(1024))
+        assert proxy.requests("/token") == 1
+    assert credentials.token == "s3cret-access"

@@ -106,9 +106,9 @@ class Requests:
         # Renewing asks another server, and waits: not on the loop, which keeps everybody's time limits, and not on
         # a thread that the interpreter waits for when it exits.
         answer: Future[dict[str, str]] = Future()
+        answer.set_running_or_notify_cancel()  # and cannot be cancelled, but left behind
 
         def ask() -> None:
-            answer.set_running_or_notify_cancel()
             try:
                 answer.set_result(self._fs._get_headers(headers))
             except BaseException as error:
