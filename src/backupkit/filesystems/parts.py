@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from backupkit.filesystems.asking import Asking
 
 T = TypeVar("T")
+
+_SLICE = 1 << 18
 
 
 def cut(chunks: Iterable[bytes], sizes: Iterable[int]) -> Iterator[bytes]:
@@ -34,6 +36,13 @@ def cut(chunks: Iterable[bytes], sizes: Iterable[int]) -> Iterator[bytes]:
             length += len(chunk)
     if held:
         yield b"".join(held)
+
+
+async def slices(part: bytes | memoryview) -> AsyncIterator[memoryview]:
+    """The part again, for a connection that would keep a copy of what it is given all at once."""
+    view = memoryview(part)
+    for start in range(0, len(view), _SLICE):
+        yield view[start : start + _SLICE]
 
 
 def growing(first: int, *, step: int, largest: int) -> Iterator[int]:
