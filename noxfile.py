@@ -78,6 +78,13 @@ def services(session: nox.Session) -> None:
 
 
 @nox.session
+def ceph(session: nox.Session) -> None:
+    """The S3 store before a real Ceph (on Debian: ceph-mon, ceph-osd, radosgw and ceph-common are installed)."""
+    install(session, "tests")
+    session.run("python", "-m", "pytest", "-m", "ceph", "tests/ceph", *session.posargs)
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """The crash and fault matrix with encryption, threads and more files."""
     install(session, "tests")
@@ -103,6 +110,13 @@ def dumps(session: nox.Session) -> None:
     """Dumps of a PostgreSQL database beside `pg_dump | gzip` and the like, a small one unless told otherwise."""
     install(session, "tests")
     session.run("python", "benchmarks/dumps.py", *(session.posargs or ["--quick"]))
+
+
+@nox.session
+def destinations(session: nox.Session) -> None:
+    """Uploads to S3 and downloads beside boto3, obstore, rclone and s3fs, small ones unless told otherwise."""
+    install(session, "benchmarks")
+    session.run("python", "benchmarks/destinations.py", *(session.posargs or ["--quick"]))
 
 
 @nox.session
