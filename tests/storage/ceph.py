@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from tests.servers import free_port, listens, running, server_folder, wait_for
-from tests.storage.certificates import certificate
+from tests.storage.certificates import self_signed
 from tests.tools import require_tool
 
 _PROGRAMS = {"ceph-mon": "ceph-mon", "ceph-osd": "ceph-osd", "radosgw": "radosgw", "ceph": "ceph-common"}
@@ -123,11 +123,14 @@ def ceph() -> Iterator[Ceph]:
     for program, package in _PROGRAMS.items():
         require_tool(program, package)
     with server_folder("ceph") as (folder, user):
-        pem = certificate(folder)
+        certificate = self_signed(folder)
         ports = {name: free_port() for name in ("v2", "v1", "http", "https")}
         settings = folder / "ceph.conf"
         fsid = str(uuid.uuid4())
-        tls = f"ssl_endpoint=127.0.0.1:{ports['https']} ssl_certificate={pem} ssl_private_key={pem}"
+        tls = (
+            f"ssl_endpoint=127.0.0.1:{ports['https']} ssl_certificate={certificate.certificate} "
+            f"ssl_private_key={certificate.key}"
+        )
         settings.write_text(_SETTINGS.format(folder=folder, fsid=fsid, tls=tls, room=_ROOM, **ports))
         for name in ("mon", "osd", "rgw", "mon-data", "osd-data"):
             (folder / name).mkdir()
@@ -147,7 +150,7 @@ def ceph() -> Iterator[Ceph]:
                 yield Ceph(
                     http=f"http://127.0.0.1:{ports['http']}",
                     https=f"https://127.0.0.1:{ports['https']}",
-                    authority=pem,
+                    authority=certificate.certificate,
                 )
 
 
