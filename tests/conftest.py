@@ -19,6 +19,7 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 from tests import servers  # noqa: E402 - only now can it be found
+from tests.storage import seaweedfs  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -38,4 +39,11 @@ def mariadb_server() -> Iterator[servers.Server]:
 def redis_server() -> Iterator[servers.Server]:
     """It holds one data set: each test empties it first."""
     with servers.redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def seaweedfs_server() -> Iterator[seaweedfs.S3Server]:
+    """Each test makes a bucket of its own."""
+    with seaweedfs.seaweedfs() as server:
         yield server

@@ -121,6 +121,7 @@ OPTIONAL = {
     "prometheus_client": {"observers"},
     "typer": {"cli"},
     "rich": {"cli", "observers"},
+    "s3fs": {"filesystems"},
     "pytest": {KIT},
     "hypothesis": {KIT},
 }

@@ -14,6 +14,7 @@ from backupkit.errors import (
     ConfigurationError,
     not_kept_whole,
 )
+from backupkit.filesystems.failures import failure_of
 from backupkit.filesystems.roots import Root, join
 from backupkit.filesystems.stores import FileStore, Found, LeavesUploads, Upload
 from backupkit.model import StoredObject
@@ -132,18 +133,22 @@ class RemoteDestination:
     ) -> Found:
         """Make the object visible, and hold what is there then against what was sent."""
         failure: Exception | None = None
-        checksum: str | None = None
         try:
-            checksum = upload.commit()
+            upload.commit()
         except Exception as error:
             failure = error
         try:
             found = store.look(path)
         except Exception as error:
             raise cannot_tell(name, self.location) from failure or error
-        if failure is not None and (found is None or _same(found, before) or found.size != size):
-            raise failure
-        if found is None or found.size != size or (checksum and found.checksum not in (None, checksum)):
+        whole = found is not None and found.size == size and _agree(found.checksum, upload.checksum)
+        if failure is not None:
+            if found is None or not whole or _same(found, before):
+                raise failure
+            if failure_of(failure).meaning == "exists" and not (found.checksum and upload.checksum):
+                raise failure  # it may be another's, of the same size
+            return found
+        if found is None or not whole:
             if before is None:
                 with suppress(Exception):  # nothing that is not whole is to be visible
                     store.remove(path)
@@ -166,6 +171,11 @@ class RemoteDestination:
 def _name_in(folder: str, found: Found) -> str:
     path, above = found.path.lstrip("/"), folder.lstrip("/")
     return path.removeprefix(f"{above}/") if above else path
+
+
+def _agree(one: str | None, other: str | None) -> bool:
+    """Whether two checksums are of the same content, as far as both are known."""
+    return one is None or other is None or one == other
 
 
 def _same(found: Found, before: Found | None) -> bool:

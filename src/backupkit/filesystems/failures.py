@@ -20,6 +20,8 @@ Meaning: TypeAlias = Literal[
     "changed",  # the object was replaced while it was read
     "unsafe",  # whoever answers is not who should
     "skewed",  # the clocks differ
+    "ended",  # somebody ended the upload before it was whole
+    "archived",  # it lies in cold storage, which must bring it back first
     "other",
 ]
 
@@ -36,6 +38,9 @@ REASONS: dict[Meaning, str] = {
     "changed": "it was replaced while it was read: try again",
     "unsafe": "its certificate or host key could not be verified: find out who answers there, then trust that key",
     "skewed": "the store's clock and this machine's differ too much: set this machine's clock",
+    "ended": "somebody else ended the unfinished upload: find the rule of the store, or the host, that ends uploads "
+    "too soon, then try again",
+    "archived": "it lies in cold storage: have the store bring it back, then try again",
     "other": "an error that is not expected here: look at its cause",
 }
 _PASSING: set[Meaning] = {"unreachable", "timeout", "busy", "changed"}
@@ -103,8 +108,11 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether the same call may succeed later."""
-    return isinstance(error, Exception) and failure_of(error).passing
+    """Whether the very same call may succeed later; one that asks for the old state of an object may not."""
+    if not isinstance(error, Exception):
+        return False
+    failure = failure_of(error)
+    return failure.passing and failure.meaning != "changed"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -125,7 +133,90 @@ def _meaning(error: BaseException) -> Meaning | None:
 
 def _by_library(error: BaseException) -> Meaning | None:
     """By the code a store gives, or by the kind of an error that only one library has."""
-    return None
+    return _by_botocore(error)
+
+
+_BY_S3_CODE: dict[str, Meaning] = {
+    "NoSuchKey": "missing",
+    "NoSuchVersion": "missing",
+    "NoSuchBucket": "no place",
+    "NoSuchUpload": "ended",
+    "InvalidAccessKeyId": "credentials",
+    "SignatureDoesNotMatch": "credentials",
+    "ExpiredToken": "credentials",
+    "InvalidToken": "credentials",
+    "TokenRefreshRequired": "credentials",
+    "InvalidSecurity": "credentials",
+    "CredentialsNotSupported": "credentials",
+    "UnauthorizedAccess": "credentials",
+    "RequestTimeTooSkewed": "skewed",
+    "RequestExpired": "skewed",
+    "EntityTooLarge": "full",
+    "QuotaExceeded": "full",
+    "InsufficientCapacity": "full",
+    "XMinioStorageFull": "full",
+    "XMinioAdminBucketQuotaExceeded": "full",
+    "PreconditionFailed": "exists",
+    "ConditionalRequestConflict": "busy",
+    "OperationAborted": "busy",
+    "SlowDown": "busy",
+    "Throttling": "busy",
+    "RequestLimitExceeded": "busy",
+    "BadDigest": "busy",  # something was changed on its way
+    "IncompleteBody": "busy",
+    "RequestTimeout": "timeout",
+    "InvalidObjectState": "archived",
+}
+_BY_BOTOCORE_ERROR: dict[str, Meaning] = {
+    "NoCredentialsError": "credentials",
+    "PartialCredentialsError": "credentials",
+    "CredentialRetrievalError": "credentials",
+    "TokenRetrievalError": "credentials",
+    "SSOTokenLoadError": "credentials",
+    "UnauthorizedSSOTokenError": "credentials",
+    "ProfileNotFound": "credentials",
+    "ConnectTimeoutError": "timeout",
+    "ReadTimeoutError": "timeout",
+    "EndpointConnectionError": "unreachable",
+    "ProxyConnectionError": "unreachable",
+    "ConnectionClosedError": "unreachable",
+    "HTTPClientError": "unreachable",
+    "IncompleteReadError": "unreachable",
+    "ResponseStreamingError": "unreachable",
+    "ResponseParserError": "busy",  # whoever answers in its place
+}
+
+
+def s3_code(error: BaseException) -> str | None:
+    """The code that S3 gave for an error of botocore, or the status where an answer has no body; else None."""
+    answer = getattr(error, "response", None)
+    return str(answer.get("Error", {}).get("Code")) if isinstance(answer, dict) else None
+
+
+def _by_botocore(error: BaseException) -> Meaning | None:
+    kind = type(error)
+    if kind.__name__ == "FileExpired" and kind.__module__.startswith("s3fs"):
+        return "changed"
+    if kind.__module__.startswith(("botocore", "aiobotocore")):
+        if kind.__name__ == "SSLError":
+            # A connection that ends while it is made proves nothing of whom it was to.
+            lost = any(type(one).__name__ in ("SSLEOFError", "SSLZeroReturnError") for one in _chain(error))
+            return "unreachable" if lost else "unsafe"
+        if kind.__name__ in _BY_BOTOCORE_ERROR:
+            return _BY_BOTOCORE_ERROR[kind.__name__]
+    elif kind.__module__.startswith("aiohttp") and kind.__name__ in (
+        "ClientPayloadError",
+        "ServerDisconnectedError",
+    ):
+        return "unreachable"  # while a body was read, which botocore does not see
+    code = s3_code(error)
+    if code is None:
+        return None
+    meaning = _BY_S3_CODE.get(code)
+    if meaning == "exists" and getattr(error, "operation_name", "") == "GetObject":
+        return "changed"
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)  # type: ignore[attr-defined]
+    return meaning or _BY_STATUS.get(status, "busy" if status >= 500 else None)
 
 
 def _by_http(error: BaseException) -> Meaning | None:

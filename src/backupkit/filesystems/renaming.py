@@ -91,6 +91,8 @@ class RenamingStore:
 
 
 class _Upload:
+    checksum = None
+
     def __init__(self, store: RenamingStore, fs: AbstractFileSystem, path: str, overwrite: bool) -> None:
         self._store = store
         self._fs = fs

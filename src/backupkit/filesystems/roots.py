@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from backupkit.errors import ConfigurationError
 from backupkit.filesystems.kinds import Kind, kind_of
 from backupkit.filesystems.plaintext import check_options, check_url
+from backupkit.filesystems.stores import HasAddress
 from backupkit.filesystems.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -95,7 +96,10 @@ class Root:
             given = {**self.kind.options, **from_url, **self._options, "skip_instance_cache": True}
             fs = kind(**given)
         path = str(fs._strip_protocol(self._url)).rstrip("/")
-        return self.kind.connected(fs, self.transfer), path
+        store = self.kind.connected(fs, self.transfer)
+        if not self._given["allow_plaintext"] and isinstance(store, HasAddress):
+            check_url(store.address, self.location)
+        return store, path
 
 
 def join(folder: str, name: str) -> str:

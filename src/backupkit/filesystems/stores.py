@@ -13,7 +13,7 @@ class Found:
     """A file of a file system. `path` is the file system's own name for it.
 
     `tag` changes whenever the content does, if the store has such a thing (an ETag, a revision). `checksum` is the
-    store's own of the content, in the spelling in which `Upload.commit` gives it; None if it has none.
+    store's own of the content, in the spelling of `Upload.checksum`; None if it has none.
     """
 
     path: str
@@ -33,14 +33,20 @@ class Piece:
 
 
 class Upload(Protocol):
-    """An object on its way. Nothing is visible before `commit`."""
+    """An object on its way. Nothing is visible before `commit`.
+
+    `checksum` is the one that the store should have of the object, known once all is sent; None if there is none.
+    """
+
+    @property
+    def checksum(self) -> str | None: ...
 
     def send(self, chunks: Iterator[bytes]) -> None:
         """Send all of it, in bounded memory; what the chunks raise passes through unchanged."""
         ...
 
-    def commit(self) -> str | None:
-        """Make the object visible, whole, and return the checksum that the store should have of it, if any.
+    def commit(self) -> None:
+        """Make the object visible, whole.
 
         When this fails, whether it has happened may be unknown; who calls asks the store itself then.
         """
@@ -98,4 +104,14 @@ class LeavesUploads(FileStore, Protocol):
 
     def abandon(self, path: str) -> None:
         """End one of them; one that is gone already is no error."""
+        ...
+
+
+@runtime_checkable
+class HasAddress(FileStore, Protocol):
+    """A store of which the environment, too, has a say in where its requests go."""
+
+    @property
+    def address(self) -> str:
+        """Where they go, as a URL; nothing has been sent there yet."""
         ...

