@@ -1,7 +1,7 @@
 """One transfer of one program, in a process of its own: `transfers.py upload|download PEER SIZE`.
 
-Where to is in the environment, as S3_…. After its imports and one small object it sends or fetches the large one, and
-prints as JSON how many seconds and how much processor time that took, and how far its memory rose above what it was.
+Where to is in the environment, as S3_…. After its imports and one small object it sends or fetches the large one,
+and prints as JSON how many seconds and how much processor time that took, and how far its memory rose.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def obstore(like_ours: bool = False) -> tuple[Upload, Download]:
             "timeout": "1h",
         },
     )
-    options = alike("buffer_size", "max_concurrency") if like_ours else {}
+    options: dict[str, Any] = alike("buffer_size", "max_concurrency") if like_ours else {}
 
     def upload(key: str, chunks: Iterable[bytes]) -> None:
         with obstore.open_writer(store, key, **options) as writer:
