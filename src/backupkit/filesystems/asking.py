@@ -67,7 +67,7 @@ def _terms(transfer: Transfer) -> dict[str, Any]:
     import tenacity
 
     return {
-        "stop": tenacity.stop_after_delay(transfer.patience),
+        "stop": tenacity.stop_before_delay(transfer.patience),
         # With jitter, or all that a store refused at one moment come back at one moment.
         "wait": tenacity.wait_random_exponential(multiplier=_WAIT, max=_LONGEST_WAIT),
         "retry": tenacity.retry_if_exception(may_pass),

@@ -38,8 +38,8 @@ REASONS: dict[Meaning, str] = {
     "changed": "it was replaced while it was read: try again",
     "unsafe": "its certificate or host key could not be verified: find out who answers there, then trust that key",
     "skewed": "the store's clock and this machine's differ too much: set this machine's clock",
-    "ended": "somebody else ended the unfinished upload: find the rule of the store, or the host, that ends uploads "
-    "too soon, then try again",
+    "ended": "somebody else ended the unfinished upload: find the rule of the store, or the host, that does it too "
+    "soon, then try again",
     "archived": "it lies in cold storage: have the store bring it back, then try again",
     "other": "an error that is not expected here: look at its cause",
 }

@@ -21,6 +21,7 @@ from backupkit.filesystems.transfer import MiB, Transfer
 
 _FIRST, _LARGEST = 1 * MiB, 8 * MiB  # of the pieces that are read
 _A_DAY = 86_400
+_MARKERS = ("KeyMarker", "UploadIdMarker")
 
 _SETTINGS = {
     # Only where the protocol asks for it: Ceph before 18 refuses the checksums that botocore adds by itself, over
@@ -128,10 +129,11 @@ class S3Store:
                     size=self._sent(bucket, one["Key"], one["UploadId"]),
                     modified=one["Initiated"].astimezone(UTC),
                 )
-            if not page.get("IsTruncated"):
+            # SeaweedFS goes on from an upload, and names no key.
+            following = {name: page[f"Next{name}"] for name in _MARKERS if page.get(f"Next{name}")}
+            if not page.get("IsTruncated") or not following:
                 return
-            asked["KeyMarker"] = page["NextKeyMarker"]
-            asked["UploadIdMarker"] = page["NextUploadIdMarker"]
+            asked |= following
 
     def abandon(self, path: str) -> None:
         becoming, _, upload = path.rpartition("#")

@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from hashlib import md5
+from io import BytesIO
 from itertools import islice, repeat
 from typing import Any
 
@@ -66,7 +67,7 @@ class S3Upload:
         if self._upload is None:
             digest = b64encode(bytes.fromhex(self.checksum or "")).decode()
             asking = self._asking.moving(len(self._body))
-            asking.ask(self._publish, "put_object", Body=self._body, ContentMD5=digest)
+            asking.ask(self._publish, "put_object", ContentMD5=digest)
             return
         # Amazon may take minutes for thousands of parts: a tenth of a second for each.
         asking = self._asking.moving(len(self._parts) * 6554)
@@ -87,7 +88,7 @@ class S3Upload:
             self._call, "abort_multipart_upload", UploadId=self._upload, **self._place
         )
         with suppress(TimeoutError):
-            future.result(_ENDING)
+            future.result(min(_ENDING, self._asking.transfer.patience))
 
     def _numbered(self, first: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
         """The parts, while their digests are kept; none is held on to."""
@@ -105,20 +106,35 @@ class S3Upload:
             "upload_part",
             UploadId=self._upload,
             PartNumber=number,
-            Body=part,
+            Body=_Body(part),
             ContentMD5=b64encode(self._digests[number - 1]).decode(),
             **self._place,
         )
         return {"PartNumber": number, "ETag": answer["ETag"]}
 
     async def _publish(self, method: str, **arguments: Any) -> Any:
+        async def call(condition: dict[str, str]) -> Any:
+            body = {} if self._upload else {"Body": _Body(self._body)}
+            return await self._call(method, **body, **arguments, **self._place, **condition)
+
         try:
-            return await self._call(method, **arguments, **self._place, **self._condition)
+            return await call(self._condition)
         except Exception as error:
             if not self._condition or s3_code(error) not in ("501", "NotImplemented"):
                 raise
         # A store that knows no conditions: that nothing was there has been looked at before.
-        return await self._call(method, **arguments, **self._place)
+        return await call({})
+
+
+class _Body(BytesIO):
+    """The bytes of a part. aiohttp asks for a buffer to learn how many they are, for which BytesIO copies them."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._content = content
+
+    def getbuffer(self) -> memoryview:
+        return memoryview(self._content)
 
 
 def _all(first: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
