@@ -19,21 +19,28 @@ def cut(chunks: Iterable[bytes], sizes: Iterable[int]) -> Iterator[bytes]:
     """
     wanted = iter(sizes)
     size = next(wanted)
-    held: list[bytes] = []
+    held: list[memoryview] = []
     length = 0
     for given in chunks:
         chunk = memoryview(given)
         while length + len(chunk) >= size:
             taken = size - length
-            held.append(bytes(chunk[:taken]))
-            yield b"".join(held)
+            held.append(chunk[:taken])
+            yield _joined(held)
             chunk = chunk[taken:]
-            held, length, size = [], 0, next(wanted)
+            length, size = 0, next(wanted)
         if chunk:
-            held.append(bytes(chunk))
+            held.append(chunk if isinstance(given, bytes) else memoryview(bytes(chunk)))
             length += len(chunk)
     if held:
-        yield b"".join(held)
+        yield _joined(held)
+
+
+def _joined(held: list[memoryview]) -> bytes:
+    """All of it, which is then held no more: while the part is on its way its bytes would be there twice."""
+    joined = b"".join(held)
+    held.clear()
+    return joined
 
 
 def growing(first: int, *, step: int, largest: int) -> Iterator[int]:
