@@ -164,7 +164,7 @@ class _Connection:
             await asyncio.sleep(_FOR_EVER)
         if wrong == "stall sending" and rule:
             # A little buffer, and then nobody reads any more: the sender's system fills up, and it waits.
-            await self._from_client.readexactly(min(rule.after, head.length))
+            await self._from_client.readexactly(head.no_more_than(rule.after))
             self._to_client.transport.pause_reading()  # type: ignore[attr-defined]  # a reader is behind it
             await asyncio.sleep(_FOR_EVER)
         if self._to_server is None:
@@ -173,7 +173,7 @@ class _Connection:
             )
         self._to_server.write(head.raw)
         if wrong == "cut" and rule:
-            await self._pump(self._from_client, self._to_server, min(rule.after, head.length))
+            await self._pump(self._from_client, self._to_server, head.no_more_than(rule.after))
             raise _EndError
         if head.expects and wrong is None:
             answer = await self._read_head()
@@ -276,3 +276,7 @@ class _Head:
         self.chunked = "chunked" in headers.get("transfer-encoding", "").lower()
         self.expects = headers.get("expect", "").lower() == "100-continue"
         self.closes = headers.get("connection", "").lower() == "close"
+
+    def no_more_than(self, size: int) -> int:
+        """So many bytes of the body, or all of it; of one in chunks nobody knows how long it is."""
+        return size if self.chunked else min(size, self.length)

@@ -8,7 +8,7 @@ import sys
 LATE = (
     *("asyncio", "sqlite3", "subprocess", "zoneinfo"),
     *("cryptography", "filelock", "pathspec", "pyzipper", "tenacity", "zstandard"),
-    *("fsspec", "s3fs", "gcsfs", "adlfs", "sshfs", "dropbox", "webdav4"),
+    *("fsspec", "s3fs", "gcsfs", "adlfs", "asyncssh", "dropbox", "webdav4"),
     *("llvmlite", "typer", "rich", "pytest", "hypothesis"),
     *("apprise", "jinja2", "requests", "sqlalchemy", "prometheus_client", "gettext", "urllib.request"),
 )

@@ -21,6 +21,7 @@ PACKAGES = {
     "mariadbd": "mariadb-server",
     "mariadb-dump": "mariadb-client",
     "redis-server": "redis-server",
+    "sshd": "openssh-server",
     "redis-cli": "redis-tools",
 }
 # What a program must be able to do, where it may be there without.

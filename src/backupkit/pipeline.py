@@ -26,6 +26,7 @@ from backupkit.backups import Backups
 from backupkit.compression import compressor_named
 from backupkit.databases.urls import DatabaseURL
 from backupkit.destinations.fan_out import FanOut
+from backupkit.destinations.names import is_component
 from backupkit.destinations.opening import URLLike
 from backupkit.errors import (
     BackupKitError,
@@ -108,10 +109,11 @@ class BackupPipeline(Backups):
         clock: Callable[[], datetime] = utc_now,
         leftovers_after: timedelta = timedelta(hours=24),
     ) -> None:
-        if not _NAME.fullmatch(name) or name == "backupkit":
+        if not _NAME.fullmatch(name) or not is_component(name) or name.lower() == "backupkit":
             raise ConfigurationError(
                 f"The pipeline name {name!r} cannot name a folder at every destination: use letters, digits, "
-                'dots, hyphens and underscores, beginning with a letter or digit, and not "backupkit" itself.'
+                "dots, hyphens and underscores, at most 229, beginning with a letter or digit and not ending with "
+                'a dot; and not "backupkit" itself, or a name that Windows has for a device (con, nul …).'
             )
         super().__init__(
             name,

@@ -155,7 +155,8 @@ class ExpectsUnits(Encryptor, Protocol):
 class Destination(Protocol):
     """Named, immutable objects in one place. Holds settings only and connects inside each call.
 
-    Names are "/"-separated, of `A-Z a-z 0-9 . _ -`. `location` is safe to print: no credentials.
+    Names are "/"-separated, of `A-Z a-z 0-9 . _ -`; of two that differ only in case, the second is another object
+    or refused. `location` is safe to print: no credentials.
     Errors are DestinationError and its kinds.
     """
 

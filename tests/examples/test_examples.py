@@ -29,6 +29,7 @@ SAYS = {
     "rehearse_a_restore": "drill: failed; The assertion has_bananas failed: it returned False",
     "restore_a_laravel_backup": "latest: 2026-01-31-02-30-00",
     "restore_one_file": "one folder: ['shop/invoices/1.txt']",
+    "s3_backup": "backups: 2",
     "several_destinations": "backups: 3",
     "simulate_retention": "the first that was over the limit went on 26 January: 2026-01-04T03-00-00.000000Z",
     "stop_workers_while_backing_up": "run: succeeded; running again: True",

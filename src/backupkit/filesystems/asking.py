@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, InvalidStateError
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from backupkit.filesystems.failures import may_pass
+from backupkit.filesystems.failures import asked_to_wait, may_pass
 from backupkit.filesystems.transfer import Transfer
 
 T = TypeVar("T")
@@ -21,6 +23,39 @@ def ask(transfer: Transfer, function: Callable[..., T], *arguments: Any, **optio
 
     retrying = tenacity.Retrying(**_terms(transfer))
     return retrying(function, *arguments, **options)
+
+
+class AskingInThreads(Executor):
+    """The same for functions that block, each in a thread of its own.
+
+    An executor, so that `map_ordered` can have several under way. Cancelling what has begun leaves it behind: it is
+    not tried again, and ends when its attempt does. The threads are daemons, so that nobody waits for a connection
+    that has stalled: neither who is interrupted, nor the end of the process.
+    """
+
+    def __init__(self, transfer: Transfer) -> None:
+        self._transfer = transfer
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Begin calling the function."""
+        future: Future[T] = Future()  # never set running, so that it can be cancelled until it has ended
+
+        def attempts() -> None:
+            import tenacity
+
+            terms = _terms(self._transfer)
+            terms["stop"] |= lambda _: future.cancelled()
+            try:
+                result = tenacity.Retrying(**terms)(fn, *args, **kwargs)
+            except BaseException as error:
+                with suppress(InvalidStateError):
+                    future.set_exception(error)
+            else:
+                with suppress(InvalidStateError):
+                    future.set_result(result)
+
+        threading.Thread(target=attempts, name="backupkit request", daemon=True).start()
+        return future
 
 
 class Asking(Executor):
@@ -66,10 +101,16 @@ class Asking(Executor):
 def _terms(transfer: Transfer) -> dict[str, Any]:
     import tenacity
 
+    # With jitter, or all that a store refused at one moment come back at one moment.
+    jitter = tenacity.wait_random_exponential(multiplier=_WAIT, max=_LONGEST_WAIT)
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        return jitter(state) + (asked_to_wait(error) if error else 0.0)
+
     return {
         "stop": tenacity.stop_before_delay(transfer.patience),
-        # With jitter, or all that a store refused at one moment come back at one moment.
-        "wait": tenacity.wait_random_exponential(multiplier=_WAIT, max=_LONGEST_WAIT),
+        "wait": wait,
         "retry": tenacity.retry_if_exception(may_pass),
         "reraise": True,
     }

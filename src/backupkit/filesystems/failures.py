@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from socket import gaierror
 from typing import Literal, TypeAlias
+
+from backupkit.filesystems.stores import PlaceMissingError, ReplacedError
 
 Meaning: TypeAlias = Literal[
     "missing",  # there is no such object
@@ -100,7 +104,10 @@ class Failure:
 
 def failure_of(error: BaseException) -> Failure:
     """What it means, by itself or by the errors that caused it."""
-    for one in _chain(error):
+    chain = [*_chain(error)]
+    if any(_is_untrusted(one) for one in chain):
+        return Failure("unsafe")  # whatever those made of it through whose hands it went
+    for one in chain:
         meaning = _meaning(one)
         if meaning is not None:
             return Failure(meaning)
@@ -115,6 +122,12 @@ def may_pass(error: BaseException) -> bool:
     return failure.passing and failure.meaning != "changed"
 
 
+def asked_to_wait(error: BaseException) -> float:
+    """For how many seconds the store asked not to be called again (`Retry-After`); 0 if it did not."""
+    seconds = getattr(error, "backoff", None)  # dropbox
+    return max(float(seconds), 0.0) if isinstance(seconds, int | float) else 0.0
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     one: BaseException | None = error
@@ -124,8 +137,12 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         one = one.__cause__ or one.__context__
 
 
+def _is_untrusted(error: BaseException) -> bool:
+    return type(error).__name__ == "SSLCertVerificationError"
+
+
 def _meaning(error: BaseException) -> Meaning | None:
-    for ask in (_by_library, _by_http, _by_system):
+    for ask in (_by_store, _by_library, _by_dropbox, _by_requests, _by_http, _by_system):
         if (meaning := ask(error)) is not None:
             return meaning
     return None
@@ -133,7 +150,100 @@ def _meaning(error: BaseException) -> Meaning | None:
 
 def _by_library(error: BaseException) -> Meaning | None:
     """By the code a store gives, or by the kind of an error that only one library has."""
-    return _by_botocore(error)
+    for ask in (_by_botocore, _by_ssh, _by_ftp, _by_webdav):
+        if (meaning := ask(error)) is not None:
+            return meaning
+    return None
+
+
+def _by_store(error: BaseException) -> Meaning | None:
+    if isinstance(error, PlaceMissingError):
+        return "no place"
+    return "changed" if isinstance(error, ReplacedError) else None
+
+
+# By name, lest a library be imported to find out that its errors did not occur.
+_BY_SSH: dict[str, Meaning] = {
+    "PermissionDenied": "credentials",
+    "IllegalUserName": "credentials",
+    "PasswordChangeRequired": "credentials",
+    "KeyImportError": "credentials",
+    "KeyEncryptionError": "credentials",
+    "HostKeyNotVerifiable": "unsafe",
+    "MACError": "unsafe",
+    "ConnectionLost": "unreachable",
+    "ServiceNotAvailable": "unreachable",
+    "SFTPConnectionLost": "unreachable",
+    "SFTPNoConnection": "unreachable",
+    "SFTPNoSuchFile": "missing",
+    "SFTPNoSuchPath": "missing",
+    "SFTPNotADirectory": "missing",
+    "SFTPFileAlreadyExists": "exists",
+    "SFTPPermissionDenied": "denied",
+    "SFTPWriteProtect": "denied",
+    "SFTPCannotDelete": "denied",
+    "SFTPNoSpaceOnFilesystem": "full",
+    "SFTPQuotaExceeded": "full",
+    "SFTPLockConflict": "busy",
+}
+
+
+def _by_ssh(error: BaseException) -> Meaning | None:
+    kind = type(error)
+    return _BY_SSH.get(kind.__name__) if kind.__module__.partition(".")[0] == "asyncssh" else None
+
+
+_BY_WEBDAV: dict[str, Meaning] = {
+    "ForbiddenOperation": "denied",
+    "InsufficientStorage": "full",
+    "BadGatewayError": "busy",
+    "ResourceLocked": "busy",
+    "ResourceAlreadyExists": "exists",
+    "ResourceConflict": "missing",  # the folder above is
+    "ResourceNotFound": "missing",
+}
+
+
+def _by_webdav(error: BaseException) -> Meaning | None:
+    kind = type(error)
+    package = kind.__module__.partition(".")[0]
+    if package == "webdav4":
+        if getattr(error, "status_code", None) == 409:
+            return "missing"
+        return _BY_WEBDAV.get(kind.__name__)
+    if package != "httpx":
+        return None
+    names = {one.__name__ for one in kind.__mro__}
+    if "TimeoutException" in names:
+        return "timeout"
+    return "unreachable" if {"NetworkError", "RemoteProtocolError", "ProxyError"} & names else None
+
+
+# RFC 959, 4.2.1
+_BY_FTP: dict[str, Meaning] = {
+    "421": "unreachable",
+    "425": "unreachable",
+    "426": "unreachable",
+    "430": "credentials",
+    "450": "busy",
+    "451": "busy",
+    "452": "full",
+    "530": "credentials",
+    "532": "credentials",
+    "552": "full",
+    "553": "denied",
+}
+
+
+def _by_ftp(error: BaseException) -> Meaning | None:
+    if isinstance(error, EOFError):  # which is how ftplib says that the connection has ended
+        return "unreachable"
+    if type(error).__module__ != "ftplib":
+        return None
+    text = str(error)
+    if text.startswith("550"):  # for all that may be wrong with a file
+        return "denied" if re.search(r"(?i)permission|denied|not (allowed|enough)", text) else "missing"
+    return _BY_FTP.get(text[:3])
 
 
 _BY_S3_CODE: dict[str, Meaning] = {
@@ -219,6 +329,81 @@ def _by_botocore(error: BaseException) -> Meaning | None:
     return meaning or _BY_STATUS.get(status, "busy" if status >= 500 else None)
 
 
+# https://www.dropbox.com/developers/documentation/http/documentation, and the docstrings of dropbox.files and .auth
+_BY_DROPBOX_TAG: dict[str, Meaning] = {
+    "not_found": "missing",
+    "not_file": "missing",
+    "not_folder": "missing",
+    "conflict": "exists",
+    "insufficient_space": "full",
+    "team_folder_insufficient_space": "full",
+    "member_folder_insufficient_space": "full",
+    "upload_traffic_limit_reached": "full",
+    "too_large": "full",
+    "too_many_write_operations": "busy",
+    "content_hash_mismatch": "busy",  # bytes were changed on the way, and the store noticed
+    "locked": "busy",
+    "reset": "changed",
+    "no_write_permission": "denied",
+    "access_restricted": "denied",
+    "operation_suppressed": "denied",
+    "restricted_content": "denied",
+    "team_folder": "denied",
+}
+_OF_A_SESSION = {"UploadSessionAppendError", "UploadSessionLookupError"}
+
+
+def _by_dropbox(error: BaseException) -> Meaning | None:
+    if type(error).__module__ != "dropbox.exceptions":
+        return None
+    kind = type(error).__name__
+    if kind == "AuthError":
+        denied = {"missing_scope", "route_access_denied"} & {*_tags(error)}
+        return "denied" if denied else "credentials"
+    if kind == "BadInputError" and "access token" in str(getattr(error, "message", "")):
+        return "credentials"  # one that is malformed
+    if kind == "PathRootError":
+        return "no place"
+    if kind != "ApiError":
+        return None  # it has a status
+    return next((_BY_DROPBOX_TAG[tag] for tag in _tags(error) if tag in _BY_DROPBOX_TAG), "other")
+
+
+def _tags(error: BaseException) -> Iterator[str]:
+    """What the answer says, from the outside in: path, conflict, file."""
+    value = getattr(error, "error", None)
+    while value is not None:
+        tag = getattr(value, "_tag", None)
+        if tag == "not_found" and type(value).__name__ in _OF_A_SESSION:
+            return  # no file is missing
+        if tag is not None:
+            yield tag
+        value = getattr(value, "_value", None) if tag is not None else getattr(value, "reason", None)
+
+
+def _by_requests(error: BaseException) -> Meaning | None:
+    kinds = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "requests.exceptions"}
+    if "Timeout" in kinds:
+        return "timeout"
+    if "SSLError" in kinds and _refused_certificate(error):
+        return "unsafe"
+    if kinds & {"ConnectionError", "ChunkedEncodingError", "ContentDecodingError"}:
+        # One that ends while a body is sent or read is said to be a lost connection.
+        late = any(isinstance(one, TimeoutError) for one in _chain(error)) or "timed out" in str(error)
+        return "timeout" if late else "unreachable"
+    return None
+
+
+def _refused_certificate(error: object) -> bool:
+    """Whether that is at the bottom of it; urllib3 puts errors into each other's arguments."""
+    import ssl
+
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return True
+    inner = [*getattr(error, "args", ()), getattr(error, "reason", None)]
+    return any(_refused_certificate(one) for one in inner if isinstance(one, BaseException))
+
+
 def _by_http(error: BaseException) -> Meaning | None:
     for name in ("status", "status_code", "code"):
         status = getattr(error, name, None)
@@ -228,6 +413,10 @@ def _by_http(error: BaseException) -> Meaning | None:
 
 
 def _by_system(error: BaseException) -> Meaning | None:
+    if isinstance(error, gaierror):
+        return "unreachable"
+    if type(error).__module__ == "ssl":
+        return "unreachable"  # their numbers are those of OpenSSL
     if isinstance(error, OSError) and error.errno in _BY_ERRNO:
         return _BY_ERRNO[error.errno]
     if isinstance(error, FileNotFoundError):

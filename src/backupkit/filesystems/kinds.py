@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class Kind:
     """One kind. `file_system` and `store` are classes, as "module:name", imported when a place of the kind is used.
 
+    `connects` is a function that makes the store of a URL by itself, without a file system of fsspec's.
+
     `settings` may stand in a URL (`s3://bucket?endpoint_url=https://…`), and in what is printed: none is a secret.
     `options` are given to the file system unless the user gives others.
     """
@@ -30,6 +32,7 @@ class Kind:
     extra: str | None = None
     file_system: str | None = None
     store: str = "backupkit.filesystems.renaming:RenamingStore"
+    connects: str | None = None
     settings: frozenset[str] = frozenset()
     options: Mapping[str, Any] = field(default_factory=dict)
     hosts: bool = False  # its URLs name a host, and may name a user of it
@@ -53,6 +56,15 @@ class Kind:
         """The store of a file system of this kind."""
         store: FileStore = _named(self.store)(file_system, transfer)
         return store
+
+    def connected_by_url(
+        self, url: str, options: Mapping[str, Any], transfer: Transfer
+    ) -> tuple[FileStore, str] | None:
+        """The store of a URL, and the path of its folder there; None where fsspec's file system is needed."""
+        if self.connects is None:
+            return None
+        connected: tuple[FileStore, str] = _named(self.connects)(url, options, transfer)
+        return connected
 
 
 # Without its caches: a listing must say what is there now, and each process has connections of its own.
@@ -84,14 +96,38 @@ _KINDS = (
         settings=frozenset({"account_name"}),
         options=_UNCACHED,
     ),
-    Kind(protocol="dropbox", requires="dropbox", extra="dropbox"),
-    Kind(protocol="sftp", requires="sshfs", extra="sftp", file_system="sshfs:SSHFileSystem", hosts=True),
-    Kind(protocol="webdav", requires="webdav4", extra="webdav", settings=frozenset({"base_url"})),
+    Kind(
+        protocol="dropbox",
+        requires="dropbox",
+        extra="dropbox",
+        file_system="backupkit.filesystems.dropbox.file_system:DropboxFileSystem",
+        store="backupkit.filesystems.dropbox.store:DropboxStore",
+        settings=frozenset({"app_key", "namespace_id", "team_member_id"}),
+    ),
+    Kind(
+        protocol="sftp",
+        requires="asyncssh",
+        extra="sftp",
+        connects="backupkit.filesystems.sftp:connect",
+        hosts=True,
+    ),
+    *(
+        Kind(
+            protocol=protocol,
+            requires="webdav4",
+            extra="webdav",
+            store="backupkit.filesystems.webdav:WebDAVStore",
+            connects="backupkit.filesystems.webdav:connect",
+            settings=frozenset({"base_url"}),
+            hosts=True,
+        )
+        for protocol in ("webdav", "webdav+http")
+    ),
     Kind(protocol="smb", requires="smbprotocol", extra="smb", hosts=True),
-    Kind(protocol="ftp", hosts=True, options=_UNCACHED),
+    Kind(protocol="ftp", file_system="backupkit.filesystems.ftp:CheckedFTPFileSystem", hosts=True),
     Kind(protocol="memory"),
 )
-_ALIASES = {"s3a": "s3", "gcs": "gs", "az": "abfs", "abfss": "abfs", "ssh": "sftp"}
+_ALIASES = {"s3a": "s3", "gcs": "gs", "az": "abfs", "abfss": "abfs", "ssh": "sftp", "webdav+https": "webdav"}
 _BY_PROTOCOL = {kind.protocol: kind for kind in _KINDS}
 
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator
-from contextlib import suppress
+import errno
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from backupkit._chunks import rechunk
+from backupkit.errors import ConfigurationError
 from backupkit.filesystems.asking import ask
-from backupkit.filesystems.failures import failure_of
-from backupkit.filesystems.stores import Found, Piece
+from backupkit.filesystems.failures import failure_of, may_pass
+from backupkit.filesystems.partials import becoming, new_partial, partial_of
+from backupkit.filesystems.stores import Found, Piece, ReplacedError
 from backupkit.filesystems.transfer import Transfer
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-_PARTIAL = re.compile(r"(.*/|)\.([^/]+)\.([0-9a-f]{16})\.partial")
+T = TypeVar("T")
+
 _PIECE = 4 << 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -26,27 +29,42 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class RenamingStore:
     """A file is written as `.<name>.<random>.partial` beside its place and gets its name when it is whole.
 
-    Nothing is known of such a store but what fsspec asks of every one, so each step is looked at afterwards.
+    Nothing is known of such a store but what fsspec asks of every one: whether it may be used by several threads
+    (each call has it for itself), whether a rename replaces what is there (it is looked at just before), whether it
+    is one step (many copy and delete), and whether removing a folder removes what is in it (none is removed).
     """
 
-    def __init__(self, file_system: AbstractFileSystem, transfer: Transfer) -> None:
-        self._fs = file_system
-        self._transfer = transfer
+    alone = True  # whether one call at a time is made
 
-    def upload(self, path: str, *, overwrite: bool) -> _Upload:
-        return _Upload(self, self._fs, path, overwrite)
+    def __init__(self, file_system: AbstractFileSystem, transfer: Transfer) -> None:
+        self.fs = file_system
+        self.part_size = transfer.part_size
+        self._transfer = transfer
+        self._lock = threading.RLock()
+        self._lost = False
+
+    def upload(self, path: str, *, overwrite: bool) -> RenamingUpload:
+        return RenamingUpload(self, path, overwrite)
 
     def pieces(self, path: str, start: int, length: int | None) -> Iterator[Piece]:
         found = self._found(path)
         end = found.size if length is None else min(start + length, found.size)
         if start >= end:
             yield Piece(content=b"", size=found.size)
-        for position in range(start, end, _PIECE):
-            until = min(position + _PIECE, end)
-            content = ask(self._transfer, self._fs.cat_file, path, start=position, end=until)
-            if len(content) != until - position:
-                raise OSError(f"{len(content)} bytes came where {until - position} were asked for")
-            yield Piece(content=content, size=found.size)
+            return
+        file = self._ask(self.fs.open, path, "rb")
+        try:
+            for position in range(start, end, _PIECE):
+                wanted = min(_PIECE, end - position)
+                content = self._ask(_read, file, position, wanted)
+                if len(content) != wanted:
+                    raise ReplacedError(errno.ESTALE, "it has become shorter")
+                yield Piece(content=content, size=found.size)
+        finally:
+            with suppress(Exception):
+                self.once(file.close)
+        if self._found(path) != found:
+            raise ReplacedError(errno.ESTALE, "replaced while it was read")
 
     def look(self, path: str) -> Found | None:
         try:
@@ -57,68 +75,149 @@ class RenamingStore:
             raise
 
     def find(self, prefix: str) -> Iterator[Found]:
-        for found in self._under(prefix):
-            if found.path.startswith(prefix) and not _PARTIAL.fullmatch(found.path):
-                yield found
+        return (one for one in self._under(prefix) if one.path.startswith(prefix) and not becoming(one.path))
 
     def remove(self, path: str) -> None:
-        ask(self._transfer, self._fs.rm_file, path)
+        try:
+            self._ask(self.fs.rm_file, path)
+        except NotImplementedError:
+            self._ask(self.fs.rm, path)
 
     def abandoned(self, prefix: str) -> Iterator[Found]:
         for found in self._under(prefix):
-            partial = _PARTIAL.fullmatch(found.path)
-            if partial and (becoming := partial[1] + partial[2]).startswith(prefix):
-                yield Found(path=f"{becoming}#{partial[3]}", size=found.size, modified=found.modified)
+            one = becoming(found.path)
+            if one and one[0].startswith(prefix):
+                yield Found(path=f"{one[0]}#{one[1]}", size=found.size, modified=found.modified)
 
     def abandon(self, path: str) -> None:
-        becoming, _, token = path.rpartition("#")
-        with suppress(FileNotFoundError):
-            self.remove(_partial(becoming, token))
+        name, _, token = path.rpartition("#")
+        try:
+            self.remove(partial_of(name, token))
+        except Exception as error:
+            if failure_of(error).meaning != "missing":
+                raise
+
+    def once(self, function: Callable[..., T], *args: Any, **options: Any) -> T:
+        """Call it while no other thread calls; on a new connection, if the last one was lost."""
+        with self._lock if self.alone else nullcontext():
+            if self._lost and hasattr(self.fs, "reconnect"):
+                self.fs.reconnect()
+            self._lost = False
+            try:
+                return function(*args, **options)
+            except BaseException as error:
+                self._lost = not isinstance(error, Exception) or may_pass(error)
+                raise
+
+    def _ask(self, function: Callable[..., T], *args: Any, **options: Any) -> T:
+        answer: T = ask(self._transfer, self.once, function, *args, **options)
+        return answer
 
     def _found(self, path: str) -> Found:
-        self._fs.invalidate_cache()
-        info = ask(self._transfer, self._fs.info, path)
+        info = self._ask(self._fresh, self.fs.info, path)
         if info["type"] != "file":
             raise FileNotFoundError(path)
         return _found(path, info)
 
     def _under(self, prefix: str) -> Iterator[Found]:
-        """All files in the folder that the prefix names, or in those that may be meant by its last part."""
-        self._fs.invalidate_cache()
-        folder = prefix.rpartition("/")[0]
-        for path, info in ask(self._transfer, self._fs.find, folder, detail=True).items():
-            yield _found(path, info)
+        """All files in the folder that the prefix names, and in those below that it may mean."""
+        begin = prefix.rpartition("/")[0]
+        if ({"", ".", ".."} & set(begin.strip("/").split("/")) and begin.strip("/")) or begin.endswith("/"):
+            return
+        folders = [begin]
+        while folders:
+            folder = folders.pop()
+            # Not `find`, which takes what it could not list for empty.
+            for info in self._listed(folder):
+                name = info["name"].strip("/")
+                if name == folder.strip("/"):
+                    continue  # some list a file as what is in it
+                base = name.rpartition("/")[2]
+                path = f"{folder}/{base}" if folder else base
+                if info["type"] == "file":
+                    yield _found(path, info)
+                elif info["type"] == "directory" and path.startswith(prefix) and not base.startswith("."):
+                    folders.append(path)
+
+    def _listed(self, folder: str) -> list[dict[str, Any]]:
+        try:
+            listed: list[dict[str, Any]] = self._ask(self._fresh, self.fs.ls, folder, detail=True)
+        except Exception as error:
+            if failure_of(error).meaning == "missing":
+                return []
+            raise
+        return listed
+
+    def _fresh(self, function: Callable[..., T], *args: Any, **options: Any) -> T:
+        self.fs.invalidate_cache()
+        return function(*args, **options)
 
 
-class _Upload:
-    checksum = None
+class RenamingUpload:
+    """One file on its way; stores that can do better than fsspec asks of all do so in `send` and `_rename`."""
 
-    def __init__(self, store: RenamingStore, fs: AbstractFileSystem, path: str, overwrite: bool) -> None:
+    checksum: str | None = None
+
+    def __init__(self, store: RenamingStore, path: str, overwrite: bool) -> None:
         self._store = store
-        self._fs = fs
         self._path = path
-        self._partial = _partial(path, os.urandom(8).hex())
+        self._partial = new_partial(path)
         self._overwrite = overwrite
 
     def send(self, chunks: Iterator[bytes]) -> None:
-        folder = self._path.rpartition("/")[0]
-        if folder:
-            self._fs.makedirs(folder, exist_ok=True)
-        with self._fs.open(self._partial, "wb") as file:
-            for chunk in rechunk(chunks, _PIECE):
-                file.write(chunk)
+        once = self._store.once
+        self._make_folder()
+        file = once(self._store.fs.open, self._partial, "wb")
+        try:
+            for chunk in rechunk(chunks, self._store.part_size):
+                once(file.write, chunk)
+            once(file.close)
+        except BaseException:
+            _forget(file)
+            raise
 
     def commit(self) -> None:
-        self._fs.mv(self._partial, self._path)
+        there = self._store.look(self._path)
+        if there is not None and not self._overwrite:
+            raise FileExistsError(errno.EEXIST, "exists already")
+        try:
+            self._store.once(self._rename)
+        except Exception as error:
+            if self._overwrite and failure_of(error).meaning == "exists":
+                raise ConfigurationError(
+                    "This kind of file system renames no file over another, and to delete the old one first would "
+                    "put it at risk: delete it yourself, or use another name."
+                ) from error
+            raise
 
     def abort(self) -> None:
-        with suppress(FileNotFoundError):
-            self._fs.rm_file(self._partial)
+        self._store.once(self._store.fs.rm_file, self._partial)
+
+    def _make_folder(self) -> None:
+        folder = self._path.rpartition("/")[0]
+        if folder:
+            self._store.once(self._store.fs.makedirs, folder, exist_ok=True)
+
+    def _rename(self) -> None:
+        self._store.fs.mv(self._partial, self._path)
 
 
-def _partial(path: str, token: str) -> str:
-    folder, slash, name = path.rpartition("/")
-    return f"{folder}{slash}.{name}.{token}.partial"
+def _forget(file: Any) -> None:
+    """Let go of a file that was not finished, without sending what it still holds."""
+    from fsspec.spec import AbstractBufferedFile
+
+    if isinstance(file, AbstractBufferedFile):
+        file.closed = True  # or the garbage collector would send it, to a server that perhaps hangs
+    with suppress(Exception):
+        file.close()
+
+
+def _read(file: Any, position: int, size: int) -> bytes:
+    file.seek(position)
+    content: bytes = file.read(size)
+    while len(content) < size and (more := file.read(size - len(content))):
+        content += more
+    return content
 
 
 def _found(path: str, info: dict[str, Any]) -> Found:
@@ -129,4 +228,4 @@ def _found(path: str, info: dict[str, Any]) -> Found:
         modified = datetime.fromtimestamp(float(modified), UTC)
     if modified.tzinfo is None:
         modified = modified.replace(tzinfo=UTC)
-    return Found(path=path, size=int(info["size"]), modified=modified)
+    return Found(path=path, size=int(info["size"] or 0), modified=modified, tag=info.get("etag"))

@@ -55,7 +55,8 @@ class Root:
         self._lock = threading.Lock()
         self._store: tuple[int, FileStore, str] | None = None  # of this process
         if not allow_plaintext:
-            check_url(self._url, self.location)
+            if not self._options.get("tls"):  # by which FTP is encrypted
+                check_url(self._url, self.location)
             check_options(self._options, self.location)
 
     def __repr__(self) -> str:
@@ -90,6 +91,9 @@ class Root:
     def _connect(self) -> tuple[FileStore, str]:
         fs = self._fs
         if fs is None:
+            connected = self.kind.connected_by_url(self._url, self._options, self.transfer)
+            if connected is not None:
+                return connected
             kind = self.kind.file_system_class()
             from_url = kind._get_kwargs_from_urls(self._url)
             # Not fsspec's cache of instances, which would keep the secrets of all there ever were.
@@ -138,6 +142,10 @@ def _parsed(url: str, fs: AbstractFileSystem | None) -> tuple[Kind, str, str, Ma
         raise ConfigurationError(
             f"A URL of {kind.protocol}:// has no place for credentials: give them as options, or in the "
             "environment."
+        )
+    if kind.hosts and not address:
+        raise ConfigurationError(
+            f"A URL of {kind.protocol}:// names a host: write {kind.protocol}://user@host/folder."
         )
     shown = f"{user.partition(':')[0]}@{address}" if at else host
     asked = f"?{urlencode(settings, safe=':/')}" if settings else ""

@@ -91,6 +91,14 @@ class FileStore(Protocol):
         ...
 
 
+class PlaceMissingError(FileNotFoundError):
+    """The bucket or folder itself is not there, in which something was looked for."""
+
+
+class ReplacedError(OSError):
+    """A file was replaced while it was read."""
+
+
 @runtime_checkable
 class LeavesUploads(FileStore, Protocol):
     """A store in which a killed upload leaves something, which is not among its files."""

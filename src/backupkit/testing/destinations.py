@@ -373,7 +373,7 @@ class DestinationTests:
         assert closed.is_set()
 
     def test_a_list_is_in_name_order(self, destination: Destination) -> None:
-        names = ["a-b", "a.b", "a/b-c", "a/b.c", "a/b/c", "a/b0", "a0", "B", "b/a", "ab/c"]
+        names = ["a-b", "a.b", "a/b-c", "a/b.c", "a/b/c", "a/b0", "a0", "C", "b/a", "ab/c"]
         for name in names:
             destination.write(name, [name.encode()])
         assert _names(destination) == sorted(names)
@@ -422,7 +422,26 @@ class DestinationTests:
 
     @pytest.mark.parametrize(
         "name",
-        ["", ".", "..", "../a", "a/../b", "/a", "a/", "a//b", ".a", "a/.b", "a b", "a\n", "a\0", "ä", "a\\b"],
+        [
+            *(
+                "",
+                ".",
+                "..",
+                "../a",
+                "a/../b",
+                "/a",
+                "a/",
+                "a//b",
+                ".a",
+                "a/.b",
+                "a b",
+                "a\n",
+                "a\0",
+                "ä",
+                "a\\b",
+            ),
+            *("a.", "a./b", "nul", "a/NUL.zip"),
+        ],
         ids=ascii,
     )
     def test_a_name_that_could_mean_something_else_is_refused(
@@ -436,6 +455,24 @@ class DestinationTests:
         ):
             with pytest.raises(ConfigurationError):
                 ask()
+
+    @pytest.mark.parametrize("other", ["a/Object", "A/object"])
+    def test_a_name_that_differs_only_in_case_is_another_one_or_is_refused(
+        self, destination: Destination, other: str
+    ) -> None:
+        destination.write("a/object", [b"first"])
+        try:
+            destination.write(other, [b"second"], overwrite=True)
+        except (ConfigurationError, ObjectExistsError):
+            with pytest.raises((ConfigurationError, ObjectNotFoundError)):
+                _read(destination, other)
+            with pytest.raises((ConfigurationError, ObjectNotFoundError)):
+                destination.delete(other)
+        else:
+            assert _read(destination, other) == b"second"
+            destination.delete(other)
+        assert _read(destination, "a/object") == b"first"
+        assert _names(destination) == ["a/object"]
 
     def test_many_threads_may_use_one_destination(self, destination: Destination) -> None:
         names = [f"folder-{number % 3}/object-{number:02}" for number in range(24)]

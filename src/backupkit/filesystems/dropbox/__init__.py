@@ -1,0 +1,1 @@
+"""Dropbox, over its official SDK: a file system for fsspec, and the store that backupkit writes to."""

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import subprocess
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from backupkit.destinations.opening import open_destination
+from backupkit.destinations.remote import RemoteDestination
+from backupkit.errors import AccessDeniedError, ConfigurationError, DestinationError
+from backupkit.protocols import Destination
+from backupkit.testing.destinations import DestinationTests
+from tests.storage.pyftpd import PASSWORD, FTPServer, ftp_server
+
+MiB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FTPServer]:
+    with ftp_server(tmp_path_factory.mktemp("ftp")) as server:
+        yield server
+
+
+@pytest.fixture
+def destination(server: FTPServer) -> RemoteDestination:
+    destination = open_destination(server.url(uuid.uuid4().hex), patience=0.1)
+    assert isinstance(destination, RemoteDestination)
+    return destination
+
+
+class TestFTP(DestinationTests):
+    @pytest.fixture
+    def destination(self, server: FTPServer) -> Destination:
+        return open_destination(server.url(uuid.uuid4().hex))
+
+    @pytest.fixture
+    def secrets(self) -> Sequence[str]:
+        return (PASSWORD,)
+
+
+def test_what_a_killed_process_would_leave_is_a_leftover(destination: RemoteDestination) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"x" * 32 * MiB
+        assert [*destination.list()] == []
+        (leftover,) = destination.leftovers("shop/")
+        assert leftover.name.startswith("shop/object#")
+
+    destination.write("shop/object", chunks())
+    assert [*destination.leftovers()] == []
+
+
+def test_a_wrong_password_is_said_to_be_wrong(server: FTPServer) -> None:
+    url = server.url("shop").replace(PASSWORD, "wrong")
+    with pytest.raises(AccessDeniedError, match="credentials") as caught:
+        open_destination(url).write("object", [b"content"])
+    assert not caught.value.retryable
+
+
+def test_ftp_over_the_network_is_refused_unless_it_is_encrypted_or_asked_for() -> None:
+    with pytest.raises(ConfigurationError, match="anybody on the way can read"):
+        open_destination("ftp://backup@storage.example/shop")
+    open_destination("ftp://backup@storage.example/shop", tls=True)
+    open_destination("ftp://backup@storage.example/shop", allow_plaintext=True)
+
+
+def test_encrypted_ftp_checks_the_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate = tmp_path / "certificate.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    make += [
+        "-keyout",
+        str(certificate),
+        "-out",
+        str(tmp_path / "public.pem"),
+        "-days",
+        "2",
+        "-subj",
+        "/CN=test",
+    ]
+    make += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(make, check=True, capture_output=True)
+    public = (tmp_path / "public.pem").read_text()
+    certificate.write_text(certificate.read_text() + public)
+    with ftp_server(tmp_path, certificate) as server:
+        with pytest.raises(DestinationError, match="certificate") as caught:
+            open_destination(server.url("shop"), tls=True, patience=0.1).write("object", [b"content"])
+        assert not caught.value.retryable
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "public.pem"))
+        destination = open_destination(server.url("shop"), tls=True)
+        destination.write("object", [b"content"])
+        assert b"".join(destination.read("object")) == b"content"
+
+
+def test_a_server_that_has_gone_is_an_error_and_no_empty_list(tmp_path: Path) -> None:
+    with ftp_server(tmp_path) as server:
+        destination = open_destination(server.url("shop"), patience=0.1)
+        destination.write("object", [b"content"])
+        server.process.kill()
+        server.process.wait()
+        for call in (lambda: [*destination.list()], lambda: destination.stat("object")):
+            with pytest.raises(DestinationError, match="could not be reached") as caught:
+                call()
+            assert caught.value.retryable
