@@ -4,7 +4,7 @@
 
 The store is a private SeaweedFS on this machine; "far" it is behind a link of 25 ms, and 20 MB/s for each
 connection. Each run is a process of its own, measured after its imports and one small object. What it sends is made
-as it goes, what it fetches is hashed and compared; the first round looks whether what was uploaded is what was sent.
+as it goes, what it fetches is hashed and compared; the first round looks whether the right object was stored.
 The peers are at their defaults, and where one can be told, also with parts as large and as many at once as ours.
 Printed are minimum, median and maximum of each figure, and of the ratios of each round's pair.
 """

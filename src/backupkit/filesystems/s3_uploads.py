@@ -44,7 +44,7 @@ class S3Upload:
         self._place = place
         self._condition = {} if overwrite else {"IfNoneMatch": "*"}
         first = min(max(asking.transfer.part_size, _SMALLEST), _LARGEST)
-        self._sizes = repeat(first) if equal else growing(first, step=900, largest=1 << 30)
+        self._sizes = repeat(first) if equal else growing(first, step=800, largest=1 << 30)
         self._part_size = first
         self._body = b""
         self._upload: str | None = None
@@ -71,7 +71,7 @@ class S3Upload:
             asking.ask(self._publish, "put_object", ContentMD5=digest)
             return
         # Amazon may take minutes for thousands of parts: a tenth of a second for each.
-        asking = self._asking.moving(len(self._parts) * 6554)
+        asking = self._asking.moving(len(self._parts) * 26_215)
         answer = asking.ask(
             self._publish,
             "complete_multipart_upload",
