@@ -30,7 +30,8 @@ from transfers import PEERS, content
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.storage.seaweedfs import SECRET, S3Server, seaweedfs
+from tests.storage.s3 import SECRET, S3Server
+from tests.storage.seaweedfs import seaweedfs
 
 BANDWIDTH, ROUND_TRIP = 20e6, 0.025
 HERE = Path(__file__).parent

@@ -19,7 +19,7 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 from tests import servers  # noqa: E402 - only now can it be found
-from tests.storage import seaweedfs  # noqa: E402
+from tests.storage import ceph, s3, seaweedfs  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,7 @@ def redis_server() -> Iterator[servers.Server]:
 
 
 @pytest.fixture(scope="session")
-def seaweedfs_server() -> Iterator[seaweedfs.S3Server]:
-    """Each test makes a bucket of its own."""
-    with seaweedfs.seaweedfs() as server:
+def s3_server() -> Iterator[s3.S3Server]:
+    """SeaweedFS, or Ceph where the session of that name asks for it. Each test makes a bucket of its own."""
+    with ceph.ceph() if os.environ.get("BACKUPKIT_TESTS_S3") == "ceph" else seaweedfs.seaweedfs() as server:
         yield server

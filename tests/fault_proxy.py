@@ -60,7 +60,8 @@ class Rule:
 class FaultProxy:
     """`port` is where it listens; `rules` may change at any time.
 
-    `seen` are the first lines of the requests so far, and what went wrong. `bandwidth` is bytes a second of each
+    `seen` are the first lines of the requests so far, and what went wrong. `most_at_once` is how many requests were
+    waiting for an answer at one moment, at most. `bandwidth` is bytes a second of each
     connection, each way; `latency` seconds before each request.
     """
 
@@ -71,6 +72,8 @@ class FaultProxy:
     rules: list[Rule] = field(default_factory=list)
     seen: list[tuple[str, Wrong | None]] = field(default_factory=list)
     port: int = 0
+    most_at_once: int = 0
+    under_way: int = 0
 
     def befell(self) -> Sequence[Wrong]:
         """What went wrong so far."""
@@ -148,6 +151,14 @@ class _Connection:
     async def _one(self) -> None:
         head = _Head(await self._from_client.readuntil(b"\r\n\r\n"))
         rule = self._proxy._wrong(head.line)
+        self._proxy.under_way += 1
+        self._proxy.most_at_once = max(self._proxy.most_at_once, self._proxy.under_way)
+        try:
+            await self._answered(head, rule)
+        finally:
+            self._proxy.under_way -= 1
+
+    async def _answered(self, head: _Head, rule: Rule | None) -> None:
         if self._proxy.latency:
             await asyncio.sleep(self._proxy.latency)
         wrong = rule.wrong if rule else None

@@ -44,6 +44,7 @@ PUBLIC = [
     "DirectoryTarget",
     "Entry",
     "FileMemory",
+    "FsspecSource",
     "FutureDated",
     "HookError",
     "IntegrityError",

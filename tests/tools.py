@@ -28,17 +28,17 @@ PACKAGES = {
 _CHECKS = {"php": ["-r", "exit(extension_loaded('zip') ? 0 : 1);"]}
 
 
-def require_tool(name: str, package: str | None = None) -> Path:
+def require_tool(name: str) -> Path:
     """Return the program's path, or skip the calling test with a reason that says how to install it.
 
-    `package` is that of a program that `./dev test` does not install. Where `CI` is set the test fails instead:
-    there, a check that did not happen must not look green.
+    Where `CI` is set the test fails instead: there, a check that did not happen must not look green.
     """
     found = shutil.which(name)
     if found and (name not in _CHECKS or not subprocess.run([found, *_CHECKS[name]], check=False).returncode):
         return Path(found)
-    package = package or PACKAGES.get(name, name)
-    reason = f"{name} is not installed, or not in full: on Debian, `apt-get install {package}`"
+    reason = (
+        f"{name} is not installed, or not in full: on Debian, `apt-get install {PACKAGES.get(name, name)}`"
+    )
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

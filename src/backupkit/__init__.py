@@ -116,6 +116,7 @@ if TYPE_CHECKING:
     from backupkit.sources.postgresql import PostgreSQL
     from backupkit.sources.postgresql_roles import PostgreSQLRoles
     from backupkit.sources.redis import Redis
+    from backupkit.sources.remote import FsspecSource
 
 __version__ = "0.1.0"
 
@@ -149,6 +150,7 @@ __all__ = [
     "DirectoryTarget",
     "Entry",
     "FileMemory",
+    "FsspecSource",
     "FutureDated",
     "HookError",
     "IntegrityError",
@@ -234,6 +236,7 @@ _LATE = {
     "DatabaseHistory": "history",
     "DatabaseNotifier": "notifiers.database",
     "DeadManPing": "notifiers.ping",
+    "FsspecSource": "sources.remote",
     "MariaDB": "sources.mysql",
     "MongoDB": "sources.mongodb",
     "MySQL": "sources.mysql",

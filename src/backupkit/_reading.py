@@ -10,8 +10,9 @@ from pathlib import Path
 from backupkit._chunks import closing_iterator
 from backupkit._operation import Running
 from backupkit.errors import ConfigurationError, HookError, OperationCancelledError, SourceError, told
+from backupkit.filesystems.roots import below, place_within
 from backupkit.model import Entry, Problem, flaw_of
-from backupkit.protocols import Destination, ExcludesPaths, OnThisMachine, Source
+from backupkit.protocols import Destination, ExcludesLocations, ExcludesPaths, OnThisMachine, Source
 from backupkit.retrying import Retry
 from backupkit.sources.files import Directory
 from backupkit.sources.hooks import Around
@@ -64,21 +65,33 @@ def _entries_of(source: Source, running: Running, done: set[str | Problem]) -> I
 
 
 def apart_from(destinations: Sequence[Destination], sources: Sequence[Source], name: str) -> Sequence[Source]:
-    """The sources without the folders on this machine that the pipeline of this name writes to."""
+    """The sources without the folders that the pipeline of this name writes to."""
     folders = [one.folder for one in destinations if isinstance(one, OnThisMachine)]
     own = [part for folder in folders for part in (folder, folder / name, folder / "backupkit")]
+    locations = [one.location for one in destinations]
+    remote = [part for one in locations for part in (one, below(one, name), below(one, "backupkit"))]
+    archives: list[Path | str] = [
+        *(folder / name for folder in folders),
+        *(below(one, name) for one in locations),
+    ]
     for source in sources:
-        for folder in folders:
-            _check_apart(source, folder / name)
-    return [one.excluding(own) if isinstance(one, ExcludesPaths) and own else one for one in sources]
+        for place in archives:
+            _check_apart(source, place)
+    apart = [one.excluding(own) if isinstance(one, ExcludesPaths) and own else one for one in sources]
+    return [one.without(remote) if isinstance(one, ExcludesLocations) else one for one in apart]
 
 
-def _check_apart(source: Source, archives: Path) -> None:
+def _check_apart(source: Source, archives: Path | str) -> None:
     """A source cannot leave out its own folder, so archives must not go directly into it."""
     inner = source
     while isinstance(inner, Around):
         inner = inner.source
-    if isinstance(inner, Directory) and os.path.realpath(inner.path) == os.path.realpath(archives):
+    if isinstance(archives, Path):
+        same = isinstance(inner, Directory) and os.path.realpath(inner.path) == os.path.realpath(archives)
+    else:
+        location = getattr(inner, "location", None)
+        same = isinstance(location, str) and place_within(archives, location) is not None
+    if same:
         raise ConfigurationError(
             f"The source {source.name!r} is {str(archives)!r}, the folder that this pipeline's archives go to: "
             "name a destination outside the source, or give the pipeline another name."

@@ -364,8 +364,16 @@ class Backups:
                 return [destination]
         location = open_destination(at).location
         chosen = [one for one in self.destinations if one.location == location]
+        if not chosen:  # the settings behind the question mark may be left out
+            chosen = [one for one in self.destinations if one.location.partition("?")[0] == location]
         if not chosen:
-            raise ConfigurationError(f"There is no destination {at!r} here: use one of {self._where(None)}.")
+            raise ConfigurationError(
+                f"There is no destination {location} here: use one of {self._where(None)}."
+            )
+        if len(chosen) > 1:
+            raise ConfigurationError(
+                f"Several destinations are called {location}: write all of one, of {self._where(None)}."
+            )
         return chosen
 
     def _where(self, at: str | None) -> str:

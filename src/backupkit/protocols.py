@@ -74,6 +74,18 @@ class ExcludesPaths(Protocol):
 
 
 @runtime_checkable
+class ExcludesLocations(Protocol):
+    """A source that reads where remote destinations may be, and can leave some out."""
+
+    def without(self, locations: Sequence[str]) -> Source:
+        """Return a source that leaves out what lies at these locations of destinations, and below them.
+
+        ConfigurationError if nobody can tell whether one of them lies within it.
+        """
+        ...
+
+
+@runtime_checkable
 class DumpsDatabases(Protocol):
     """A source that dumps databases of servers, and can tell which: a drill must never touch those themselves."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,25 +12,26 @@ from s3fs import S3FileSystem
 
 from backupkit.destinations.opening import open_destination
 from backupkit.errors import ConfigurationError, DestinationError, ObjectExistsError, ObjectNotFoundError
-from backupkit.filesystems.s3 import QuietS3FileSystem
+from backupkit.filesystems.s3 import QuietS3FileSystem, S3Store
+from backupkit.filesystems.transfer import Transfer
 from backupkit.protocols import Destination, HasLeftovers
 from backupkit.testing.destinations import DestinationTests
 from tests.fault_proxy import Answer, FaultProxy, Rule, fault_proxy
 from tests.storage import moto
-from tests.storage.seaweedfs import SECRET, S3Server, client_of
+from tests.storage.s3 import SECRET, S3Server, client_of
 
 MiB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def bucket(seaweedfs_server: S3Server) -> str:
-    return seaweedfs_server.new_bucket()
+def bucket(s3_server: S3Server) -> str:
+    return s3_server.new_bucket()
 
 
 @pytest.fixture(scope="module")
-def administrator(seaweedfs_server: S3Server) -> S3FileSystem:
+def administrator(s3_server: S3Server) -> S3FileSystem:
     """Connected once: making a client takes longer than most of these tests."""
-    return QuietS3FileSystem(**seaweedfs_server.options, use_listings_cache=False, skip_instance_cache=True)
+    return QuietS3FileSystem(**s3_server.options, use_listings_cache=False, skip_instance_cache=True)
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def destination(administrator: S3FileSystem, bucket: str) -> Destination:
     return open_destination(f"{bucket}/{uuid.uuid4().hex}/shop", fs=administrator)
 
 
-class TestSeaweedFS(DestinationTests):
+class TestS3(DestinationTests):
     @pytest.fixture
     def destination(self, administrator: S3FileSystem, bucket: str) -> Destination:
         return open_destination(f"{bucket}/{uuid.uuid4().hex}/shop", fs=administrator)
@@ -72,17 +74,15 @@ class TestMoto(DestinationTests):
 
 
 @pytest.fixture(scope="module")
-def proxy(seaweedfs_server: S3Server) -> Iterator[FaultProxy]:
-    with fault_proxy(seaweedfs_server.port) as proxy:
+def proxy(s3_server: S3Server) -> Iterator[FaultProxy]:
+    with fault_proxy(s3_server.port) as proxy:
         yield proxy
 
 
 @pytest.fixture(scope="module")
-def through(proxy: FaultProxy, seaweedfs_server: S3Server) -> S3FileSystem:
+def through(proxy: FaultProxy, s3_server: S3Server) -> S3FileSystem:
     endpoint = f"http://127.0.0.1:{proxy.port}"
-    return QuietS3FileSystem(
-        **{**seaweedfs_server.options, "endpoint_url": endpoint}, skip_instance_cache=True
-    )
+    return QuietS3FileSystem(**{**s3_server.options, "endpoint_url": endpoint}, skip_instance_cache=True)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_a_small_object_is_looked_for_sent_and_looked_at(proxy: FaultProxy, watc
 
 def test_a_large_object_is_sent_in_parts(proxy: FaultProxy, watched: Destination) -> None:
     watched.write("object", _chunks(12))
-    assert _methods(proxy) == ["HEAD", "POST", "PUT", "PUT", "PUT", "POST", "HEAD"]
+    assert _methods(proxy) == ["HEAD", "POST", "PUT", "PUT", "PUT", "HEAD", "POST", "HEAD"]
 
 
 @pytest.mark.parametrize(("start", "length"), [(0, 7), (1000, 4 * MiB), (12 * MiB - 100, 100)])
@@ -169,10 +169,10 @@ def test_a_store_that_knows_no_conditions_is_asked_without(proxy: FaultProxy, wa
     assert [one.name for one in watched.list()] == ["large", "small"]
 
 
-def test_pages_are_put_together(seaweedfs_server: S3Server, bucket: str) -> None:
+def test_pages_are_put_together(s3_server: S3Server, bucket: str) -> None:
     folder = f"{bucket}/{uuid.uuid4().hex}"
     fs = QuietS3FileSystem(
-        **seaweedfs_server.options,
+        **s3_server.options,
         s3_additional_kwargs={"MaxKeys": 2, "MaxUploads": 2, "MaxParts": 1},
         skip_instance_cache=True,
     )
@@ -181,9 +181,9 @@ def test_pages_are_put_together(seaweedfs_server: S3Server, bucket: str) -> None
     for name in names:
         destination.write(name, [b"content"])
         place = {"Bucket": bucket, "Key": f"{folder.partition('/')[2]}/{name}"}
-        upload = {**place, "UploadId": seaweedfs_server.client.create_multipart_upload(**place)["UploadId"]}
+        upload = {**place, "UploadId": s3_server.client.create_multipart_upload(**place)["UploadId"]}
         for number in (1, 2):
-            seaweedfs_server.client.upload_part(**upload, PartNumber=number, Body=b"part")
+            s3_server.client.upload_part(**upload, PartNumber=number, Body=b"part")
     assert [one.name for one in destination.list()] == names
     assert isinstance(destination, HasLeftovers)
     leftovers = sorted(destination.leftovers(), key=lambda one: one.name)
@@ -220,17 +220,20 @@ def test_a_store_that_did_not_notice_is_told_by_its_etag(
     assert [one.name for one in destination.list()] == ["before"]
 
 
-def test_parts_are_equal_where_the_store_wants_them_so(seaweedfs_server: S3Server, bucket: str) -> None:
+@pytest.mark.parametrize(("equal", "parts"), [(False, 3), (True, 4)])
+def test_parts_are_equal_where_the_store_wants_them_so(
+    s3_server: S3Server, bucket: str, equal: bool, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Cloudflare R2 does; `fixed_upload_size` is s3fs's own word for it."""
+    monkeypatch.setattr(
+        "backupkit.filesystems.s3_uploads.growing", lambda first, **_: iter([first, 2 * first, 4 * first])
+    )
     destination = open_destination(
-        f"s3://{bucket}/equal", **seaweedfs_server.options, fixed_upload_size=True, part_size=5 * MiB
+        f"s3://{bucket}/equal-{equal}", **s3_server.options, fixed_upload_size=equal, part_size=5 * MiB
     )
     destination.write("object", _chunks(17))
-    parts = [
-        seaweedfs_server.client.head_object(Bucket=bucket, Key="equal/object", PartNumber=number)
-        for number in (1, 2, 3, 4)
-    ]
-    assert [part["ContentLength"] for part in parts] == [5 * MiB] * 3 + [2 * MiB]
+    etag = s3_server.client.head_object(Bucket=bucket, Key=f"equal-{equal}/object")["ETag"]
+    assert etag.endswith(f'-{parts}"')
 
 
 def test_an_object_of_more_parts_than_s3_takes_is_refused_and_gone(
@@ -265,6 +268,18 @@ def test_what_the_user_says_of_every_object_is_kept_with_it(moto_endpoint: str, 
         assert client.get_object_tagging(**key)["TagSet"] == [{"Key": "kind", "Value": "backup"}]
 
 
+def test_an_etag_that_is_no_md5_is_not_compared(moto_file_system: S3FileSystem, moto_bucket: str) -> None:
+    path = f"{moto_bucket}/etags/{uuid.uuid4().hex}"
+    store = S3Store(moto_file_system, Transfer())
+    moto_file_system.pipe_file(f"{path}/plain", b"content")
+    moto_file_system.pipe_file(f"{path}/kms", b"content", ServerSideEncryption="aws:kms")
+    plain, kms = store.look(f"{path}/plain"), store.look(f"{path}/kms")
+    assert plain is not None
+    assert kms is not None
+    assert plain.tag == plain.checksum == hashlib.md5(b"content", usedforsecurity=False).hexdigest()
+    assert (kms.tag, kms.checksum) == (plain.tag, None)
+
+
 def test_a_key_of_ones_own_encrypts_and_is_needed_to_read(moto_endpoint: str, moto_bucket: str) -> None:
     key = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
     url = f"s3://{moto_bucket}/own-key"
@@ -276,10 +291,10 @@ def test_a_key_of_ones_own_encrypts_and_is_needed_to_read(moto_endpoint: str, mo
 
 
 @pytest.fixture(scope="module")
-def locked(seaweedfs_server: S3Server) -> str:
+def locked(s3_server: S3Server) -> str:
     """A bucket in which nothing that was written can be removed for a day."""
-    bucket = seaweedfs_server.new_bucket(ObjectLockEnabledForBucket=True)
-    seaweedfs_server.client.put_object_lock_configuration(
+    bucket = s3_server.new_bucket(ObjectLockEnabledForBucket=True)
+    s3_server.client.put_object_lock_configuration(
         Bucket=bucket,
         ObjectLockConfiguration={
             "ObjectLockEnabled": "Enabled",
@@ -290,7 +305,7 @@ def locked(seaweedfs_server: S3Server) -> str:
 
 
 def test_what_is_deleted_in_a_bucket_with_versions_stays_as_an_old_one(
-    seaweedfs_server: S3Server, administrator: S3FileSystem, locked: str
+    s3_server: S3Server, administrator: S3FileSystem, locked: str
 ) -> None:
     destination = open_destination(f"{locked}/shop", fs=administrator)
     destination.write("object", [b"content"])
@@ -298,7 +313,7 @@ def test_what_is_deleted_in_a_bucket_with_versions_stays_as_an_old_one(
     assert [*destination.list()] == []
     with pytest.raises(ObjectNotFoundError):
         destination.stat("object")
-    client = seaweedfs_server.client
+    client = s3_server.client
     (version,) = client.list_object_versions(Bucket=locked, Prefix="shop/object")["Versions"]
     with pytest.raises(client.exceptions.ClientError, match="AccessDenied"):
         client.delete_object(Bucket=locked, Key="shop/object", VersionId=version["VersionId"])
@@ -307,11 +322,11 @@ def test_what_is_deleted_in_a_bucket_with_versions_stays_as_an_old_one(
 
 
 @pytest.mark.parametrize("count", [1, 17], ids=["small", "large"])
-def test_objects_are_locked_as_the_user_says(seaweedfs_server: S3Server, locked: str, count: int) -> None:
+def test_objects_are_locked_as_the_user_says(s3_server: S3Server, locked: str, count: int) -> None:
     until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
     destination = open_destination(
         f"s3://{locked}/legal-{count}",
-        **seaweedfs_server.options,
+        **s3_server.options,
         s3_additional_kwargs={
             "ObjectLockMode": "GOVERNANCE",
             "ObjectLockRetainUntilDate": until,
@@ -319,6 +334,7 @@ def test_objects_are_locked_as_the_user_says(seaweedfs_server: S3Server, locked:
         },
     )
     destination.write("object", _chunks(count))
-    head = seaweedfs_server.client.head_object(Bucket=locked, Key=f"legal-{count}/object")
-    assert (head["ObjectLockMode"], head["ObjectLockLegalHoldStatus"]) == ("GOVERNANCE", "ON")
-    assert head["ObjectLockRetainUntilDate"] == until
+    head = s3_server.client.head_object(Bucket=locked, Key=f"legal-{count}/object")
+    assert (head["ObjectLockMode"], head["ObjectLockRetainUntilDate"]) == ("GOVERNANCE", until)
+    if count == 1:  # Ceph 16 forgets that of large ones
+        assert head["ObjectLockLegalHoldStatus"] == "ON"

@@ -18,7 +18,7 @@ from backupkit.errors import (
     ObjectNotFoundError,
 )
 from tests.servers import free_port
-from tests.storage.seaweedfs import SECRET, S3Server
+from tests.storage.s3 import SECRET, S3Server
 
 _AWS = (
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_CA_BUNDLE"),
@@ -37,9 +37,9 @@ def nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 @pytest.fixture(scope="module")
-def bucket(seaweedfs_server: S3Server) -> str:
-    bucket = seaweedfs_server.new_bucket()
-    seaweedfs_server.client.put_object(Bucket=bucket, Key="shop/object", Body=b"content")
+def bucket(s3_server: S3Server) -> str:
+    bucket = s3_server.new_bucket()
+    s3_server.client.put_object(Bucket=bucket, Key="shop/object", Body=b"content")
     return bucket
 
 
@@ -69,9 +69,9 @@ def _failure(
     ids=["wrong key", "wrong secret", "none"],
 )
 def test_wrong_credentials_are_told_from_rights_that_are_missing(
-    seaweedfs_server: S3Server, bucket: str, call: str, options: dict[str, Any]
+    s3_server: S3Server, bucket: str, call: str, options: dict[str, Any]
 ) -> None:
-    assert _failure(seaweedfs_server, bucket, call, **options) == (
+    assert _failure(s3_server, bucket, call, **options) == (
         AccessDeniedError,
         "correct them.",
         False,
@@ -79,45 +79,43 @@ def test_wrong_credentials_are_told_from_rights_that_are_missing(
 
 
 @pytest.mark.parametrize("call", ["write", "delete"])
-def test_who_may_only_read_is_denied_the_rest(seaweedfs_server: S3Server, bucket: str, call: str) -> None:
-    kind, reason, retryable = _failure(seaweedfs_server, bucket, call, key="reader", secret="read-only")
+def test_who_may_only_read_is_denied_the_rest(s3_server: S3Server, bucket: str, call: str) -> None:
+    kind, reason, retryable = _failure(s3_server, bucket, call, key="reader", secret="read-only")
     assert (kind, reason, retryable) == (AccessDeniedError, "give them that right, or use others.", False)
 
 
 @pytest.mark.parametrize("call", ["write", "list"])
-def test_a_missing_bucket_is_not_made(seaweedfs_server: S3Server, call: str) -> None:
-    kind, reason, retryable = _failure(seaweedfs_server, "no-such-bucket", call)
+def test_a_missing_bucket_is_not_made(s3_server: S3Server, call: str) -> None:
+    kind, reason, retryable = _failure(s3_server, "no-such-bucket", call)
     assert (kind, reason, retryable) == (DestinationError, "create it, or correct the URL.", False)
 
 
-def test_what_is_not_in_a_missing_bucket_is_not_found(seaweedfs_server: S3Server) -> None:
-    destination = open_destination("s3://no-such-bucket/shop", **seaweedfs_server.options)
+def test_what_is_not_in_a_missing_bucket_is_not_found(s3_server: S3Server) -> None:
+    destination = open_destination("s3://no-such-bucket/shop", **s3_server.options)
     with pytest.raises(ObjectNotFoundError):
         destination.stat("object")
 
 
-def test_where_nobody_listens_it_is_tried_again_and_then_said(
-    seaweedfs_server: S3Server, bucket: str
-) -> None:
+def test_where_nobody_listens_it_is_tried_again_and_then_said(s3_server: S3Server, bucket: str) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
-    kind, reason, retryable = _failure(seaweedfs_server, bucket, endpoint_url=nobody)
+    kind, reason, retryable = _failure(s3_server, bucket, endpoint_url=nobody)
     assert (kind, retryable) == (DestinationError, True)
     assert reason == "check its address, the network and the service."
 
 
-def test_a_certificate_that_nobody_knows_is_refused_at_once(seaweedfs_server: S3Server, bucket: str) -> None:
+def test_a_certificate_that_nobody_knows_is_refused_at_once(s3_server: S3Server, bucket: str) -> None:
     kind, reason, retryable = _failure(
-        seaweedfs_server, bucket, endpoint_url=seaweedfs_server.secure_endpoint, patience=100
+        s3_server, bucket, endpoint_url=s3_server.secure_endpoint, patience=100
     )
     assert (kind, retryable) == (DestinationError, False)
     assert reason == "find out who answers there, then trust that key."
 
 
-def test_a_certificate_that_was_trusted_is_spoken_to(seaweedfs_server: S3Server, bucket: str) -> None:
+def test_a_certificate_that_was_trusted_is_spoken_to(s3_server: S3Server, bucket: str) -> None:
     destination = open_destination(
         f"s3://{bucket}/secure",
-        **{**seaweedfs_server.options, "endpoint_url": seaweedfs_server.secure_endpoint},
-        client_kwargs={"verify": str(seaweedfs_server.certificate.certificate)},
+        **{**s3_server.options, "endpoint_url": s3_server.secure_endpoint},
+        client_kwargs={"verify": str(s3_server.certificate.certificate)},
     )
     content = [bytes([number]) * (1 << 20) for number in range(20)]
     destination.write("object", content)

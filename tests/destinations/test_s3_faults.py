@@ -13,7 +13,7 @@ from backupkit.destinations.opening import open_destination
 from backupkit.filesystems.s3 import QuietS3FileSystem
 from tests.destinations.faults import FAULTS, Behind, FaultTests
 from tests.fault_proxy import Answer, FaultProxy, fault_proxy
-from tests.storage.seaweedfs import S3Server
+from tests.storage.s3 import S3Server
 
 MiB = 1 << 20
 
@@ -24,27 +24,25 @@ def _answer(status: int, code: str) -> Answer:
 
 
 @pytest.fixture(scope="module")
-def shared_proxy(seaweedfs_server: S3Server) -> Iterator[FaultProxy]:
-    with fault_proxy(seaweedfs_server.port) as proxy:
+def shared_proxy(s3_server: S3Server) -> Iterator[FaultProxy]:
+    with fault_proxy(s3_server.port) as proxy:
         yield proxy
 
 
 @pytest.fixture(scope="module")
-def through(shared_proxy: FaultProxy, seaweedfs_server: S3Server) -> S3FileSystem:
+def through(shared_proxy: FaultProxy, s3_server: S3Server) -> S3FileSystem:
     endpoint = f"http://127.0.0.1:{shared_proxy.port}"
-    return QuietS3FileSystem(
-        **{**seaweedfs_server.options, "endpoint_url": endpoint}, skip_instance_cache=True
-    )
+    return QuietS3FileSystem(**{**s3_server.options, "endpoint_url": endpoint}, skip_instance_cache=True)
 
 
 @pytest.fixture(scope="module")
-def direct(seaweedfs_server: S3Server) -> S3FileSystem:
-    return QuietS3FileSystem(**seaweedfs_server.options, skip_instance_cache=True)
+def direct(s3_server: S3Server) -> S3FileSystem:
+    return QuietS3FileSystem(**s3_server.options, skip_instance_cache=True)
 
 
 @pytest.fixture(scope="module")
-def bucket(seaweedfs_server: S3Server) -> str:
-    return seaweedfs_server.new_bucket()
+def bucket(s3_server: S3Server) -> str:
+    return s3_server.new_bucket()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from backupkit import BackupPipeline, Directory
 from backupkit.destinations.opening import open_destination
 from backupkit.protocols import Destination, HasLeftovers
 from tests.fault_proxy import FaultProxy, Rule, fault_proxy
-from tests.storage.seaweedfs import S3Server
+from tests.storage.s3 import S3Server
 
 MiB = 1 << 20
 
@@ -35,8 +35,8 @@ def said(text):
 
 
 @pytest.fixture(scope="module")
-def bucket(seaweedfs_server: S3Server) -> str:
-    return seaweedfs_server.new_bucket()
+def bucket(s3_server: S3Server) -> str:
+    return s3_server.new_bucket()
 
 
 @pytest.fixture
@@ -45,14 +45,14 @@ def url(bucket: str) -> str:
 
 
 @pytest.fixture
-def destination(seaweedfs_server: S3Server, url: str) -> Destination:
-    return open_destination(url, **seaweedfs_server.options)
+def destination(s3_server: S3Server, url: str) -> Destination:
+    return open_destination(url, **s3_server.options)
 
 
 @pytest.fixture
-def stalled(seaweedfs_server: S3Server) -> Iterator[FaultProxy]:
+def stalled(s3_server: S3Server) -> Iterator[FaultProxy]:
     """A proxy that takes the first part of an upload, and then nothing of any."""
-    with fault_proxy(seaweedfs_server.port) as proxy:
+    with fault_proxy(s3_server.port) as proxy:
         proxy.rules = [Rule(r"PUT \S+partNumber=", "stall sending", times=1000, skip=1)]
         yield proxy
 
@@ -73,7 +73,7 @@ def _until(child: subprocess.Popen[str], line: str) -> None:
 
 
 def test_a_process_killed_while_it_uploads_leaves_a_leftover_that_cleaning_sweeps(
-    seaweedfs_server: S3Server, url: str, destination: Destination
+    s3_server: S3Server, url: str, destination: Destination
 ) -> None:
     program = """
 def slowly():
@@ -82,7 +82,7 @@ def slowly():
     time.sleep(3600)
 destination.write("shop/backup.zip", slowly())
 """
-    child = _child(program, url, {**seaweedfs_server.options, "part_size": 5 * MiB})
+    child = _child(program, url, {**s3_server.options, "part_size": 5 * MiB})
     _until(child, "under way")
     child.kill()
     child.communicate()
@@ -108,23 +108,20 @@ def _pipeline(destination: Destination, *, leftovers_after: timedelta) -> Backup
 
 
 def test_cleaning_leaves_uploads_of_others_alone(
-    seaweedfs_server: S3Server, bucket: str, url: str, destination: Destination
+    s3_server: S3Server, bucket: str, url: str, destination: Destination
 ) -> None:
     folder = url.removeprefix(f"s3://{bucket}/")
     keys = ["other", f"{folder}", f"{folder}-other/shop/x", f"{folder}/shop-other/x"]
-    ids = {
-        key: seaweedfs_server.client.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
-        for key in keys
-    }
+    ids = {key: s3_server.client.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"] for key in keys}
     _pipeline(destination, leftovers_after=timedelta(0)).clean()
-    found = seaweedfs_server.client.list_multipart_uploads(Bucket=bucket).get("Uploads", ())
+    found = s3_server.client.list_multipart_uploads(Bucket=bucket).get("Uploads", ())
     assert {one["Key"]: one["UploadId"] for one in found}.items() >= ids.items()
     for key, upload in ids.items():
-        seaweedfs_server.client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload)
+        s3_server.client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload)
 
 
 def test_a_child_that_was_forked_uses_what_its_parent_has_used(
-    seaweedfs_server: S3Server, url: str, destination: Destination
+    s3_server: S3Server, url: str, destination: Destination
 ) -> None:
     program = """
 destination.write("parent", chunks(6))
@@ -135,14 +132,14 @@ if not pid:
 assert os.waitpid(pid, 0)[1] == 0
 destination.write("parent-again", chunks(6))
 """
-    child = _child(program, url, {**seaweedfs_server.options, "part_size": 5 * MiB})
+    child = _child(program, url, {**s3_server.options, "part_size": 5 * MiB})
     errors = child.communicate(timeout=60)[1]
     assert child.returncode == 0, errors
     assert [one.name for one in destination.list()] == ["child", "parent", "parent-again"]
 
 
 def test_a_process_that_ends_while_a_thread_writes_ends_at_once(
-    stalled: FaultProxy, seaweedfs_server: S3Server, url: str, destination: Destination
+    stalled: FaultProxy, s3_server: S3Server, url: str, destination: Destination
 ) -> None:
     program = """
 def last():
@@ -152,7 +149,7 @@ def last():
 threading.Thread(target=lambda: destination.write("object", last()), daemon=True).start()
 sys.stdin.readline()
 """
-    options = {**seaweedfs_server.options, "endpoint_url": f"http://127.0.0.1:{stalled.port}"}
+    options = {**s3_server.options, "endpoint_url": f"http://127.0.0.1:{stalled.port}"}
     child = subprocess.Popen(
         [sys.executable, "-c", BEGINNING + program, json.dumps([url, {**options, "part_size": 5 * MiB}])],
         stdin=subprocess.PIPE,
@@ -162,14 +159,14 @@ sys.stdin.readline()
     )
     _until(child, "under way")
     begun = time.monotonic()
-    errors = child.communicate("end\n", timeout=30)[1]
-    assert time.monotonic() - begun < 10
+    errors = child.communicate("end\n", timeout=60)[1]
+    assert time.monotonic() - begun < 30
     assert child.returncode == 0, errors
     assert [*destination.list()] == []
 
 
 def test_ctrl_c_ends_an_upload_that_stalls_at_once(
-    stalled: FaultProxy, seaweedfs_server: S3Server, url: str, destination: Destination
+    stalled: FaultProxy, s3_server: S3Server, url: str, destination: Destination
 ) -> None:
     program = """
 def last():
@@ -181,23 +178,23 @@ try:
 except KeyboardInterrupt:
     said("interrupted")
 """
-    options = {**seaweedfs_server.options, "endpoint_url": f"http://127.0.0.1:{stalled.port}"}
+    options = {**s3_server.options, "endpoint_url": f"http://127.0.0.1:{stalled.port}"}
     child = _child(program, url, {**options, "part_size": 5 * MiB})
     _until(child, "under way")
+    stalled.rules.append(Rule("DELETE ", "stall answer", times=1000))  # that it gives up is not heard either
     while stalled.requests(r"PUT \S+partNumber=") < 4:  # all are under way, and the writer waits for one
         time.sleep(0.01)
     begun = time.monotonic()
     child.send_signal(signal.SIGINT)
     _until(child, "interrupted")
-    errors = child.communicate(timeout=30)[1]
-    assert time.monotonic() - begun < 10
+    errors = child.communicate(timeout=60)[1]
+    assert time.monotonic() - begun < 30
     assert child.returncode == 0, errors
-    assert isinstance(destination, HasLeftovers)
-    assert [*destination.list(), *destination.leftovers()] == []
+    assert [*destination.list()] == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_large_objects_are_sent_and_read_in_little_memory(seaweedfs_server: S3Server, url: str) -> None:
+def test_large_objects_are_sent_and_read_in_little_memory(s3_server: S3Server, url: str) -> None:
     program = """
 def peak():
     with open("/proc/self/status") as status:
@@ -208,7 +205,7 @@ destination.write("large", chunks(160))
 assert sum(map(len, destination.read("large"))) == 160 << 20
 said(peak() - before)
 """
-    child = _child(program, url, seaweedfs_server.options)
+    child = _child(program, url, s3_server.options)
     output, errors = child.communicate(timeout=120)
     assert child.returncode == 0, errors
     assert int(output) < 150 * MiB

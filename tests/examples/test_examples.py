@@ -17,6 +17,7 @@ FILES = sorted(EXAMPLES.glob("*.py"))
 SAYS = {
     "age_public_key": "2,pears",
     "asyncio_host": "cancelled: True; backups: 1",
+    "back_up_a_bucket": "restored: ['2026/apple.jpg', '2026/pear.jpg']",
     "change_the_passphrase": "the new one alone opens the newest: succeeded",
     "databases_every_six_hours": "latest of the databases: 2026-11-22T21-00-00.000000Z-databases",
     "first_backup": "[('apple', 1), ('pear', 2)]",

@@ -12,16 +12,16 @@ import pytest
 
 from backupkit import BackupPipeline, Directory, KeepLast, MaximumAge, MinimumCount, Passphrase
 from tests.cli.shop import environment
-from tests.storage.seaweedfs import SECRET, S3Server
+from tests.storage.s3 import SECRET, S3Server
 
 PASSPHRASE = "seven-random-words-that-nobody-guesses"
 
 
 @pytest.fixture
-def url(seaweedfs_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+def url(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "admin")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    return f"s3://{seaweedfs_server.new_bucket()}/shop?endpoint_url={seaweedfs_server.endpoint}"
+    return f"s3://{s3_server.new_bucket()}/shop?endpoint_url={s3_server.endpoint}"
 
 
 @pytest.fixture

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.storage.seaweedfs import client_of
+from tests.servers import free_port, listens, running, server_folder, wait_for
+from tests.storage.s3 import client_of
 
 
 @contextmanager
@@ -22,6 +24,17 @@ def moto() -> Iterator[str]:
         yield f"http://{host}:{port}"
     finally:
         server.stop()
+
+
+@contextmanager
+def moto_process() -> Iterator[str]:
+    """The endpoint of one in a process of its own, for who counts what this process has open."""
+    with server_folder("moto") as (folder, _):
+        port = free_port()
+        program = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        with running(program, None, folder) as process:
+            wait_for("moto", process, folder, lambda: listens(port))
+            yield f"http://127.0.0.1:{port}"
 
 
 def options(endpoint: str) -> dict[str, Any]:

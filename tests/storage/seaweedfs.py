@@ -7,74 +7,21 @@ import json
 import os
 import shutil
 import sys
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.servers import free_port, running, server_folder, wait_for
-from tests.storage.certificates import Certificate, self_signed
+from tests.storage.certificates import self_signed
+from tests.storage.s3 import READER_SECRET, SECRET, S3Server
 
-SECRET = "a-secret-key-that-nobody-may-see"
-"""Of the administrator."""
 _OTHER_PORTS = (
     *("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc"),
     *("admin.port", "admin.port.grpc", "s3.port.grpc"),
 )
 _MAY = {"admin": ["Admin", "Read", "List", "Tagging", "Write"], "reader": ["Read", "List"]}
-
-
-@dataclass(frozen=True)
-class S3Server:
-    """A running server. Its administrator's key is "admin"; "reader" may only read, with the secret "read-only"."""
-
-    port: int
-    secure_port: int
-    certificate: Certificate
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def secure_endpoint(self) -> str:
-        return f"https://127.0.0.1:{self.secure_port}"
-
-    @cached_property
-    def options(self) -> dict[str, Any]:
-        """Of a destination there, as its administrator."""
-        return {"key": "admin", "secret": SECRET, "endpoint_url": self.endpoint}
-
-    @cached_property
-    def client(self) -> Any:
-        """An independent one, to look at what is there."""
-        return client_of(self.endpoint, "admin", SECRET)
-
-    def new_bucket(self, **options: Any) -> str:
-        bucket = f"bucket-{uuid.uuid4().hex[:12]}"
-        self.client.create_bucket(Bucket=bucket, **options)
-        return bucket
-
-
-def client_of(endpoint: str, key: str, secret: str) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-        region_name="us-east-1",
-        config=Config(
-            request_checksum_calculation="when_required", response_checksum_validation="when_required"
-        ),
-    )
 
 
 @contextmanager
@@ -86,7 +33,9 @@ def seaweedfs() -> Iterator[S3Server]:
         identities = [
             {
                 "name": name,
-                "credentials": [{"accessKey": name, "secretKey": SECRET if name == "admin" else "read-only"}],
+                "credentials": [
+                    {"accessKey": name, "secretKey": SECRET if name == "admin" else READER_SECRET}
+                ],
                 "actions": actions,
             }
             for name, actions in _MAY.items()

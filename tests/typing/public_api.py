@@ -34,6 +34,7 @@ from backupkit import (
     Directory,
     DirectoryTarget,
     Entry,
+    FsspecSource,
     FutureDated,
     KeepAll,
     KeepLast,
@@ -88,6 +89,7 @@ from backupkit.protocols import (
     Compressor,
     Destination,
     Encryptor,
+    ExcludesLocations,
     ExcludesPaths,
     Format,
     HasLeftovers,
@@ -249,6 +251,10 @@ def errors(error: BackupKitError, source: SourceError, destination: DestinationE
 SOURCES: list[Source] = [Directory("/srv"), SQLite("/srv/db"), Command(["true"], name="x")]
 AROUND: Source = Around(SOURCES[0])
 EXCLUDING: list[ExcludesPaths] = [Directory("/srv"), Around(SOURCES[0])]
+APART: list[ExcludesLocations] = [
+    FsspecSource("s3://media", endpoint_url="https://s3.example"),
+    Around(SOURCES[0]),
+]
 DESTINATIONS: list[Destination] = [LocalDestination("/mnt"), MemoryDestination()]
 FAULTY: Destination = FaultyDestination(DESTINATIONS[0])
 LOCAL: OnThisMachine = LocalDestination("/mnt")

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeAlias, cast
+from collections.abc import Sequence
+from typing import Any, TypeAlias, cast
 
 from backupkit.destinations.local import LocalDestination
 from backupkit.destinations.remote import RemoteDestination
 from backupkit.errors import ConfigurationError
+from backupkit.filesystems.roots import UPathLike
 from backupkit.protocols import Destination
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-
-
-class UPathLike(Protocol):
-    """A path of universal_pathlib that is not on this machine: its text is its URL."""
-
-    @property
-    def storage_options(self) -> Mapping[str, Any]: ...
 
 
 URLLike: TypeAlias = str | os.PathLike[str] | UPathLike
@@ -38,7 +32,7 @@ def open_destination(url: URLLike, **options: Any) -> Destination:
     installed. The messages never repeat a URL, as it may hold a password.
     """
     if not isinstance(url, str | os.PathLike):
-        return RemoteDestination(str(url), **{**url.storage_options, **options})
+        return RemoteDestination(url, **options)
     text = os.fspath(url)
     scheme = _SCHEME.match(text)
     fs = options.get("fs")

@@ -15,7 +15,7 @@ from backupkit.errors import (
     not_kept_whole,
 )
 from backupkit.filesystems.failures import failure_of
-from backupkit.filesystems.roots import Root, join
+from backupkit.filesystems.roots import Root, UPathLike, join
 from backupkit.filesystems.stores import FileStore, Found, LeavesUploads, Upload
 from backupkit.model import StoredObject
 from backupkit.protocols import Chunks
@@ -32,7 +32,9 @@ class RemoteDestination:
     with what was sent. Options are those of `Root`.
     """
 
-    def __init__(self, url: str | Root, *, fs: AbstractFileSystem | None = None, **options: Any) -> None:
+    def __init__(
+        self, url: str | UPathLike | Root, *, fs: AbstractFileSystem | None = None, **options: Any
+    ) -> None:
         self._root = url if isinstance(url, Root) else Root(url, fs=fs, **options)
 
     def __repr__(self) -> str:

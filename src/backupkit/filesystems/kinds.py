@@ -36,6 +36,12 @@ class Kind:
     settings: frozenset[str] = frozenset()
     options: Mapping[str, Any] = field(default_factory=dict)
     hosts: bool = False  # its URLs name a host, and may name a user of it
+    buckets: bool = False  # its URLs name a bucket or container
+
+    @property
+    def has_host(self) -> bool:
+        """Whether the first part of its URLs, a host or a bucket, cannot be left out."""
+        return self.hosts or self.buckets
 
     def check_installed(self) -> None:
         """Raise ModuleNotFoundError, which names the extra, for what is not installed; imports nothing."""
@@ -51,6 +57,12 @@ class Kind:
         import fsspec
 
         return cast("type[AbstractFileSystem]", fsspec.get_filesystem_class(self.protocol))
+
+    def includes(self, fs: AbstractFileSystem) -> bool:
+        """Whether it is of the library behind this kind; our own classes are subclasses of the library's."""
+        known = self.file_system_class()
+        theirs = [one for one in known.__mro__ if one.__module__.partition(".")[0] == self.requires]
+        return isinstance(fs, (known, *theirs))
 
     def connected(self, file_system: AbstractFileSystem, transfer: Transfer) -> FileStore:
         """The store of a file system of this kind."""
@@ -73,6 +85,7 @@ _UNCACHED = {"use_listings_cache": False}
 _KINDS = (
     Kind(
         protocol="s3",
+        buckets=True,
         requires="s3fs",
         extra="s3",
         file_system="backupkit.filesystems.s3:QuietS3FileSystem",
@@ -82,6 +95,7 @@ _KINDS = (
     ),
     Kind(
         protocol="gs",
+        buckets=True,
         requires="gcsfs",
         extra="gcs",
         file_system="gcsfs:GCSFileSystem",
@@ -90,6 +104,7 @@ _KINDS = (
     ),
     Kind(
         protocol="abfs",
+        buckets=True,
         requires="adlfs",
         extra="azure",
         file_system="adlfs:AzureBlobFileSystem",
@@ -136,15 +151,28 @@ def kind_of(protocol: str) -> Kind:
     known = _BY_PROTOCOL.get(_ALIASES.get(protocol, protocol))
     if known is not None:
         return known
-    import fsspec
+    from fsspec.registry import known_implementations, registry
 
-    if protocol not in fsspec.available_protocols():
+    if protocol not in known_implementations and protocol not in registry:
         raise ConfigurationError(
             f"There is no kind of destination or file system called {protocol!r}: use a path, or a URL such as "
             "file:///path, s3://bucket/folder, gs://…, abfs://…, dropbox://…, sftp://…, or of another file system "
             "that fsspec knows (write ./ before a path with a colon in it)."
         )
-    return Kind(protocol=protocol)
+    # What fsspec only knows the name of is installed by whoever wants it, and then registers itself.
+    module = str(known_implementations.get(protocol, {}).get("class", "fsspec")).partition(".")[0]
+    return Kind(protocol=protocol, requires=None if module in ("fsspec", "backupkit") else module)
+
+
+def kind_of_ready(fs: AbstractFileSystem, protocol: str) -> Kind:
+    """The kind of a file system that was made already: one that is not of the class we know is handled as any."""
+    known = _BY_PROTOCOL.get(_ALIASES.get(protocol, protocol))
+    try:
+        if known is not None and known.includes(fs):
+            return known
+    except ImportError:
+        pass
+    return Kind(protocol=known.protocol if known else protocol)
 
 
 def _named(path: str) -> Any:

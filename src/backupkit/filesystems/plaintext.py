@@ -13,8 +13,12 @@ _PLAIN = {"http", "ftp", "webdav+http"}
 
 def check_url(url: str, location: str) -> None:
     """Raise ConfigurationError for a URL whose protocol encrypts nothing, unless it stays on this machine."""
-    parts = urlsplit(url)
-    if parts.scheme.lower() in _PLAIN and not _is_loopback(parts.hostname):
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError as error:  # half of an IPv6 address
+        raise ConfigurationError(f"An address of {location} is no URL: correct it.") from error
+    if parts.scheme.lower() in _PLAIN and not _is_loopback(host):
         protocol = parts.scheme.rpartition("+")[2].upper()
         raise ConfigurationError(
             f"{location} would be reached by {protocol}, which anybody on the way can read and change: use HTTPS "

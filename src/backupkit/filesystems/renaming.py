@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 _PIECE = 4 << 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TIMES = ("mtime", "modified", "LastModified", "last_modified", "updated", "created")  # as libraries call it
 
 
 class RenamingStore:
@@ -50,7 +51,7 @@ class RenamingStore:
         found = self._found(path)
         end = found.size if length is None else min(start + length, found.size)
         if start >= end:
-            yield Piece(content=b"", size=found.size)
+            yield Piece(content=b"", size=found.size, tag=found.tag)
             return
         file = self._ask(self.fs.open, path, "rb")
         try:
@@ -59,7 +60,7 @@ class RenamingStore:
                 content = self._ask(_read, file, position, wanted)
                 if len(content) != wanted:
                     raise ReplacedError(errno.ESTALE, "it has become shorter")
-                yield Piece(content=content, size=found.size)
+                yield Piece(content=content, size=found.size, tag=found.tag)
         finally:
             with suppress(Exception):
                 self.once(file.close)
@@ -124,6 +125,10 @@ class RenamingStore:
         begin = prefix.rpartition("/")[0]
         if ({"", ".", ".."} & set(begin.strip("/").split("/")) and begin.strip("/")) or begin.endswith("/"):
             return
+        if _lists_at_once(self.fs):
+            for path, info in self._ask(self._fresh, self.fs.find, begin, detail=True).items():
+                yield _found(path, info)
+            return
         folders = [begin]
         while folders:
             folder = folders.pop()
@@ -131,12 +136,14 @@ class RenamingStore:
             for info in self._listed(folder):
                 name = info["name"].strip("/")
                 if name == folder.strip("/"):
+                    if info["type"] == "file" and folder != begin:
+                        raise ReplacedError(errno.ESTALE, "listed as a folder, and a file")
                     continue  # some list a file as what is in it
                 base = name.rpartition("/")[2]
                 path = f"{folder}/{base}" if folder else base
-                if info["type"] == "file":
+                if info["type"] != "directory":
                     yield _found(path, info)
-                elif info["type"] == "directory" and path.startswith(prefix) and not base.startswith("."):
+                elif path.startswith(prefix):
                     folders.append(path)
 
     def _listed(self, folder: str) -> list[dict[str, Any]]:
@@ -202,6 +209,14 @@ class RenamingUpload:
         self._store.fs.mv(self._partial, self._path)
 
 
+def _lists_at_once(fs: AbstractFileSystem) -> bool:
+    """Whether it lists all of its objects by itself, as libraries of object stores do; fsspec walks the folders."""
+    find = getattr(type(fs), "_find", type(fs).find)
+    return find.__module__ == "fsspec.implementations.memory" or (
+        hasattr(type(fs), "_find") and not find.__module__.startswith("fsspec.")
+    )
+
+
 def _forget(file: Any) -> None:
     """Let go of a file that was not finished, without sending what it still holds."""
     from fsspec.spec import AbstractBufferedFile
@@ -221,11 +236,10 @@ def _read(file: Any, position: int, size: int) -> bytes:
 
 
 def _found(path: str, info: dict[str, Any]) -> Found:
-    modified = next(
-        (info[key] for key in ("mtime", "modified", "last_modified", "created") if info.get(key)), _EPOCH
-    )
+    modified = next((info[key] for key in _TIMES if info.get(key)), _EPOCH)
     if not isinstance(modified, datetime):
         modified = datetime.fromtimestamp(float(modified), UTC)
     if modified.tzinfo is None:
         modified = modified.replace(tzinfo=UTC)
-    return Found(path=path, size=int(info["size"] or 0), modified=modified, tag=info.get("etag"))
+    tag = info.get("ETag") or info.get("etag")
+    return Found(path=path, size=int(info["size"] or 0), modified=modified, tag=str(tag) if tag else None)

@@ -152,14 +152,12 @@ class SFTPStore:
                 name = str(entry.filename)
                 path = join(folder, name)
                 kind = entry.attrs.type
-                if kind == FILEXFER_TYPE_REGULAR:
-                    files.append(_found(path, entry.attrs))
-                elif name.startswith("."):
-                    continue
-                elif kind == FILEXFER_TYPE_DIRECTORY or (
+                if kind == FILEXFER_TYPE_DIRECTORY or (
                     kind == FILEXFER_TYPE_SYMLINK and await _leads_down(sftp, folder, path)
                 ):
                     folders.append(path)
+                else:  # a link, or what is no file, too: who reads it finds out, and nothing is passed over
+                    files.append(_found(path, await _attributes(sftp, path, entry.attrs)))
         except _ABSENT:
             await self._check_place(sftp)
         return files, folders
@@ -301,6 +299,16 @@ async def _is_full(sftp: asyncssh.SFTPClient, path: str) -> bool:
     except asyncssh.SFTPError:
         return False
     return (room.bavail or 0) * (room.frsize or 0) < _PIECE
+
+
+async def _attributes(sftp: asyncssh.SFTPClient, path: str, listed: asyncssh.SFTPAttrs) -> asyncssh.SFTPAttrs:
+    """Those of the file that a link leads to; of what leads nowhere, and of everything else, its own."""
+    if listed.type != FILEXFER_TYPE_SYMLINK:
+        return listed
+    try:
+        return await sftp.stat(path)
+    except asyncssh.SFTPError:
+        return listed
 
 
 async def _leads_down(sftp: asyncssh.SFTPClient, folder: str, link: str) -> bool:

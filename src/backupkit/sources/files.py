@@ -27,7 +27,7 @@ from backupkit.sources._content import (
     read_xattrs,
     warning,
 )
-from backupkit.sources._names import RESERVED
+from backupkit.sources._names import check_folder_name, check_patterns
 
 _SPECIAL = {
     stat.S_IFSOCK: "a socket",
@@ -68,9 +68,9 @@ class Directory:
         if not os.fspath(path) or "\0" in os.fspath(path):
             raise ConfigurationError(f"{path!r} is no path: give the folder or file to back up.")
         self.path = Path(path).absolute()
-        self.name = _checked_name(self.path.name if name is None else name, self.path)
-        self.include = _checked_patterns("include", include, self.path)
-        self.exclude = _checked_patterns("exclude", exclude, self.path)
+        self.name = check_folder_name(self.path.name if name is None else name, of=str(self.path))
+        self.include = check_patterns("include", include, str(self.path))
+        self.exclude = check_patterns("exclude", exclude, str(self.path))
         self.follow_symlinks = follow_symlinks
         self._left_out: tuple[Path, ...] = ()
 
@@ -89,27 +89,6 @@ class Directory:
 
     def __repr__(self) -> str:
         return f"Directory({str(self.path)!r}, name={self.name!r})"
-
-
-def _checked_name(name: str, path: Path) -> str:
-    if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise ConfigurationError(
-            f"{name!r} cannot be the name of the source {str(path)!r}: "
-            "give it a name without slashes, such as name='shop'."
-        )
-    if name in RESERVED:
-        raise ConfigurationError(
-            f"The name {name!r} of the source {str(path)!r} is reserved for what backups hold besides files: "
-            "give it another, such as name='shop'."
-        )
-    return name
-
-
-def _checked_patterns(option: str, patterns: Sequence[str], path: Path) -> tuple[str, ...]:
-    if isinstance(patterns, str):
-        raise ConfigurationError(f"{option}={patterns!r} is one text: give a list of patterns.")
-    matcher(patterns, str(path))
-    return tuple(patterns)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError, HookError, told
 from backupkit.model import Contents, Entry, Problem
-from backupkit.protocols import DumpsDatabases, ExcludesPaths, Source
+from backupkit.protocols import DumpsDatabases, ExcludesLocations, ExcludesPaths, Source
 
 Hook: TypeAlias = Callable[[], AbstractContextManager[object]]
 
@@ -73,6 +73,12 @@ class Around:
         """The same around a source that leaves out these folders, if it is one that can."""
         if isinstance(self.source, ExcludesPaths):
             return Around(self.source.excluding(paths), *self.hooks)
+        return self
+
+    def without(self, locations: Sequence[str]) -> Source:
+        """The same around a source that leaves out these locations, if it is one that can."""
+        if isinstance(self.source, ExcludesLocations):
+            return Around(self.source.without(locations), *self.hooks)
         return self
 
     def database_of(self, path: str) -> DatabaseURL | None:
