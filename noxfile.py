@@ -116,6 +116,13 @@ def dumps(session: nox.Session) -> None:
 
 
 @nox.session
+def destinations(session: nox.Session) -> None:
+    """Uploads to S3 and downloads beside boto3, obstore, rclone and s3fs, small ones unless told otherwise."""
+    install(session, "benchmarks")
+    session.run("python", "benchmarks/destinations.py", *(session.posargs or ["--quick"]))
+
+
+@nox.session
 def plans(session: nox.Session) -> None:
     """Each retention policy on a hundred thousand backups, beside one that only puts them in order."""
     install(session, "tests")
