@@ -71,14 +71,11 @@ def test_the_url_may_be_that_of_the_pipelines_folder(url: str, tmp_path: Path) -
 def test_the_settings_of_fsspecs_users_are_followed(url: str, tmp_path: Path) -> None:
     """Variables, and a file as in `~/.config/fsspec`."""
     place, _, endpoint = url.partition("?endpoint_url=")
-    (tmp_path / "conf.json").write_text(json.dumps({"s3": {"key": "any", "secret": "any"}}))
-    for environment in (
-        {"FSSPEC_S3": json.dumps({"key": "any", "secret": "any", "endpoint_url": endpoint})},
-        {"FSSPEC_CONFIG_DIR": str(tmp_path), "FSSPEC_S3_ENDPOINT_URL": endpoint},
-    ):
-        listed = backupkit("list", place, "--json", environment=environment)
-        assert listed.returncode == 0, listed.stderr
-        assert len(json.loads(listed.stdout)["backups"]) == 1
+    (tmp_path / "conf.json").write_text(json.dumps({"s3": {"key": "any", "endpoint_url": endpoint}}))
+    environment = {"FSSPEC_CONFIG_DIR": str(tmp_path), "FSSPEC_S3": '{"secret": "any"}'}
+    listed = backupkit("list", place, "--json", environment=environment)
+    assert listed.returncode == 0, listed.stderr
+    assert len(json.loads(listed.stdout)["backups"]) == 1
 
 
 def test_a_bucket_that_is_not_there_ends_in_one_sentence_without_secrets(url: str) -> None:

@@ -21,6 +21,7 @@ from tests.fault_proxy import Answer, FaultProxy, Rule, fault_proxy
 from tests.sources.walking import content, entries, entry, paths, problems
 from tests.storage.moto import moto_process, options
 from tests.storage.s3 import client_of
+from tests.storage.sshd import sshd
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -192,6 +193,30 @@ def test_odd_names_are_kept_or_told_by_name_and_the_run_is_incomplete(bucket: Bu
     report = BackupPipeline("shop", source, tmp_path, encryptor=None).run()
     assert report.outcome == "incomplete"
     assert len(report.problems) == 2
+
+
+def test_nothing_of_a_server_is_passed_over_for_its_name_or_kind(tmp_path: Path) -> None:
+    """Destinations need no hidden folders and links, a source needs all that is there, or to be told."""
+    media = tmp_path / "media"
+    (media / ".well-known").mkdir(parents=True)
+    (media / ".well-known" / "a").write_text("1")
+    (media / "folder").mkdir()
+    (media / "folder" / ".hidden").write_text("22")
+    (media / "link").symlink_to("folder/.hidden")
+    (media / "way").symlink_to(".well-known")
+    (media / "broken").symlink_to("nowhere")
+    with sshd() as server:
+        source = FsspecSource(server.url(media), **server.options)
+        found: dict[str, bytes | str] = {}
+        for one in source.entries():
+            if isinstance(one, Entry) and one.kind == "file":
+                try:
+                    found[one.path] = content(one)
+                except SourceError as error:
+                    found[one.path] = str(error)
+    for link in ("media/broken", "media/link"):
+        assert "not found by its name" in str(found.pop(link))
+    assert found == {"media/.well-known/a": b"1", "media/folder/.hidden": b"22", "media/way/a": b"1"}
 
 
 def test_patterns_leave_out_as_those_of_a_folder_do(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ class RenamingStore:
                 path = f"{folder}/{base}" if folder else base
                 if info["type"] != "directory":
                     yield _found(path, info)
-                elif path.startswith(prefix):
+                elif path.startswith(prefix) and base not in (".", ".."):
                     folders.append(path)
 
     def _listed(self, folder: str) -> list[dict[str, Any]]:
