@@ -58,6 +58,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, the examples and the stock tools included, on up to four processors."""
     install(session, "tests")
+    session.run("python", "-m", "tests.storage.azurite")
     # By file: what the tests of one have in common, such as a server, is then made once.
     spread = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
     session.run("python", "-m", "pytest", "-q", *spread, *session.posargs)
@@ -74,6 +75,7 @@ def interop(session: nox.Session) -> None:
 def services(session: nox.Session) -> None:
     """Only the tests that need a real server: PostgreSQL, MariaDB, Redis."""
     install(session, "tests")
+    session.run("python", "-m", "tests.storage.azurite")
     session.run("python", "-m", "pytest", "-m", "services", *session.posargs)
 
 
@@ -111,6 +113,13 @@ def dumps(session: nox.Session) -> None:
     """Dumps of a PostgreSQL database beside `pg_dump | gzip` and the like, a small one unless told otherwise."""
     install(session, "tests")
     session.run("python", "benchmarks/dumps.py", *(session.posargs or ["--quick"]))
+
+
+@nox.session
+def destinations(session: nox.Session) -> None:
+    """Uploads to S3 and downloads beside boto3, obstore, rclone and s3fs, small ones unless told otherwise."""
+    install(session, "benchmarks")
+    session.run("python", "benchmarks/destinations.py", *(session.posargs or ["--quick"]))
 
 
 @nox.session

@@ -38,7 +38,10 @@ sending": nothing is read after `after` bytes of the body. "stall answer": all i
 
 @dataclass
 class Rule:
-    """For requests whose first line (`PUT /bucket/key?x=y`) matches: the first `skip` pass, `times` go wrong."""
+    """For requests whose first line (`PUT /bucket/key?x=y`) matches: the first `skip` pass, `times` go wrong.
+
+    If a request says which part of all its content is, that stands behind the line: `[bytes 0-9/*]`.
+    """
 
     match: str
     wrong: Wrong
@@ -279,7 +282,8 @@ class _Head:
             for name, colon, value in (line.partition(":") for line in rest)
             if colon
         }
-        self.line = first.rsplit(" HTTP/", 1)[0]
+        span = headers.get("content-range")
+        self.line = first.rsplit(" HTTP/", 1)[0] + (f" [{span}]" if span else "")
         self.method = first.split(" ")[0]
         self.status = int(first.split(" ")[1]) if first.startswith("HTTP/") else 0
         self.has_length = "content-length" in headers

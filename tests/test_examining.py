@@ -33,7 +33,7 @@ from backupkit.protocols import Chunks, Destination
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination, Method
 from tests.pipeline.conftest import make as make  # the fixture
 from tests.pipeline.shop import Make, Scripted, content, names
-from tests.storage.seaweedfs import S3Server
+from tests.storage.s3 import S3Server
 
 MiB = 1 << 20
 

@@ -114,6 +114,11 @@ REQUIRED = {
     "zstandard",
 }
 OPTIONAL = {
+    "adlfs": {"filesystems"},
+    "aiohttp": {"filesystems"},
+    "azure": {"filesystems"},
+    "gcsfs": {"filesystems"},
+    "google_crc32c": {"filesystems"},
     "llvmlite": {"formats"},
     "pymongo": {"databases"},
     "apprise": {"notifiers"},

@@ -129,10 +129,12 @@ class DestinationError(BackupKitError):
 
 
 def not_kept_whole(location: str, name: str, *, stored: int, given: int) -> DestinationError:
-    """For a destination that says it has stored an object, of another size than it was given."""
+    """For a destination that says it has stored an object, of another size or checksum than it was given."""
+    other = f"{stored} bytes of {name!r} and was given {given}"
+    if stored == given:
+        other = f"as many bytes of {name!r} as it was given, and not the same ones"
     return DestinationError(
-        f"The destination {location} stored {stored} bytes of {name!r} and was given {given}: it is broken, "
-        "do not trust it.",
+        f"The destination {location} stored {other}: it is broken, do not trust it.",
         location=location,
         name=name,
     )

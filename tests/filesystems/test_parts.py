@@ -42,9 +42,9 @@ def test_parts_are_the_stream_cut_to_the_sizes(chunks: list[bytes], first: int, 
 
 
 def test_ten_thousand_growing_parts_hold_five_tebibytes() -> None:
-    sizes = [*islice(growing(16 * MiB, step=900, largest=1024 * MiB), 10_000)]
+    sizes = [*islice(growing(8 * MiB, step=800, largest=1024 * MiB), 10_000)]
     assert sum(sizes) >= 5 << 40
-    assert sizes[:900] == [16 * MiB] * 900
+    assert sizes[:800] == [8 * MiB] * 800
     assert max(sizes) == 1 << 30
 
 
@@ -95,6 +95,17 @@ def test_a_part_that_fails_in_a_way_that_may_pass_is_sent_again(asking: Asking) 
 
     assert send_parts(asking, send, iter([b"a"]), room=10) == [b"a"]
     assert attempts == [b"a"] * 3
+
+
+def test_a_part_may_take_as_long_as_all_that_share_the_link(asking: Asking) -> None:
+    # Alone, one byte would have a fifth of a second, and a hundred have twenty.
+    impatient = Asking(Transfer(time_limit=0.1, slowest=10, patience=0.1), asking.loop)
+
+    async def send(number: int, part: bytes) -> bytes:
+        await asyncio.sleep(0.4)
+        return part
+
+    assert send_parts(impatient, send, iter([b"a", b"b"]), room=200) == [b"a", b"b"]
 
 
 def test_what_the_parts_raise_passes_unchanged(asking: Asking) -> None:

@@ -15,7 +15,7 @@ from backupkit import KeepLast, Retry, open_destination, open_repository
 from backupkit.protocols import Destination
 from tests.fault_proxy import FaultProxy, Rule, fault_proxy
 from tests.pipeline.shop import Make, MiB, Scripted, content, messages, stored
-from tests.storage.seaweedfs import S3Server
+from tests.storage.s3 import S3Server
 
 FOR_EVER = 1_000_000
 FILES = {"uploads/a": b"a" * 10, "uploads/large": os.urandom(11 * MiB)}

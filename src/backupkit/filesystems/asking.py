@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future, InvalidStateError
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -78,7 +78,7 @@ class Asking(Executor):
         """Begin calling the coroutine function."""
         return asyncio.run_coroutine_threadsafe(self._attempts(fn, *args, **kwargs), self.loop)
 
-    def ask(self, function: Callable[..., Coroutine[Any, Any, T]], /, *args: Any, **kwargs: Any) -> T:
+    def ask(self, function: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T:
         """Call it, and wait for the answer."""
         future: Future[T] = self.submit(function, *args, **kwargs)
         try:
@@ -87,9 +87,7 @@ class Asking(Executor):
             future.cancel()
             raise
 
-    async def _attempts(
-        self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any
-    ) -> T:
+    async def _attempts(self, function: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
         import tenacity
 
         async def attempt() -> T:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from socket import gaierror
 from typing import Literal, TypeAlias
 
+from backupkit.filesystems.failures_google_azure import by_aiohttp, by_azure, by_google
 from backupkit.filesystems.stores import PlaceMissingError, ReplacedError
 
 Meaning: TypeAlias = Literal[
@@ -150,7 +151,7 @@ def _meaning(error: BaseException) -> Meaning | None:
 
 def _by_library(error: BaseException) -> Meaning | None:
     """By the code a store gives, or by the kind of an error that only one library has."""
-    for ask in (_by_botocore, _by_ftp, _by_smb, _by_ssh, _by_webdav):
+    for ask in (_by_botocore, _by_ftp, _by_smb, _by_ssh, _by_webdav, by_google, by_azure, by_aiohttp):
         if (meaning := ask(error)) is not None:
             return meaning
     return None

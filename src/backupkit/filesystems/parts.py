@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from backupkit.filesystems.asking import Asking
 
 T = TypeVar("T")
+
+_SLICE = 1 << 18
 
 
 def cut(chunks: Iterable[bytes], sizes: Iterable[int]) -> Iterator[bytes]:
@@ -19,27 +21,41 @@ def cut(chunks: Iterable[bytes], sizes: Iterable[int]) -> Iterator[bytes]:
     """
     wanted = iter(sizes)
     size = next(wanted)
-    held: list[bytes] = []
+    held: list[memoryview] = []
     length = 0
     for given in chunks:
         chunk = memoryview(given)
         while length + len(chunk) >= size:
             taken = size - length
-            held.append(bytes(chunk[:taken]))
-            yield b"".join(held)
+            held.append(chunk[:taken])
+            yield _joined(held)
             chunk = chunk[taken:]
-            held, length, size = [], 0, next(wanted)
+            length, size = 0, next(wanted)
         if chunk:
-            held.append(bytes(chunk))
+            held.append(chunk if isinstance(given, bytes) else memoryview(bytes(chunk)))
             length += len(chunk)
     if held:
-        yield b"".join(held)
+        yield _joined(held)
+
+
+def _joined(held: list[memoryview]) -> bytes:
+    """All of it, which is then held no more: while the part is on its way its bytes would be there twice."""
+    joined = b"".join(held)
+    held.clear()
+    return joined
+
+
+async def slices(part: bytes | memoryview) -> AsyncIterator[memoryview]:
+    """The part again, for a connection that would keep a copy of what it is given all at once."""
+    view = memoryview(part)
+    for start in range(0, len(view), _SLICE):
+        yield view[start : start + _SLICE]
 
 
 def growing(first: int, *, step: int, largest: int) -> Iterator[int]:
     """Sizes of parts of a store that allows only so many: doubled after each `step` parts, until the `largest`.
 
-    With 16 MiB, 900 and 1 GiB, S3's 10,000 parts hold 5.3 TiB, and the first 14 GiB go in small ones.
+    With 8 MiB, 800 and 1 GiB, S3's 10,000 parts hold 5.07 TiB, and the first 6 GiB go in small ones.
     """
     size = first
     while True:
@@ -58,7 +74,8 @@ def send_parts(
     """Send parts, numbered from 1, and return the answers in order.
 
     Parts of `room` bytes together are under way at once, or a single larger one; another one is being filled
-    meanwhile. When one fails for good, or the parts do, those under way are given up and the failure is raised.
+    meanwhile. Each may take as long as all of them: they share the link. When one fails for good, or the parts do,
+    those under way are given up and the failure is raised.
     """
     answers: list[T] = []
     under_way: deque[tuple[int, Future[T]]] = deque()
@@ -69,7 +86,7 @@ def send_parts(
                 size, future = under_way.popleft()
                 answers.append(future.result())
                 held -= size
-            under_way.append((len(part), asking.moving(len(part)).submit(send, number, part)))
+            under_way.append((len(part), asking.moving(max(room, len(part))).submit(send, number, part)))
             held += len(part)
         while under_way:
             answers.append(under_way[0][1].result())

@@ -14,15 +14,16 @@ class Transfer:
     """`part_size` bytes make one request; `concurrency` of them are under way at once.
 
     `time_limit` is how many seconds a request may take that moves next to nothing; one that moves much may take
-    longer, as if the link moved no more than `slowest` bytes a second. `patience` is how many seconds one call is
-    tried, again and again after failures that may pass: no attempt begins after that. Parts grow where a store
-    limits their number.
+    longer, as if the link, which all that are under way share, moved no more than `slowest` bytes a second.
+    `patience` is how many seconds one call is tried, again and again after failures that may pass: no attempt
+    begins after that. Parts grow where a store limits their number.
     """
 
-    part_size: int = 16 * MiB
-    concurrency: int = 4
+    # Many connections and small parts: over a long way each is slow, and memory is what bounds their product.
+    part_size: int = 8 * MiB
+    concurrency: int = 12
     time_limit: float = 60.0
-    slowest: int = 64 << 10
+    slowest: int = 256 << 10
     patience: float = 120.0
 
     def __post_init__(self) -> None:
@@ -48,5 +49,5 @@ class Transfer:
         return 3 * self.patience + self.seconds_for(self.part_size) + 2 * self.time_limit
 
     def seconds_for(self, size: int) -> float:
-        """How long one request that moves so many bytes may take."""
+        """How long one request that moves so many bytes may take, or one of several that together move as many."""
         return self.time_limit + size / self.slowest

@@ -38,7 +38,7 @@ class FsspecSource:
     URL's last part. `exclude` and `include` are patterns in gitignore syntax, as `Directory` has them.
 
     Up to `at_once` objects of one part (`part_size`) or less are read at once, ahead of being asked for, as long as
-    they are not more than `concurrency` parts together; larger ones by their parts.
+    they are not more than half of `concurrency` parts together; larger ones by their parts.
 
     An object that is replaced is stored as it is when it is read; one that is replaced meanwhile is not. One that
     was deleted since it was listed is a warning. An object whose name can be no path, or is a folder of others, is
@@ -116,7 +116,8 @@ class _Reading:
             self._read,
             self._size,
             at_once=source.at_once,
-            room=self._whole * source._root.transfer.concurrency,
+            # The other half is for the pieces of a large object that are ahead at the same time.
+            room=max(self._whole, self._whole * source._root.transfer.concurrency // 2),
         )
         in_a_row = 0
         results = ahead.results(tree(self._listed(), excluded=excluded, included=included))

@@ -1,0 +1,109 @@
+"""What becomes of a backup when things go wrong on the way to Azure Blob Storage."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from backupkit.destinations.opening import open_destination
+from backupkit.filesystems import asking
+from backupkit.filesystems.azure import NamedAzureFileSystem
+from tests.destinations.faults import FAULTS, Behind, FaultTests
+from tests.fault_proxy import Answer, FaultProxy, fault_proxy
+from tests.storage.azurite import Azurite, azurite, connection_string
+
+KiB = 1 << 10
+
+
+@pytest.fixture(autouse=True)
+def without_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of the time of these tests would be waits between attempts."""
+    monkeypatch.setattr(asking, "_WAIT", 0.05)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Azurite]:
+    with azurite() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def container(server: Azurite) -> str:
+    return server.container()
+
+
+@pytest.fixture(scope="module")
+def shared_proxy(server: Azurite) -> Iterator[FaultProxy]:
+    with fault_proxy(server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def through(shared_proxy: FaultProxy) -> NamedAzureFileSystem:
+    """One for all: connecting anew for each would take longer than the tests."""
+    return NamedAzureFileSystem(
+        connection_string=connection_string(shared_proxy.port), skip_instance_cache=True
+    )
+
+
+@pytest.fixture(scope="module")
+def direct(server: Azurite) -> NamedAzureFileSystem:
+    return NamedAzureFileSystem(connection_string=server.connection_string, skip_instance_cache=True)
+
+
+@pytest.fixture
+def proxy(shared_proxy: FaultProxy) -> Iterator[FaultProxy]:
+    """The one there is, which forgets what was."""
+    shared_proxy.seen.clear()
+    yield shared_proxy
+    shared_proxy.rules, shared_proxy.bandwidth, shared_proxy.latency = [], 0.0, 0.0
+
+
+def _error(status: int, code: str, detail: str = "") -> Answer:
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{detail}</Message></Error>"
+    headers = (("Content-Type", "application/xml"), ("x-ms-error-code", code))
+    return Answer(status, body.encode(), headers)
+
+
+class TestFaultsOfAzure(FaultTests):
+    outcomes = {  # noqa: RUF012 - declared by the class above
+        **dict.fromkeys(FAULTS, "stored"),
+        "a part: overloaded for ever": "DestinationError (retryable)",
+        "a part: sending stalls for ever": "DestinationError (retryable)",
+        "a part: no answer for ever": "DestinationError (retryable)",
+        "a part: credentials expired": "AccessDeniedError",
+        "wrong clock": "DestinationError",
+        "the end: no answer for ever": "DestinationError (retryable)",
+        "the end: its answer lost, and nothing answers after": "unknown",
+        "the end: credentials expired": "AccessDeniedError",
+        "a small object: sending stalls for ever": "DestinationError (retryable)",
+        "reading: no answer for ever": "DestinationError (retryable)",
+    }
+
+    @pytest.fixture
+    def behind(
+        self, proxy: FaultProxy, through: NamedAzureFileSystem, direct: NamedAzureFileSystem, container: str
+    ) -> Behind:
+        place = f"{container}/{uuid.uuid4().hex}"
+        return Behind(
+            proxy=proxy,
+            through=open_destination(
+                place, fs=through, part_size=256 * KiB, time_limit=0.5, slowest=1 << 30, patience=0.9
+            ),
+            direct=open_destination(place, fs=direct),
+            part=256 * KiB,
+            requests={
+                "part": r"^PUT .*comp=block&",
+                "commit": r"^PUT .*comp=blocklist",
+                "small": r"^PUT .*comp=block&",
+                "read": r"^GET .*/shop/",
+                "list": r"^GET .*comp=list",
+            },
+            busy=_error(503, "ServerBusy"),
+            throttled=_error(503, "ServerBusy"),
+            full=None,
+            expired=_error(403, "AuthenticationFailed", "Signature not valid in the specified time frame"),
+            skewed=_error(403, "AuthenticationFailed", "Request date header too old"),
+        )
