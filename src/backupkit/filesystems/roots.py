@@ -28,13 +28,8 @@ T = TypeVar("T")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _IPV6 = re.compile(r"\[[0-9A-Fa-f:.]*\]")  # an address in a URL (RFC 3986, 3.2.2)
 _OURS = frozenset(field.name for field in fields(Transfer))
-_PLACES = (
-    "endpoint_url",
-    "base_url",
-    "account_name",
-    "namespace_id",
-    "team_member_id",
-)  # settings that say where, and not only as whom
+_PLACES = ("endpoint_url", "base_url", "account_name", "account_host", "namespace_id", "team_member_id")
+"""Settings that say where, and not only as whom."""
 
 
 class UPathLike(Protocol):
