@@ -131,7 +131,7 @@ class SFTPStore:
         return _found(path, attributes) if attributes.type == FILEXFER_TYPE_REGULAR else None
 
     def _under(self, prefix: str) -> Iterator[Found]:
-        """Yield all that the prefix may mean and is no folder: a few requests a folder."""
+        """Yield all files that the prefix may mean, and those with a leading dot: a few requests a folder."""
         begin = prefix.rpartition("/")[0]
         if {"", ".", ".."} & set(begin.removeprefix(self.folder).split("/")[1:]):
             return
@@ -310,6 +310,16 @@ async def _is_full(sftp: asyncssh.SFTPClient, path: str) -> bool:
     except asyncssh.SFTPError:
         return False
     return (room.bavail or 0) * (room.frsize or 0) < _PIECE
+
+
+async def _attributes(sftp: asyncssh.SFTPClient, path: str, listed: asyncssh.SFTPAttrs) -> asyncssh.SFTPAttrs:
+    """Those of the file that a link leads to; of what leads nowhere, and of everything else, its own."""
+    if listed.type != FILEXFER_TYPE_SYMLINK:
+        return listed
+    try:
+        return await sftp.stat(path)
+    except asyncssh.SFTPError:
+        return listed
 
 
 async def _leads_down(sftp: asyncssh.SFTPClient, folder: str, link: str) -> bool:
