@@ -133,6 +133,7 @@ _KINDS = (
             extra="webdav",
             store="backupkit.filesystems.webdav:WebDAVStore",
             connects="backupkit.filesystems.webdav:connect",
+            settings=frozenset({"base_url"}),
             hosts=True,
         )
         for protocol in ("webdav", "webdav+http")
