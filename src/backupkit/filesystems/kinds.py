@@ -142,6 +142,7 @@ _KINDS = (
             extra="webdav",
             store="backupkit.filesystems.webdav:WebDAVStore",
             connects="backupkit.filesystems.webdav:connect",
+            settings=frozenset({"base_url"}),
             hosts=True,
         )
         for protocol in ("webdav", "webdav+http")
