@@ -15,7 +15,7 @@ def made(*destinations):
     return BackupPipeline("shop", Directory("uploads"), destinations, encryptor=None, lock=MachineLock("locks"))
 
 from backupkit import LocalDestination
-slow = made(Throttled(LocalDestination("backups"), "400MB"), LocalDestination("more"))
+slow = made(Throttled(LocalDestination("backups"), "20MB"), LocalDestination("more"))
 kept = made(LocalDestination("backups"), ReadOnly(LocalDestination("more")))
 """
 
@@ -45,7 +45,7 @@ def test_each_destination_of_a_pipeline_is_examined_with_its_wrappers(shop: Shop
     assert (code, document["holds"]) == (0, True)
     locations = [one["location"].rpartition("/")[2] for one in document["destinations"]]
     assert locations == ["backups", "more"]
-    assert document["destinations"][0]["upload"] < 800e6
+    assert document["destinations"][0]["upload"] < 60e6
     code, document = shop.document("doctor", "--app", "wrapped:kept")
     assert (code, document["holds"]) == (1, False)
     verdicts = [

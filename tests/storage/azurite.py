@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -84,16 +85,18 @@ def _install() -> None:
     """Install it, unless this version is there. Where npm's registry is not reached, its tests are skipped."""
     if _PROGRAM.exists():
         return
-    where = FOLDER / VERSION
-    where.mkdir(parents=True, exist_ok=True)
+    partial = FOLDER / f"{VERSION}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     node = _node()
     npm = node.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    done = subprocess.run(
-        [node, npm, "install", "--prefix", where, *options, f"azurite@{VERSION}"], check=False
-    )
-    if done.returncode:
-        sys.stderr.write("Azurite could not be installed: tests of Azure Blob Storage will not run.\n")
+    options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1"]
+    arguments: list[str | Path] = [node, npm, "install", "--prefix", partial, *options, f"azurite@{VERSION}"]
+    try:
+        subprocess.run(arguments, check=True, timeout=300)
+        partial.rename(FOLDER / VERSION)
+    except (subprocess.SubprocessError, OSError) as error:
+        sys.stderr.write(f"Azurite was not installed, its tests will not run: {error}\n")
 
 
 if __name__ == "__main__":
