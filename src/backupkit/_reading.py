@@ -10,7 +10,7 @@ from pathlib import Path
 from backupkit._chunks import closing_iterator
 from backupkit._operation import Running
 from backupkit.errors import ConfigurationError, HookError, OperationCancelledError, SourceError, told
-from backupkit.filesystems.roots import below, place_within
+from backupkit.filesystems.addresses import below, place_within
 from backupkit.model import Entry, Problem, flaw_of
 from backupkit.protocols import Destination, ExcludesLocations, ExcludesPaths, OnThisMachine, Source
 from backupkit.retrying import Retry

@@ -18,7 +18,8 @@ from dropbox.exceptions import (
     RateLimitError,
 )
 
-from backupkit.filesystems.failures import Meaning, asked_to_wait, failure_of
+from backupkit.filesystems.failures import asked_to_wait, failure_of
+from backupkit.filesystems.meanings import Meaning
 
 
 def written(reason: Any) -> ApiError:

@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from backupkit.filesystems.failures import REASONS, Meaning, failure_of, may_pass
+from backupkit.filesystems.failures import REASONS, failure_of, may_pass
+from backupkit.filesystems.meanings import Meaning
 from backupkit.filesystems.stores import ReplacedError
 
 

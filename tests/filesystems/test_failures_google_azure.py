@@ -13,8 +13,9 @@ from azure.identity import CredentialUnavailableError
 from gcsfs.retry import HttpError
 from google.auth import exceptions as google
 
-from backupkit.filesystems.failures import Meaning, failure_of
+from backupkit.filesystems.failures import failure_of
 from backupkit.filesystems.gcs_requests import StatusError
+from backupkit.filesystems.meanings import Meaning
 
 
 def _azure(status: int, code: str | None, message: str = "") -> Exception:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from backupkit.destinations.opening import open_destination, within
 from backupkit.errors import BackupKitError, ConfigurationError, DestinationError
-from backupkit.filesystems.roots import Root, below, place_within
+from backupkit.filesystems.addresses import below, place_within
+from backupkit.filesystems.roots import Root
 
 SECRET = "hunter2-correct-horse"
 

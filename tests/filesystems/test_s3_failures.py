@@ -8,7 +8,8 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsError, SSLError
 from s3fs.utils import FileExpired
 
-from backupkit.filesystems.failures import Meaning, failure_of, may_pass
+from backupkit.filesystems.failures import failure_of, may_pass
+from backupkit.filesystems.meanings import Meaning
 
 
 def _error(code: str, status: int, operation: str = "PutObject") -> ClientError:

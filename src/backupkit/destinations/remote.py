@@ -14,8 +14,9 @@ from backupkit.errors import (
     ConfigurationError,
     not_kept_whole,
 )
+from backupkit.filesystems.addresses import join
 from backupkit.filesystems.failures import failure_of
-from backupkit.filesystems.roots import Root, UPathLike, join
+from backupkit.filesystems.roots import Root, UPathLike
 from backupkit.filesystems.stores import FileStore, Found, LeavesUploads, Upload
 from backupkit.model import StoredObject
 from backupkit.protocols import Chunks

@@ -13,7 +13,7 @@ from s3fs.utils import FileExpired
 
 from backupkit._parallel import map_ordered
 from backupkit.filesystems.asking import Asking
-from backupkit.filesystems.failures import s3_code
+from backupkit.filesystems.meanings.s3 import s3_code
 from backupkit.filesystems.parts import growing
 from backupkit.filesystems.s3_uploads import S3Upload
 from backupkit.filesystems.stores import Found, Piece

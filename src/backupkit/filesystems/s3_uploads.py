@@ -14,7 +14,7 @@ from typing import Any
 
 from backupkit.errors import ConfigurationError
 from backupkit.filesystems.asking import Asking
-from backupkit.filesystems.failures import s3_code
+from backupkit.filesystems.meanings.s3 import s3_code
 from backupkit.filesystems.parts import cut, growing, send_parts
 from backupkit.filesystems.transfer import MiB
 

@@ -15,9 +15,9 @@ from asyncssh.constants import FILEXFER_TYPE_DIRECTORY, FILEXFER_TYPE_REGULAR, F
 
 from backupkit._chunks import rechunk
 from backupkit.errors import ConfigurationError
+from backupkit.filesystems.addresses import join
 from backupkit.filesystems.partials import becoming, new_partial, partial_of
 from backupkit.filesystems.parts import send_parts
-from backupkit.filesystems.roots import join
 from backupkit.filesystems.ssh import Session, account
 from backupkit.filesystems.stores import Found, Piece, PlaceMissingError, ReplacedError
 from backupkit.filesystems.transfer import Transfer

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from backupkit._chunks import closing_iterator
 from backupkit.errors import ConfigurationError, SourceError
+from backupkit.filesystems.addresses import join, place_within
 from backupkit.filesystems.failures import REASONS, failure_of
-from backupkit.filesystems.roots import Root, UPathLike, join, place_within
+from backupkit.filesystems.roots import Root, UPathLike
 from backupkit.filesystems.stores import FileStore, Found, ReplacedError
 from backupkit.model import Contents, Entry, Problem
 from backupkit.patterns import matcher

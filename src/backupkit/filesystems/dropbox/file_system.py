@@ -22,7 +22,8 @@ from backupkit.errors import ConfigurationError
 from backupkit.filesystems.dropbox.account import Account, Entry
 from backupkit.filesystems.dropbox.client import Access, connected
 from backupkit.filesystems.dropbox.sessions import Session, commit_info, part_size
-from backupkit.filesystems.failures import Meaning, failure_of
+from backupkit.filesystems.failures import failure_of
+from backupkit.filesystems.meanings import Meaning
 from backupkit.filesystems.transfer import Transfer
 
 T = TypeVar("T")

@@ -1,18 +1,10 @@
-"""What the errors of Google's and Azure's libraries mean, and those of aiohttp, over which both are reached."""
+"""What the errors of Azure's libraries mean."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from backupkit.filesystems.meanings import Meaning
+from backupkit.filesystems.meanings.looking import names_of
 
-if TYPE_CHECKING:
-    from backupkit.filesystems.failures import Meaning
-
-# https://cloud.google.com/storage/docs/json_api/v1/status-codes
-_GOOGLE_REASONS: dict[str, Meaning] = {
-    "rateLimitExceeded": "busy",
-    "userRateLimitExceeded": "busy",
-    "quotaExceeded": "full",
-}
 # https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes, and those of all services
 _AZURE_CODES: dict[str, Meaning] = {
     "ContainerNotFound": "no place",
@@ -41,25 +33,9 @@ _AZURE_CODES: dict[str, Meaning] = {
 }
 
 
-def by_google(error: BaseException) -> Meaning | None:
-    """Of google-auth, of gcsfs where it asks that, and of `gcs_requests`."""
-    names = _names(error)
-    if "google.GoogleAuthError" in names:
-        passing = "google.TransportError" in names or getattr(error, "retryable", False)
-        return "unreachable" if passing else "credentials"
-    if "gcsfs.HttpError" in names and error.__cause__ is not None:
-        return by_google(error.__cause__)  # a token that could not be renewed
-    reason = getattr(error, "google_reason", None)
-    if reason is None:
-        return None
-    if "bucket does not exist" in getattr(error, "message", ""):
-        return "no place"
-    return _GOOGLE_REASONS.get(reason)
-
-
 def by_azure(error: BaseException) -> Meaning | None:
     """Of azure-core, azure-identity and azure-storage-blob."""
-    names = _names(error)
+    names = names_of(error)
     if "azure.AzureError" not in names:
         return None
     code = getattr(error, "error_code", None)
@@ -74,16 +50,3 @@ def by_azure(error: BaseException) -> Meaning | None:
     if names & {"azure.ServiceRequestError", "azure.ServiceResponseError", "azure.IncompleteReadError"}:
         return "unreachable"
     return None
-
-
-def by_aiohttp(error: BaseException) -> Meaning | None:
-    names = _names(error)
-    if "aiohttp.ServerTimeoutError" in names:
-        return "timeout"
-    lost = {"aiohttp.ClientConnectionError", "aiohttp.ClientPayloadError"}
-    return "unreachable" if names & lost else None
-
-
-def _names(error: BaseException) -> set[str]:
-    """The error's classes, each with the package it is of: nothing is imported to find out that it is not its."""
-    return {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
