@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -334,7 +335,8 @@ def test_objects_are_locked_as_the_user_says(s3_server: S3Server, locked: str, c
         },
     )
     destination.write("object", _chunks(count))
+    if count > 1 and os.environ.get("BACKUPKIT_TESTS_S3") == "ceph":
+        pytest.skip("Ceph 16 locks what comes in parts as the bucket says, whatever was said of the object")
     head = s3_server.client.head_object(Bucket=locked, Key=f"legal-{count}/object")
     assert (head["ObjectLockMode"], head["ObjectLockRetainUntilDate"]) == ("GOVERNANCE", until)
-    if count == 1:  # Ceph 16 forgets that of large ones
-        assert head["ObjectLockLegalHoldStatus"] == "ON"
+    assert head["ObjectLockLegalHoldStatus"] == "ON"
