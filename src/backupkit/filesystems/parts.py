@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from backupkit.filesystems.asking import Asking
+from backupkit.filesystems.filling import Filling
 
 T = TypeVar("T")
 
@@ -20,29 +21,16 @@ def cut(chunks: Iterable[bytes], sizes: Iterable[int]) -> Iterator[bytes]:
     The sizes must not end before the stream does.
     """
     wanted = iter(sizes)
-    size = next(wanted)
-    held: list[memoryview] = []
-    length = 0
+    part = Filling(next(wanted))
     for given in chunks:
         chunk = memoryview(given)
-        while length + len(chunk) >= size:
-            taken = size - length
-            held.append(chunk[:taken])
-            yield _joined(held)
-            chunk = chunk[taken:]
-            length, size = 0, next(wanted)
-        if chunk:
-            held.append(chunk if isinstance(given, bytes) else memoryview(bytes(chunk)))
-            length += len(chunk)
-    if held:
-        yield _joined(held)
-
-
-def _joined(held: list[memoryview]) -> bytes:
-    """All of it, which is then held no more: while the part is on its way its bytes would be there twice."""
-    joined = b"".join(held)
-    held.clear()
-    return joined
+        while len(chunk) >= part.room:
+            chunk = chunk[part.write(chunk) :]
+            yield part.taken()
+            part = Filling(next(wanted))
+        part.write(chunk)
+    if last := part.taken():
+        yield last
 
 
 async def slices(part: bytes | memoryview) -> AsyncIterator[memoryview]:
