@@ -12,7 +12,7 @@ from backupkit.filesystems.parts import growing
 from backupkit.filesystems.stores import Found, Piece
 from backupkit.filesystems.transfer import MiB
 
-_FIRST, _LARGEST = 1 * MiB, 8 * MiB
+_FIRST, _LARGEST = 1 * MiB, 4 * MiB
 
 Get: TypeAlias = Callable[[int, int, str | None], Awaitable[Piece | None]]
 """Asks for so many bytes from a start, of the file with this tag; None if the file ends before them."""
@@ -44,7 +44,8 @@ def read_ranges(
     # Its calls are coroutines here, and their results come all the same: that is what Asking does.
     read: Callable[[tuple[int, int]], Any] = fetch
     spans = _spans(start + len(piece.content), end)
-    yield from map_ordered(asking.moving(_LARGEST), read, spans, asking.transfer.concurrency)
+    window = asking.transfer.concurrency
+    yield from map_ordered(asking.moving(window * _LARGEST), read, spans, window)  # which share the link
 
 
 def _spans(start: int, end: int) -> Iterator[tuple[int, int]]:

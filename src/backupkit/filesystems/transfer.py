@@ -21,7 +21,7 @@ class Transfer:
 
     # Many connections and small parts: over a long way each is slow, and memory is what bounds their product.
     part_size: int = 8 * MiB
-    concurrency: int = 12
+    concurrency: int = 10
     time_limit: float = 60.0
     slowest: int = 256 << 10
     patience: float = 120.0
@@ -46,7 +46,7 @@ class Transfer:
 
         The last parts, the commit and the look at the object are each tried again until the patience is over.
         """
-        return 3 * self.patience + self.seconds_for(self.part_size) + 2 * self.time_limit
+        return 3 * self.patience + self.seconds_for(self.concurrency * self.part_size) + 2 * self.time_limit
 
     def seconds_for(self, size: int) -> float:
         """How long one request that moves so many bytes may take, or one of several that together move as many."""
