@@ -60,8 +60,8 @@ def tests(session: nox.Session) -> None:
     """All tests, the examples and the stock tools included, in up to four processes."""
     install(session, "tests")
     session.run("python", "-m", "tests.storage.azurite")
-    # One more than there are processors, because many tests wait for a server that does not answer. By file: what the
-    # tests of one have in common, such as a server, is then made once.
+    # One more than there are processors, because many tests wait for a server that does not answer. By file: what
+    # the tests of one have in common, such as a server, is then made once.
     spread = ["-n", str(min((os.cpu_count() or 1) + 1, 4)), "--dist", "loadfile"]
     session.run("python", "-m", "pytest", "-q", *spread, *session.posargs)
 
