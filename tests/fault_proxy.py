@@ -111,8 +111,11 @@ def fault_proxy(
         started.set()
         await stop.wait()
         server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        ended = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in ended:
             task.cancel()
+        await asyncio.gather(*ended, return_exceptions=True)
+        await asyncio.sleep(0)  # or the transports, which close by a callback, would be left to the collector
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
     thread.start()
