@@ -8,12 +8,16 @@ from backupkit.errors import (
     DestinationError,
     ObjectExistsError,
     OutcomeUnknownError,
+    not_kept_whole,
 )
 from backupkit.filesystems.failures import failure_of
+from backupkit.filesystems.stores import CutShortError
 
 
 def translated(error: BaseException, what: str, name: str | None, location: str) -> DestinationError:
     """Say that the object (or all of them, without a name) could not be `what`, and why."""
+    if isinstance(error, CutShortError) and name is not None:
+        return not_kept_whole(location, name, stored=error.kept, given=error.sent)
     failure = failure_of(error)
     if failure.meaning == "missing" and what != "written" and name is not None:
         return not_found(name, location)
@@ -30,6 +34,17 @@ def translated(error: BaseException, what: str, name: str | None, location: str)
     elif failure.meaning in ("denied", "credentials"):
         kind = AccessDeniedError
     return kind(message, location=location, name=name, retryable=failure.passing)
+
+
+def overtaken(name: str, location: str) -> DestinationError:
+    """For an object that was stored whole, and replaced by another writer before it could be looked at."""
+    return DestinationError(
+        f"Another writer has replaced the object {name!r} at {location} at the very same moment: see to it that "
+        "only one of them writes it.",
+        location=location,
+        name=name,
+        retryable=True,
+    )
 
 
 def cannot_tell(name: str, location: str) -> OutcomeUnknownError:

@@ -86,7 +86,7 @@ def addressed(url: str, options: dict[str, Any]) -> str:
 
 def join(folder: str, name: str) -> str:
     """The path of what is called so in this folder."""
-    return f"{folder}/{name}" if folder or not name else name
+    return f"{folder}/{name}" if folder else name
 
 
 def below(location: str, name: str) -> str:

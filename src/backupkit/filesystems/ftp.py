@@ -17,6 +17,8 @@ _NOT_KNOWN = ("500", "502", "504")  # replies to commands that a server does not
 class CheckedFTPFileSystem(FTPFileSystem):  # type: ignore[misc]
     """`tls=True` encrypts all (RFC 4217) and checks the server's certificate, which fsspec's own does not."""
 
+    renames_in_one_step = True
+
     def __init__(self, host: str, **options: Any) -> None:
         if options.get("tls", False) not in (True, False):
             raise ConfigurationError(

@@ -14,7 +14,7 @@ from backupkit.errors import ConfigurationError
 from backupkit.filesystems.asking import ask
 from backupkit.filesystems.failures import failure_of, may_pass
 from backupkit.filesystems.partials import becoming, new_partial, partial_of
-from backupkit.filesystems.stores import Found, Piece, ReplacedError
+from backupkit.filesystems.stores import CutShortError, Found, Piece, ReplacedError
 from backupkit.filesystems.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class RenamingStore:
             raise
 
     def find(self, prefix: str) -> Iterator[Found]:
-        return (one for one in self._under(prefix) if one.path.startswith(prefix) and not becoming(one.path))
+        return (one for one in self._under(prefix) if _begins(one.path, prefix) and not becoming(one.path))
 
     def remove(self, path: str) -> None:
         try:
@@ -88,7 +88,9 @@ class RenamingStore:
     def abandoned(self, prefix: str) -> Iterator[Found]:
         for found in self._under(prefix):
             one = becoming(found.path)
-            if one and one[0].startswith(prefix):
+            if (
+                one and _begins(one[0], prefix) and found.modified != _EPOCH
+            ):  # its age is what tells it from others
                 yield Found(path=f"{one[0]}#{one[1]}", size=found.size, modified=found.modified)
 
     def abandon(self, path: str) -> None:
@@ -115,6 +117,15 @@ class RenamingStore:
         """The same for what may be repeated: again after failures that may pass."""
         answer: T = ask(self._transfer, self.once, function, *args, **options)
         return answer
+
+    def type_of(self, path: str) -> str | None:
+        """Whether there is a "file", a "directory", or something else; None if there is nothing."""
+        try:
+            return str(self.again(self._fresh, self.fs.info, path)["type"])
+        except Exception as error:
+            if failure_of(error).meaning == "missing":
+                return None
+            raise
 
     def _found(self, path: str) -> Found:
         info = self.again(self._fresh, self.fs.info, path)
@@ -163,7 +174,7 @@ class RenamingStore:
 
 
 class RenamingUpload:
-    """One file on its way; stores that can do better than fsspec asks of all do so in `send` and `_rename`."""
+    """One file on its way; stores that can do better than fsspec asks of all do so in `_put` and `_rename`."""
 
     checksum: str | None = None
 
@@ -172,10 +183,19 @@ class RenamingUpload:
         self._path = path
         self._partial = new_partial(path)
         self._overwrite = overwrite
+        self._size = 0
 
     def send(self, chunks: Iterator[bytes]) -> None:
-        once = self._store.once
         self._make_folder()
+        self._put(self._counted(chunks))
+
+    def _counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self._size += len(chunk)
+            yield chunk
+
+    def _put(self, chunks: Iterator[bytes]) -> None:
+        once = self._store.once
         file = once(self._store.fs.open, self._partial, "wb")
         try:
             for chunk in rechunk(chunks, self._store.part_size):
@@ -186,8 +206,11 @@ class RenamingUpload:
             raise
 
     def commit(self) -> None:
-        there = self._store.look(self._path)
-        if there is not None and not self._overwrite:
+        kept = self._store.look(self._partial)  # some servers list no file with a dot
+        if kept is not None and kept.size != self._size:
+            raise CutShortError(kept=kept.size, sent=self._size)
+        there = self._store.type_of(self._path)  # WebDAV would put a file in the place of a whole folder
+        if there is not None and not (self._overwrite and there == "file"):
             raise FileExistsError(errno.EEXIST, "exists already")
         try:
             self._store.once(self._rename)
@@ -198,6 +221,9 @@ class RenamingUpload:
                     "put it at risk: delete it yourself, or use another name."
                 ) from error
             raise
+
+    def made(self, found: Found) -> bool:
+        return not getattr(self._store.fs, "renames_in_one_step", False)
 
     def abort(self) -> None:
         # By a thread that nobody waits for after a while: a server that has stopped must not hold up a Ctrl-C.
@@ -216,6 +242,11 @@ class RenamingUpload:
 
     def _rename(self) -> None:
         self._store.fs.mv(self._partial, self._path)
+
+
+def _begins(path: str, prefix: str) -> bool:
+    """Some file systems have a slash before all of their paths."""
+    return path.lstrip("/").startswith(prefix.lstrip("/"))
 
 
 def _lists_at_once(fs: AbstractFileSystem) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC
@@ -17,12 +18,22 @@ from backupkit.filesystems.filling import Filling
 from backupkit.filesystems.meanings.s3 import s3_code
 from backupkit.filesystems.parts import growing
 from backupkit.filesystems.s3_uploads import S3Upload
-from backupkit.filesystems.stores import Found, Piece
+from backupkit.filesystems.stores import Found, Piece, StrangeAnswerError
 from backupkit.filesystems.transfer import MiB, Transfer
 
 _FIRST, _LARGEST = 1 * MiB, 6 * MiB  # of the pieces that are read
 _A_DAY = 86_400
 _MARKERS = ("KeyMarker", "UploadIdMarker")
+
+# What their answers always have. To botocore, any XML and none at all are answers, and a list in them is empty.
+_ALWAYS = {
+    "head_object": ("ETag", "LastModified", "ContentLength"),
+    "get_object": ("ETag", "LastModified", "ContentLength"),
+    "list_objects_v2": ("IsTruncated",),
+    "list_multipart_uploads": ("IsTruncated",),
+    "create_multipart_upload": ("UploadId",),
+    "upload_part": ("ETag",),
+}
 
 _SETTINGS = {
     # Only where the protocol asks for it: Ceph before 18 refuses the checksums that botocore adds by itself, over
@@ -37,6 +48,14 @@ _SETTINGS = {
     "connect_timeout": 10,
     "max_pool_connections": 100,  # a request that waits for one of ten would come to its limit waiting
 }
+
+
+def _tells_no_secret(record: logging.LogRecord) -> bool:
+    return re.search("security-token|customer-?key", record.getMessage(), re.IGNORECASE) is None
+
+
+for _name in ("botocore.auth", "botocore.endpoint"):  # which write all headers of a request down, at DEBUG
+    logging.getLogger(_name).addFilter(_tells_no_secret)
 
 
 class QuietS3FileSystem(S3FileSystem):  # type: ignore[misc]  # s3fs has no types
@@ -153,7 +172,12 @@ class S3Store:
         await self._fs.set_session()
         client = await self._fs.get_s3(arguments["Bucket"])
         function = getattr(client, method)
-        return await function(**self._fs._get_s3_method_kwargs(function, **arguments))
+        answer = await function(**self._fs._get_s3_method_kwargs(function, **arguments))
+        if lacking := [name for name in _ALWAYS.get(method, ()) if name not in answer]:
+            if "Body" in answer:
+                answer["Body"].close()
+            raise StrangeAnswerError(f"an answer to {method} without {lacking[0]}")
+        return answer
 
     async def _head(self, bucket: str, key: str) -> Any:
         try:
@@ -206,8 +230,9 @@ class S3Store:
             if tag is not None and found != tag:
                 raise FileExpired(key, tag)
             expected = min(end, size) - start
-            if answer["ContentLength"] != expected:
-                raise OSError(f"{answer['ContentLength']} bytes come where {expected} were asked for")
+            begin = answer.get("ContentRange", f"bytes {start}-").partition("-")[0]
+            if answer["ContentLength"] != expected or begin != f"bytes {start}":
+                raise StrangeAnswerError(f"{begin} come, not the {expected} from {start} that were asked for")
             # Not in one go, for which aiohttp holds what has come and joins it: a dozen pieces took 50 MiB more.
             filling = Filling(expected)
             while chunk := await body.read(_FIRST):

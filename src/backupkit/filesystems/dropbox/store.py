@@ -123,6 +123,7 @@ class _Upload:
         self._size = 0
         self._small = b""
         self._session: Session | None = None
+        self._made: str | None = None
 
     def send(self, chunks: Iterator[bytes]) -> None:
         self._store.check_free(self._path)
@@ -160,7 +161,10 @@ class _Upload:
 
     def commit(self) -> None:
         # A session that an earlier attempt finished, whose answer was lost, is gone; then the file is looked at.
-        self._account.ask(self._make)
+        self._made = self._account.ask(self._make).rev
+
+    def made(self, found: Found) -> bool:
+        return found.tag == self._made
 
     def abort(self) -> None:
         """Nothing to do: a session cannot be ended, is visible nowhere, and goes by itself after a week."""
