@@ -158,6 +158,8 @@ class RemoteDestination:
             failure = error
         try:
             found = store.look(path)
+        except ConfigurationError:  # it did answer: another has just taken the name, spelled in another way
+            raise
         except Exception as error:
             raise cannot_tell(name, self.location) from failure or error
         whole = found is not None and found.size == size and _agree(found.checksum, upload.checksum)
