@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,13 +50,13 @@ def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Link]:
 
 
 @pytest.fixture
-def impatient(link: Link, request: pytest.FixtureRequest) -> Behind:
+def impatient(link: Link, request: pytest.FixtureRequest) -> Iterator[Behind]:
     link.proxy.rules, link.proxy.bandwidth, link.proxy.latency = [], 0, 0
     link.proxy.seen.clear()
     folder = f"/{uuid.uuid4().hex}"
     through = Reached(link.reached.server, link.reached.certificate, link.options, folder)
     direct = Reached(link.reached.server, link.reached.certificate, link.reached.options, folder)
-    return Behind(
+    yield Behind(
         proxy=link.proxy,
         through=through.destination(part_size=4 * MiB, **impatience(request)),
         direct=direct.destination(),
@@ -73,6 +74,10 @@ def impatient(link: Link, request: pytest.FixtureRequest) -> Behind:
         expired=EXPIRED,
         skewed=None,
     )
+    # What was left behind goes on until its attempt ends, and must not be taken for a request of the next test.
+    for thread in threading.enumerate():
+        if thread.name == "backupkit request":
+            thread.join()
 
 
 class TestFaultsOfDropbox(FaultTests):
