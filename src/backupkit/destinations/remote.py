@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from backupkit.destinations.names import check_name, is_name
-from backupkit.destinations.remote_errors import cannot_tell, translated
+from backupkit.destinations.remote_errors import another_is_there, cannot_tell, translated
 from backupkit.destinations.streams import Sent, closed_on_failure
 from backupkit.errors import (
     BackupKitError,
@@ -78,7 +78,7 @@ class RemoteDestination:
                 upload = store.upload(path, overwrite=overwrite)
                 try:
                     upload.send(sent)
-                    found = self._committed(store, upload, name, path, sent.size, before)
+                    found = self._committed(store, upload, name, path, sent.size, before, overwrite)
                 except BaseException:
                     with suppress(Exception):  # what killed processes leave is swept later, and so is this
                         upload.abort()
@@ -148,7 +148,14 @@ class RemoteDestination:
         return store, join(folder, name)
 
     def _committed(
-        self, store: FileStore, upload: Upload, name: str, path: str, size: int, before: Found | None
+        self,
+        store: FileStore,
+        upload: Upload,
+        name: str,
+        path: str,
+        size: int,
+        before: Found | None,
+        overwrite: bool,
     ) -> Found:
         """Make the object visible, and hold what is there then against what was sent."""
         failure: Exception | None = None
@@ -170,6 +177,8 @@ class RemoteDestination:
                 raise failure  # it may be another's, of the same size
             return found
         if found is None or not whole:
+            if overwrite and found is not None:  # who may replace may have been replaced, by a good object
+                raise another_is_there(name, self.location)
             if before is None:
                 with suppress(Exception):  # nothing that is not whole is to be visible
                     store.remove(path)

@@ -41,3 +41,14 @@ def cannot_tell(name: str, location: str) -> OutcomeUnknownError:
         name=name,
         retryable=True,
     )
+
+
+def another_is_there(name: str, location: str) -> DestinationError:
+    """For an object that was replaced, when it is not what was sent."""
+    return DestinationError(
+        f"The object {name!r} at {location} is not the one that was written: somebody else has replaced it at that "
+        "moment, or the store is broken. Try again; if it stays so, do not trust it.",
+        location=location,
+        name=name,
+        retryable=True,
+    )
