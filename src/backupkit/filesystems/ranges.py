@@ -12,6 +12,7 @@ from backupkit.filesystems.parts import growing
 from backupkit.filesystems.stores import Found, Piece
 from backupkit.filesystems.transfer import MiB
 
+# With ranges of 8 MiB, twelve of them took 160 MiB of memory: while one is joined it is there twice.
 _FIRST, _LARGEST = 1 * MiB, 4 * MiB
 
 Get: TypeAlias = Callable[[int, int, str | None], Awaitable[Piece | None]]

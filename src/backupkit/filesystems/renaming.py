@@ -223,7 +223,8 @@ class RenamingUpload:
             raise
 
     def made(self, found: Found) -> bool:
-        return not getattr(self._store.fs, "renames_in_one_step", False)
+        # Who may replace may have been replaced; else only a rename that copies leaves what is not whole.
+        return not self._overwrite and not getattr(self._store.fs, "renames_in_one_step", False)
 
     def abort(self) -> None:
         # By a thread that nobody waits for after a while: a server that has stopped must not hold up a Ctrl-C.
