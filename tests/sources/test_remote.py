@@ -270,6 +270,19 @@ def test_a_folder_that_cannot_be_listed_is_an_error_and_not_left_out() -> None:
         list(FsspecSource("memory://media", fs=fs).entries())
 
 
+@pytest.mark.parametrize("body", [b"", b"<html>Log in first</html>"], ids=["nothing", "a page"])
+def test_an_answer_that_is_no_list_is_not_taken_for_an_empty_bucket_or_the_end_of_one(
+    bucket: Bucket, endpoint: str, body: bytes
+) -> None:
+    bucket.put({"a": b"1"})
+    with fault_proxy(int(endpoint.rpartition(":")[2])) as proxy:
+        proxy.rules.append(Rule("list-type", Answer(200, body), times=1_000_000))
+        source = bucket.source(proxy, allow_empty=True, patience=0.1)
+        with pytest.raises(SourceError, match="could not be listed") as caught:
+            list(source.entries())
+    assert caught.value.retryable
+
+
 def test_an_object_that_is_denied_is_an_error_of_its_own(
     bucket: Bucket, endpoint: str, tmp_path: Path
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC
 from functools import partial
 from typing import Any, cast
@@ -22,6 +22,7 @@ from backupkit.filesystems.transfer import MiB, Transfer
 # Of the pieces that are read: with 8 MiB the last one took as long again, and a dozen of them 150 MiB.
 _FIRST, _LARGEST = 1 * MiB, 4 * MiB
 _A_DAY = 86_400
+_IN_A_LIST = {"Name", "KeyCount", "IsTruncated"}
 _MARKERS = ("KeyMarker", "UploadIdMarker")
 
 _SETTINGS = {
@@ -103,7 +104,7 @@ class S3Store:
         bucket, beginning = self._split(prefix)
         asked = {"Bucket": bucket, "Prefix": beginning}
         while True:
-            page = self._asking.ask(self._call, "list_objects_v2", **asked)
+            page = self._asking.ask(self._listed, asked)
             for one in page.get("Contents", ()):
                 yield Found(
                     path=f"{bucket}/{one['Key']}",
@@ -154,6 +155,13 @@ class S3Store:
         client = await self._fs.get_s3(arguments["Bucket"])
         function = getattr(client, method)
         return await function(**self._fs._get_s3_method_kwargs(function, **arguments))
+
+    async def _listed(self, asked: Mapping[str, str]) -> Any:
+        page = await self._call("list_objects_v2", **asked)
+        # A page to log in, or nothing at all, of what stands between: to botocore, a list without objects.
+        if not _IN_A_LIST & page.keys():
+            raise ConnectionError("what answers is no list of objects")
+        return page
 
     async def _head(self, bucket: str, key: str) -> Any:
         try:
