@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backupkit.destinations.answers import limit_of
 from backupkit.destinations.branch import Branch
 from backupkit.destinations.fan_out import FanOut
 from backupkit.destinations.local import LocalDestination
@@ -440,18 +441,16 @@ def test_one_that_gives_up_by_itself_has_the_time_for_it(own: float, limit: floa
     class Patient(MemoryDestination):
         stall_limit = own
 
-    assert FanOut([Patient()])._limit_of(Patient()) == limit
-    assert FanOut([Patient()])._limit_of(MemoryDestination()) == 300.0
-    assert FanOut([Patient()], stall_limit=7.0)._limit_of(Patient()) == 7.0
+    assert limit_of(Patient(), None) == limit
+    assert limit_of(MemoryDestination(), None) == 300.0
+    assert limit_of(Patient(), 7.0) == 7.0
 
 
 def test_what_takes_long_by_its_own_terms_is_not_dropped_for_it() -> None:
     # Four parts under way at once over the slowest link that its own time limit allows.
     for terms in (Transfer(), Transfer(part_size=64 * MiB), Transfer(patience=600)):
         destination = open_destination("memory://", part_size=terms.part_size, patience=terms.patience)
-        assert FanOut([destination])._limit_of(destination) > terms.patience + terms.seconds_for(
-            terms.part_size
-        )
+        assert limit_of(destination, None) > terms.patience + terms.seconds_for(terms.part_size)
 
 
 # Answers that are no failures

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
-from backupkit.destinations.answers import Answer
+from backupkit.destinations.answers import Answer, limit_of
 from backupkit.destinations.branch import Branch
 from backupkit.destinations.names import check_name
 from backupkit.destinations.streams import closed_on_failure
@@ -18,11 +18,9 @@ from backupkit.errors import (
     ObjectNotFoundError,
 )
 from backupkit.model import StoredObject
-from backupkit.protocols import Chunks, Destination, LimitsStalls
+from backupkit.protocols import Chunks, Destination
 
 T = TypeVar("T")
-
-_STALL_LIMIT = 300.0  # seconds
 
 
 class FanOut:
@@ -87,7 +85,7 @@ class FanOut:
         missing: ObjectNotFoundError | None = None
         try:
             for index, destination in self._live():
-                asked[index] = Answer(destination, ask, self._limit_of(destination))
+                asked[index] = Answer(destination, ask, limit_of(destination, self._stall_limit))
                 asked[index].start()
             for index, answer in asked.items():
                 try:
@@ -101,13 +99,6 @@ class FanOut:
                 answer.leave()
             raise
         return answers, missing
-
-    def _limit_of(self, destination: Destination) -> float:
-        if self._stall_limit is not None:
-            return self._stall_limit
-        # One that ends by itself what does not move knows best how long that takes, and says why it failed.
-        own = destination.stall_limit if isinstance(destination, LimitsStalls) else 0.0
-        return max(_STALL_LIMIT, own)
 
     def _live(self) -> Sequence[tuple[int, Destination]]:
         live = [(i, one) for i, one in enumerate(self._destinations) if i not in self.failures]
@@ -157,7 +148,9 @@ class FanOut:
         branches: dict[int, Branch] = {}
         try:
             for index, destination in live:
-                branches[index] = Branch(destination, name, overwrite, self._limit_of(destination))
+                branches[index] = Branch(
+                    destination, name, overwrite, limit_of(destination, self._stall_limit)
+                )
                 branches[index].start()
             for chunk in stream:
                 for branch in branches.values():
