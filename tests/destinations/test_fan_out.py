@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backupkit.destinations import fan_out as fan_out_module
 from backupkit.destinations.answers import limit_of
 from backupkit.destinations.branch import Branch
 from backupkit.destinations.fan_out import FanOut
@@ -336,8 +337,28 @@ def test_one_that_hangs_is_dropped_and_aborted_when_it_wakes(after: int) -> None
         assert hanging.objects == {"object": b"x" * (29 * MiB)}
 
 
+def test_one_that_hangs_does_not_keep_an_interrupt_until_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fan_out_module, "_PARTING", 0.1)
+    hanging, good = Hanging(after=1), MemoryDestination("good")
+    fan_out = FanOut([hanging, good], stall_limit=20)
+
+    def chunks() -> Iterator[bytes]:
+        yield b"x" * MiB
+        hanging.waits.wait()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fan_out.write("object", chunks())
+    assert not hanging.ended.is_set()
+    assert fan_out.failures == {}, "its limit was waited for"
+    assert good.objects == {}
+    hanging.go_on.set()
+    hanging.ended.wait()
+    assert hanging.objects == {}
+
+
 def test_one_that_hangs_does_not_keep_an_exception_of_the_chunks_for_ever() -> None:
-    error = KeyboardInterrupt()
+    error = ValueError("the source")
     hanging, good = Hanging(after=1), MemoryDestination("good")
     fan_out = FanOut([hanging, good], stall_limit=STALL)
 
@@ -346,7 +367,7 @@ def test_one_that_hangs_does_not_keep_an_exception_of_the_chunks_for_ever() -> N
         hanging.waits.wait()
         raise error
 
-    with pytest.raises(KeyboardInterrupt) as caught:
+    with pytest.raises(ValueError, match="the source") as caught:
         fan_out.write("object", chunks())
     assert caught.value is error
     assert good.objects == {}

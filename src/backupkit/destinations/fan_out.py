@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TypeVar
@@ -22,6 +23,8 @@ from backupkit.protocols import Chunks, Destination
 
 T = TypeVar("T")
 
+_PARTING = 10.0  # seconds, in which most have aborted
+
 
 class FanOut:
     """A destination that writes the same objects to several others, at the pace of the slowest.
@@ -33,7 +36,8 @@ class FanOut:
     Without a `stall_limit` it is five minutes, or longer for a destination that says that it gives up by itself.
 
     An exception of the chunks is the caller's own: it passes through, unchanged, once every destination
-    has aborted, and drops none of them. So does a name that exists already at all of them.
+    has aborted, and drops none of them. So does a name that exists already at all of them. An interrupt (Ctrl-C)
+    passes after ten seconds at the latest; what has not aborted by then does so later, or with the process.
 
     A destination that was dropped while it committed, with OutcomeUnknownError, may finish that later: the object
     is then there.
@@ -165,8 +169,12 @@ class FanOut:
             traceback = error.__traceback__  # the branches raise the same object and add to it
             for branch in branches.values():
                 branch.abort(error)
+            until = time.monotonic() + _PARTING
             for index, branch in branches.items():
-                branch.wait()
+                if isinstance(error, Exception):
+                    branch.wait()
+                else:  # whoever presses Ctrl-C wants to go, and not to wait for what has stalled
+                    branch.leave(until)
                 if branch.result and not overwrite:  # interrupted while others still committed
                     with suppress(Exception):
                         branch.destination.delete(name)
