@@ -18,8 +18,9 @@ from backupkit.model import Examination, Finding, Rights, Verdict
 from backupkit.protocols import Destination, HasLeftovers
 
 # Of a URL. Every store takes such parts, and eight of them pass 10 Mbit/s within the minute; whoever looks on need
-# not wait as long as a run at night to hear that a place is not reached.
-_OPTIONS = {"part_size": 8 << 20, "time_limit": 20.0, "patience": 30.0}
+# not wait as long as a run at night to hear that a place is not reached, or that a part is stuck: there are three,
+# and each may take as long as all that are under way.
+_OPTIONS = {"part_size": 8 << 20, "concurrency": 3, "time_limit": 20.0, "patience": 30.0}
 _SILENT = (
     2  # calls in a row that nobody answers: then the place has gone, and each further one would be waited for
 )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -468,10 +469,11 @@ def test_one_that_gives_up_by_itself_has_the_time_for_it(own: float, limit: floa
 
 
 def test_what_takes_long_by_its_own_terms_is_not_dropped_for_it() -> None:
-    # Four parts under way at once over the slowest link that its own time limit allows.
-    for terms in (Transfer(), Transfer(part_size=64 * MiB), Transfer(patience=600)):
-        destination = open_destination("memory://", part_size=terms.part_size, patience=terms.patience)
-        assert limit_of(destination, None) > terms.patience + terms.seconds_for(terms.part_size)
+    # All parts that are under way share the slowest link that its own time limit allows, and end at one moment.
+    for terms in (Transfer(), Transfer(part_size=64 * MiB), Transfer(patience=600), Transfer(concurrency=64)):
+        destination = open_destination("memory://", **asdict(terms))
+        together = terms.seconds_for(terms.concurrency * terms.part_size)
+        assert limit_of(destination, None) > terms.patience + together
 
 
 # Answers that are no failures
