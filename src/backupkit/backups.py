@@ -20,7 +20,7 @@ from backupkit._restoring import InPlace, RestoreOptions, is_database, location_
 from backupkit._verifying import verify_copy
 from backupkit.databases.urls import DatabaseURL
 from backupkit.destinations.answers import answered
-from backupkit.destinations.opening import URLLike, open_destination, open_destinations
+from backupkit.destinations.opening import URLLike, chosen_of, open_destinations
 from backupkit.errors import (
     BackupKitError,
     BackupNotFoundError,
@@ -365,24 +365,7 @@ class Backups:
         return self.contents or frozenset().union(*(one.contents for one in listed if one.good))
 
     def _chosen(self, at: str | None) -> Sequence[Destination]:
-        if at is None:
-            return self.destinations
-        for destination in self.destinations:
-            if destination.location == at:
-                return [destination]
-        location = open_destination(at).location
-        chosen = [one for one in self.destinations if one.location == location]
-        if not chosen:  # the settings behind the question mark may be left out
-            chosen = [one for one in self.destinations if one.location.partition("?")[0] == location]
-        if not chosen:
-            raise ConfigurationError(
-                f"There is no destination {location} here: use one of {self._where(None)}."
-            )
-        if len(chosen) > 1:
-            raise ConfigurationError(
-                f"Several destinations are called {location}: write all of one, of {self._where(None)}."
-            )
-        return chosen
+        return chosen_of(self.destinations, at)
 
     def _where(self, at: str | None) -> str:
         return at or ", ".join(destination.location for destination in self.destinations)
