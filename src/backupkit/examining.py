@@ -169,11 +169,12 @@ def _tidiness(trials: Trials, left: Sequence[str]) -> Finding:
         return Finding(
             step="tidied up", verdict="ok", message="All that was written for this was deleted again."
         )
+    refused = trials.may.get("delete") is False
     return Finding(
         step="tidied up",
-        verdict="not known" if trials.may.get("delete") is False else "not ok",
+        verdict="not known" if refused else "not ok",
         message=f"What was written for this could not all be deleted: {shown(left)}.",
-        advice="Delete it with credentials that may.",
+        advice="Delete it with credentials that may." if refused else "Delete it yourself, once it answers.",
     )
 
 
