@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backupkit import BackupPipeline, Directory, Retry, open_repository
+from backupkit.destinations.opening import open_destination
 from backupkit.errors import ConfigurationError, SourceError
 from backupkit.model import Entry
 from backupkit.protocols import ExcludesLocations, Source
@@ -510,6 +511,19 @@ def test_a_source_that_is_the_pipelines_own_folder_is_refused() -> None:
     )
     with pytest.raises(ConfigurationError, match="the folder that this pipeline's archives go to"):
         pipeline.run()
+
+
+def test_a_container_of_one_name_in_another_account_is_another_place() -> None:
+    def account(name: str) -> dict[str, Any]:
+        return {
+            "connection_string": f"DefaultEndpointsProtocol=https;AccountName={name};AccountKey=aHVudGVyMg=="
+        }
+
+    destination = open_destination("abfs://media", **account("backups"))
+    assert destination.location == "abfs://media?account_name=backups"
+    below = [f"abfs://media/shop?account_name={name}" for name in ("backups", "shop")]
+    source = FsspecSource("abfs://media", **account("shop")).without([destination.location, *below])
+    assert source._left_out == ("shop/",)
 
 
 def test_nothing_is_left_out_when_nobody_can_tell_whether_it_is_a_destination() -> None:
