@@ -44,7 +44,8 @@ class Transfer:
     def stall_limit(self) -> float:
         """How many seconds a write may go on without taking a chunk, until it has failed by itself.
 
-        The last parts, the commit and the look at the object are each tried again until the patience is over.
+        The last parts, which share the link, the commit and the look at the object are each tried again until the
+        patience is over.
         """
         return 3 * self.patience + self.seconds_for(self.concurrency * self.part_size) + 2 * self.time_limit
 
