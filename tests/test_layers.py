@@ -134,6 +134,7 @@ OPTIONAL = {
     "typer": {"cli"},
     "rich": {"cli", "observers"},
     "s3fs": {"filesystems"},
+    "botocore": {"filesystems"},
     "dropbox": {"filesystems"},
     "stone": {"filesystems"},
     "urllib3": {"filesystems"},

@@ -241,6 +241,12 @@ def test_parts_are_equal_where_the_store_wants_them_so(
     assert etag.endswith(f'-{parts}"')
 
 
+def test_a_part_is_sent_without_asking_first(proxy: FaultProxy, watched: Destination) -> None:
+    watched.write("object", _chunks(33))
+    assert proxy.requests("partNumber=") > 1
+    assert proxy.expecting == 0
+
+
 def test_an_object_of_more_parts_than_s3_takes_is_refused_and_gone(
     destination: Destination, monkeypatch: pytest.MonkeyPatch
 ) -> None:

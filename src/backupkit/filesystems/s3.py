@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC
 from functools import partial
 from typing import Any, cast
+from weakref import WeakSet
 
+from botocore.handlers import add_expect_header
 from s3fs import S3FileSystem
 from s3fs.utils import FileExpired
 
@@ -77,6 +79,7 @@ class S3Store:
         self._fs = file_system
         self._transfer = transfer
         self._asking = Asking(transfer, file_system.loop)
+        self._clients: WeakSet[Any] = WeakSet()  # those that were met already
 
     @property
     def address(self) -> str:
@@ -172,6 +175,11 @@ class S3Store:
     async def _call(self, method: str, **arguments: Any) -> Any:
         await self._fs.set_session()
         client = await self._fs.get_s3(arguments["Bucket"])
+        if client not in self._clients:
+            # A question before each part, whether it may be sent: it costs a way there and back, and aiohttp waits
+            # for its answer for ever, which not every gateway gives.
+            client.meta.events.unregister("before-call.s3", add_expect_header)
+            self._clients.add(client)
         function = getattr(client, method)
         answer = await function(**self._fs._get_s3_method_kwargs(function, **arguments))
         if lacking := [name for name in _ALWAYS.get(method, ()) if name not in answer]:
