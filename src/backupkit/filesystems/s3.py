@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC
 from functools import partial
 from typing import Any, cast
@@ -25,7 +25,6 @@ from backupkit.filesystems.transfer import MiB, Transfer
 
 _FIRST, _LARGEST = 1 * MiB, 6 * MiB  # of the pieces that are read
 _A_DAY = 86_400
-_IN_A_LIST = {"Name", "KeyCount", "IsTruncated"}
 _MARKERS = ("KeyMarker", "UploadIdMarker")
 
 # What their answers always have. To botocore, any XML and none at all are answers, and a list in them is empty.
@@ -126,7 +125,7 @@ class S3Store:
         bucket, beginning = self._split(prefix)
         asked = {"Bucket": bucket, "Prefix": beginning}
         while True:
-            page = self._asking.ask(self._listed, asked)
+            page = self._asking.ask(self._call, "list_objects_v2", **asked)
             for one in page.get("Contents", ()):
                 yield Found(
                     path=f"{bucket}/{one['Key']}",
@@ -187,13 +186,6 @@ class S3Store:
                 answer["Body"].close()
             raise StrangeAnswerError(f"an answer to {method} without {lacking[0]}")
         return answer
-
-    async def _listed(self, asked: Mapping[str, str]) -> Any:
-        page = await self._call("list_objects_v2", **asked)
-        # A page to log in, or nothing at all, of what stands between: to botocore, a list without objects.
-        if not _IN_A_LIST & page.keys():
-            raise ConnectionError("what answers is no list of objects")
-        return page
 
     async def _head(self, bucket: str, key: str) -> Any:
         try:
