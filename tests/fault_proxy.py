@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+from tests.serving import serving
 
 _PIECE = 1 << 16
 _FOR_EVER = 3600.0
@@ -98,33 +99,12 @@ def fault_proxy(
 ) -> Iterator[FaultProxy]:
     """A running proxy before the server on this port of this machine; with `tls` it is spoken to by TLS."""
     proxy = FaultProxy(upstream, tls, bandwidth, latency)
-    loop = asyncio.new_event_loop()
-    started = threading.Event()
-    stop = asyncio.Event()
 
-    async def serve() -> None:
-        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await _Connection(proxy, reader, writer).run()
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _Connection(proxy, reader, writer).run()
 
-        server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls, limit=1 << 20)
-        proxy.port = server.sockets[0].getsockname()[1]
-        started.set()
-        await stop.wait()
-        server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
-    thread.start()
-    started.wait()
-    try:
+    with serving(handle, tls=tls) as proxy.port:
         yield proxy
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        with suppress(RuntimeError):
-            loop.run_until_complete(asyncio.sleep(0.01))  # let what was cancelled close its sockets
-        loop.close()
 
 
 class _Connection:

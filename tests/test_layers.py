@@ -119,6 +119,7 @@ OPTIONAL = {
     "aiohttp": {"filesystems"},
     "azure": {"filesystems"},
     "gcsfs": {"filesystems"},
+    "google": {"filesystems"},
     "google_crc32c": {"filesystems"},
     "llvmlite": {"formats"},
     "pymongo": {"databases"},

@@ -8,13 +8,15 @@ untouched.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import pytest
 
 from backupkit.errors import BackupKitError, ObjectNotFoundError
+from backupkit.filesystems import asking
 from backupkit.protocols import Destination, HasLeftovers
 from tests.fault_proxy import Answer, FaultProxy, Rule, Wrong
 
@@ -27,8 +29,8 @@ Moment: TypeAlias = Literal["part", "commit", "small", "read", "list"]
 class Behind:
     """A destination behind the proxy, and how its requests look.
 
-    `through` is impatient: parts of `part` bytes, one second for a request however large, three for all attempts of
-    one call. `direct` is the same place without the proxy. The expressions match the first lines of the requests
+    `through` sends parts of `part` bytes, with the `impatience` that the fault needs. `direct` is the same place
+    without the proxy. The expressions match the first lines of the requests
     that send content of a large object, make it visible, store a small object, fetch content, and list. The answers
     are those that this store would give; None for what it has no such answer for.
     """
@@ -119,10 +121,28 @@ FAULTS: dict[str, Fault] = {
 }
 
 
+def impatience(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Options for a test's destination: no more than its fault asks for, or a busy machine is taken for one."""
+    callspec = getattr(request.node, "callspec", None)
+    name = str(callspec.params.get("name", "")) if callspec else ""
+    stalls = "stalls" in name or "no answer" in name
+    lasts = name in FAULTS and (FAULTS[name].times == FOR_EVER or FAULTS[name].then is not None)
+    patience = 1 if lasts and stalls else 0.5 if lasts else 30
+    return {"time_limit": 0.7 if stalls else 20, "patience": patience, "slowest": 1 << 40}
+
+
 class FaultTests:
-    """Subclass it, give the fixture `behind`, and what comes of each fault: see `outcome_of`."""
+    """Subclass it, give the fixture `behind`, and what comes of each fault: see `outcome_of`.
+
+    A fault that this store has no answer for is none of `outcomes`; docs/reference/destination-faults.md has all.
+    """
 
     outcomes: Mapping[str, str]
+
+    @pytest.fixture(autouse=True)
+    def without_long_waits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Most of the time of these tests would be waits between attempts."""
+        monkeypatch.setattr(asking, "_WAIT", 0.05)
 
     @pytest.fixture
     def behind(self) -> Behind:
@@ -136,9 +156,9 @@ class FaultTests:
         fault = FAULTS[name]
         content = b"small" if fault.moment == "small" else behind.content
         behind.direct.write("shop/old", [b"old"])
-        befalls(behind, fault)
+        self._befalls(behind, name)
         outcome = outcome_of(lambda: behind.through.write("shop/new", _in_chunks(content)))
-        assert behind.proxy.befell(), "nothing went wrong"
+        check_it_befell(behind, fault)
         behind.proxy.rules = []
         there = _read(behind.direct, "shop/new")
         assert there in (content, None)
@@ -146,7 +166,7 @@ class FaultTests:
         assert _read(behind.direct, "shop/old") == b"old"
         if isinstance(behind.direct, HasLeftovers) and fault.then is None:
             assert [*behind.direct.leftovers()] == []
-        assert outcome == self.outcomes.get(name)
+        assert outcome == self.outcomes[name]
 
     @pytest.mark.timeout(60)
     @pytest.mark.parametrize("name", [name for name in FAULTS if FAULTS[name].moment == "commit"])
@@ -154,10 +174,12 @@ class FaultTests:
         self, behind: Behind, name: str
     ) -> None:
         behind.direct.write("shop/object", [b"old"])
-        befalls(behind, FAULTS[name])
+        self._befalls(behind, name)
         outcome = outcome_of(
             lambda: behind.through.write("shop/object", _in_chunks(behind.content), overwrite=True)
         )
+        check_it_befell(behind, FAULTS[name])
+        assert outcome == self.outcomes[name]
         behind.proxy.rules = []
         there = _read(behind.direct, "shop/object")
         assert there in (
@@ -173,13 +195,13 @@ class FaultTests:
     def test_what_is_read_after_a_fault_is_right_or_an_error(self, behind: Behind, name: str) -> None:
         fault = FAULTS[name]
         behind.direct.write("shop/object", [behind.content])
-        befalls(behind, fault)
+        self._befalls(behind, name)
         if fault.moment == "read":
             outcome = outcome_of(lambda: _same(b"".join(behind.through.read("shop/object")), behind.content))
         else:
             outcome = outcome_of(lambda: _same([one.name for one in behind.through.list()], ["shop/object"]))
-        assert behind.proxy.befell(), "nothing went wrong"
-        assert outcome == self.outcomes.get(name)
+        check_it_befell(behind, fault)
+        assert outcome == self.outcomes[name]
 
     def test_a_slow_link_is_only_slow(self, behind: Behind) -> None:
         behind.proxy.bandwidth = 40e6
@@ -187,16 +209,36 @@ class FaultTests:
         behind.through.write("shop/new", _in_chunks(behind.content))
         assert b"".join(behind.through.read("shop/new")) == behind.content
 
+    def _befalls(self, behind: Behind, name: str) -> None:
+        wrong = FAULTS[name].wrong(behind)
+        assert (wrong is None) == (name not in self.outcomes)
+        if wrong is None:
+            pytest.skip("this store has no such answer")
+        befalls(behind, FAULTS[name], wrong)
 
-def befalls(behind: Behind, fault: Fault) -> None:
+
+def befalls(behind: Behind, fault: Fault, wrong: Wrong) -> None:
     """Let it happen from now on."""
-    wrong = fault.wrong(behind)
-    if wrong is None:
-        pytest.skip("this store has no such answer")
     rule = Rule(behind.requests[fault.moment], wrong, times=fault.times, skip=fault.skip, after=fault.after)
     behind.proxy.rules = [rule]
     if fault.then is not None:
         behind.proxy.rules.append(_After(rule, fault.then))
+
+
+def check_it_befell(behind: Behind, fault: Fault) -> None:
+    """Did it happen as often as it was to, where it was to, and after as many requests as it was to?"""
+    expression = behind.requests[fault.moment]
+    there = [wrong for line, wrong in behind.proxy.seen if re.search(expression, line)]
+    befell = [*behind.proxy.befell()]
+    assert befell, "nothing went wrong"
+    assert there[: fault.skip] == [None] * fault.skip
+    if fault.times < FOR_EVER:
+        assert (
+            befell[: fault.times] == there[fault.skip :][: fault.times] == [fault.wrong(behind)] * fault.times
+        )
+        assert set(befell[fault.times :]) <= {fault.then}
+    if fault.then is not None:
+        assert fault.then in befell[1:]
 
 
 class _After(Rule):

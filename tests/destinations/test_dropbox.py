@@ -258,6 +258,30 @@ def test_a_name_that_differs_only_in_case_is_refused_before_anything_is_sent(
     assert _names(dropbox.destination()) == ["shop/object"]
 
 
+@pytest.mark.parametrize("content", [b"small", LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("theirs", ["Shop/theirs", "Shop/ours", "shop/OURS"])
+def test_of_two_that_make_a_name_at_one_moment_which_differs_in_case_only_one_stays(
+    dropbox: Reached, theirs: str, content: bytes
+) -> None:
+    def chunks() -> Iterator[bytes]:
+        dropbox.destination().write(theirs, [content])
+        yield content
+
+    with pytest.raises((ConfigurationError, ObjectExistsError)):
+        dropbox.destination(part_size=4 * MiB).write("shop/ours", chunks())
+    assert _names(dropbox.destination()) == [theirs]
+
+
+@pytest.mark.parametrize(
+    ("route", "size"), [(APPEND, len(LARGE)), ("files/upload", 8)], ids=["large", "small"]
+)
+def test_every_request_says_what_must_arrive(dropbox: Reached, route: str, size: int) -> None:
+    dropbox.destination(part_size=4 * MiB).write("object", _pieces(LARGE[:size]))
+    said = [argument.get("content_hash") for one, argument in dropbox.server.seen if one == route]
+    assert said
+    assert all(said)
+
+
 def test_an_object_that_another_one_stored_meanwhile_stays_and_is_not_ours(dropbox: Reached) -> None:
     destination = dropbox.destination()
 

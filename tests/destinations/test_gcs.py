@@ -225,6 +225,40 @@ def test_a_service_for_tokens_that_is_not_reached_is_no_matter_of_credentials(se
     assert caught.value.retryable
 
 
+def test_a_token_that_is_refused_in_the_middle_is_renewed(sessions: Sessions) -> None:
+    token = {"access_token": "access", "expires_in": 3600, "token_type": "Bearer"}
+    with fault_proxy(sessions.port) as proxy:
+        refused = Rule(r"^PUT .*\[bytes \d", Answer(401), skip=1)
+        proxy.rules = [Rule("/token", Answer(200, json.dumps(token).encode()), times=1000), refused]
+        destination = open_destination(
+            f"gs://{sessions.server.bucket()}/shop",
+            endpoint_url=f"http://127.0.0.1:{proxy.port}",
+            token=_credentials(proxy.port),
+            part_size=256 * KiB,
+        )
+        destination.write("object", _chunks(1024))
+        assert proxy.requests("/token") == 2
+        refused.times = 1000
+        with pytest.raises(AccessDeniedError, match="missing, wrong or have expired"):
+            destination.write("other", _chunks(1024))
+        assert proxy.requests("/token") == 3
+    assert b"".join(_at(sessions, destination.location.split("/")[2]).read("object")) == b"".join(
+        _chunks(1024)
+    )
+
+
+def test_a_token_in_plain_is_sent_to_nobody_but_the_store(server: FakeGCS) -> None:
+    """gcsfs would ask Google how long it lasts, by a URL that has it; nobody here answers for Google."""
+    with fault_proxy(server.port) as proxy:
+        url = f"gs://{server.bucket()}/shop?endpoint_url=http://127.0.0.1:{proxy.port}"
+        destination = open_destination(url, token="ya29.s3cret")
+        destination.write("object", [b"content"])
+        proxy.rules = [Rule("", Answer(401), times=1000)]
+        with pytest.raises(AccessDeniedError) as caught:
+            destination.stat("object")
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
 def test_a_file_of_credentials_that_is_not_there_is_not_taken_for_a_token() -> None:
     with pytest.raises(ConfigurationError, match="does not exist"):
         open_destination("gs://backups/shop", token="/etc/backupkit/google.json").stat("object")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from s3fs import S3FileSystem
 
 from backupkit.destinations.opening import open_destination
 from backupkit.filesystems.s3 import QuietS3FileSystem
-from tests.destinations.faults import FAULTS, Behind, FaultTests
+from tests.destinations.faults import FAULTS, Behind, FaultTests, impatience
 from tests.fault_proxy import Answer, FaultProxy, fault_proxy
 from tests.storage.s3 import S3Server
 
@@ -70,17 +69,18 @@ class TestFaultsOfS3(FaultTests):
     }
 
     @pytest.fixture
-    def behind(self, proxy: FaultProxy, through: S3FileSystem, direct: S3FileSystem, bucket: str) -> Behind:
+    def behind(
+        self,
+        request: pytest.FixtureRequest,
+        proxy: FaultProxy,
+        through: S3FileSystem,
+        direct: S3FileSystem,
+        bucket: str,
+    ) -> Behind:
         place = f"{bucket}/{uuid.uuid4().hex}"
-        impatient: dict[str, Any] = {
-            "part_size": 5 * MiB,
-            "time_limit": 1,
-            "slowest": 1 << 40,
-            "patience": 1.5,
-        }
         return Behind(
             proxy=proxy,
-            through=open_destination(place, fs=through, **impatient),
+            through=open_destination(place, fs=through, part_size=5 * MiB, **impatience(request)),
             direct=open_destination(place, fs=direct),
             part=5 * MiB,
             requests={

@@ -247,9 +247,7 @@ def test_plain_http_is_refused_unless_it_is_asked_for() -> None:
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(server: WebDAVServer, tmp_path: Path) -> None:
     made = self_signed(tmp_path)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(made.certificate, made.key)
-    with fault_proxy(server.port, tls=tls) as proxy:
+    with fault_proxy(server.port, tls=made.context) as proxy:
         url = f"webdav://backup@127.0.0.1:{proxy.port}/{uuid.uuid4().hex}"
         with pytest.raises(DestinationError, match="certificate or host key could not be verified") as caught:
             open_destination(url, password=PASSWORD).write("object", [b"content"])

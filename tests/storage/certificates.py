@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,15 +21,22 @@ class Certificate:
     certificate: Path
     key: Path
 
+    @property
+    def context(self) -> ssl.SSLContext:
+        """For a server."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.key)
+        return context
 
-def self_signed(folder: Path) -> Certificate:
-    """One for 127.0.0.1 and localhost, in this folder."""
+
+def self_signed(folder: Path, hosts: Sequence[str] = ("127.0.0.1", "localhost")) -> Certificate:
+    """One for these names or addresses, in this folder."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a server of tests")])
     now = datetime.now(UTC)
-    names: list[x509.GeneralName] = [
-        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-        x509.DNSName("localhost"),
+    names = [
+        x509.IPAddress(ipaddress.ip_address(host)) if host[0].isdigit() else x509.DNSName(host)
+        for host in hosts
     ]
     certificate = (
         x509.CertificateBuilder()

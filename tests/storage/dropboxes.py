@@ -12,7 +12,8 @@ from typing import Any
 from backupkit.destinations.opening import open_destination
 from backupkit.destinations.remote import RemoteDestination
 from backupkit.filesystems.dropbox.file_system import DropboxFileSystem
-from tests.storage.dropbox_route import Certificate, certificate_of_dropbox, connect_proxy
+from tests.storage.certificates import Certificate
+from tests.storage.dropbox_route import certificate_of_dropbox, connect_proxy
 from tests.storage.fake_dropbox import FakeDropbox, fake_dropbox
 
 

@@ -148,7 +148,13 @@ class RemoteDestination:
         return store, join(folder, name)
 
     def _committed(
-        self, store: FileStore, upload: Upload, name: str, path: str, size: int, before: Found | None
+        self,
+        store: FileStore,
+        upload: Upload,
+        name: str,
+        path: str,
+        size: int,
+        before: Found | None,
     ) -> Found:
         """Make the object visible, and hold what is there then against what was sent."""
         failure: Exception | None = None
@@ -158,6 +164,8 @@ class RemoteDestination:
             failure = error
         try:
             found = store.look(path)
+        except ConfigurationError:  # it did answer: another has just taken the name, spelled in another way
+            raise
         except Exception as error:
             raise cannot_tell(name, self.location) from failure or error
         whole = found is not None and found.size == size and _agree(found.checksum, upload.checksum)

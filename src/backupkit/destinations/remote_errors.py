@@ -37,10 +37,10 @@ def translated(error: BaseException, what: str, name: str | None, location: str)
 
 
 def overtaken(name: str, location: str) -> DestinationError:
-    """For an object that was stored whole, and replaced by another writer before it could be looked at."""
+    """For an object that is another one when it is looked at, and so perhaps another writer's, and good."""
     return DestinationError(
-        f"Another writer has replaced the object {name!r} at {location} at the very same moment: see to it that "
-        "only one of them writes it.",
+        f"The object {name!r} at {location} is not the one that was written: another writer has replaced it at "
+        "that very moment, or the store is broken. See to it that only one writes it, and try again.",
         location=location,
         name=name,
         retryable=True,

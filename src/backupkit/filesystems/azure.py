@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobProperties
     from azure.storage.blob.aio import BlobClient, BlobServiceClient
 
-# A blob has 50,000 blocks at most. These hold 6 TiB if the first are of 16 MiB, and 2.4 TiB if of 4 MiB.
+# A blob has 50,000 blocks at most. These hold 4.3 TiB if the first are of 8 MiB, and 2.4 TiB if of 4 MiB.
 _BLOCKS, _LARGEST = 8000, 256 * MiB
 _PAGE = 5000  # blobs; more are never given at once
 _FOLDER = "hdi_isfolder"  # what accounts with real folders say of those

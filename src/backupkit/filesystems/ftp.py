@@ -10,6 +10,7 @@ from typing import Any
 from fsspec.implementations.ftp import FTPFileSystem
 
 from backupkit.errors import ConfigurationError
+from backupkit.filesystems.meanings.ftp import by_ftp
 
 _NOT_KNOWN = ("500", "502", "504")  # replies to commands that a server does not have (RFC 959, 4.2.1)
 
@@ -41,7 +42,7 @@ class CheckedFTPFileSystem(FTPFileSystem):  # type: ignore[misc]
             if code in _NOT_KNOWN:
                 self.invalidate_cache()
                 return list(super().ls(folder, detail, **options))
-            if code in ("550", "501"):  # no such folder, or a file
+            if code in ("550", "501") and by_ftp(error) != "denied":  # no such folder, or a file
                 raise FileNotFoundError(folder) from error
             raise
         found = [entry for entry in entries if entry["type"] in ("file", "directory")]

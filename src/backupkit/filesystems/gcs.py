@@ -20,6 +20,7 @@ from typing import Any
 
 import google_crc32c
 from gcsfs.core import GCSFileSystem
+from google.oauth2.credentials import Credentials
 
 from backupkit.errors import ConfigurationError
 from backupkit.filesystems.asking import Asking
@@ -35,6 +36,13 @@ _STEP = 256 << 10  # a chunk that is not the last is a multiple of it
 _PAGE = 1000  # objects; more are never given at once
 _FIELDS = "name,size,timeCreated,generation,crc32c"
 _RANGE = re.compile(r"bytes \d+-\d+/(\d+)")
+_WAYS = {
+    "anon",
+    "browser",
+    "cache",
+    "cloud",
+    "google_default",
+}  # of getting a token, by which gcsfs knows them
 _PARTING = 5.0  # seconds for saying that an upload is given up, which happens in a week by itself
 
 
@@ -44,12 +52,15 @@ class PlainGCSFileSystem(GCSFileSystem):  # type: ignore[misc]  # gcsfs has no t
     """
 
     def __init__(self, *args: Any, token: Any = None, **options: Any) -> None:
-        if isinstance(token, str) and ("/" in token or token.endswith(".json")) and not os.path.exists(token):
-            # gcsfs would take it for a token, and send it to Google to ask whose it is.
-            raise ConfigurationError(
-                "The file with Google's credentials, token=…, does not exist: correct its path, or leave it out "
-                "to take those of this machine."
-            )
+        if isinstance(token, str) and token not in _WAYS and not os.path.exists(token):
+            if "/" in token or token.endswith(".json"):
+                raise ConfigurationError(
+                    "The file with Google's credentials, token=…, does not exist: correct its path, or leave it "
+                    "out to take those of this machine."
+                )
+            # gcsfs would ask Google how long it lasts, with the token in the URL, which is logged and told.
+            kind: Any = Credentials  # google-auth's has no types
+            token = kind(token)
         super().__init__(*args, token=token, **options)
 
 

@@ -8,18 +8,23 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import aiohttp
+from google.auth.transport.requests import Request
+from requests import Session
 
 from backupkit.filesystems.parts import slices
 
 if TYPE_CHECKING:
     from gcsfs.core import GCSFileSystem
+
+T = TypeVar("T")
 
 # What a request may take is decided by who asks; aiohttp would end any after five minutes.
 _NO_LIMIT = aiohttp.ClientTimeout(total=None)
@@ -49,7 +54,7 @@ class Answer:
 
 
 class Requests:
-    """One request each, without retries."""
+    """One request each, without retries, but once after a token was refused, which is then renewed."""
 
     def __init__(self, file_system: GCSFileSystem) -> None:
         self._fs = file_system
@@ -79,15 +84,41 @@ class Requests:
         also: Collection[int] = (),
     ) -> Answer:
         """Send it; StatusError for an answer that is neither a success nor one of `also`."""
-        session = await self._fs._set_session()
-        given = await self._signed({"Accept-Encoding": "identity", **(headers or {})})
+        given = {"Accept-Encoding": "identity", **(headers or {})}
         if content:
             given["Content-Length"] = str(len(content))
+        asked = partial(self._once, method, url, params=self._fs._get_params(params or {}) or None)
+        credentials = self._fs.credentials.credentials
+        if credentials is None:
+            return await asked(headers=self._fs._get_headers(given), content=content, also=also)
+        signed = await _elsewhere(partial(self._fs._get_headers, given))
+        token = credentials.token
+        try:
+            return await asked(headers=signed, content=content, also=also)
+        except StatusError as error:
+            if error.status != 401:
+                raise
+            # A token that should have lasted was taken back, or this machine's clock is behind.
+            await _elsewhere(partial(self._renew, token))
+        signed = await _elsewhere(partial(self._fs._get_headers, given))
+        return await asked(headers=signed, content=content, also=also)
+
+    async def _once(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str],
+        content: bytes | memoryview,
+        also: Collection[int],
+    ) -> Answer:
+        session = await self._fs._set_session()
         async with session.request(
             method,
             url,
-            params=self._fs._get_params(params or {}) or None,
-            headers=given,
+            params=params,
+            headers=headers,
             data=slices(content) if content else None,
             timeout=_NO_LIMIT,
             allow_redirects=False,
@@ -98,24 +129,29 @@ class Requests:
                 raise StatusError(response.status, *_said(body))
             return Answer(response.status, response.headers, body)
 
-    async def _signed(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """The headers with the credentials, which may have to be renewed first."""
-        if self._fs.credentials.credentials is None:
-            signed: dict[str, str] = self._fs._get_headers(headers)
-            return signed
-        # Renewing asks another server, and waits: not on the loop, which keeps everybody's time limits, and not on
-        # a thread that the interpreter waits for when it exits.
-        answer: Future[dict[str, str]] = Future()
-        answer.set_running_or_notify_cancel()  # and cannot be cancelled, but left behind
+    def _renew(self, refused: str) -> None:
+        """Get another token than this one, unless somebody has."""
+        with self._fs.credentials.lock, Session() as session:
+            credentials = self._fs.credentials.credentials
+            if credentials.token == refused:
+                credentials.refresh(Request(session))
 
-        def ask() -> None:
-            try:
-                answer.set_result(self._fs._get_headers(headers))
-            except BaseException as error:
-                answer.set_exception(error)
 
-        threading.Thread(target=ask, name="backupkit-google-credentials", daemon=True).start()
-        return await asyncio.wrap_future(answer)
+async def _elsewhere(function: Callable[[], T]) -> T:
+    """What may ask another server for a token, and wait: not on the loop, which keeps everybody's time limits, and
+    not on a thread that the interpreter waits for when it exits.
+    """
+    answer: Future[T] = Future()
+    answer.set_running_or_notify_cancel()  # and cannot be cancelled, but left behind
+
+    def ask() -> None:
+        try:
+            answer.set_result(function())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, name="backupkit-google-credentials", daemon=True).start()
+    return await asyncio.wrap_future(answer)
 
 
 def _said(body: bytes) -> tuple[str, str]:

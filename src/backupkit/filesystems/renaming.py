@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -146,31 +146,40 @@ class RenamingStore:
         while folders:
             folder = folders.pop()
             # Not `find`, which takes what it could not list for empty.
-            for info in self._listed(folder):
+            for info in self._listed(folder, found=folder != begin):
                 name = info["name"].strip("/")
                 if name == folder.strip("/"):
                     if info["type"] == "file" and folder != begin:
                         raise ReplacedError(errno.ESTALE, "listed as a folder, and a file")
                     continue  # some list a file as what is in it
-                base = name.rpartition("/")[2]
+                base = _base(info)
                 path = f"{folder}/{base}" if folder else base
                 if info["type"] != "directory":
                     yield _found(path, info)
                 elif path.startswith(prefix) and base not in (".", ".."):
                     folders.append(path)
 
-    def _listed(self, folder: str) -> list[dict[str, Any]]:
+    def _listed(self, folder: str, *, found: bool = False) -> list[dict[str, Any]]:
+        """What is in a folder; nothing if there is none. One that was `found` may have been deleted since."""
         try:
             listed: list[dict[str, Any]] = self.again(self._fresh, self.fs.ls, folder, detail=True)
         except Exception as error:
-            if failure_of(error).meaning == "missing":
-                return []
-            raise
+            if failure_of(error).meaning != "missing":
+                raise
+            above, _, name = folder.rpartition("/")
+            if found and any(_base(one) == name for one in self._listed(above)):
+                # A server that refuses, or mangles names: what is in there must not be taken for nothing.
+                raise OSError(errno.EIO, "a folder that is listed is not found by its name") from error
+            return []
         return listed
 
     def _fresh(self, function: Callable[..., T], *args: Any, **options: Any) -> T:
         self.fs.invalidate_cache()
         return function(*args, **options)
+
+
+def _base(info: Mapping[str, Any]) -> str:
+    return str(info["name"]).strip("/").rpartition("/")[2]
 
 
 class RenamingUpload:
@@ -223,7 +232,8 @@ class RenamingUpload:
             raise
 
     def made(self, found: Found) -> bool:
-        return not getattr(self._store.fs, "renames_in_one_step", False)
+        # Who may replace may have been replaced; else only a rename that copies leaves what is not whole.
+        return not self._overwrite and not getattr(self._store.fs, "renames_in_one_step", False)
 
     def abort(self) -> None:
         # By a thread that nobody waits for after a while: a server that has stopped must not hold up a Ctrl-C.

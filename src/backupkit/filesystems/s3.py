@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC
 from functools import partial
 from typing import Any, cast
@@ -15,15 +15,16 @@ from s3fs.utils import FileExpired
 
 from backupkit._parallel import map_ordered
 from backupkit.filesystems.asking import Asking
+from backupkit.filesystems.filling import Filling
 from backupkit.filesystems.meanings.s3 import s3_code
 from backupkit.filesystems.parts import growing
 from backupkit.filesystems.s3_uploads import S3Upload
 from backupkit.filesystems.stores import Found, Piece, StrangeAnswerError
 from backupkit.filesystems.transfer import MiB, Transfer
 
-# Of the pieces that are read: with 8 MiB the last one took as long again, and a dozen of them 150 MiB.
-_FIRST, _LARGEST = 1 * MiB, 4 * MiB
+_FIRST, _LARGEST = 1 * MiB, 6 * MiB  # of the pieces that are read
 _A_DAY = 86_400
+_IN_A_LIST = {"Name", "KeyCount", "IsTruncated"}
 _MARKERS = ("KeyMarker", "UploadIdMarker")
 
 # What their answers always have. To botocore, any XML and none at all are answers, and a list in them is empty.
@@ -145,7 +146,7 @@ class S3Store:
         bucket, beginning = self._split(prefix)
         asked = {"Bucket": bucket, "Prefix": beginning}
         while True:
-            page = self._asking.ask(self._call, "list_objects_v2", **asked)
+            page = self._asking.ask(self._listed, asked)
             for one in page.get("Contents", ()):
                 yield Found(
                     path=f"{bucket}/{one['Key']}",
@@ -202,6 +203,13 @@ class S3Store:
             raise StrangeAnswerError(f"an answer to {method} without {lacking[0]}")
         return answer
 
+    async def _listed(self, asked: Mapping[str, str]) -> Any:
+        page = await self._call("list_objects_v2", **asked)
+        # A page to log in, or nothing at all, of what stands between: to botocore, a list without objects.
+        if not _IN_A_LIST & page.keys():
+            raise ConnectionError("what answers is no list of objects")
+        return page
+
     async def _head(self, bucket: str, key: str) -> Any:
         try:
             return await self._call("head_object", Bucket=bucket, Key=key)
@@ -256,7 +264,11 @@ class S3Store:
             begin = answer.get("ContentRange", f"bytes {start}-").partition("-")[0]
             if answer["ContentLength"] != expected or begin != f"bytes {start}":
                 raise StrangeAnswerError(f"{begin} come, not the {expected} from {start} that were asked for")
-            content = await body.read()
+            # Not in one go, for which aiohttp holds what has come and joins it: a dozen pieces took 50 MiB more.
+            filling = Filling(expected)
+            while chunk := await body.read(_FIRST):
+                filling.write(chunk)
+            content = filling.taken()
         if len(content) != expected:
             raise ConnectionError(f"{len(content)} bytes came where {expected} were asked for")
         return Piece(content=content, size=size, tag=found)

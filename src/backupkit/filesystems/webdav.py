@@ -93,8 +93,8 @@ class WebDAVStore(RenamingStore):
         except (ValueError, KeyError, ParseError) as error:  # no answer to PROPFIND, or to another one
             raise StrangeAnswerError("an answer that is not one of WebDAV") from error
 
-    def _listed(self, folder: str) -> list[dict[str, Any]]:
-        listed = super()._listed(folder)
+    def _listed(self, folder: str, *, found: bool = False) -> list[dict[str, Any]]:
+        listed = super()._listed(folder, found=found)
         if not listed:
             self.type_of(folder)  # by which an empty folder is told from XML that has nothing to do with it
         return listed

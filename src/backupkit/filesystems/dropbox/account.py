@@ -65,7 +65,7 @@ class Account:
             f"rev:{revision}", extra_headers={"Range": f"bytes={start}-{end - 1}"}
         )
         with closing(answer):
-            content: bytes = answer.content
+            content = b"".join(answer.iter_content(1 << 18))  # by itself it would take 10 KiB at once
         if len(content) != end - start:
             raise ConnectionError(f"{len(content)} bytes came where {end - start} were asked for")
         return content

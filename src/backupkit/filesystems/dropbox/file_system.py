@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 import fsspec
 from dropbox import Dropbox
-from dropbox.content_hash import DropboxContentHasher
 from dropbox.exceptions import ApiError
 from dropbox.files import FileMetadata
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem, make_instance
@@ -21,7 +20,7 @@ from fsspec.utils import stringify_path
 from backupkit.errors import ConfigurationError
 from backupkit.filesystems.dropbox.account import Account, Entry
 from backupkit.filesystems.dropbox.client import Access, connected
-from backupkit.filesystems.dropbox.sessions import Session, commit_info, part_size
+from backupkit.filesystems.dropbox.sessions import ContentHash, Session, commit_info, part_size
 from backupkit.filesystems.failures import failure_of
 from backupkit.filesystems.meanings import Meaning
 from backupkit.filesystems.transfer import Transfer
@@ -273,7 +272,7 @@ class DropboxFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no 
         self, fs: DropboxFileSystem, path: str, mode: str = "rb", block_size: int = 0, **options: Any
     ) -> None:
         self._session: Session | None = None
-        self._hash = DropboxContentHasher()
+        self._hash = ContentHash()
         super().__init__(
             fs,
             path,
@@ -309,7 +308,7 @@ class DropboxFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no 
             raise OSError(errno.EIO, "Dropbox has kept other bytes than were sent", self.path)
 
     def _is(self, entry: Entry | None) -> bool:
-        return isinstance(entry, FileMetadata) and entry.content_hash == self._hash.copy().hexdigest()
+        return isinstance(entry, FileMetadata) and entry.content_hash == self._hash.hexdigest()
 
     def discard(self) -> None:
         """Leave nothing of it: a session that is not finished goes by itself."""

@@ -7,6 +7,8 @@ file may have 2 TiB. Appends to a concurrent session may be under way at once if
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from dropbox.exceptions import ApiError
 from dropbox.files import CommitInfo, FileMetadata, UploadSessionCursor, UploadSessionType, WriteMode
 
@@ -19,6 +21,42 @@ _LARGEST = 144 << 20
 def part_size(wanted: int, *, concurrent: bool) -> int:
     """The nearest size of a part that a session takes."""
     return min(max(wanted - wanted % UNIT, UNIT) if concurrent else wanted, _LARGEST)
+
+
+class ContentHash:
+    """https://www.dropbox.com/developers/reference/content-hash, without copies of what it is given.
+
+    The SDK's own copies each block, which took 50 MiB of memory more.
+    """
+
+    def __init__(self) -> None:
+        self._blocks = sha256()
+        self._block = sha256()
+        self._missing = UNIT
+
+    def update(self, content: bytes) -> None:
+        view = memoryview(content)
+        while view:
+            self._block.update(view[: self._missing])
+            taken = min(len(view), self._missing)
+            view = view[taken:]
+            self._missing -= taken
+            if not self._missing:
+                self._blocks.update(self._block.digest())
+                self._block, self._missing = sha256(), UNIT
+
+    def hexdigest(self) -> str:
+        whole = self._blocks.copy()
+        if self._missing < UNIT:
+            whole.update(self._block.digest())
+        return whole.hexdigest()
+
+
+def content_hash(content: bytes) -> str:
+    """Of the content of one request, with which Dropbox compares what arrives."""
+    whole = ContentHash()
+    whole.update(content)
+    return whole.hexdigest()
 
 
 def commit_info(path: str, *, overwrite: bool, strict: bool = False) -> CommitInfo:
@@ -45,8 +83,9 @@ class Session:
     def append(self, offset: int, content: bytes, *, last: bool) -> None:
         """Send content that stands at this offset; one attempt. One that had happened already is no error."""
         cursor = UploadSessionCursor(self._id, offset)
+        client = self._account.client
         try:
-            self._account.client.files_upload_session_append_v2(content, cursor, close=last)
+            client.files_upload_session_append_v2(content, cursor, last, content_hash(content))
         except ApiError as error:
             if not _has_happened(error, offset + len(content), last):
                 raise

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC
 from itertools import repeat
 from typing import TYPE_CHECKING
 
-from dropbox.content_hash import DropboxContentHasher
 from dropbox.exceptions import ApiError
 from dropbox.files import FileMetadata
 
@@ -16,7 +16,7 @@ from backupkit._parallel import map_ordered
 from backupkit.errors import ConfigurationError
 from backupkit.filesystems.asking import AskingInThreads
 from backupkit.filesystems.dropbox.account import Account, Entry
-from backupkit.filesystems.dropbox.sessions import Session, commit_info, part_size
+from backupkit.filesystems.dropbox.sessions import ContentHash, Session, commit_info, part_size
 from backupkit.filesystems.failures import failure_of
 from backupkit.filesystems.parts import cut
 from backupkit.filesystems.stores import Found, Piece
@@ -64,7 +64,7 @@ class DropboxStore:
     def look(self, path: str) -> Found | None:
         path = _absolute(path)
         folder, _, name = path.rpartition("/")
-        entry = self._account.entry(path) if self._check_spelling(folder) else None
+        entry = self._account.entry(path) if self.check_spelling(folder) else None
         if not isinstance(entry, FileMetadata) or not _spells(entry, name):
             return None
         return _found(path, entry)
@@ -72,7 +72,7 @@ class DropboxStore:
     def find(self, prefix: str) -> Iterator[Found]:
         prefix = _absolute(prefix)
         folder = prefix.rpartition("/")[0]
-        if not self._check_spelling(folder):
+        if not self.check_spelling(folder):
             return
         try:
             for path, entry in self._account.entries(folder, recursive=True):
@@ -93,16 +93,16 @@ class DropboxStore:
     def check_free(self, path: str) -> None:
         """Raise ConfigurationError if the name, or that of a folder above, exists in another spelling."""
         folder, _, name = path.rpartition("/")
-        entry = self._account.entry(path) if self._check_spelling(folder) else None
+        entry = self._account.entry(path) if self.check_spelling(folder) else None
         if entry is not None and not _spells(entry, name):
             raise _differs(entry.name, name)
 
-    def _check_spelling(self, folder: str) -> bool:
+    def check_spelling(self, folder: str) -> bool:
         """Raise ConfigurationError if Dropbox spells the folder in another way; say whether it is there."""
         if folder in self._spelled:
             return True
         above, _, name = folder.rpartition("/")
-        entry = self._account.entry(folder) if self._check_spelling(above) else None
+        entry = self._account.entry(folder) if self.check_spelling(above) else None
         if entry is None:
             return False  # the first object makes it
         if not _spells(entry, name):
@@ -118,8 +118,10 @@ class _Upload:
         self._store = store
         self._account = account
         self._path = path
-        self._info = commit_info(path, overwrite=overwrite)
-        self._hash = DropboxContentHasher()
+        self._overwrite = overwrite
+        # Strictly: a file of the same content is another's too, and may be spelled in another way.
+        self._info = commit_info(path, overwrite=overwrite, strict=not overwrite)
+        self._hash = ContentHash()
         self._size = 0
         self._small = b""
         self._session: Session | None = None
@@ -156,12 +158,19 @@ class _Upload:
 
     @property
     def checksum(self) -> str:
-        checksum: str = self._hash.copy().hexdigest()
-        return checksum
+        return self._hash.hexdigest()
 
     def commit(self) -> None:
         # A session that an earlier attempt finished, whose answer was lost, is gone; then the file is looked at.
         self._made = self._account.ask(self._make).rev
+        try:
+            self._store.check_spelling(self._path.rpartition("/")[0])
+        except ConfigurationError:
+            # Somebody has just made the folder in another spelling, and would take it for an object of theirs.
+            if not self._overwrite:
+                with suppress(Exception):
+                    self._account.ask(self._account.client.files_delete_v2, self._path, self._made)
+            raise
 
     def made(self, found: Found) -> bool:
         return found.tag == self._made
@@ -174,7 +183,13 @@ class _Upload:
             return self._session.finish(self._size, self._info)
         info = self._info
         return self._account.client.files_upload(
-            self._small, info.path, mode=info.mode, autorename=False, mute=True
+            self._small,
+            info.path,
+            mode=info.mode,
+            autorename=False,
+            mute=True,
+            strict_conflict=info.strict_conflict,
+            content_hash=self.checksum,
         )
 
     def _count(self, part: bytes) -> int:

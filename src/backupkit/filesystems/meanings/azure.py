@@ -13,6 +13,7 @@ _AZURE_CODES: dict[str, Meaning] = {
     "BlobNotFound": "missing",
     "ResourceNotFound": "missing",
     "BlobAlreadyExists": "exists",
+    "ConditionNotMet": "exists",
     "AuthenticationFailed": "credentials",
     "InvalidAuthenticationInfo": "credentials",
     "NoAuthenticationInformation": "credentials",
@@ -41,8 +42,12 @@ def by_azure(error: BaseException) -> Meaning | None:
     code = getattr(error, "error_code", None)
     if code is not None:
         # The only one of the reasons for this code that needs another remedy.
+        meaning: Meaning | None
         skewed = "date header too old" in str(error)
-        return "skewed" if skewed else _AZURE_CODES.get(str(getattr(code, "value", code)))
+        meaning = "skewed" if skewed else _AZURE_CODES.get(str(getattr(code, "value", code)))
+        # Leases, kinds of blobs, copies and more have these statuses, too.
+        ambiguous = getattr(error, "status_code", None) in (409, 412)
+        return "other" if meaning is None and ambiguous else meaning
     if "azure.ClientAuthenticationError" in names and getattr(error, "status_code", None) is None:
         return "credentials"  # no token was to be had
     if names & {"azure.ServiceRequestTimeoutError", "azure.ServiceResponseTimeoutError"}:
