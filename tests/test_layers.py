@@ -115,6 +115,7 @@ REQUIRED = {
 }
 OPTIONAL = {
     "adlfs": {"filesystems"},
+    "aiobotocore": {"filesystems"},
     "aiohttp": {"filesystems"},
     "azure": {"filesystems"},
     "gcsfs": {"filesystems"},

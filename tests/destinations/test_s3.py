@@ -7,7 +7,7 @@ import logging
 import os
 import uuid
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -410,3 +410,23 @@ def test_no_session_token_and_no_key_of_ones_own_is_in_the_librarys_log(
     records = "\n".join(f"{one.getMessage()} {vars(one)}" for one in caplog.records)
     assert "botocore.auth" in records
     assert [one for one in (token, key, b64encode(key.encode()).decode()) if one in records] == []
+
+
+@pytest.mark.parametrize("status", [301, 307])
+def test_nobody_is_sent_to_another_host(
+    proxy: FaultProxy, through: S3FileSystem, s3_server: S3Server, bucket: str, status: int
+) -> None:
+    """With the content, and by plain HTTP where it says so."""
+    with fault_proxy(s3_server.port) as elsewhere:
+        there = (("Location", f"http://localhost:{elsewhere.port}/"),)
+        destination = open_destination(f"{bucket}/{uuid.uuid4().hex}", fs=through, patience=0.1)
+        calls: Mapping[str, Callable[[], object]] = {
+            "HEAD": lambda: destination.stat("object"),
+            "PUT": lambda: destination.write("object", [b"content"]),
+            "GET": lambda: b"".join(destination.read("object")),
+        }
+        for match, call in calls.items():
+            proxy.rules = [Rule(match, Answer(status, headers=there), times=1_000)]
+            with pytest.raises(DestinationError):
+                call()
+        assert elsewhere.seen == []

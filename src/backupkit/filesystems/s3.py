@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, cast
 from weakref import WeakSet
 
+from aiobotocore.httpsession import AIOHTTPSession
 from botocore.handlers import add_expect_header
 from s3fs import S3FileSystem
 from s3fs.utils import FileExpired
@@ -60,11 +61,33 @@ for _name in ("botocore.auth", "botocore.endpoint"):  # which write all headers 
     logging.getLogger(_name).addFilter(_tells_no_secret)
 
 
+class _Unredirected(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has no types
+    """aiohttp would follow a redirect anywhere, by plain HTTP too, with the content and the keys of one's own.
+
+    Where a bucket is, botocore finds out by itself from such an answer, and signs the request anew.
+    """
+
+    async def _get_session(self, proxy_url: Any) -> _Straight:
+        return _Straight(await super()._get_session(proxy_url))
+
+
+class _Straight:
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def request(self, *args: Any, **options: Any) -> Any:
+        return self._session.request(*args, **options, allow_redirects=False)
+
+
 class QuietS3FileSystem(S3FileSystem):  # type: ignore[misc]  # s3fs has no types
     """s3fs with a client that leaves repeating and time limits to whoever calls it."""
 
     def __init__(self, *args: Any, config_kwargs: dict[str, Any] | None = None, **options: Any) -> None:
-        super().__init__(*args, config_kwargs={**_SETTINGS, **(config_kwargs or {})}, **options)
+        super().__init__(
+            *args,
+            config_kwargs={**_SETTINGS, "http_session_cls": _Unredirected, **(config_kwargs or {})},
+            **options,
+        )
 
 
 class S3Store:
