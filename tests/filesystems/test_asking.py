@@ -193,6 +193,8 @@ def test_what_is_cancelled_while_it_fails_is_not_tried_again_and_nobody_is_told(
         await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
         gc.collect()  # which is when asyncio tells of a failure that nobody took
 
+    gc.collect()  # and what others have left is told of before
+    caplog.clear()
     future = Asking(Transfer(), loop).submit(fail)
     ended = asyncio.run_coroutine_threadsafe(all_others(), loop)
     asked.set_result(future)
