@@ -5,6 +5,7 @@ What follows `--` goes to the tool: `./dev test -s tests -- -k retention`.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import nox
@@ -56,11 +57,12 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests, the examples and the stock tools included, on up to four processors."""
+    """All tests, the examples and the stock tools included, in up to four processes."""
     install(session, "tests")
     session.run("python", "-m", "tests.storage.azurite")
-    # By file: what the tests of one have in common, such as a server, is then made once.
-    spread = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
+    # One more than there are processors, because many tests wait for a server that does not answer. By file: what
+    # the tests of one have in common, such as a server, is then made once.
+    spread = ["-n", str(min((os.cpu_count() or 1) + 1, 4)), "--dist", "loadfile"]
     session.run("python", "-m", "pytest", "-q", *spread, *session.posargs)
 
 

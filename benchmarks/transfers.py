@@ -146,6 +146,7 @@ def rclone() -> tuple[Upload, Download]:
     program = str(Path(sysconfig.get_path("scripts"), "rclone"))
     settings = {
         "RCLONE_CONFIG": "/dev/null",
+        "RCLONE_LOG_LEVEL": "ERROR",
         "RCLONE_CONFIG_THERE_TYPE": "s3",
         "RCLONE_CONFIG_THERE_PROVIDER": "SeaweedFS",
         "RCLONE_CONFIG_THERE_ENDPOINT": Here.endpoint,

@@ -75,6 +75,7 @@ class FaultProxy:
     latency: float = 0.0
     rules: list[Rule] = field(default_factory=list)
     seen: list[tuple[str, Wrong | None]] = field(default_factory=list)
+    expecting: int = 0  # requests that asked whether they may send their body
     port: int = 0
     most_at_once: int = 0
     under_way: int = 0
@@ -134,6 +135,7 @@ class _Connection:
     async def _one(self) -> None:
         head = _Head(await self._from_client.readuntil(b"\r\n\r\n"))
         rule = self._proxy._wrong(head.line)
+        self._proxy.expecting += head.expects
         self._proxy.under_way += 1
         self._proxy.most_at_once = max(self._proxy.most_at_once, self._proxy.under_way)
         try:

@@ -192,10 +192,10 @@ def postgresql_programs() -> Path:
 
 
 @contextmanager
-def server_folder(owner: str) -> Iterator[tuple[Path, str | None]]:
+def server_folder(owner: str, *, within: str = "/tmp") -> Iterator[tuple[Path, str | None]]:
     """A new folder, and the user to run a server as: not root, which servers refuse, or this user."""
     # Not pytest's tmp_path, which other users cannot enter, and whose sockets' paths are too long.
-    folder = Path(tempfile.mkdtemp(prefix="bk-server-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="bk-server-", dir=within))
     user = None
     try:
         if os.geteuid() == 0:

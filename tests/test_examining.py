@@ -107,17 +107,17 @@ def test_a_destination_that_leaves_nothing_behind_needs_no_sweeping() -> None:
     assert unknown(examination) == ["encrypted on the way", "swept"]
 
 
-def test_a_real_store_holds_in_parts_and_its_rights_are_told(seaweedfs_server: S3Server) -> None:
-    url = f"s3://{seaweedfs_server.new_bucket()}/shop"
-    store = open_destination(url, **seaweedfs_server.options, part_size=5 * MiB)
+def test_a_real_store_holds_in_parts_and_its_rights_are_told(s3_server: S3Server) -> None:
+    url = f"s3://{s3_server.new_bucket()}/shop"
+    store = open_destination(url, **s3_server.options, part_size=5 * MiB)
     examination = examine(store)
     assert broken(examination) == unknown(examination) == []
     assert [*store.list()] == []
-    reader = {**seaweedfs_server.options, "key": "reader", "secret": "read-only"}
+    reader = {**s3_server.options, "key": "reader", "secret": "read-only"}
     examination = examine(open_destination(url, **reader))
     assert broken(examination) == ["written"]
     assert (examination.rights.list, examination.rights.write) == (True, False)
-    nobody = {**seaweedfs_server.options, "secret": "wrong"}
+    nobody = {**s3_server.options, "secret": "wrong"}
     assert broken(examine(open_destination(url, **nobody))) == ["written", "listed at once"]
 
 
@@ -318,6 +318,45 @@ def test_one_that_does_not_answer_is_asked_nothing_more() -> None:
     assert examination.findings[0].message == str(error)
     assert examination.recommendation == "Whether backups can be made with these credentials is not known."
     assert faulty.calls.keys() == {"stat"}
+
+
+@pytest.mark.parametrize("write", [1, 2, 4, 12])
+def test_one_that_goes_away_is_not_waited_for_at_every_step_and_every_name(write: int) -> None:
+    class GoesAway(MemoryDestination):
+        waits = 0
+        writes = 0
+
+        def _wait(self) -> None:
+            if self.writes >= write:
+                self.waits += 1
+                raise DestinationError("It did not answer: try again.", location="x", retryable=True)
+
+        def write(self, name: str, chunks: Chunks, *, overwrite: bool = False) -> StoredObject:
+            self.writes += 1
+            self._wait()
+            return super().write(name, chunks, overwrite=overwrite)
+
+        def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+            self._wait()
+            return super().read(name, start=start, length=length)
+
+        def stat(self, name: str) -> StoredObject:
+            self._wait()
+            return super().stat(name)
+
+        def list(self, prefix: str = "") -> Iterator[StoredObject]:
+            self._wait()
+            return super().list(prefix)
+
+        def delete(self, name: str) -> None:
+            self._wait()
+            super().delete(name)
+
+    destination = GoesAway()
+    examination = examine(destination)
+    assert not examination.holds
+    assert destination.waits <= 4
+    assert {*destination.objects} <= {*examination.left}
 
 
 def test_a_folder_that_is_missing_is_told_and_not_made(tmp_path: Path) -> None:

@@ -115,6 +115,7 @@ REQUIRED = {
 }
 OPTIONAL = {
     "adlfs": {"filesystems"},
+    "aiobotocore": {"filesystems"},
     "aiohttp": {"filesystems"},
     "azure": {"filesystems"},
     "gcsfs": {"filesystems"},
@@ -134,6 +135,7 @@ OPTIONAL = {
     "typer": {"cli"},
     "rich": {"cli", "observers"},
     "s3fs": {"filesystems"},
+    "botocore": {"filesystems"},
     "dropbox": {"filesystems"},
     "stone": {"filesystems"},
     "urllib3": {"filesystems"},

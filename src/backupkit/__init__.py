@@ -3,7 +3,7 @@
 pipeline = BackupPipeline(
     "shop",
     [Directory("/srv/shop", exclude=APPLICATION_EXCLUDES), database(os.environ["DATABASE_URL"])],
-    ["/mnt/backup"],
+    ["/mnt/backup", "s3://shop-backups"],
     encryptor=Passphrase.from_env("BACKUP_ARCHIVE_PASSWORD"),
 )
 report = pipeline.run()

@@ -101,6 +101,13 @@ class Cleaning:
         return tuple(known), unknown
 
 
+_SILENT = 3  # failures in a row that may pass: then the destination has gone, and each would be waited for
+
+
+class _GoneError(Exception):
+    """Nobody answers there any more."""
+
+
 class _Deleting:
     """Deletes one thing after the other; what is refused is a problem, told once, and the rest goes on."""
 
@@ -117,6 +124,7 @@ class _Deleting:
         self._running = running
         self._destination = destination
         self._told: set[str] = set()
+        self._silent = 0
 
     def all(
         self,
@@ -125,6 +133,18 @@ class _Deleting:
         orphans: Collection[tuple[str, str]],
     ) -> None:
         """Remove what the plan says, prune, forget what is known of the gone, discard the leftovers."""
+        try:
+            self._all(repository, leftovers, orphans)
+        except _GoneError:
+            message = "The rest was not cleaned, for nobody answers there any more: clean again."
+            self._running.add(Problem(message=message, destination=self._destination.location))
+
+    def _all(
+        self,
+        repository: Repository,
+        leftovers: Sequence[StoredObject],
+        orphans: Collection[tuple[str, str]],
+    ) -> None:
         for removed in self._plan.remove:
             backup = removed.backup
             if self._tried(f"The backup {backup.id}", partial(self._remove, repository, backup)):
@@ -182,7 +202,11 @@ class _Deleting:
                 message = f"{what} could not be deleted: {told(error)}"
                 self._running.add(Problem(message=message, destination=self._destination.location))
             self._told |= {name} if name is not None else set()
+            self._silent = self._silent + 1 if isinstance(error, DestinationError) and error.retryable else 0
+            if self._silent == _SILENT:
+                raise _GoneError from error
             return False
+        self._silent = 0
         self.freed += freed or 0
         return freed is not None
 

@@ -34,7 +34,8 @@ def read_sources(
         except (OperationCancelledError, HookError):
             raise
         except SourceError as error:
-            yield Problem(message=str(error), severity=error.severity, path=source.name)
+            # Whatever it says of itself: what would have followed is not in the backup.
+            yield Problem(message=str(error), path=source.name)
         except Exception as error:
             yield Problem(
                 message=f"The source {source.name} failed: {told(error)}",

@@ -16,6 +16,7 @@ from backupkit.destinations.wrapping import innermost
 from backupkit.errors import (
     AccessDeniedError,
     BackupKitError,
+    DestinationError,
     ObjectExistsError,
     ObjectNotFoundError,
     OperationCancelledError,
@@ -53,8 +54,8 @@ class Trials:
     """The steps, to be taken in the order in which they stand here.
 
     `may` is what is known of the rights by then, `written` holds what has been written and not deleted, and the
-    measurements are None until they were made. A step returns what holds, or raises: BrokenError, NotKnownError, or
-    whatever the destination fails with.
+    measurements are None until they were made; `silent` is how many calls nobody has answered in a row. A step
+    returns what holds, or raises: BrokenError, NotKnownError, or whatever the destination fails with.
     """
 
     def __init__(self, destination: Destination, cancel: threading.Event) -> None:
@@ -63,6 +64,7 @@ class Trials:
         self.written: set[str] = set()
         self.round_trip: timedelta | None = None
         self.ahead: timedelta | None = None
+        self.silent = 0
         self.upload: float | None = None
         self.download: float | None = None
         self._at = destination
@@ -77,6 +79,10 @@ class Trials:
     def check_cancelled(self) -> None:
         if self._cancel.is_set():
             raise OperationCancelledError(f"The examination of {self._at.location} was cancelled.")
+
+    def heard(self, error: Exception | None) -> None:
+        """Note whether a call was answered, by an error or without one."""
+        self.silent = self.silent + 1 if isinstance(error, DestinationError) and error.retryable else 0
 
     def reach(self) -> str:
         times: list[float] = []

@@ -19,7 +19,8 @@ from backupkit._pinning import pin_everywhere
 from backupkit._restoring import InPlace, RestoreOptions, is_database, location_of, obstacles, opened_target
 from backupkit._verifying import verify_copy
 from backupkit.databases.urls import DatabaseURL
-from backupkit.destinations.opening import URLLike, open_destination, open_destinations
+from backupkit.destinations.answers import answered
+from backupkit.destinations.opening import URLLike, chosen_of, open_destinations
 from backupkit.errors import (
     BackupKitError,
     BackupNotFoundError,
@@ -77,6 +78,7 @@ class Backups:
         self.encryptor = encryptor
         self.observers = all_fitting("observers", observers)
         self._executor = executor
+        self._stall_limit: float | None = None
         self._clock = clock
         self.format.check(None, encryptor)
 
@@ -312,7 +314,13 @@ class Backups:
         return self._list_with_marks(destination)[0]
 
     def _list_with_marks(self, destination: Destination) -> tuple[Sequence[Backup], Marks]:
-        """The backups, newest first, and the marks, which were read before them."""
+        """The backups, newest first, and the marks, which were read before them.
+
+        A mount that hangs must not keep the others from being looked at, nor `monitor` from saying so.
+        """
+        return answered(destination, self._listed_with_marks, self._stall_limit)
+
+    def _listed_with_marks(self, destination: Destination) -> tuple[Sequence[Backup], Marks]:
         try:
             marks = read_marks(destination, self.name)
             with self._opened(destination) as repository:
@@ -357,24 +365,7 @@ class Backups:
         return self.contents or frozenset().union(*(one.contents for one in listed if one.good))
 
     def _chosen(self, at: str | None) -> Sequence[Destination]:
-        if at is None:
-            return self.destinations
-        for destination in self.destinations:
-            if destination.location == at:
-                return [destination]
-        location = open_destination(at).location
-        chosen = [one for one in self.destinations if one.location == location]
-        if not chosen:  # the settings behind the question mark may be left out
-            chosen = [one for one in self.destinations if one.location.partition("?")[0] == location]
-        if not chosen:
-            raise ConfigurationError(
-                f"There is no destination {location} here: use one of {self._where(None)}."
-            )
-        if len(chosen) > 1:
-            raise ConfigurationError(
-                f"Several destinations are called {location}: write all of one, of {self._where(None)}."
-            )
-        return chosen
+        return chosen_of(self.destinations, at)
 
     def _where(self, at: str | None) -> str:
         return at or ", ".join(destination.location for destination in self.destinations)

@@ -18,8 +18,12 @@ from backupkit.model import Examination, Finding, Rights, Verdict
 from backupkit.protocols import Destination, HasLeftovers
 
 # Of a URL. Every store takes such parts, and eight of them pass 10 Mbit/s within the minute; whoever looks on need
-# not wait as long as a run at night to hear that a place is not reached.
-_OPTIONS = {"part_size": 8 << 20, "time_limit": 20.0, "patience": 30.0}
+# not wait as long as a run at night to hear that a place is not reached, or that a part is stuck: there are three,
+# and each may take as long as all that are under way.
+_OPTIONS = {"part_size": 8 << 20, "concurrency": 3, "time_limit": 20.0, "patience": 30.0}
+_SILENT = (
+    2  # calls in a row that nobody answers: then the place has gone, and each further one would be waited for
+)
 
 
 def examine(
@@ -48,6 +52,8 @@ def examine(
             if findings[-1].verdict != "ok" and step == "reached":
                 break
             if not trials.written and step == "listed at once":  # there is nothing to try the rest with
+                break
+            if trials.silent >= _SILENT:
                 break
     finally:
         left = _tidied(at, trials)
@@ -110,6 +116,9 @@ def _found(trials: Trials, step: str, take: Callable[[], str], right: str | None
             verdict = "not known"
     except Exception as error:
         message = told(error)
+        trials.heard(error)
+    else:
+        trials.heard(None)
     if right is not None and allowed is not None:
         trials.may[right] = allowed
     return Finding(step=step, verdict=verdict, message=message, advice=advice)
@@ -120,9 +129,14 @@ def _tidied(at: Destination, trials: Trials) -> Sequence[str]:
     if not trials.written:
         return ()
     there = set(trials.written)
-    with suppress(Exception):
+    trials.silent = 0
+    try:
         there |= {one.name for one in at.list(trials.folder)}
-    left = [name for name in sorted(there) if not _deleted(at, name)]
+    except Exception as error:
+        trials.heard(error)
+    left = [name for name in sorted(there) if not _deleted(at, name, trials)]
+    if trials.silent >= _SILENT:
+        return left
     with suppress(Exception):
         for leftover in trials.left_over():
             left.append(leftover.name)
@@ -134,14 +148,19 @@ def _tidied(at: Destination, trials: Trials) -> Sequence[str]:
     return left
 
 
-def _deleted(at: Destination, name: str) -> bool:
+def _deleted(at: Destination, name: str, trials: Trials) -> bool:
     """Whether it is gone, as far as anybody can tell."""
     for ask in (at.delete, at.stat):
-        with suppress(Exception):  # then the other one may tell
-            try:
-                ask(name)
-            except ObjectNotFoundError:
-                return True
+        if trials.silent >= _SILENT:
+            return False
+        try:
+            ask(name)
+        except ObjectNotFoundError:
+            return True
+        except Exception as error:  # then the other one may tell
+            trials.heard(error)
+        else:
+            trials.heard(None)
     return False
 
 
@@ -150,11 +169,12 @@ def _tidiness(trials: Trials, left: Sequence[str]) -> Finding:
         return Finding(
             step="tidied up", verdict="ok", message="All that was written for this was deleted again."
         )
+    refused = trials.may.get("delete") is False
     return Finding(
         step="tidied up",
-        verdict="not known" if trials.may.get("delete") is False else "not ok",
+        verdict="not known" if refused else "not ok",
         message=f"What was written for this could not all be deleted: {shown(left)}.",
-        advice="Delete it with credentials that may.",
+        advice="Delete it with credentials that may." if refused else "Delete it yourself, once it answers.",
     )
 
 

@@ -65,7 +65,7 @@ def test_each_destination_of_a_pipeline_is_examined_with_its_wrappers(shop: Shop
         (("doctor", "backups", "--app", "shop_backups:pipeline"), "the URL alone"),
         (
             ("doctor", "--app", "shop_backups:pipeline", "--at", "elsewhere"),
-            "There is no destination 'elsewhere'",
+            "There is no destination file:",
         ),
         (("doctor", "nothing://bucket"), "no kind of destination"),
         (("doctor", "ftp://192.0.2.1/shop"), "allow_plaintext"),

@@ -3,10 +3,13 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from backupkit.destinations import fan_out as fan_out_module
+from backupkit.destinations.answers import limit_of
 from backupkit.destinations.branch import Branch
 from backupkit.destinations.fan_out import FanOut
 from backupkit.destinations.local import LocalDestination
@@ -335,8 +338,28 @@ def test_one_that_hangs_is_dropped_and_aborted_when_it_wakes(after: int) -> None
         assert hanging.objects == {"object": b"x" * (29 * MiB)}
 
 
+def test_one_that_hangs_does_not_keep_an_interrupt_until_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fan_out_module, "_PARTING", 0.1)
+    hanging, good = Hanging(after=1), MemoryDestination("good")
+    fan_out = FanOut([hanging, good], stall_limit=20)
+
+    def chunks() -> Iterator[bytes]:
+        yield b"x" * MiB
+        hanging.waits.wait()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fan_out.write("object", chunks())
+    assert not hanging.ended.is_set()
+    assert fan_out.failures == {}, "its limit was waited for"
+    assert good.objects == {}
+    hanging.go_on.set()
+    hanging.ended.wait()
+    assert hanging.objects == {}
+
+
 def test_one_that_hangs_does_not_keep_an_exception_of_the_chunks_for_ever() -> None:
-    error = KeyboardInterrupt()
+    error = ValueError("the source")
     hanging, good = Hanging(after=1), MemoryDestination("good")
     fan_out = FanOut([hanging, good], stall_limit=STALL)
 
@@ -345,7 +368,7 @@ def test_one_that_hangs_does_not_keep_an_exception_of_the_chunks_for_ever() -> N
         hanging.waits.wait()
         raise error
 
-    with pytest.raises(KeyboardInterrupt) as caught:
+    with pytest.raises(ValueError, match="the source") as caught:
         fan_out.write("object", chunks())
     assert caught.value is error
     assert good.objects == {}
@@ -440,18 +463,17 @@ def test_one_that_gives_up_by_itself_has_the_time_for_it(own: float, limit: floa
     class Patient(MemoryDestination):
         stall_limit = own
 
-    assert FanOut([Patient()])._limit_of(Patient()) == limit
-    assert FanOut([Patient()])._limit_of(MemoryDestination()) == 300.0
-    assert FanOut([Patient()], stall_limit=7.0)._limit_of(Patient()) == 7.0
+    assert limit_of(Patient(), None) == limit
+    assert limit_of(MemoryDestination(), None) == 300.0
+    assert limit_of(Patient(), 7.0) == 7.0
 
 
 def test_what_takes_long_by_its_own_terms_is_not_dropped_for_it() -> None:
-    # Four parts under way at once over the slowest link that its own time limit allows.
-    for terms in (Transfer(), Transfer(part_size=64 * MiB), Transfer(patience=600)):
-        destination = open_destination("memory://", part_size=terms.part_size, patience=terms.patience)
-        assert FanOut([destination])._limit_of(destination) > terms.patience + terms.seconds_for(
-            terms.part_size
-        )
+    # All parts that are under way share the slowest link that its own time limit allows, and end at one moment.
+    for terms in (Transfer(), Transfer(part_size=64 * MiB), Transfer(patience=600), Transfer(concurrency=64)):
+        destination = open_destination("memory://", **asdict(terms))
+        together = terms.seconds_for(terms.concurrency * terms.part_size)
+        assert limit_of(destination, None) > terms.patience + together
 
 
 # Answers that are no failures

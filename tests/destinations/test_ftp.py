@@ -59,6 +59,14 @@ def test_a_wrong_password_is_said_to_be_wrong(server: FTPServer) -> None:
     assert not caught.value.retryable
 
 
+def test_a_folder_that_is_denied_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    """The reply has the number of one that is missing."""
+    with ftp_server(tmp_path, denied="shop/secret") as server:
+        for url in (server.url("shop"), server.url("shop/secret")):
+            with pytest.raises(AccessDeniedError):
+                list(open_destination(url, patience=0.1).list())
+
+
 def test_ftp_over_the_network_is_refused_unless_it_is_encrypted_or_asked_for() -> None:
     with pytest.raises(ConfigurationError, match="anybody on the way can read"):
         open_destination("ftp://backup@storage.example/shop")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from backupkit.destinations.local import LocalDestination
-from backupkit.destinations.opening import open_destination
+from backupkit.destinations.opening import chosen_of, open_destination, open_destinations
 from backupkit.errors import ConfigurationError
 
 
@@ -80,3 +80,16 @@ def test_a_file_url_with_a_host_or_a_relative_path_is_refused(url: str) -> None:
 def test_a_path_that_no_folder_can_have_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError):
         open_destination(url)
+
+
+def test_one_of_several_is_chosen_by_its_location_with_its_settings_or_without() -> None:
+    both = open_destinations(["s3://backups/shop?endpoint_url=https://s3.example", "memory://shop"])
+    for at in (
+        "s3://backups/shop?endpoint_url=https://s3.example",
+        "s3://backups/shop",
+        "s3a://backups/shop",
+    ):
+        assert [*chosen_of(both, at)] == [both[0]]
+    assert [*chosen_of(both, None)] == [*both]
+    with pytest.raises(ConfigurationError, match="use one of s3://backups/shop"):
+        chosen_of(both, "s3://backups")

@@ -35,10 +35,10 @@ class Moving(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
         return super().info(path, **options)
 
 
-def place(happens: Callable[[Moving, str, str], None]) -> tuple[Destination, Destination]:
+def place(happens: Callable[[Moving, str, str], None], **traits: object) -> tuple[Destination, Destination]:
     """A destination in which this happens, and the same place without."""
     folder = f"/remote-{next(_places)}"
-    kind = type("ThisMoving", (Moving,), {"happens": staticmethod(happens)})
+    kind = type("ThisMoving", (Moving,), {"happens": staticmethod(happens), **traits})
     return (
         open_destination(folder, fs=kind(), time_limit=1, patience=0.05),
         open_destination(f"memory:/{folder}"),
@@ -111,7 +111,7 @@ def test_an_object_by_which_another_one_replaced_ours_at_that_moment_stays() -> 
         fs.pipe_file(path2, b"another's")
 
     destination, direct = place(happens)
-    with pytest.raises(DestinationError, match="somebody else has replaced it") as caught:
+    with pytest.raises(DestinationError, match="another writer has replaced it") as caught:
         destination.write("object", [b"content"], overwrite=True)
     assert caught.value.retryable
     assert b"".join(direct.read("object")) == b"another's"
@@ -138,3 +138,25 @@ def test_an_error_that_is_not_expected_is_named_and_its_text_is_not_repeated() -
     assert "hunter2" not in str(caught.value)
     assert isinstance(caught.value.__cause__, RuntimeError)
     assert names(direct) == []
+
+
+def test_what_another_writer_stored_at_the_same_moment_is_never_removed() -> None:
+    def happens(fs: Moving, path1: str, path2: str) -> None:
+        fs.move(path1, path2)
+        fs.pipe_file(path2, b"another one")
+
+    destination, direct = place(happens, renames_in_one_step=True)
+    for overwrite in (False, True):
+        with pytest.raises(DestinationError, match="another writer has replaced it") as caught:
+            destination.write("object", [b"content"], overwrite=overwrite)
+        assert caught.value.retryable
+        assert b"".join(direct.read("object")) == b"another one"
+        direct.delete("object")
+
+
+def test_the_root_of_a_file_system_lists_as_any_folder_does() -> None:
+    place = f"root-{next(_places)}"
+    open_destination(f"memory://{place}").write("object", [b"content"])
+    root = open_destination("memory://")
+    assert f"{place}/object" in names(root)
+    assert [one.name for one in root.list(place)] == [f"{place}/object"]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from s3fs import S3FileSystem
 
 from backupkit.destinations.opening import open_destination
+from backupkit.destinations.remote import RemoteDestination
 from backupkit.errors import ConfigurationError, DestinationError, ObjectExistsError, ObjectNotFoundError
 from backupkit.filesystems.s3 import QuietS3FileSystem, S3Store
+from backupkit.filesystems.s3_uploads import S3Upload
 from backupkit.filesystems.transfer import Transfer
 from backupkit.protocols import Destination, HasLeftovers
 from backupkit.testing.destinations import DestinationTests
@@ -112,7 +116,7 @@ def test_a_large_object_is_sent_in_parts(proxy: FaultProxy, watched: Destination
     assert _methods(proxy) == ["HEAD", "POST", "PUT", "PUT", "PUT", "HEAD", "POST", "HEAD"]
 
 
-@pytest.mark.parametrize(("start", "length"), [(0, 7), (1000, 4 * MiB), (12 * MiB - 100, 100)])
+@pytest.mark.parametrize(("start", "length"), [(0, 7), (1000, 6 * MiB), (12 * MiB - 100, 100)])
 def test_a_small_range_is_one_request(
     proxy: FaultProxy, watched: Destination, start: int, length: int
 ) -> None:
@@ -133,7 +137,7 @@ def test_a_large_object_is_read_in_few_requests(proxy: FaultProxy, watched: Dest
     watched.write("object", _chunks(32))
     proxy.seen.clear()
     assert b"".join(watched.read("object")) == b"".join(_chunks(32))
-    assert _methods(proxy) == ["GET"] * 10  # 1, 2, 4 and six times 4 MiB, and the rest
+    assert _methods(proxy) == ["GET"] * 8  # 1, 2, 4 and four times 6 MiB, and the rest
 
 
 def test_an_object_that_is_replaced_while_it_is_read_is_an_error(destination: Destination) -> None:
@@ -235,6 +239,12 @@ def test_parts_are_equal_where_the_store_wants_them_so(
     destination.write("object", _chunks(17))
     etag = s3_server.client.head_object(Bucket=bucket, Key=f"equal-{equal}/object")["ETag"]
     assert etag.endswith(f'-{parts}"')
+
+
+def test_a_part_is_sent_without_asking_first(proxy: FaultProxy, watched: Destination) -> None:
+    watched.write("object", _chunks(33))
+    assert proxy.requests("partNumber=") > 1
+    assert proxy.expecting == 0
 
 
 def test_an_object_of_more_parts_than_s3_takes_is_refused_and_gone(
@@ -340,3 +350,83 @@ def test_objects_are_locked_as_the_user_says(s3_server: S3Server, locked: str, c
     head = s3_server.client.head_object(Bucket=locked, Key=f"legal-{count}/object")
     assert (head["ObjectLockMode"], head["ObjectLockRetainUntilDate"]) == ("GOVERNANCE", until)
     assert head["ObjectLockLegalHoldStatus"] == "ON"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b'<html xmlns="http://www.w3.org/1999/xhtml"/>'], ids=["none", "a page"]
+)
+def test_what_is_no_answer_of_s3_is_an_error_and_no_empty_bucket(
+    proxy: FaultProxy, through: S3FileSystem, watched: Destination, body: bytes
+) -> None:
+    watched.write("object", [b"content"])
+    folder = watched.location.partition("?")[0]
+    impatient = open_destination(folder, fs=through, patience=0.1)
+    assert isinstance(impatient, RemoteDestination)
+    calls: Sequence[Callable[[], object]] = (
+        lambda: [*impatient.list()],
+        lambda: [*impatient.leftovers()],
+        lambda: impatient.stat("object"),
+        lambda: b"".join(impatient.read("object")),
+        lambda: impatient.write("large", _chunks(12)),
+    )
+    for call, match in zip(calls, ("GET", "GET", "HEAD", "GET", "POST"), strict=True):
+        proxy.rules = [Rule(match, Answer(200, b"" if match == "HEAD" else body), times=1_000)]
+        with pytest.raises(DestinationError, match="as if a login page or a proxy answered") as caught:
+            call()
+        assert caught.value.retryable
+    proxy.rules = []
+    assert [one.name for one in impatient.list()] == ["object"]
+
+
+@pytest.mark.parametrize("count", [1, 12], ids=["small", "large"])
+def test_what_another_writer_stored_at_the_same_moment_is_never_removed(
+    destination: Destination, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = S3Upload.commit
+
+    def overtaken(upload: S3Upload) -> None:
+        commit(upload)
+        monkeypatch.setattr(S3Upload, "commit", commit)
+        destination.write("object", [b"another's"], overwrite=True)
+
+    monkeypatch.setattr(S3Upload, "commit", overtaken)
+    with pytest.raises(DestinationError, match="another writer has replaced it"):
+        destination.write("object", _chunks(count), overwrite=True)
+    assert b"".join(destination.read("object")) == b"another's"
+
+
+def test_no_session_token_and_no_key_of_ones_own_is_in_the_librarys_log(
+    moto_endpoint: str, moto_bucket: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    token, key = "a-session-token-that-nobody-may-see", "k" * 32
+    destination = open_destination(
+        f"s3://{moto_bucket}/logged",
+        **moto.options(moto_endpoint),
+        token=token,
+        s3_additional_kwargs={"SSECustomerAlgorithm": "AES256", "SSECustomerKey": key},
+    )
+    destination.write("object", [b"content"])
+    records = "\n".join(f"{one.getMessage()} {vars(one)}" for one in caplog.records)
+    assert "botocore.auth" in records
+    assert [one for one in (token, key, b64encode(key.encode()).decode()) if one in records] == []
+
+
+@pytest.mark.parametrize("status", [301, 307])
+def test_nobody_is_sent_to_another_host(
+    proxy: FaultProxy, through: S3FileSystem, s3_server: S3Server, bucket: str, status: int
+) -> None:
+    """With the content, and by plain HTTP where it says so."""
+    with fault_proxy(s3_server.port) as elsewhere:
+        there = (("Location", f"http://localhost:{elsewhere.port}/"),)
+        destination = open_destination(f"{bucket}/{uuid.uuid4().hex}", fs=through, patience=0.1)
+        calls: Mapping[str, Callable[[], object]] = {
+            "HEAD": lambda: destination.stat("object"),
+            "PUT": lambda: destination.write("object", [b"content"]),
+            "GET": lambda: b"".join(destination.read("object")),
+        }
+        for match, call in calls.items():
+            proxy.rules = [Rule(match, Answer(status, headers=there), times=1_000)]
+            with pytest.raises(DestinationError):
+                call()
+        assert elsewhere.seen == []

@@ -492,3 +492,27 @@ def _signal(server: SSHServer, number: int) -> None:
     for process in server.connections():
         with suppress(ProcessLookupError):  # one of a connection that has just ended
             os.kill(process, number)
+
+
+def test_an_accounts_home_folder_lists_as_any_folder_does(tmp_path: Path) -> None:
+    with sshd(settings=[f"ForceCommand internal-sftp -d {tmp_path}"]) as server:
+        home = open_destination(f"sftp://127.0.0.1:{server.port}/~", **server.options)
+        home.write("shop/object", [b"content"])
+        assert [one.name for one in home.list()] == ["shop/object"]
+        assert [one.name for one in home.list("shop/")] == ["shop/object"]
+
+
+@pytest.mark.timeout(30)
+def test_what_is_no_file_is_no_object_and_holds_nothing_up(server: SSHServer, tmp_path: Path) -> None:
+    destination = _destination(server, tmp_path, **IMPATIENT)
+    destination.write("object", [b"content"])
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "link").symlink_to("object")
+    assert [one.name for one in destination.list()] == ["object"]
+    for name in ("pipe", "dangling"):  # to open a pipe blocks until somebody opens its other end
+        with pytest.raises(ObjectNotFoundError):
+            b"".join(destination.read(name))
+        with pytest.raises(ObjectExistsError):
+            destination.write(name, [b"other"])
+    assert b"".join(destination.read("object")) == b"content"

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from webdav4.fsspec import WebdavFileSystem
 
 from backupkit.destinations.opening import open_destination
 from backupkit.destinations.remote import RemoteDestination
-from backupkit.errors import AccessDeniedError, ConfigurationError, DestinationError
+from backupkit.errors import AccessDeniedError, ConfigurationError, DestinationError, ObjectExistsError
 from backupkit.protocols import Destination
 from backupkit.testing.destinations import CONTENT, DestinationTests
 from tests.destinations.faults import outcome_of
@@ -122,7 +122,7 @@ def test_when_nobody_answers_after_the_move_the_outcome_is_unknown(
 
     def chunks() -> Iterator[bytes]:
         yield b"content"
-        proxy.rules = [Rule("MOVE", "lose answer"), Rule("PROPFIND", "reset", times=1_000_000, skip=1)]
+        proxy.rules = [Rule("MOVE", "lose answer"), Rule("PROPFIND", "reset", times=1_000_000, skip=2)]
 
     assert outcome_of(lambda: through.write("object", chunks())) == "unknown"
     assert b"".join(direct.read("object")) == b"content"
@@ -336,3 +336,42 @@ def test_a_process_may_end_while_a_write_is_under_way(
         finally:
             process.kill()
     assert (process.returncode, errors) == (0, "")
+
+
+def test_a_folder_is_never_replaced_by_an_object(direct: RemoteDestination) -> None:
+    """A server that is told to overwrite puts the file in the place of the folder and all that is in it."""
+    direct.write("folder/object", [b"content"])
+    with pytest.raises(ObjectExistsError):
+        direct.write("folder", [b"other"], overwrite=True)
+    assert b"".join(direct.read("folder/object")) == b"content"
+
+
+def test_the_root_of_a_server_lists_as_any_folder_does(
+    direct: RemoteDestination, server: WebDAVServer
+) -> None:
+    direct.write("object", [b"content"])
+    folder = direct.location.rpartition("/")[2]
+    root = open_destination(server.url(""), password=PASSWORD)
+    assert f"{folder}/object" in [one.name for one in root.list()]
+    assert [one.name for one in root.list(folder)] == [f"{folder}/object"]
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(200, b"<html/>"), Answer(207, b"<html/>"), Answer(207, b"<br>")], ids=repr
+)
+def test_a_page_in_place_of_an_answer_is_an_error_and_no_empty_folder(
+    direct: RemoteDestination, server: WebDAVServer, proxy: FaultProxy, answer: Answer
+) -> None:
+    direct.write("object", [b"content"])
+    url = server.url(direct.location.rpartition("/")[2], port=proxy.port)
+    through = open_destination(url, password=PASSWORD, patience=0.1)
+    calls: Sequence[Callable[[], object]] = (
+        lambda: [*through.list()],
+        lambda: through.stat("object"),
+        lambda: through.write("new", [b"content"]),
+    )
+    for call in calls:
+        proxy.rules = [Rule("PROPFIND", answer, times=1_000)]
+        with pytest.raises(DestinationError, match="as if a login page or a proxy answered") as caught:
+            call()
+        assert caught.value.retryable

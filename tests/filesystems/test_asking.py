@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 
 import pytest
 
@@ -174,3 +175,28 @@ def test_cancelling_what_has_begun_ends_it(loop: asyncio.AbstractEventLoop) -> N
     assert begun.wait(10)
     future.cancel()
     assert ended.wait(10)
+
+
+def test_what_is_cancelled_while_it_fails_is_not_tried_again_and_nobody_is_told(
+    loop: asyncio.AbstractEventLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: Future[Future[None]] = Future()
+    called: list[int] = []
+
+    async def fail() -> None:
+        called.append(1)
+        (await asyncio.wrap_future(asked)).cancel()
+        if len(called) == 1:
+            raise ConnectionResetError
+
+    async def all_others() -> None:
+        await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+        gc.collect()  # which is when asyncio tells of a failure that nobody took
+
+    future = Asking(Transfer(), loop).submit(fail)
+    ended = asyncio.run_coroutine_threadsafe(all_others(), loop)
+    asked.set_result(future)
+    ended.result(60)
+    assert future.cancelled()
+    assert called == [1]
+    assert caplog.messages == []

@@ -66,6 +66,22 @@ def test_answers_come_in_order_and_only_so_much_is_under_way(asking: Asking) -> 
     assert most <= 4
 
 
+def test_a_part_that_is_slow_holds_up_no_other(asking: Asking) -> None:
+    sent: list[int] = []
+    all_others_sent = asyncio.Event()
+
+    async def send(number: int, part: bytes) -> int:
+        if number == 1:
+            await all_others_sent.wait()
+        sent.append(number)
+        if len(sent) == 9:
+            all_others_sent.set()
+        return number
+
+    assert send_parts(asking, send, iter([b"a"] * 10), room=2) == [*range(1, 11)]
+    assert sent == [*range(2, 11), 1]
+
+
 def test_a_part_that_fails_for_good_ends_those_under_way(asking: Asking) -> None:
     cancelled = threading.Event()
 

@@ -75,3 +75,20 @@ def test_a_file_that_ends_too_early_is_an_error(asking: Asking) -> None:
 
     with pytest.raises(OSError, match="other bytes"):
         list(read_ranges(Asking(Transfer(patience=0.001), asking.loop), get, Store().look, 0, None))
+
+
+def test_ranges_that_are_under_way_together_share_the_link_and_are_small(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+
+    def moving(self: Asking, size: int) -> Asking:
+        given.append(size)
+        return Asking(self.transfer, self.loop, moving=size)
+
+    monkeypatch.setattr(Asking, "moving", moving)
+    store = Store()
+    list(read_ranges(asking, store.get, store.look, 0, None))
+    largest = max(length for _, length, _ in store.asked)
+    assert given[-1] == asking.transfer.concurrency * largest
+    assert largest == 4 * MiB

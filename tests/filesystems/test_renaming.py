@@ -210,3 +210,49 @@ def test_a_file_system_that_is_made_by_its_url_forgets_no_listing() -> None:
     other.delete("a/object")
     with pytest.raises(BackupKitError):
         one.stat("a/object")
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_arrived_in_part_takes_nobodys_place(overwrite: bool) -> None:
+    class File:
+        def __init__(self, file: Any) -> None:
+            self.close = file.close
+            self._file = file
+
+        def write(self, chunk: bytes) -> None:
+            self._file.write(chunk[:-1])
+
+    def open_(fs: Quirky, path: str, mode: str = "rb", **options: Any) -> Any:
+        file = MemoryFileSystem.open(fs, path, mode)
+        return File(file) if mode == "wb" and broken else file
+
+    broken = False
+    destination = _destination(open=open_)
+    if overwrite:
+        destination.write("object", [b"old"])
+    broken = True
+    with pytest.raises(DestinationError, match="stored 6 bytes of 'object' and was given 7: it is broken"):
+        destination.write("object", [b"content"], overwrite=overwrite)
+    assert [b"".join(destination.read(one.name)) for one in destination.list()] == [b"old"] * overwrite
+    assert [*destination.leftovers()] == []
+
+
+def test_a_folder_is_never_replaced_by_an_object() -> None:
+    destination = _destination()
+    destination.write("folder/object", [b"content"])
+    with pytest.raises(ObjectExistsError):
+        destination.write("folder", [b"other"], overwrite=True)
+    assert b"".join(destination.read("folder/object")) == b"content"
+
+
+def test_what_is_unfinished_and_of_no_known_age_is_no_leftover_for_it_may_be_under_way() -> None:
+    def ls(fs: Quirky, path: str, detail: bool = True, **options: Any) -> Any:
+        found = MemoryFileSystem.ls(fs, path, detail=True)
+        return [{name: one[name] for name in ("name", "size", "type")} for one in found]
+
+    def chunks() -> Iterator[bytes]:
+        yield b"content"
+        assert [*destination.leftovers()] == []
+
+    destination = _destination(ls=ls)
+    destination.write("object", chunks())

@@ -472,6 +472,19 @@ def test_a_destination_that_refuses_to_delete_is_told_once_for_each_backup(
     assert left(pipeline) == [one.id for one in made]
 
 
+def test_one_that_goes_away_is_not_waited_for_at_each_backup(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    made = make_backups(make, destination, clock, "f" * 9)
+    gone = FaultyDestination(destination, [Fault(method="delete", does=down(retryable=True), call=None)])
+    pipeline = make([FILES, DUMPS], gone, clock=clock, retention=KeepLast(1))
+    report = pipeline.clean()
+    assert [one.outcome for one in report.destinations] == ["incomplete"]
+    assert gone.calls["delete"] == 3
+    assert messages(report.problems)[-1].startswith("The rest was not cleaned, for nobody answers")
+    assert left(pipeline) == [one.id for one in made]
+
+
 def test_one_refusal_does_not_keep_the_rest(make: Make, destination: MemoryDestination, clock: Clock) -> None:
     made = make_backups(make, destination, clock, "ffff")
     pipeline = make([FILES, DUMPS], refuses_deleting(destination, 1), clock=clock, retention=KeepLast(1))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -377,6 +379,27 @@ def test_a_copy_that_was_read_short_is_not_taken_for_a_backup(make: Make, source
     report = make(source, [short, faulty]).run()
     assert [one.outcome for one in report.destinations] == ["succeeded", "failed"]
     assert late.objects == {}
+
+
+def test_one_that_hangs_keeps_nobody_from_looking_at_the_others(
+    make: Make, source: Scripted, tmp_path: Path
+) -> None:
+    """As a network mount does whose server has gone: nothing in this process ends that call."""
+    goes_on = threading.Event()
+    hangs = FaultyDestination(MemoryDestination("hung"), [Fault(method="list", does=goes_on.wait, call=None)])
+    whole = MemoryDestination("whole")
+    make(source, whole).run()
+    pipeline = make(source, [hangs, whole], stall_limit=timedelta(seconds=0.2), checks=[])
+    try:
+        for report in (pipeline.monitor(), pipeline.clean()):
+            assert [one.outcome for one in report.destinations] == ["failed", "succeeded"]
+            assert "did not answer within 0.2 seconds" in messages(report.problems)[0]
+        listing = pipeline.list()
+        assert (len(listing.backups), len(listing.problems)) == (1, 1)
+        assert pipeline.verify().destinations[-1].outcome == "succeeded"
+        assert pipeline.restore(to=tmp_path / "restored").outcome == "succeeded"
+    finally:
+        goes_on.set()
 
 
 def test_a_run_that_failed_everywhere_reports_each_destination(make: Make, source: Scripted) -> None:

@@ -28,13 +28,13 @@ def source() -> Scripted:
 
 
 @pytest.fixture(scope="module")
-def bucket(seaweedfs_server: S3Server) -> str:
-    return seaweedfs_server.new_bucket()
+def bucket(s3_server: S3Server) -> str:
+    return s3_server.new_bucket()
 
 
 @pytest.fixture(scope="module")
-def proxy(seaweedfs_server: S3Server) -> Iterator[FaultProxy]:
-    with fault_proxy(seaweedfs_server.port) as proxy:
+def proxy(s3_server: S3Server) -> Iterator[FaultProxy]:
+    with fault_proxy(s3_server.port) as proxy:
         yield proxy
 
 
@@ -50,10 +50,10 @@ def through(proxy: FaultProxy, server: S3Server, url: str, **options: Any) -> De
 
 
 def test_a_slow_store_slows_the_run_and_has_all_of_it(
-    make: Make, source: Scripted, tmp_path: Path, proxy: FaultProxy, seaweedfs_server: S3Server, url: str
+    make: Make, source: Scripted, tmp_path: Path, proxy: FaultProxy, s3_server: S3Server, url: str
 ) -> None:
     proxy.bandwidth = 10e6
-    slow = through(proxy, seaweedfs_server, url)
+    slow = through(proxy, s3_server, url)
     report = make(source, [slow, stored(tmp_path / "disk")], compressor="store").run()
     assert [one.outcome for one in report.destinations] == ["succeeded", "succeeded"]
     assert source.reads == [*FILES]
@@ -62,9 +62,9 @@ def test_a_slow_store_slows_the_run_and_has_all_of_it(
 
 
 def test_a_dead_store_is_dropped_by_its_own_limits_and_the_folder_has_all_of_it(
-    make: Make, source: Scripted, tmp_path: Path, proxy: FaultProxy, seaweedfs_server: S3Server, url: str
+    make: Make, source: Scripted, tmp_path: Path, proxy: FaultProxy, s3_server: S3Server, url: str
 ) -> None:
-    dead = through(proxy, seaweedfs_server, url, **IMPATIENT)
+    dead = through(proxy, s3_server, url, **IMPATIENT)
     disk = stored(tmp_path / "disk")
     pipeline = make(
         source, [dead, disk], compressor="store", retry=Retry(tries=1), retention=KeepLast(1), checks=[]
@@ -83,10 +83,10 @@ def test_a_dead_store_is_dropped_by_its_own_limits_and_the_folder_has_all_of_it(
 
 
 def test_a_store_that_falls_silent_at_the_end_is_unknown_and_shows_later_what_it_has(
-    make: Make, source: Scripted, tmp_path: Path, proxy: FaultProxy, seaweedfs_server: S3Server, url: str
+    make: Make, source: Scripted, tmp_path: Path, proxy: FaultProxy, s3_server: S3Server, url: str
 ) -> None:
     """It has done what it was asked, and neither that answer nor any other arrives."""
-    silent = through(proxy, seaweedfs_server, url, **IMPATIENT)
+    silent = through(proxy, s3_server, url, **IMPATIENT)
     committed = Rule(r"POST \S+uploadId=", "lose answer")
 
     class After(Rule):
@@ -108,9 +108,9 @@ def test_a_store_that_falls_silent_at_the_end_is_unknown_and_shows_later_what_it
 
 
 def test_the_runs_own_limit_ends_it_sooner_and_the_copy_finds_what_is_there(
-    make: Make, source: Scripted, tmp_path: Path, proxy: FaultProxy, seaweedfs_server: S3Server, url: str
+    make: Make, source: Scripted, tmp_path: Path, proxy: FaultProxy, s3_server: S3Server, url: str
 ) -> None:
-    patient = through(proxy, seaweedfs_server, url, time_limit=20, patience=1)
+    patient = through(proxy, s3_server, url, time_limit=20, patience=1)
     proxy.rules = [Rule(r"POST \S+uploadId=", "stall answer")]
     disk = stored(tmp_path / "disk")
     report = make(

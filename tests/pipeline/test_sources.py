@@ -13,6 +13,7 @@ from backupkit import (
     Around,
     Command,
     Directory,
+    Entry,
     HookError,
     Problem,
     Retry,
@@ -155,6 +156,16 @@ def test_a_warning_keeps_the_run_succeeded(make: Make) -> None:
     assert report.outcome == "succeeded"
     assert sorted(messages(report.problems, "warning")) == ["a socket was skipped", "deleted meanwhile"]
     assert pipeline.find().good
+
+
+def test_a_source_that_breaks_off_is_an_error_whatever_it_calls_itself(make: Make) -> None:
+    class BreaksOff(Scripted):
+        def entries(self) -> Iterator[Entry | Problem]:
+            yield from super().entries()
+            raise SourceError("the rest has gone", path=self.name, severity="warning")
+
+    report = make(BreaksOff("uploads", {"uploads/a": b"a"}), MemoryDestination()).run()
+    assert (report.outcome, messages(report.problems)) == ("incomplete", ["the rest has gone"])
 
 
 def test_a_sources_problem_is_told_as_soon_as_it_is_found(make: Make) -> None:

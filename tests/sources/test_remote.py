@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backupkit import BackupPipeline, Directory, Retry, open_repository
+from backupkit.destinations.opening import open_destination
 from backupkit.errors import ConfigurationError, SourceError
 from backupkit.model import Entry
 from backupkit.protocols import ExcludesLocations, Source
@@ -270,6 +271,44 @@ def test_a_folder_that_cannot_be_listed_is_an_error_and_not_left_out() -> None:
         list(FsspecSource("memory://media", fs=fs).entries())
 
 
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_folder_that_is_not_found_is_empty_only_if_it_has_gone(deleted: bool) -> None:
+    """A server that refuses it by that word, or mangles its name, lists it still."""
+    from fsspec import AbstractFileSystem
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    def ls(self: Any, path: str, **options: Any) -> Any:
+        if path.endswith("/a"):
+            if deleted:
+                for gone in [one for one in self.store if one.startswith("/media/a/")]:
+                    self.rm_file(gone)
+                self.pseudo_dirs[:] = [one for one in self.pseudo_dirs if not one.startswith("/media/a")]
+            raise FileNotFoundError(path)
+        return MemoryFileSystem.ls(self, path, **options)
+
+    source = FsspecSource(
+        "memory://media", fs=filled(memory(ls=ls, find=AbstractFileSystem.find), SMALL), patience=0.1
+    )
+    if deleted:
+        assert "media/a" not in {one.path for one in source.entries() if isinstance(one, Entry)}
+    else:
+        with pytest.raises(SourceError, match="could not be listed"):
+            list(source.entries())
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>Log in first</html>"], ids=["nothing", "a page"])
+def test_an_answer_that_is_no_list_is_not_taken_for_an_empty_bucket_or_the_end_of_one(
+    bucket: Bucket, endpoint: str, body: bytes
+) -> None:
+    bucket.put({"a": b"1"})
+    with fault_proxy(int(endpoint.rpartition(":")[2])) as proxy:
+        proxy.rules.append(Rule("list-type", Answer(200, body), times=1_000_000))
+        source = bucket.source(proxy, allow_empty=True, patience=0.1)
+        with pytest.raises(SourceError, match="could not be listed") as caught:
+            list(source.entries())
+    assert caught.value.retryable
+
+
 def test_an_object_that_is_denied_is_an_error_of_its_own(
     bucket: Bucket, endpoint: str, tmp_path: Path
 ) -> None:
@@ -407,11 +446,17 @@ def test_contents_that_nobody_asks_for_are_not_kept() -> None:
     source = in_memory(
         {f"{number:03}": bytes(1 << 20) for number in range(40)}, part_size=2 << 20, concurrency=1
     )
+    gc.collect()
+    before = {id(one) for one in lists_of_bytes()}  # those of other tests
     kept = entries(source)
     gc.collect()
-    held = [one for one in gc.get_objects() if isinstance(one, list) and one and type(one[0]) is bytes]
+    held = [one for one in lists_of_bytes() if id(one) not in before]
     assert sum(len(one) for given in held for one in given if type(one) is bytes) < 8 << 20
     assert all(len(content(one)) == 1 << 20 for one in kept if one.kind == "file")
+
+
+def lists_of_bytes() -> list[list[bytes]]:
+    return [one for one in gc.get_objects() if isinstance(one, list) and one and type(one[0]) is bytes]
 
 
 def test_a_walk_that_is_given_up_ends_its_threads_and_waits_for_none() -> None:
@@ -467,6 +512,19 @@ def test_a_source_that_is_the_pipelines_own_folder_is_refused() -> None:
     )
     with pytest.raises(ConfigurationError, match="the folder that this pipeline's archives go to"):
         pipeline.run()
+
+
+def test_a_container_of_one_name_in_another_account_is_another_place() -> None:
+    def account(name: str) -> dict[str, Any]:
+        return {
+            "connection_string": f"DefaultEndpointsProtocol=https;AccountName={name};AccountKey=aHVudGVyMg=="
+        }
+
+    destination = open_destination("abfs://media", **account("backups"))
+    assert destination.location == "abfs://media?account_name=backups"
+    below = [f"abfs://media/shop?account_name={name}" for name in ("backups", "shop")]
+    source = FsspecSource("abfs://media", **account("shop")).without([destination.location, *below])
+    assert source._left_out == ("shop/",)
 
 
 def test_nothing_is_left_out_when_nobody_can_tell_whether_it_is_a_destination() -> None:

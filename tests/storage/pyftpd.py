@@ -19,9 +19,11 @@ from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import FTPHandler, TLS_FTPHandler
 from pyftpdlib.servers import ThreadedFTPServer
 
-port, folder, user, password, certificate = sys.argv[1:]
+port, folder, user, password, certificate, denied = sys.argv[1:]
 authorizer = DummyAuthorizer()
 authorizer.add_user(user, password, folder, perm="elradfmwMT")
+if denied:
+    authorizer.override_perm(user, denied, "", recursive=True)
 handler = type("Handler", (TLS_FTPHandler if certificate else FTPHandler,), {"authorizer": authorizer})
 handler.auth_failed_timeout = 0  # it would let three seconds pass
 if certificate:
@@ -42,11 +44,13 @@ class FTPServer:
 
 
 @contextmanager
-def ftp_server(folder: Path, certificate: Path | None = None) -> Iterator[FTPServer]:
-    """A server of what is below the folder's `data`."""
-    (folder / "data").mkdir()
+def ftp_server(folder: Path, certificate: Path | None = None, *, denied: str = "") -> Iterator[FTPServer]:
+    """A server of what is below the folder's `data`; nothing may be done in the folder `denied` of that."""
+    (folder / "data" / denied).mkdir(parents=True)
     port = free_port()
     arguments: list[str | Path] = [sys.executable, "-c", _PROGRAM, str(port), folder / "data", USER, PASSWORD]
-    with running([*arguments, certificate or ""], None, folder) as process:
+    with running(
+        [*arguments, certificate or "", folder / "data" / denied if denied else ""], None, folder
+    ) as process:
         wait_for("FTP", process, folder, lambda: listens(port))
         yield FTPServer(port, folder / "data", process)

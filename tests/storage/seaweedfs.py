@@ -25,10 +25,10 @@ _MAY = {"admin": ["Admin", "Read", "List", "Tagging", "Write"], "reader": ["Read
 
 
 @contextmanager
-def seaweedfs() -> Iterator[S3Server]:
+def seaweedfs(*, within: str = "/tmp") -> Iterator[S3Server]:
     """A running SeaweedFS, which speaks with and without TLS."""
     program = _program()
-    with server_folder("nobody") as (folder, user):
+    with server_folder("nobody", within=within) as (folder, user):
         certificate = self_signed(folder)
         identities = [
             {

@@ -16,7 +16,7 @@ from backupkit.cli.options import App, At, Json, Url
 from backupkit.cli.output import Output
 from backupkit.cli.stopping import cancelled_by_signals
 from backupkit.cli.texts import columns, duration
-from backupkit.destinations.opening import URLLike, open_destination
+from backupkit.destinations.opening import URLLike, chosen_of
 from backupkit.errors import ConfigurationError
 from backupkit.examining import examine
 from backupkit.model import Examination, Rights
@@ -70,25 +70,12 @@ def _places(url: str | None, app: str | None, at: str | None) -> Sequence[Destin
             raise ConfigurationError(
                 "Nothing says which destination: give its URL or path, or --app package.module:pipeline."
             )
-        return _of_pipeline(chosen_pipeline(app, ()).destinations, at)
+        return chosen_of(chosen_pipeline(app, ()).destinations, at)
     if app is not None or at is not None:
         raise ConfigurationError(
             "A URL says which destination, and so do --app and --at: give the URL alone, or these."
         )
     return [url]
-
-
-def _of_pipeline(destinations: Sequence[Destination], at: str | None) -> Sequence[Destination]:
-    """All of them, with their options and wrappers, or the one at this location or path."""
-    locations = [one.location for one in destinations]
-    if at is None:
-        return destinations
-    location = at if at in locations else open_destination(at).location
-    if location not in locations:
-        raise ConfigurationError(
-            f"There is no destination {at!r} in the pipeline: use one of {', '.join(locations)}."
-        )
-    return [destinations[locations.index(location)]]
 
 
 def _lines(examinations: Sequence[Examination]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What several destinations say to one question, asked of all of them at once."""
+"""What destinations say to a question, which some never answer."""
 
 from __future__ import annotations
 
@@ -8,11 +8,34 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from backupkit.errors import DestinationError
-from backupkit.protocols import Destination
+from backupkit.protocols import Destination, LimitsStalls
 
 T = TypeVar("T")
 
 _MOMENT = 1.0  # seconds
+_STALL_LIMIT = 300.0
+
+
+def limit_of(destination: Destination, stall_limit: float | None) -> float:
+    """For how many seconds it may neither take nor answer anything, if `stall_limit` does not say that."""
+    if stall_limit is not None:
+        return stall_limit
+    # One that ends by itself what does not move knows best how long that takes, and says why it failed.
+    own = destination.stall_limit if isinstance(destination, LimitsStalls) else 0.0
+    return max(_STALL_LIMIT, own)
+
+
+def answered(destination: Destination, ask: Callable[[Destination], T], stall_limit: float | None) -> T:
+    """Its answer; of one that does not give up by itself, as a mount does not, DestinationError after the limit."""
+    if isinstance(destination, LimitsStalls):
+        return ask(destination)
+    answer = Answer(destination, ask, limit_of(destination, stall_limit))
+    try:
+        answer.start()
+        return answer.wait()
+    except BaseException:
+        answer.leave()
+        raise
 
 
 class Answer(Generic[T]):

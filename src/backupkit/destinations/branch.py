@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -73,6 +74,15 @@ class Branch:
             self._wait_until(lambda: False)
             stalled = self._stalled
         if not stalled:
+            self._thread.join()
+
+    def leave(self, until: float) -> None:
+        """Wait until it has ended, but not beyond that moment of the monotonic clock; it ends later by itself."""
+        if self._thread.ident is None:
+            return
+        with self._changed:
+            self._changed.wait_for(lambda: self.over, max(0.0, until - time.monotonic()))
+        if self.over:
             self._thread.join()
 
     def _wait_until(self, ready: Callable[[], bool]) -> None:

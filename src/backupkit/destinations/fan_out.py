@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
-from backupkit.destinations.answers import Answer
+from backupkit.destinations.answers import Answer, limit_of
 from backupkit.destinations.branch import Branch
 from backupkit.destinations.names import check_name
 from backupkit.destinations.streams import closed_on_failure
@@ -18,11 +19,11 @@ from backupkit.errors import (
     ObjectNotFoundError,
 )
 from backupkit.model import StoredObject
-from backupkit.protocols import Chunks, Destination, LimitsStalls
+from backupkit.protocols import Chunks, Destination
 
 T = TypeVar("T")
 
-_STALL_LIMIT = 300.0  # seconds
+_PARTING = 10.0  # seconds, in which most have aborted
 
 
 class FanOut:
@@ -35,7 +36,8 @@ class FanOut:
     Without a `stall_limit` it is five minutes, or longer for a destination that says that it gives up by itself.
 
     An exception of the chunks is the caller's own: it passes through, unchanged, once every destination
-    has aborted, and drops none of them. So does a name that exists already at all of them.
+    has aborted, and drops none of them. So does a name that exists already at all of them. An interrupt (Ctrl-C)
+    passes after ten seconds at the latest; what has not aborted by then does so later, or with the process.
 
     A destination that was dropped while it committed, with OutcomeUnknownError, may finish that later: the object
     is then there.
@@ -87,7 +89,7 @@ class FanOut:
         missing: ObjectNotFoundError | None = None
         try:
             for index, destination in self._live():
-                asked[index] = Answer(destination, ask, self._limit_of(destination))
+                asked[index] = Answer(destination, ask, limit_of(destination, self._stall_limit))
                 asked[index].start()
             for index, answer in asked.items():
                 try:
@@ -101,13 +103,6 @@ class FanOut:
                 answer.leave()
             raise
         return answers, missing
-
-    def _limit_of(self, destination: Destination) -> float:
-        if self._stall_limit is not None:
-            return self._stall_limit
-        # One that ends by itself what does not move knows best how long that takes, and says why it failed.
-        own = destination.stall_limit if isinstance(destination, LimitsStalls) else 0.0
-        return max(_STALL_LIMIT, own)
 
     def _live(self) -> Sequence[tuple[int, Destination]]:
         live = [(i, one) for i, one in enumerate(self._destinations) if i not in self.failures]
@@ -157,7 +152,9 @@ class FanOut:
         branches: dict[int, Branch] = {}
         try:
             for index, destination in live:
-                branches[index] = Branch(destination, name, overwrite, self._limit_of(destination))
+                branches[index] = Branch(
+                    destination, name, overwrite, limit_of(destination, self._stall_limit)
+                )
                 branches[index].start()
             for chunk in stream:
                 for branch in branches.values():
@@ -172,8 +169,12 @@ class FanOut:
             traceback = error.__traceback__  # the branches raise the same object and add to it
             for branch in branches.values():
                 branch.abort(error)
+            until = time.monotonic() + _PARTING
             for index, branch in branches.items():
-                branch.wait()
+                if isinstance(error, Exception):
+                    branch.wait()
+                else:  # whoever presses Ctrl-C wants to go, and not to wait for what has stalled
+                    branch.leave(until)
                 if branch.result and not overwrite:  # interrupted while others still committed
                     with suppress(Exception):
                         branch.destination.delete(name)

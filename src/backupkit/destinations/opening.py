@@ -97,3 +97,24 @@ def open_destinations(
         if locations.count(location) > 1:
             raise ConfigurationError(f"The destination {location} is named twice: name it once.")
     return tuple(opened)
+
+
+def chosen_of(destinations: Sequence[Destination], at: str | None) -> Sequence[Destination]:
+    """The one of these at this location, path or URL, whose settings may be left out; all of them for None."""
+    if at is None:
+        return destinations
+    for destination in destinations:
+        if destination.location == at:
+            return [destination]
+    location = open_destination(at).location
+    chosen = [one for one in destinations if one.location == location]
+    if not chosen:  # the settings behind the question mark may be left out
+        chosen = [one for one in destinations if one.location.partition("?")[0] == location]
+    all_of_them = ", ".join(destination.location for destination in destinations)
+    if not chosen:
+        raise ConfigurationError(f"There is no destination {location} here: use one of {all_of_them}.")
+    if len(chosen) > 1:
+        raise ConfigurationError(
+            f"Several destinations are called {location}: write all of one, of {all_of_them}."
+        )
+    return chosen

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from backupkit.destinations.names import check_name, is_name
-from backupkit.destinations.remote_errors import another_is_there, cannot_tell, translated
+from backupkit.destinations.remote_errors import cannot_tell, overtaken, translated
 from backupkit.destinations.streams import Sent, closed_on_failure
 from backupkit.errors import (
     BackupKitError,
@@ -78,7 +78,7 @@ class RemoteDestination:
                 upload = store.upload(path, overwrite=overwrite)
                 try:
                     upload.send(sent)
-                    found = self._committed(store, upload, name, path, sent.size, before, overwrite)
+                    found = self._committed(store, upload, name, path, sent.size, before)
                 except BaseException:
                     with suppress(Exception):  # what killed processes leave is swept later, and so is this
                         upload.abort()
@@ -111,7 +111,7 @@ class RemoteDestination:
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         with self._errors("listed"):
             store, folder = self._root.store()
-            names = {_name_in(folder, found): found for found in store.find(join(folder, prefix))}
+            names = {_name_in(folder, one): one for one in store.find(join(folder, prefix)) if one.regular}
         for name in sorted(names):
             if is_name(name) and name.startswith(prefix):
                 yield _stored(name, names[name])
@@ -155,7 +155,6 @@ class RemoteDestination:
         path: str,
         size: int,
         before: Found | None,
-        overwrite: bool,
     ) -> Found:
         """Make the object visible, and hold what is there then against what was sent."""
         failure: Exception | None = None
@@ -176,10 +175,10 @@ class RemoteDestination:
             if failure_of(failure).meaning == "exists" and not (found.checksum and upload.checksum):
                 raise failure  # it may be another's, of the same size
             return found
+        if found is not None and not whole and not upload.made(found):
+            raise overtaken(name, self.location)
         if found is None or not whole:
-            if overwrite and found is not None:  # who may replace may have been replaced, by a good object
-                raise another_is_there(name, self.location)
-            if before is None:
+            if found is not None and before is None:
                 with suppress(Exception):  # nothing that is not whole is to be visible
                     store.remove(path)
             raise not_kept_whole(self.location, name, stored=found.size if found else 0, given=size)

@@ -8,12 +8,16 @@ from backupkit.errors import (
     DestinationError,
     ObjectExistsError,
     OutcomeUnknownError,
+    not_kept_whole,
 )
 from backupkit.filesystems.failures import failure_of
+from backupkit.filesystems.stores import CutShortError
 
 
 def translated(error: BaseException, what: str, name: str | None, location: str) -> DestinationError:
     """Say that the object (or all of them, without a name) could not be `what`, and why."""
+    if isinstance(error, CutShortError) and name is not None:
+        return not_kept_whole(location, name, stored=error.kept, given=error.sent)
     failure = failure_of(error)
     if failure.meaning == "missing" and what != "written" and name is not None:
         return not_found(name, location)
@@ -32,22 +36,22 @@ def translated(error: BaseException, what: str, name: str | None, location: str)
     return kind(message, location=location, name=name, retryable=failure.passing)
 
 
-def cannot_tell(name: str, location: str) -> OutcomeUnknownError:
-    """For an object whose end was sent, when the store does not say whether it has it."""
-    return OutcomeUnknownError(
-        f"Whether {location} has kept the object {name!r} is not known, for it stopped answering at the very end: "
-        "look at the list of what is there once it answers again.",
+def overtaken(name: str, location: str) -> DestinationError:
+    """For an object that is another one when it is looked at, and so perhaps another writer's, and good."""
+    return DestinationError(
+        f"The object {name!r} at {location} is not the one that was written: another writer has replaced it at "
+        "that very moment, or the store is broken. See to it that only one writes it, and try again.",
         location=location,
         name=name,
         retryable=True,
     )
 
 
-def another_is_there(name: str, location: str) -> DestinationError:
-    """For an object that was replaced, when it is not what was sent."""
-    return DestinationError(
-        f"The object {name!r} at {location} is not the one that was written: somebody else has replaced it at that "
-        "moment, or the store is broken. Try again; if it stays so, do not trust it.",
+def cannot_tell(name: str, location: str) -> OutcomeUnknownError:
+    """For an object whose end was sent, when the store does not say whether it has it."""
+    return OutcomeUnknownError(
+        f"Whether {location} has kept the object {name!r} is not known, for it stopped answering at the very end: "
+        "look at the list of what is there once it answers again.",
         location=location,
         name=name,
         retryable=True,

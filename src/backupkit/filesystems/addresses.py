@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _IPV6 = re.compile(r"\[[0-9A-Fa-f:.]*\]")  # an address in a URL (RFC 3986, 3.2.2)
+_ACCOUNT = re.compile(r"(?:^|;)\s*AccountName\s*=([^;]*)", re.IGNORECASE)
 _PLACES = ("endpoint_url", "base_url", "account_name", "account_host", "namespace_id", "team_member_id")
 """Settings that say where, and not only as whom."""
 
@@ -86,7 +87,7 @@ def addressed(url: str, options: dict[str, Any]) -> str:
 
 def join(folder: str, name: str) -> str:
     """The path of what is called so in this folder."""
-    return f"{folder}/{name}" if folder or not name else name
+    return f"{folder}/{name}" if folder else name
 
 
 def below(location: str, name: str) -> str:
@@ -151,6 +152,8 @@ def _settings(kind: Kind, options: Mapping[str, Any]) -> Iterator[tuple[str, str
         value = options.get(name)
         if value is None and isinstance(nested, Mapping):
             value = nested.get(name)
+        if value is None and name == "account_name":
+            value = _account_of(options.get("connection_string"))
         if not isinstance(value, str) or not value:
             continue
         if "@" in value.partition("://")[2].partition("/")[0]:
@@ -158,6 +161,12 @@ def _settings(kind: Kind, options: Mapping[str, Any]) -> Iterator[tuple[str, str
                 f"{name} has no place for credentials: give them as options, or in the environment."
             )
         yield name, value
+
+
+def _account_of(connection_string: object) -> str | None:
+    """Whose account a connection string of Azure is for: containers of one name in two are two places."""
+    found = _ACCOUNT.search(connection_string) if isinstance(connection_string, str) else None
+    return found and found[1].strip()
 
 
 def _check_text(text: str) -> None:

@@ -91,7 +91,15 @@ class Asking(Executor):
         import tenacity
 
         async def attempt() -> T:
-            return await asyncio.wait_for(function(*args, **kwargs), self._seconds)
+            try:
+                return await asyncio.wait_for(function(*args, **kwargs), self._seconds)
+            except Exception as error:
+                # Python 3.11 forgets that it was cancelled, if that came while the call was failing: it would be
+                # tried again, after who asked has gone, and log an error that nobody waits for.
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise asyncio.CancelledError from error
+                raise
 
         return await tenacity.AsyncRetrying(**_terms(self.transfer))(attempt)
 

@@ -138,6 +138,7 @@ class _Upload:
         self._digests: list[bytes] = []  # of blocks, with which Azure compares what arrives
         self._token = os.urandom(8).hex()  # those of another upload of the same blob have others
         self._blocks: list[str] = []
+        self._made: str | None = None
 
     @property
     def checksum(self) -> str:
@@ -154,7 +155,7 @@ class _Upload:
         # is there already.
         missing: dict[str, Any] = {"match_condition": MatchConditions.IfMissing}
         size = 100 * len(self._blocks)  # of the list, about
-        self._asking.moving(size).ask(
+        answer = self._asking.moving(size).ask(
             self._blob.commit_block_list,
             [BlobBlock(one) for one in self._blocks],
             content_settings=ContentSettings(
@@ -163,6 +164,10 @@ class _Upload:
             **({} if self._overwrite else missing),
             **_once(self._asking.transfer, size),
         )
+        self._made = str(answer["etag"])
+
+    def made(self, found: Found) -> bool:
+        return found.tag == self._made
 
     def abort(self) -> None:
         """Nothing can be done: only a commit, or a week, ends blocks."""

@@ -18,7 +18,7 @@ from backupkit.filesystems.meanings.smb import by_smb
 from backupkit.filesystems.meanings.ssh import by_ssh
 from backupkit.filesystems.meanings.system import by_system
 from backupkit.filesystems.meanings.webdav import by_webdav
-from backupkit.filesystems.stores import PlaceMissingError, ReplacedError
+from backupkit.filesystems.stores import PlaceMissingError, ReplacedError, StrangeAnswerError
 
 REASONS: dict[Meaning, str] = {
     "missing": "there is no such object: look at the list of what is there",
@@ -32,13 +32,15 @@ REASONS: dict[Meaning, str] = {
     "busy": "the store is overloaded or has a fault of its own: try again later",
     "changed": "it was replaced while it was read: try again",
     "unsafe": "its certificate or host key could not be verified: find out who answers there, then trust that key",
+    "strange": "what came is no answer of such a store, as if a login page or a proxy answered in its place: check "
+    "the URL and the network",
     "skewed": "the store's clock and this machine's differ too much: set this machine's clock",
     "ended": "somebody else ended the unfinished upload: find the rule of the store, or the host, that does it too "
     "soon, then try again",
     "archived": "it lies in cold storage: have the store bring it back, then try again",
     "other": "an error that is not expected here: look at its cause",
 }
-_PASSING: set[Meaning] = {"unreachable", "timeout", "busy", "changed"}
+_PASSING: set[Meaning] = {"unreachable", "timeout", "busy", "changed", "strange"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ def _is_untrusted(error: BaseException) -> bool:
 def _by_store(error: BaseException) -> Meaning | None:
     if isinstance(error, PlaceMissingError):
         return "no place"
+    if isinstance(error, StrangeAnswerError):
+        return "strange"
     return "changed" if isinstance(error, ReplacedError) else None
 
 

@@ -10,12 +10,15 @@ from typing import Any
 from fsspec.implementations.ftp import FTPFileSystem
 
 from backupkit.errors import ConfigurationError
+from backupkit.filesystems.meanings.ftp import by_ftp
 
 _NOT_KNOWN = ("500", "502", "504")  # replies to commands that a server does not have (RFC 959, 4.2.1)
 
 
 class CheckedFTPFileSystem(FTPFileSystem):  # type: ignore[misc]
     """`tls=True` encrypts all (RFC 4217) and checks the server's certificate, which fsspec's own does not."""
+
+    renames_in_one_step = True
 
     def __init__(self, host: str, **options: Any) -> None:
         if options.get("tls", False) not in (True, False):
@@ -39,7 +42,7 @@ class CheckedFTPFileSystem(FTPFileSystem):  # type: ignore[misc]
             if code in _NOT_KNOWN:
                 self.invalidate_cache()
                 return list(super().ls(folder, detail, **options))
-            if code in ("550", "501"):  # no such folder, or a file
+            if code in ("550", "501") and by_ftp(error) != "denied":  # no such folder, or a file
                 raise FileNotFoundError(folder) from error
             raise
         found = [entry for entry in entries if entry["type"] in ("file", "directory")]

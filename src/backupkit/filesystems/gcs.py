@@ -160,6 +160,7 @@ class _Upload:
         self._sent = 0  # bytes, without the last chunk
         self._last: bytes | None = None
         self._crc = 0
+        self._made: str | None = None
 
     @property
     def checksum(self) -> str:
@@ -177,9 +178,12 @@ class _Upload:
         asking = self._asking.moving(len(last))
         with _lost_is_passing():
             if self._session.begun:
-                asking.ask(self._session.finish, self._sent, last, self.checksum)
+                self._made = asking.ask(self._session.finish, self._sent, last, self.checksum)
             else:
-                asking.ask(self._at_once, last)
+                self._made = asking.ask(self._at_once, last)
+
+    def made(self, found: Found) -> bool:
+        return found.tag == self._made
 
     def abort(self) -> None:
         if self._session.begun:
@@ -200,11 +204,11 @@ class _Upload:
                 yield self._last
             self._last = part
 
-    async def _at_once(self, content: bytes) -> None:
-        """One request with the content and what is to be known of it, the checksum among that."""
+    async def _at_once(self, content: bytes) -> str:
+        """One request with the content and what is to be known of it, the checksum among that; its generation."""
         boundary = os.urandom(16).hex()
         about = json.dumps({"name": self._name, "crc32c": self.checksum})
-        await self._requests.send(
+        made = await self._requests.send(
             "POST",
             self._requests.upload_url(self._bucket),
             params={"uploadType": "multipart", **self._condition},
@@ -221,6 +225,7 @@ class _Upload:
                 ]
             ),
         )
+        return str(made.json()["generation"])
 
 
 @contextmanager

@@ -49,9 +49,12 @@ class Session:
             await self._requests.send("DELETE", url, params=params, also=_GONE)
             raise SessionLostError
 
-    async def finish(self, start: int, chunk: bytes, checksum: str) -> None:
-        """Send the last chunk, from there. The object is made if this is the CRC-32C of all of it."""
-        await self._deliver(start, chunk, str(start + len(chunk)), {"X-Goog-Hash": f"crc32c={checksum}"})
+    async def finish(self, start: int, chunk: bytes, checksum: str) -> str | None:
+        """Send the last chunk, from there. The object, of that generation, is made if this is its CRC-32C."""
+        made = await self._deliver(
+            start, chunk, str(start + len(chunk)), {"X-Goog-Hash": f"crc32c={checksum}"}
+        )
+        return None if made is None else str(made.json()["generation"])
 
     async def end(self) -> None:
         """Give it up."""

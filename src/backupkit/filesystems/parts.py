@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any, TypeVar
 
 from backupkit.filesystems.asking import Asking
+from backupkit.filesystems.filling import Filling
 
 T = TypeVar("T")
 
@@ -20,29 +20,16 @@ def cut(chunks: Iterable[bytes], sizes: Iterable[int]) -> Iterator[bytes]:
     The sizes must not end before the stream does.
     """
     wanted = iter(sizes)
-    size = next(wanted)
-    held: list[memoryview] = []
-    length = 0
+    part = Filling(next(wanted))
     for given in chunks:
         chunk = memoryview(given)
-        while length + len(chunk) >= size:
-            taken = size - length
-            held.append(chunk[:taken])
-            yield _joined(held)
-            chunk = chunk[taken:]
-            length, size = 0, next(wanted)
-        if chunk:
-            held.append(chunk if isinstance(given, bytes) else memoryview(bytes(chunk)))
-            length += len(chunk)
-    if held:
-        yield _joined(held)
-
-
-def _joined(held: list[memoryview]) -> bytes:
-    """All of it, which is then held no more: while the part is on its way its bytes would be there twice."""
-    joined = b"".join(held)
-    held.clear()
-    return joined
+        while len(chunk) >= part.room:
+            chunk = chunk[part.write(chunk) :]
+            yield part.taken()
+            part = Filling(next(wanted))
+        part.write(chunk)
+    if last := part.taken():
+        yield last
 
 
 async def slices(part: bytes | memoryview) -> AsyncIterator[memoryview]:
@@ -77,21 +64,29 @@ def send_parts(
     meanwhile. Each may take as long as all of them: they share the link. When one fails for good, or the parts do,
     those under way are given up and the failure is raised.
     """
-    answers: list[T] = []
-    under_way: deque[tuple[int, Future[T]]] = deque()
+    answers: dict[int, T] = {}
+    under_way: dict[Future[T], tuple[int, int]] = {}
     held = 0
+
+    def end_some() -> int:
+        """Wait until one has ended, whichever that is, and return how many bytes have."""
+        ended = 0
+        for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+            number, size = under_way.pop(future)
+            answers[number] = future.result()
+            ended += size
+        return ended
+
     try:
         for number, part in enumerate(parts, start=1):
             while under_way and held + len(part) > room:
-                size, future = under_way.popleft()
-                answers.append(future.result())
-                held -= size
-            under_way.append((len(part), asking.moving(max(room, len(part))).submit(send, number, part)))
+                held -= end_some()
+            future = asking.moving(max(room, len(part))).submit(send, number, part)
+            under_way[future] = (number, len(part))
             held += len(part)
         while under_way:
-            answers.append(under_way[0][1].result())
-            under_way.popleft()
+            end_some()
     finally:
-        for _, future in under_way:
+        for future in under_way:
             future.cancel()
-    return answers
+    return [answers[number] for number in sorted(answers)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +14,7 @@ from backupkit.errors import ConfigurationError
 from backupkit.filesystems.asking import ask
 from backupkit.filesystems.failures import failure_of, may_pass
 from backupkit.filesystems.partials import becoming, new_partial, partial_of
-from backupkit.filesystems.stores import Found, Piece, ReplacedError
+from backupkit.filesystems.stores import CutShortError, Found, Piece, ReplacedError
 from backupkit.filesystems.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class RenamingStore:
             raise
 
     def find(self, prefix: str) -> Iterator[Found]:
-        return (one for one in self._under(prefix) if one.path.startswith(prefix) and not becoming(one.path))
+        return (one for one in self._under(prefix) if _begins(one.path, prefix) and not becoming(one.path))
 
     def remove(self, path: str) -> None:
         try:
@@ -88,7 +88,9 @@ class RenamingStore:
     def abandoned(self, prefix: str) -> Iterator[Found]:
         for found in self._under(prefix):
             one = becoming(found.path)
-            if one and one[0].startswith(prefix):
+            if (
+                one and _begins(one[0], prefix) and found.modified != _EPOCH
+            ):  # its age is what tells it from others
                 yield Found(path=f"{one[0]}#{one[1]}", size=found.size, modified=found.modified)
 
     def abandon(self, path: str) -> None:
@@ -116,6 +118,15 @@ class RenamingStore:
         answer: T = ask(self._transfer, self.once, function, *args, **options)
         return answer
 
+    def type_of(self, path: str) -> str | None:
+        """Whether there is a "file", a "directory", or something else; None if there is nothing."""
+        try:
+            return str(self.again(self._fresh, self.fs.info, path)["type"])
+        except Exception as error:
+            if failure_of(error).meaning == "missing":
+                return None
+            raise
+
     def _found(self, path: str) -> Found:
         info = self.again(self._fresh, self.fs.info, path)
         if info["type"] != "file":
@@ -135,26 +146,31 @@ class RenamingStore:
         while folders:
             folder = folders.pop()
             # Not `find`, which takes what it could not list for empty.
-            for info in self._listed(folder):
+            for info in self._listed(folder, found=folder != begin):
                 name = info["name"].strip("/")
                 if name == folder.strip("/"):
                     if info["type"] == "file" and folder != begin:
                         raise ReplacedError(errno.ESTALE, "listed as a folder, and a file")
                     continue  # some list a file as what is in it
-                base = name.rpartition("/")[2]
+                base = _base(info)
                 path = f"{folder}/{base}" if folder else base
                 if info["type"] != "directory":
                     yield _found(path, info)
                 elif path.startswith(prefix) and base not in (".", ".."):
                     folders.append(path)
 
-    def _listed(self, folder: str) -> list[dict[str, Any]]:
+    def _listed(self, folder: str, *, found: bool = False) -> list[dict[str, Any]]:
+        """What is in a folder; nothing if there is none. One that was `found` may have been deleted since."""
         try:
             listed: list[dict[str, Any]] = self.again(self._fresh, self.fs.ls, folder, detail=True)
         except Exception as error:
-            if failure_of(error).meaning == "missing":
-                return []
-            raise
+            if failure_of(error).meaning != "missing":
+                raise
+            above, _, name = folder.rpartition("/")
+            if found and any(_base(one) == name for one in self._listed(above)):
+                # A server that refuses, or mangles names: what is in there must not be taken for nothing.
+                raise OSError(errno.EIO, "a folder that is listed is not found by its name") from error
+            return []
         return listed
 
     def _fresh(self, function: Callable[..., T], *args: Any, **options: Any) -> T:
@@ -162,8 +178,12 @@ class RenamingStore:
         return function(*args, **options)
 
 
+def _base(info: Mapping[str, Any]) -> str:
+    return str(info["name"]).strip("/").rpartition("/")[2]
+
+
 class RenamingUpload:
-    """One file on its way; stores that can do better than fsspec asks of all do so in `send` and `_rename`."""
+    """One file on its way; stores that can do better than fsspec asks of all do so in `_put` and `_rename`."""
 
     checksum: str | None = None
 
@@ -172,10 +192,19 @@ class RenamingUpload:
         self._path = path
         self._partial = new_partial(path)
         self._overwrite = overwrite
+        self._size = 0
 
     def send(self, chunks: Iterator[bytes]) -> None:
-        once = self._store.once
         self._make_folder()
+        self._put(self._counted(chunks))
+
+    def _counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self._size += len(chunk)
+            yield chunk
+
+    def _put(self, chunks: Iterator[bytes]) -> None:
+        once = self._store.once
         file = once(self._store.fs.open, self._partial, "wb")
         try:
             for chunk in rechunk(chunks, self._store.part_size):
@@ -186,8 +215,11 @@ class RenamingUpload:
             raise
 
     def commit(self) -> None:
-        there = self._store.look(self._path)
-        if there is not None and not self._overwrite:
+        kept = self._store.look(self._partial)  # some servers list no file with a dot
+        if kept is not None and kept.size != self._size:
+            raise CutShortError(kept=kept.size, sent=self._size)
+        there = self._store.type_of(self._path)  # WebDAV would put a file in the place of a whole folder
+        if there is not None and not (self._overwrite and there == "file"):
             raise FileExistsError(errno.EEXIST, "exists already")
         try:
             self._store.once(self._rename)
@@ -198,6 +230,10 @@ class RenamingUpload:
                     "put it at risk: delete it yourself, or use another name."
                 ) from error
             raise
+
+    def made(self, found: Found) -> bool:
+        # Who may replace may have been replaced; else only a rename that copies leaves what is not whole.
+        return not self._overwrite and not getattr(self._store.fs, "renames_in_one_step", False)
 
     def abort(self) -> None:
         # By a thread that nobody waits for after a while: a server that has stopped must not hold up a Ctrl-C.
@@ -216,6 +252,11 @@ class RenamingUpload:
 
     def _rename(self) -> None:
         self._store.fs.mv(self._partial, self._path)
+
+
+def _begins(path: str, prefix: str) -> bool:
+    """Some file systems have a slash before all of their paths."""
+    return path.lstrip("/").startswith(prefix.lstrip("/"))
 
 
 def _lists_at_once(fs: AbstractFileSystem) -> bool:

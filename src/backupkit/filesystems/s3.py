@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC
 from functools import partial
 from typing import Any, cast
+from weakref import WeakSet
 
+from aiobotocore.httpsession import AIOHTTPSession
+from botocore.handlers import add_expect_header
 from s3fs import S3FileSystem
 from s3fs.utils import FileExpired
 
 from backupkit._parallel import map_ordered
 from backupkit.filesystems.asking import Asking
+from backupkit.filesystems.filling import Filling
 from backupkit.filesystems.meanings.s3 import s3_code
 from backupkit.filesystems.parts import growing
 from backupkit.filesystems.s3_uploads import S3Upload
-from backupkit.filesystems.stores import Found, Piece
+from backupkit.filesystems.stores import Found, Piece, StrangeAnswerError
 from backupkit.filesystems.transfer import MiB, Transfer
 
-# Of the pieces that are read: with 8 MiB the last one took as long again, and a dozen of them 150 MiB.
-_FIRST, _LARGEST = 1 * MiB, 4 * MiB
+_FIRST, _LARGEST = 1 * MiB, 6 * MiB  # of the pieces that are read
 _A_DAY = 86_400
 _MARKERS = ("KeyMarker", "UploadIdMarker")
+
+# What their answers always have. To botocore, any XML and none at all are answers, and a list in them is empty.
+_ALWAYS = {
+    "head_object": ("ETag", "LastModified", "ContentLength"),
+    "get_object": ("ETag", "LastModified", "ContentLength"),
+    "list_objects_v2": ("IsTruncated",),
+    "list_multipart_uploads": ("IsTruncated",),
+    "create_multipart_upload": ("UploadId",),
+    "upload_part": ("ETag",),
+}
 
 _SETTINGS = {
     # Only where the protocol asks for it: Ceph before 18 refuses the checksums that botocore adds by itself, over
@@ -39,11 +53,41 @@ _SETTINGS = {
 }
 
 
+def _tells_no_secret(record: logging.LogRecord) -> bool:
+    return re.search("security-token|customer-?key", record.getMessage(), re.IGNORECASE) is None
+
+
+for _name in ("botocore.auth", "botocore.endpoint"):  # which write all headers of a request down, at DEBUG
+    logging.getLogger(_name).addFilter(_tells_no_secret)
+
+
+class _Unredirected(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has no types
+    """aiohttp would follow a redirect anywhere, by plain HTTP too, with the content and the keys of one's own.
+
+    Where a bucket is, botocore finds out by itself from such an answer, and signs the request anew.
+    """
+
+    async def _get_session(self, proxy_url: Any) -> _Straight:
+        return _Straight(await super()._get_session(proxy_url))
+
+
+class _Straight:
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def request(self, *args: Any, **options: Any) -> Any:
+        return self._session.request(*args, **options, allow_redirects=False)
+
+
 class QuietS3FileSystem(S3FileSystem):  # type: ignore[misc]  # s3fs has no types
     """s3fs with a client that leaves repeating and time limits to whoever calls it."""
 
     def __init__(self, *args: Any, config_kwargs: dict[str, Any] | None = None, **options: Any) -> None:
-        super().__init__(*args, config_kwargs={**_SETTINGS, **(config_kwargs or {})}, **options)
+        super().__init__(
+            *args,
+            config_kwargs={**_SETTINGS, "http_session_cls": _Unredirected, **(config_kwargs or {})},
+            **options,
+        )
 
 
 class S3Store:
@@ -57,6 +101,7 @@ class S3Store:
         self._fs = file_system
         self._transfer = transfer
         self._asking = Asking(transfer, file_system.loop)
+        self._clients: WeakSet[Any] = WeakSet()  # those that were met already
 
     @property
     def address(self) -> str:
@@ -152,8 +197,18 @@ class S3Store:
     async def _call(self, method: str, **arguments: Any) -> Any:
         await self._fs.set_session()
         client = await self._fs.get_s3(arguments["Bucket"])
+        if client not in self._clients:
+            # A question before each part, whether it may be sent: it costs a way there and back, and aiohttp waits
+            # for its answer for ever, which not every gateway gives.
+            client.meta.events.unregister("before-call.s3", add_expect_header)
+            self._clients.add(client)
         function = getattr(client, method)
-        return await function(**self._fs._get_s3_method_kwargs(function, **arguments))
+        answer = await function(**self._fs._get_s3_method_kwargs(function, **arguments))
+        if lacking := [name for name in _ALWAYS.get(method, ()) if name not in answer]:
+            if "Body" in answer:
+                answer["Body"].close()
+            raise StrangeAnswerError(f"an answer to {method} without {lacking[0]}")
+        return answer
 
     async def _head(self, bucket: str, key: str) -> Any:
         try:
@@ -206,9 +261,14 @@ class S3Store:
             if tag is not None and found != tag:
                 raise FileExpired(key, tag)
             expected = min(end, size) - start
-            if answer["ContentLength"] != expected:
-                raise OSError(f"{answer['ContentLength']} bytes come where {expected} were asked for")
-            content = await body.read()
+            begin = answer.get("ContentRange", f"bytes {start}-").partition("-")[0]
+            if answer["ContentLength"] != expected or begin != f"bytes {start}":
+                raise StrangeAnswerError(f"{begin} come, not the {expected} from {start} that were asked for")
+            # Not in one go, for which aiohttp holds what has come and joins it: a dozen pieces took 50 MiB more.
+            filling = Filling(expected)
+            while chunk := await body.read(_FIRST):
+                filling.write(chunk)
+            content = filling.taken()
         if len(content) != expected:
             raise ConnectionError(f"{len(content)} bytes came where {expected} were asked for")
         return Piece(content=content, size=size, tag=found)

@@ -16,6 +16,7 @@ from backupkit.errors import ConfigurationError
 from backupkit.filesystems.asking import Asking
 from backupkit.filesystems.meanings.s3 import s3_code
 from backupkit.filesystems.parts import cut, growing, send_parts
+from backupkit.filesystems.stores import Found
 from backupkit.filesystems.transfer import MiB
 
 # Limits of S3 (User Guide, "Amazon S3 multipart upload limits"): no part but the last may be smaller, or larger.
@@ -39,6 +40,7 @@ class S3Upload:
         equal: bool,
     ) -> None:
         self.checksum: str | None = None
+        self._made: str | None = None
         self._call = call
         self._asking = asking
         self._place = place
@@ -68,7 +70,7 @@ class S3Upload:
         if self._upload is None:
             digest = b64encode(bytes.fromhex(self.checksum or "")).decode()
             asking = self._asking.moving(len(self._body))
-            asking.ask(self._publish, "put_object", ContentMD5=digest)
+            self._made = asking.ask(self._publish, "put_object", ContentMD5=digest).get("ETag")
             return
         if self._condition and self._is_there():
             # Ceph 16 completes an upload whatever the condition says, and this one may have taken hours.
@@ -81,9 +83,13 @@ class S3Upload:
             UploadId=self._upload,
             MultipartUpload={"Parts": self._parts},
         )
-        etag = answer.get("ETag", "").strip('"')
+        self._made = answer.get("ETag")
+        etag = (self._made or "").strip('"')
         if etag and not re.fullmatch(rf"[0-9a-f]{{32}}-{len(self._parts)}", etag):
             self.checksum = None  # a store of another habit
+
+    def made(self, found: Found) -> bool:
+        return self._made is not None and found.tag == self._made.strip('"')
 
     def abort(self) -> None:
         if self._upload is None:
@@ -115,7 +121,7 @@ class S3Upload:
 
     async def _send_part(self, number: int, part: bytes) -> tuple[dict[str, Any], bytes]:
         """What completes the upload with this part, and its digest."""
-        # In another thread than the one that makes parts: it is a third of all processor time, 1.6 s for a GiB.
+        # In another thread than the one that makes parts: it is half of all processor time, 1.2 s for a GiB.
         digest = await asyncio.to_thread(_md5, part)
         answer = await self._call(
             "upload_part",

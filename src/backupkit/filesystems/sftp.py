@@ -19,7 +19,7 @@ from backupkit.filesystems.addresses import join
 from backupkit.filesystems.partials import becoming, new_partial, partial_of
 from backupkit.filesystems.parts import send_parts
 from backupkit.filesystems.ssh import Session, account
-from backupkit.filesystems.stores import Found, Piece, PlaceMissingError, ReplacedError
+from backupkit.filesystems.stores import CutShortError, Found, Piece, PlaceMissingError, ReplacedError
 from backupkit.filesystems.transfer import Transfer
 
 _PIECE = 1 << 20  # bytes that are sent or asked for at a time, in as many requests as the server wants
@@ -161,7 +161,8 @@ class SFTPStore:
                 else:  # a link, or what is no file, too: who reads it finds out, and nothing is passed over
                     attributes = await _attributes(sftp, path, entry.attrs)
                     if attributes.type != FILEXFER_TYPE_DIRECTORY:  # a folder that the link is in
-                        files.append(_found(path, attributes))
+                        regular = kind == FILEXFER_TYPE_REGULAR
+                        files.append(_found(path, attributes, regular=regular))
         except _ABSENT:
             await self._check_place(sftp)
         return files, folders
@@ -182,13 +183,13 @@ class _Upload:
         self._file, largest = session.ask(self._open)
         try:
             # Once each: on a new connection those before may have been lost with the server's memory.
-            send_parts(
+            sizes = send_parts(
                 session.once.moving(_PIECE * session.window),
                 partial(_write, self._file, largest),
                 rechunk(chunks, _PIECE),
                 room=_PIECE * session.window,
             )
-            session.once.ask(_finish, self._file)
+            session.once.ask(_finish, self._file, sum(sizes))
         except asyncssh.SFTPFailure as error:
             if session.once.ask(session.call, _is_full, self._partial):
                 raise OSError(errno.ENOSPC, "the server's disk is full") from error
@@ -197,6 +198,9 @@ class _Upload:
     def commit(self) -> None:
         session = self._store.session
         session.once.ask(session.call, self._rename)
+
+    def made(self, found: Found) -> bool:
+        return False  # a rename is one step, and what got the name had its size
 
     def abort(self) -> None:
         session = self._store.session
@@ -262,6 +266,11 @@ class _Reading:
     async def _opened(self, sftp: asyncssh.SFTPClient) -> _File:
         async with self._lock:
             if self._file is None or self._sftp is not sftp:
+                attributes = await sftp.stat(self._path)
+                if (
+                    attributes.type != FILEXFER_TYPE_REGULAR
+                ):  # to open a pipe would block the server's program
+                    raise asyncssh.SFTPNoSuchFile("not a regular file")
                 file = await sftp.open(self._path, "rb", block_size=0)
                 attributes = await file.stat()
                 if attributes.type != FILEXFER_TYPE_REGULAR:
@@ -274,17 +283,21 @@ class _Reading:
             return self._file
 
 
-async def _write(file: _File, largest: int, number: int, piece: bytes) -> None:
+async def _write(file: _File, largest: int, number: int, piece: bytes) -> int:
     start = (number - 1) * _PIECE
     blocks = range(0, len(piece), largest)
     # gather, because what it began is cancelled with it, and no failure is left that nobody has heard of
     await asyncio.gather(*(file.write(piece[at : at + largest], start + at) for at in blocks))
     if number % _FLUSHED == 0:
         await _flush(file)
+    return len(piece)
 
 
-async def _finish(file: _File) -> None:
+async def _finish(file: _File, size: int) -> None:
     await _flush(file)
+    kept = (await file.stat()).size or 0
+    if kept != size:
+        raise CutShortError(kept=kept, sent=size)
     await file.close()
 
 
@@ -333,6 +346,6 @@ async def _leads_down(sftp: asyncssh.SFTPClient, folder: str, link: str) -> bool
     return not f"{here}/".startswith(f"{target}/")
 
 
-def _found(path: str, attributes: asyncssh.SFTPAttrs) -> Found:
+def _found(path: str, attributes: asyncssh.SFTPAttrs, *, regular: bool = True) -> Found:
     modified = datetime.fromtimestamp(attributes.mtime or 0, UTC)
-    return Found(path=path, size=attributes.size or 0, modified=modified)
+    return Found(path=path, size=attributes.size or 0, modified=modified, regular=regular)

@@ -13,7 +13,8 @@ class Found:
     """A file of a file system. `path` is the file system's own name for it.
 
     `tag` changes whenever the content does, if the store has such a thing (an ETag, a revision). `checksum` is the
-    store's own of the content, in the spelling of `Upload.checksum`; None if it has none.
+    store's own of the content, in the spelling of `Upload.checksum`; None if it has none. `regular` is False for a
+    link, and for what is no file at all.
     """
 
     path: str
@@ -21,6 +22,7 @@ class Found:
     modified: datetime
     tag: str | None = None
     checksum: str | None = None
+    regular: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,13 @@ class Upload(Protocol):
         """Make the object visible, whole.
 
         When this fails, whether it has happened may be unknown; who calls asks the store itself then.
+        """
+        ...
+
+    def made(self, found: Found) -> bool:
+        """After a commit that succeeded: whether this is what it made, and no other writer's of the same name.
+
+        False also where a commit makes the object whole or not at all, so that what is not whole is another's.
         """
         ...
 
@@ -93,6 +102,19 @@ class FileStore(Protocol):
 
 class PlaceMissingError(FileNotFoundError):
     """The bucket or folder itself is not there, in which something was looked for."""
+
+
+class CutShortError(OSError):
+    """Less was kept than was sent, or more, of what nobody sees yet."""
+
+    def __init__(self, *, kept: int, sent: int) -> None:
+        super().__init__(f"{kept} bytes were kept of the {sent} that were sent")
+        self.kept = kept
+        self.sent = sent
+
+
+class StrangeAnswerError(OSError):
+    """What came is no answer of a store of this kind."""
 
 
 class ReplacedError(OSError):

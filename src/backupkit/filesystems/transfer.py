@@ -21,7 +21,7 @@ class Transfer:
 
     # Many connections and small parts: over a long way each is slow, and memory is what bounds their product.
     part_size: int = 8 * MiB
-    concurrency: int = 12
+    concurrency: int = 10
     time_limit: float = 60.0
     slowest: int = 256 << 10
     patience: float = 120.0
@@ -44,9 +44,10 @@ class Transfer:
     def stall_limit(self) -> float:
         """How many seconds a write may go on without taking a chunk, until it has failed by itself.
 
-        The last parts, the commit and the look at the object are each tried again until the patience is over.
+        The last parts, which share the link, the commit and the look at the object are each tried again until the
+        patience is over.
         """
-        return 3 * self.patience + self.seconds_for(self.part_size) + 2 * self.time_limit
+        return 3 * self.patience + self.seconds_for(self.concurrency * self.part_size) + 2 * self.time_limit
 
     def seconds_for(self, size: int) -> float:
         """How long one request that moves so many bytes may take, or one of several that together move as many."""

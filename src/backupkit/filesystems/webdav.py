@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar, cast
 from urllib.parse import unquote
+from xml.etree.ElementTree import ParseError
 
 import httpx
 from fsspec.config import conf
@@ -15,8 +16,10 @@ from webdav4.fsspec import WebdavFileSystem
 from backupkit._chunks import rechunk
 from backupkit.filesystems.asking import ask
 from backupkit.filesystems.renaming import RenamingStore, RenamingUpload
-from backupkit.filesystems.stores import Piece, ReplacedError
+from backupkit.filesystems.stores import Found, Piece, ReplacedError, StrangeAnswerError
 from backupkit.filesystems.transfer import Transfer
+
+T = TypeVar("T")
 
 # At a time, because the library copies the rest of a piece each time the system has taken some of it.
 _SENT = 256 << 10
@@ -68,6 +71,8 @@ class WebDAVStore(RenamingStore):
             try:
                 # Not compared with the tag of the listing, which some servers spell differently.
                 answered = (_size(response), response.headers.get("etag"))
+                if response.status_code == 206 and not _begins_at(response, position):
+                    raise StrangeAnswerError("another range came than was asked for")
                 if answered[0] not in (None, found.size) or answered != (state := state or answered):
                     raise ReplacedError("replaced while it was read")
                 for content in _wanted(response, position, end):
@@ -81,6 +86,18 @@ class WebDAVStore(RenamingStore):
                     raise ReplacedError("it has become shorter")
             finally:
                 response.close()
+
+    def once(self, function: Callable[..., T], *args: Any, **options: Any) -> T:
+        try:
+            return super().once(function, *args, **options)
+        except (ValueError, KeyError, ParseError) as error:  # no answer to PROPFIND, or to another one
+            raise StrangeAnswerError("an answer that is not one of WebDAV") from error
+
+    def _listed(self, folder: str, *, found: bool = False) -> list[dict[str, Any]]:
+        listed = super()._listed(folder, found=found)
+        if not listed:
+            self.type_of(folder)  # by which an empty folder is told from XML that has nothing to do with it
+        return listed
 
     def url(self, path: str) -> httpx.URL:
         return cast("httpx.URL", self.fs.client.join_url(path))
@@ -96,13 +113,15 @@ class WebDAVStore(RenamingStore):
 
 
 class _Upload(RenamingUpload):
-    def send(self, chunks: Iterator[bytes]) -> None:
-        self._make_folder()
+    def _put(self, chunks: Iterator[bytes]) -> None:
         client: httpx.Client = self._store.fs.client.http
         url = self._store.fs.client.join_url(self._partial)
         response = client.put(url, content=rechunk(chunks, _SENT))
         if not response.is_success:
             raise HTTPError(response)
+
+    def made(self, found: Found) -> bool:
+        return False  # a move is one step
 
     def _rename(self) -> None:
         self._store.fs.client.move(self._partial, self._path, overwrite=self._overwrite)
@@ -113,6 +132,11 @@ def _size(response: httpx.Response) -> int | None:
     text = response.headers.get("content-length" if response.status_code == 200 else "content-range", "")
     size = text.rpartition("/")[2]
     return int(size) if size.isdecimal() else None
+
+
+def _begins_at(response: httpx.Response, position: int) -> bool:
+    said: str = response.headers.get("content-range", "").partition("-")[0]
+    return said in ("", f"bytes {position}")
 
 
 def _wanted(response: httpx.Response, start: int, end: int) -> Iterator[bytes]:

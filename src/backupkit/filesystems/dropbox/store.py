@@ -131,6 +131,7 @@ class _Upload:
         self._size = 0
         self._small = b""
         self._session: Session | None = None
+        self._made: str | None = None
 
     def send(self, chunks: Iterator[bytes]) -> None:
         self._store.check_free(self._path)
@@ -172,14 +173,18 @@ class _Upload:
         # A session that an earlier attempt finished, whose answer was lost, is gone; then the file is looked at.
         with lost_is_passing():
             made = self._account.ask(self._make)
+        self._made = made.rev
         try:
             self._store.check_spelling(self._path.rpartition("/")[0])
         except ConfigurationError:
             # Somebody has just made the folder in another spelling, and would take it for an object of theirs.
             if not self._overwrite:
                 with suppress(Exception):
-                    self._account.ask(self._account.client.files_delete_v2, self._path, made.rev)
+                    self._account.ask(self._account.client.files_delete_v2, self._path, self._made)
             raise
+
+    def made(self, found: Found) -> bool:
+        return found.tag == self._made
 
     def abort(self) -> None:
         """Nothing to do: a session cannot be ended, is visible nowhere, and goes by itself after a week."""

@@ -19,6 +19,7 @@ Meaning: TypeAlias = Literal[
     "busy",  # the store asks for patience, or has a fault of its own
     "changed",  # the object was replaced while it was read
     "unsafe",  # whoever answers is not who should
+    "strange",  # whoever answers does not speak as the store does
     "skewed",  # the clocks differ
     "ended",  # somebody ended the upload before it was whole
     "archived",  # it lies in cold storage, which must bring it back first

@@ -53,7 +53,7 @@ _BY_BOTOCORE_ERROR: dict[str, Meaning] = {
     "HTTPClientError": "unreachable",
     "IncompleteReadError": "unreachable",
     "ResponseStreamingError": "unreachable",
-    "ResponseParserError": "busy",  # whoever answers in its place
+    "ResponseParserError": "strange",
 }
 
 
