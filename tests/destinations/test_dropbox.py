@@ -188,6 +188,19 @@ def test_a_full_account_keeps_what_it_had(dropbox: Reached, content: bytes) -> N
     assert b"".join(destination.read("old")) == b"old"
 
 
+@pytest.mark.parametrize("route", [APPEND, "files/upload_session/finish"], ids=["part", "end"])
+def test_an_upload_whose_session_is_lost_may_be_tried_again(dropbox: Reached, route: str) -> None:
+    def before(one: str) -> None:
+        if one == route:
+            dropbox.server.sessions.clear()
+
+    dropbox.server.before = before
+    with pytest.raises(DestinationError) as caught:
+        dropbox.destination(part_size=4 * MiB, concurrency=1).write("large", _pieces(LARGE))
+    assert caught.value.retryable
+    assert _names(dropbox.destination()) == []
+
+
 def test_a_token_that_expires_in_the_middle_is_renewed(dropbox: Reached) -> None:
     destination = dropbox.destination(
         token=None, oauth2_refresh_token="REFRESH", app_key="APP-KEY", part_size=4 * MiB

@@ -167,6 +167,19 @@ def test_what_may_not_be_repeated_is_asked_once(server: FakeGCS) -> None:
         assert len(proxy.seen) == 1
 
 
+def test_what_somebody_between_answers_may_be_tried_again(sessions: Sessions) -> None:
+    with fault_proxy(sessions.port) as proxy:
+        destination = _at(Sessions(sessions.server, port=proxy.port), sessions.server.bucket())
+        strange = Answer(200, b"<html>Please log in</html>")
+        proxy.rules = [Rule(r"^PUT .*\[bytes \d", strange)]
+        destination.write("object", _chunks(1024))
+        assert b"".join(destination.read("object")) == b"".join(_chunks(1024))
+        proxy.rules = [Rule("^GET ", strange)]
+        with pytest.raises(DestinationError) as caught:
+            destination.stat("object")
+        assert caught.value.retryable
+
+
 def test_a_missing_bucket_is_said_to_be_missing(server: FakeGCS) -> None:
     for call in (lambda one: one.write("object", [b""]), lambda one: list(one.list())):
         with pytest.raises(DestinationError, match="bucket, container or folder does not exist"):

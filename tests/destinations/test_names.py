@@ -30,6 +30,20 @@ def test_a_name_that_windows_would_take_for_another_is_refused(name: str) -> Non
     assert not is_name(name)
 
 
+@pytest.mark.parametrize("name", ["thumbs.db", "a/Desktop.ini"])
+def test_a_name_that_dropbox_keeps_nothing_under_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be the name of an object: use parts"):
+        check_name(name)
+    assert not is_name(name)
+
+
+def test_a_name_has_no_more_parts_than_azures_folders_may_be_deep() -> None:
+    check_name("/".join("a" * 40))
+    assert not is_name("/".join("a" * 41))
+    with pytest.raises(ConfigurationError, match=r"too long .* at most 40 parts"):
+        check_name("/".join("a" * 41))
+
+
 def test_a_part_leaves_room_for_the_name_of_the_unfinished_object() -> None:
     longest = "a" * 229
     assert len(f".{longest}.0123456789abcdef.partial") == 255

@@ -6,6 +6,7 @@ gcsfs' own calls try everything six times and turn statuses into errors that do 
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import threading
 from collections.abc import Callable, Collection, Mapping
@@ -49,7 +50,10 @@ class Answer:
     content: bytes
 
     def json(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.content)
+        try:
+            found: dict[str, Any] = json.loads(self.content)
+        except ValueError as error:
+            raise OSError(errno.EIO, "an answer that is not Google's") from error  # but of somebody between
         return found
 
 

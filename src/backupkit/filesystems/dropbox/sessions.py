@@ -7,6 +7,9 @@ file may have 2 TiB. Appends to a concurrent session may be under way at once if
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 
 from dropbox.exceptions import ApiError
@@ -16,6 +19,10 @@ from backupkit.filesystems.dropbox.account import Account
 
 UNIT = 4 << 20
 _LARGEST = 144 << 20
+_OF_LOST = {
+    *("not_found", "incorrect_offset", "closed", "not_closed"),
+    *("concurrent_session_not_closed", "concurrent_session_missing_data"),
+}
 
 
 def part_size(wanted: int, *, concurrent: bool) -> int:
@@ -95,6 +102,20 @@ class Session:
         return self._account.client.files_upload_session_finish(
             b"", UploadSessionCursor(self._id, size), commit
         )
+
+
+@contextmanager
+def lost_is_passing() -> Iterator[None]:
+    """A session that was lost is no use any more, but all of it may be sent again, by whoever has it all."""
+    try:
+        yield
+    except ApiError as error:
+        said = error.error
+        if type(said).__name__ == "UploadSessionFinishError" and said.is_lookup_failed():
+            said = said.get_lookup_failed()
+        if getattr(said, "_tag", None) in _OF_LOST and type(said).__name__.startswith("UploadSession"):
+            raise OSError(errno.EIO, "the upload session was lost") from error
+        raise
 
 
 def _has_happened(error: ApiError, end: int, last: bool) -> bool:

@@ -16,7 +16,13 @@ from backupkit._parallel import map_ordered
 from backupkit.errors import ConfigurationError
 from backupkit.filesystems.asking import AskingInThreads
 from backupkit.filesystems.dropbox.account import Account, Entry
-from backupkit.filesystems.dropbox.sessions import ContentHash, Session, commit_info, part_size
+from backupkit.filesystems.dropbox.sessions import (
+    ContentHash,
+    Session,
+    commit_info,
+    lost_is_passing,
+    part_size,
+)
 from backupkit.filesystems.failures import failure_of
 from backupkit.filesystems.parts import cut
 from backupkit.filesystems.stores import Found, Piece
@@ -151,9 +157,12 @@ class _Upload:
             session.append(*part, last=False)
 
         threads = AskingInThreads(transfer)
-        for _ in map_ordered(threads, append, all_but_the_last(), window=transfer.concurrency):
-            pass
-        self._account.ask(session.append, self._count(held), held, last=True)  # alone: it closes the session
+        with lost_is_passing():
+            for _ in map_ordered(threads, append, all_but_the_last(), window=transfer.concurrency):
+                pass
+            self._account.ask(
+                session.append, self._count(held), held, last=True
+            )  # alone: it closes the session
         self._session = session
 
     @property
@@ -162,7 +171,9 @@ class _Upload:
 
     def commit(self) -> None:
         # A session that an earlier attempt finished, whose answer was lost, is gone; then the file is looked at.
-        self._made = self._account.ask(self._make).rev
+        with lost_is_passing():
+            made = self._account.ask(self._make)
+        self._made = made.rev
         try:
             self._store.check_spelling(self._path.rpartition("/")[0])
         except ConfigurationError:
