@@ -88,6 +88,10 @@ class FaultProxy:
         """How many requests came whose first line matches."""
         return sum(1 for line, _ in self.seen if re.search(match, line))
 
+    def forget(self) -> None:
+        """Be as it was at first, for the next test: a client for each would take longer than the tests."""
+        self.rules, self.seen, self.bandwidth, self.latency = [], [], 0.0, 0.0
+
     def _wrong(self, line: str) -> Rule | None:
         rule = next((one for one in self.rules if one.befalls(line)), None)
         self.seen.append((line, rule.wrong if rule else None))

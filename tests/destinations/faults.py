@@ -1,6 +1,7 @@
 """What goes wrong between a destination and its store, by name.
 
-A store fills it in with `Behind`, in a subclass of `FaultTests`, and says what comes of each fault in `outcomes`.
+A store fills it in with `Behind`, in a subclass of `FaultTests`, and says what comes of each fault in `outcomes`,
+which is mostly what `USUALLY` says.
 Each fault happens while an object of four parts, or a small one, is written, read or listed through a proxy.
 Whatever happens: the object is right or not there at all, nothing of it is left, and what was there before is
 untouched.
@@ -119,6 +120,28 @@ FAULTS: dict[str, Fault] = {
     "listing: overloaded, twice": Fault(moment="list", wrong=_BUSY, times=2),
     "listing: connection lost in the middle": Fault(moment="list", wrong=_is("truncate"), after=20),
 }
+
+USUALLY: Mapping[str, str] = {
+    **dict.fromkeys(FAULTS, "stored"),
+    "a part: overloaded for ever": "DestinationError (retryable)",
+    "a part: sending stalls for ever": "DestinationError (retryable)",
+    "a part: no answer for ever": "DestinationError (retryable)",
+    "a part: the store is full": "DestinationError",
+    "a part: credentials expired": "AccessDeniedError",
+    "wrong clock": "DestinationError",
+    "the end: no answer for ever": "DestinationError (retryable)",
+    "the end: its answer lost, and nothing answers after": "unknown",
+    "the end: credentials expired": "AccessDeniedError",
+    "a small object: sending stalls for ever": "DestinationError (retryable)",
+    "reading: no answer for ever": "DestinationError (retryable)",
+}
+"""What comes of each fault, as `outcome_of` says it."""
+
+
+def usually_without(*faults: str) -> Mapping[str, str]:
+    """For a store that has no answer for these."""
+    assert USUALLY.keys() >= {*faults}
+    return {fault: outcome for fault, outcome in USUALLY.items() if fault not in faults}
 
 
 def impatience(request: pytest.FixtureRequest) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from backupkit.destinations.opening import open_destination
 from backupkit.filesystems.azure import NamedAzureFileSystem
-from tests.destinations.faults import FAULTS, Behind, FaultTests, impatience
+from tests.destinations.faults import Behind, FaultTests, impatience, usually_without
 from tests.fault_proxy import Answer, FaultProxy, fault_proxy
 from tests.storage.azurite import Azurite, azurite, connection_string
 
@@ -28,30 +28,19 @@ def container(server: Azurite) -> str:
 
 
 @pytest.fixture(scope="module")
-def shared_proxy(server: Azurite) -> Iterator[FaultProxy]:
+def proxy(server: Azurite) -> Iterator[FaultProxy]:
     with fault_proxy(server.port) as proxy:
         yield proxy
 
 
 @pytest.fixture(scope="module")
-def through(shared_proxy: FaultProxy) -> NamedAzureFileSystem:
-    """One for all: connecting anew for each would take longer than the tests."""
-    return NamedAzureFileSystem(
-        connection_string=connection_string(shared_proxy.port), skip_instance_cache=True
-    )
+def through(proxy: FaultProxy) -> NamedAzureFileSystem:
+    return NamedAzureFileSystem(connection_string=connection_string(proxy.port), skip_instance_cache=True)
 
 
 @pytest.fixture(scope="module")
 def direct(server: Azurite) -> NamedAzureFileSystem:
     return NamedAzureFileSystem(connection_string=server.connection_string, skip_instance_cache=True)
-
-
-@pytest.fixture
-def proxy(shared_proxy: FaultProxy) -> Iterator[FaultProxy]:
-    """The one there is, which forgets what was."""
-    shared_proxy.seen.clear()
-    yield shared_proxy
-    shared_proxy.rules, shared_proxy.bandwidth, shared_proxy.latency = [], 0.0, 0.0
 
 
 def _error(status: int, code: str, detail: str = "") -> Answer:
@@ -61,19 +50,7 @@ def _error(status: int, code: str, detail: str = "") -> Answer:
 
 
 class TestFaultsOfAzure(FaultTests):
-    outcomes = {  # noqa: RUF012 - declared by the class above
-        **dict.fromkeys(FAULTS.keys() - {"a part: the store is full"}, "stored"),
-        "a part: overloaded for ever": "DestinationError (retryable)",
-        "a part: sending stalls for ever": "DestinationError (retryable)",
-        "a part: no answer for ever": "DestinationError (retryable)",
-        "a part: credentials expired": "AccessDeniedError",
-        "wrong clock": "DestinationError",
-        "the end: no answer for ever": "DestinationError (retryable)",
-        "the end: its answer lost, and nothing answers after": "unknown",
-        "the end: credentials expired": "AccessDeniedError",
-        "a small object: sending stalls for ever": "DestinationError (retryable)",
-        "reading: no answer for ever": "DestinationError (retryable)",
-    }
+    outcomes = usually_without("a part: the store is full")
 
     @pytest.fixture
     def behind(
@@ -84,6 +61,7 @@ class TestFaultsOfAzure(FaultTests):
         direct: NamedAzureFileSystem,
         container: str,
     ) -> Behind:
+        proxy.forget()
         place = f"{container}/{uuid.uuid4().hex}"
         return Behind(
             proxy=proxy,

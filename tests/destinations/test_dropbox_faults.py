@@ -6,16 +6,14 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from backupkit.errors import DestinationError
-from tests.destinations.faults import FAULTS, FOR_EVER, Behind, FaultTests, impatience
-from tests.fault_proxy import Answer, FaultProxy, Rule, fault_proxy
-from tests.storage.dropbox_route import connect_proxy
-from tests.storage.dropboxes import Reached, reached_by, reached_dropbox
+from tests.destinations.faults import FOR_EVER, Behind, FaultTests, impatience, usually_without
+from tests.fault_proxy import Answer, Rule
+from tests.storage.dropboxes import Link, Reached, linked_dropbox
 
 MiB = 1 << 20
 
@@ -30,29 +28,15 @@ EXPIRED = refusal(401, {".tag": "expired_access_token"})
 THROTTLED = refusal(429, {"reason": {".tag": "too_many_requests"}, "retry_after": 1})
 
 
-@dataclass(frozen=True)
-class Link:
-    """The way to a server, and the one that leads through a proxy in which things go wrong."""
-
-    reached: Reached
-    proxy: FaultProxy
-    options: dict[str, Any]
-
-
 @pytest.fixture(scope="module")
 def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Link]:
-    with (
-        reached_dropbox(tmp_path_factory.mktemp("dropbox")) as reached,
-        fault_proxy(reached.server.plain_port, tls=reached.certificate.context) as proxy,
-        connect_proxy(proxy.port) as port,
-    ):
-        yield Link(reached, proxy, reached_by(port, reached.certificate))
+    with linked_dropbox(tmp_path_factory.mktemp("dropbox")) as link:
+        yield link
 
 
 @pytest.fixture
 def impatient(link: Link, request: pytest.FixtureRequest) -> Iterator[Behind]:
-    link.proxy.rules, link.proxy.bandwidth, link.proxy.latency = [], 0, 0
-    link.proxy.seen.clear()
+    link.proxy.forget()
     folder = f"/{uuid.uuid4().hex}"
     through = Reached(link.reached.server, link.reached.certificate, link.options, folder)
     direct = Reached(link.reached.server, link.reached.certificate, link.reached.options, folder)
@@ -81,18 +65,7 @@ def impatient(link: Link, request: pytest.FixtureRequest) -> Iterator[Behind]:
 
 
 class TestFaultsOfDropbox(FaultTests):
-    outcomes = {  # noqa: RUF012 - declared by the class above
-        **dict.fromkeys(FAULTS.keys() - {"a part: the store is full", "wrong clock"}, "stored"),
-        "a part: overloaded for ever": "DestinationError (retryable)",
-        "a part: sending stalls for ever": "DestinationError (retryable)",
-        "a part: no answer for ever": "DestinationError (retryable)",
-        "a part: credentials expired": "AccessDeniedError",
-        "the end: no answer for ever": "DestinationError (retryable)",
-        "the end: its answer lost, and nothing answers after": "unknown",
-        "the end: credentials expired": "AccessDeniedError",
-        "a small object: sending stalls for ever": "DestinationError (retryable)",
-        "reading: no answer for ever": "DestinationError (retryable)",
-    }
+    outcomes = usually_without("a part: the store is full", "wrong clock")
 
     @pytest.fixture
     def behind(self, impatient: Behind) -> Behind:

@@ -10,7 +10,7 @@ import pytest
 
 from backupkit.destinations.opening import open_destination
 from backupkit.filesystems.gcs import PlainGCSFileSystem
-from tests.destinations.faults import FAULTS, Behind, FaultTests, impatience
+from tests.destinations.faults import Behind, FaultTests, impatience, usually_without
 from tests.fault_proxy import Answer, FaultProxy, fault_proxy
 from tests.storage.fake_gcs import fake_gcs
 from tests.storage.gcs_sessions import Sessions, gcs_sessions
@@ -30,15 +30,14 @@ def bucket(sessions: Sessions) -> str:
 
 
 @pytest.fixture(scope="module")
-def shared_proxy(sessions: Sessions) -> Iterator[FaultProxy]:
+def proxy(sessions: Sessions) -> Iterator[FaultProxy]:
     with fault_proxy(sessions.port) as proxy:
         yield proxy
 
 
 @pytest.fixture(scope="module")
-def through(shared_proxy: FaultProxy) -> PlainGCSFileSystem:
-    """One for all: connecting anew for each would take longer than the tests."""
-    endpoint = f"http://127.0.0.1:{shared_proxy.port}"
+def through(proxy: FaultProxy) -> PlainGCSFileSystem:
+    endpoint = f"http://127.0.0.1:{proxy.port}"
     return PlainGCSFileSystem(endpoint_url=endpoint, token="anon", skip_instance_cache=True)
 
 
@@ -47,32 +46,12 @@ def direct(sessions: Sessions) -> PlainGCSFileSystem:
     return PlainGCSFileSystem(endpoint_url=sessions.endpoint, token="anon", skip_instance_cache=True)
 
 
-@pytest.fixture
-def proxy(shared_proxy: FaultProxy) -> Iterator[FaultProxy]:
-    """The one there is, which forgets what was."""
-    shared_proxy.seen.clear()
-    yield shared_proxy
-    shared_proxy.rules, shared_proxy.bandwidth, shared_proxy.latency = [], 0.0, 0.0
-
-
 def _error(status: int, reason: str) -> Answer:
     return Answer(status, json.dumps({"error": {"code": status, "errors": [{"reason": reason}]}}).encode())
 
 
 class TestFaultsOfGCS(FaultTests):
-    outcomes = {  # noqa: RUF012 - declared by the class above
-        **dict.fromkeys(FAULTS.keys() - {"wrong clock"}, "stored"),
-        "a part: overloaded for ever": "DestinationError (retryable)",
-        "a part: sending stalls for ever": "DestinationError (retryable)",
-        "a part: no answer for ever": "DestinationError (retryable)",
-        "a part: the store is full": "DestinationError",
-        "a part: credentials expired": "AccessDeniedError",
-        "the end: no answer for ever": "DestinationError (retryable)",
-        "the end: its answer lost, and nothing answers after": "unknown",
-        "the end: credentials expired": "AccessDeniedError",
-        "a small object: sending stalls for ever": "DestinationError (retryable)",
-        "reading: no answer for ever": "DestinationError (retryable)",
-    }
+    outcomes = usually_without("wrong clock")
 
     @pytest.fixture
     def behind(
@@ -83,6 +62,7 @@ class TestFaultsOfGCS(FaultTests):
         direct: PlainGCSFileSystem,
         bucket: str,
     ) -> Behind:
+        proxy.forget()
         place = f"{bucket}/{uuid.uuid4().hex}"
         return Behind(
             proxy=proxy,

@@ -86,14 +86,13 @@ def proxy(s3_server: S3Server) -> Iterator[FaultProxy]:
 
 @pytest.fixture(scope="module")
 def through(proxy: FaultProxy, s3_server: S3Server) -> S3FileSystem:
-    endpoint = f"http://127.0.0.1:{proxy.port}"
-    return QuietS3FileSystem(**{**s3_server.options, "endpoint_url": endpoint}, skip_instance_cache=True)
+    return QuietS3FileSystem(**s3_server.options_by(proxy.port), skip_instance_cache=True)
 
 
 @pytest.fixture
 def watched(proxy: FaultProxy, through: S3FileSystem, bucket: str) -> Destination:
     """One whose requests the proxy has seen."""
-    proxy.rules, proxy.seen = [], []
+    proxy.forget()
     return open_destination(f"{bucket}/{uuid.uuid4().hex}", fs=through, part_size=5 * MiB)
 
 

@@ -10,7 +10,7 @@ from s3fs import S3FileSystem
 
 from backupkit.destinations.opening import open_destination
 from backupkit.filesystems.s3 import QuietS3FileSystem
-from tests.destinations.faults import FAULTS, Behind, FaultTests, impatience
+from tests.destinations.faults import USUALLY, Behind, FaultTests, impatience
 from tests.fault_proxy import Answer, FaultProxy, fault_proxy
 from tests.storage.s3 import S3Server
 
@@ -23,15 +23,14 @@ def _answer(status: int, code: str) -> Answer:
 
 
 @pytest.fixture(scope="module")
-def shared_proxy(s3_server: S3Server) -> Iterator[FaultProxy]:
+def proxy(s3_server: S3Server) -> Iterator[FaultProxy]:
     with fault_proxy(s3_server.port) as proxy:
         yield proxy
 
 
 @pytest.fixture(scope="module")
-def through(shared_proxy: FaultProxy, s3_server: S3Server) -> S3FileSystem:
-    endpoint = f"http://127.0.0.1:{shared_proxy.port}"
-    return QuietS3FileSystem(**{**s3_server.options, "endpoint_url": endpoint}, skip_instance_cache=True)
+def through(proxy: FaultProxy, s3_server: S3Server) -> S3FileSystem:
+    return QuietS3FileSystem(**s3_server.options_by(proxy.port), skip_instance_cache=True)
 
 
 @pytest.fixture(scope="module")
@@ -44,29 +43,8 @@ def bucket(s3_server: S3Server) -> str:
     return s3_server.new_bucket()
 
 
-@pytest.fixture
-def proxy(shared_proxy: FaultProxy) -> Iterator[FaultProxy]:
-    """The one there is, which forgets what was: a client for each would take longer than the tests."""
-    shared_proxy.seen.clear()
-    yield shared_proxy
-    shared_proxy.rules, shared_proxy.bandwidth, shared_proxy.latency = [], 0.0, 0.0
-
-
 class TestFaultsOfS3(FaultTests):
-    outcomes = {  # noqa: RUF012 - declared by the class above
-        **dict.fromkeys(FAULTS, "stored"),
-        "a part: overloaded for ever": "DestinationError (retryable)",
-        "a part: sending stalls for ever": "DestinationError (retryable)",
-        "a part: no answer for ever": "DestinationError (retryable)",
-        "a part: the store is full": "DestinationError",
-        "a part: credentials expired": "AccessDeniedError",
-        "wrong clock": "DestinationError",
-        "the end: no answer for ever": "DestinationError (retryable)",
-        "the end: its answer lost, and nothing answers after": "unknown",
-        "the end: credentials expired": "AccessDeniedError",
-        "a small object: sending stalls for ever": "DestinationError (retryable)",
-        "reading: no answer for ever": "DestinationError (retryable)",
-    }
+    outcomes = USUALLY
 
     @pytest.fixture
     def behind(
@@ -77,6 +55,7 @@ class TestFaultsOfS3(FaultTests):
         direct: S3FileSystem,
         bucket: str,
     ) -> Behind:
+        proxy.forget()
         place = f"{bucket}/{uuid.uuid4().hex}"
         return Behind(
             proxy=proxy,

@@ -39,14 +39,13 @@ def proxy(s3_server: S3Server) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture
-def url(proxy: FaultProxy, bucket: str) -> Iterator[str]:
-    yield f"s3://{bucket}/{uuid.uuid4().hex}"
-    proxy.rules, proxy.bandwidth = [], 0.0
+def url(proxy: FaultProxy, bucket: str) -> str:
+    proxy.forget()
+    return f"s3://{bucket}/{uuid.uuid4().hex}"
 
 
 def through(proxy: FaultProxy, server: S3Server, url: str, **options: Any) -> Destination:
-    endpoint = {"endpoint_url": f"http://127.0.0.1:{proxy.port}"}
-    return open_destination(url, **{**server.options, **endpoint, "part_size": 5 * MiB, **options})
+    return open_destination(url, **{**server.options_by(proxy.port), "part_size": 5 * MiB, **options})
 
 
 def test_a_slow_store_slows_the_run_and_has_all_of_it(

@@ -12,6 +12,7 @@ from typing import Any
 from backupkit.destinations.opening import open_destination
 from backupkit.destinations.remote import RemoteDestination
 from backupkit.filesystems.dropbox.file_system import DropboxFileSystem
+from tests.fault_proxy import FaultProxy, fault_proxy
 from tests.storage.certificates import Certificate
 from tests.storage.dropbox_route import certificate_of_dropbox, connect_proxy
 from tests.storage.fake_dropbox import FakeDropbox, fake_dropbox
@@ -46,6 +47,26 @@ def reached_dropbox(folder: Path) -> Iterator[Reached]:
     certificate = certificate_of_dropbox(folder)
     with fake_dropbox(certificate.context) as server, connect_proxy(server.port) as proxy:
         yield Reached(server, certificate, reached_by(proxy, certificate))
+
+
+@dataclass(frozen=True)
+class Link:
+    """The way to a server, and the options of the one that leads through a proxy in which things go wrong."""
+
+    reached: Reached
+    proxy: FaultProxy
+    options: dict[str, Any]
+
+
+@contextmanager
+def linked_dropbox(folder: Path) -> Iterator[Link]:
+    """A server that runs, behind such a proxy."""
+    with (
+        reached_dropbox(folder) as reached,
+        fault_proxy(reached.server.plain_port, tls=reached.certificate.context) as proxy,
+        connect_proxy(proxy.port) as port,
+    ):
+        yield Link(reached, proxy, reached_by(port, reached.certificate))
 
 
 def reached_by(proxy: int, certificate: Certificate) -> dict[str, Any]:

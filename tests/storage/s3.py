@@ -35,6 +35,10 @@ class S3Server:
         """Of a destination there, as its administrator."""
         return {"key": "admin", "secret": SECRET, "endpoint_url": self.endpoint}
 
+    def options_by(self, proxy: int) -> dict[str, Any]:
+        """The same, by way of the proxy on this port."""
+        return {**self.options, "endpoint_url": f"http://127.0.0.1:{proxy}"}
+
     @cached_property
     def client(self) -> Any:
         """An independent one, to look at what is there."""
