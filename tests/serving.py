@@ -19,11 +19,16 @@ def serving(handle: Handle, *, tls: ssl.SSLContext | None = None) -> Iterator[in
     started = threading.Event()
     stop = asyncio.Event()
     port = 0
+    # The loop itself does not hold a task on a connection that is read no more, and garbage collection took it.
+    under_way: set[asyncio.Task[None] | None] = set()
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        under_way.add(task)
         try:
             await handle(reader, writer)
         finally:
+            under_way.discard(task)
             writer.close()
 
     async def serve() -> None:
