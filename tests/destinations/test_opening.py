@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from backupkit.destinations.local import LocalDestination
-from backupkit.destinations.opening import chosen_of, open_destination, open_destinations
+from backupkit.destinations.opening import chosen_of, open_destination, open_destinations, within
 from backupkit.errors import ConfigurationError
 
 
@@ -27,6 +27,16 @@ def test_a_path_or_a_file_url_is_a_local_folder(url: str | Path, folder: str) ->
     destination = open_destination(url)
     assert isinstance(destination, LocalDestination)
     assert str(destination.folder) == folder
+
+
+def test_the_folder_above_a_local_destination_has_its_options(tmp_path: Path) -> None:
+    found = within(LocalDestination(tmp_path / "backups" / "shop", mode=0o640, create=True))
+    assert found is not None
+    above, name = found
+    assert name == "shop"
+    above.write("shop/object", [b"content"])
+    assert (tmp_path / "backups" / "shop" / "object").stat().st_mode & 0o777 == 0o640
+    assert within(LocalDestination("/")) is None
 
 
 def test_a_relative_path_is_one_of_the_working_folder(

@@ -67,6 +67,12 @@ class LocalDestination:
     def location(self) -> str:
         return self.folder.as_uri()
 
+    def within(self) -> tuple[LocalDestination, str] | None:
+        """The destination one folder above, with the same options, and this folder's name; None for the root."""
+        if not self.folder.name:
+            return None
+        return LocalDestination(self.folder.parent, mode=self._mode, create=self._create), self.folder.name
+
     def write(self, name: str, chunks: Chunks, *, overwrite: bool = False) -> StoredObject:
         with closed_on_failure(chunks) as stream:
             check_name(name)

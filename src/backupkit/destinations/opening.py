@@ -56,13 +56,10 @@ def open_destination(url: URLLike, **options: Any) -> Destination:
 
 def within(destination: Destination) -> tuple[Destination, str] | None:
     """The destination one folder above, and that folder's name; None if there is none, or nobody can tell."""
-    if isinstance(destination, LocalDestination):
-        folder = destination.folder
-        return (LocalDestination(folder.parent), folder.name) if folder.name else None
     if isinstance(destination, Wrapping):
         found = within(destination.inner)
         return found and (destination.around(found[0]), found[1])
-    return destination.within() if isinstance(destination, RemoteDestination) else None
+    return destination.within() if isinstance(destination, LocalDestination | RemoteDestination) else None
 
 
 def _opened(one: Destination | URLLike) -> Destination:
