@@ -18,7 +18,7 @@ from tests.sources.mongodb_archives import archive, record_of, stand_in
 
 SHOP = archive({"shop": {"orders": 300, "users": 1}})
 SECRET = "q%22u%27o%5Cte%20%231%20%2541%3A%40%2F%20end"
-KEEP = "open(folder + '/got', 'wb').write(sys.stdin.buffer.read())"
+KEEP = "given = sys.stdin.buffer.read(); open(folder + '/got', 'wb').write(given)"
 
 
 def load(
