@@ -69,6 +69,7 @@ NEIGHBOURS = {
     ("protocols", "passphrase"): "the same",
     ("protocols", "retrying"): "the same",
     ("protocols", "databases"): "the same",
+    ("filesystems", "retrying"): "how long to wait before asking again",
     ("formats", "compression"): "a format has a compressor of its own choice",
     ("examining", "_trials"): "the steps of an examination",
     ("opening", "backups"): "what is opened",

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from backupkit.errors import ConfigurationError, DestinationError, NotificationError, SourceError
-from backupkit.retrying import Delivery, Retry, is_retryable
+from backupkit.retrying import Delivery, Retry, is_retryable, spread_wait
 from backupkit.testing.clocks import FrozenClock
 
 
@@ -212,3 +215,13 @@ def test_no_wait_is_longer_than_a_day_however_often_it_doubled() -> None:
 def test_an_impossible_delivery_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=r"Delivery\(.*\) is not possible: use at least one try"):
         Delivery(**options)
+
+
+@given(st.integers(1, 5000))
+def test_a_spread_wait_is_within_its_doubling_limit_and_leaves_the_applications_chance_alone(
+    attempt: int,
+) -> None:
+    before = random.getstate()
+    waited = spread_wait(attempt, first=0.25, longest=20)
+    assert 0 <= waited <= min(20, 0.25 * 2 ** min(attempt - 1, 10))
+    assert random.getstate() == before

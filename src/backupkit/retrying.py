@@ -26,6 +26,17 @@ def may_pass(error: BaseException) -> bool:
     return is_retryable(error) or isinstance(error, OSError)
 
 
+def spread_wait(attempt: int, *, first: float, longest: float) -> float:
+    """Seconds before the next attempt: by chance, up to a limit that is `first` and doubles after each attempt.
+
+    Without chance, all that a store refused at one moment would come back at one moment. The generator is not the
+    application's, which may be seeded, and in use by another thread.
+    """
+    from random import SystemRandom
+
+    return SystemRandom().uniform(0, min(longest, first * 2.0 ** min(attempt - 1, 60)))
+
+
 def _nobody(seconds: float, error: BaseException) -> None:
     pass
 

@@ -18,7 +18,7 @@ from backupkit.errors import (
 )
 from backupkit.model import StoredObject
 from backupkit.protocols import Chunks, Destination, HasLeftovers
-from backupkit.retrying import is_retryable
+from backupkit.retrying import is_retryable, spread_wait
 
 T = TypeVar("T")
 
@@ -154,7 +154,7 @@ class Retrying(Wrapping):
 
         again = tenacity.Retrying(
             stop=tenacity.stop_before_delay(self._patience),
-            wait=tenacity.wait_random_exponential(multiplier=self._wait, max=_LONGEST_WAIT),
+            wait=lambda state: spread_wait(state.attempt_number, first=self._wait, longest=_LONGEST_WAIT),
             retry=tenacity.retry_if_exception(lambda error: is_retryable(error) and possible()),
             sleep=self._sleep,
             reraise=True,

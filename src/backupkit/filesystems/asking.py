@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from backupkit.filesystems.failures import asked_to_wait, may_pass
 from backupkit.filesystems.transfer import Transfer
+from backupkit.retrying import spread_wait
 
 T = TypeVar("T")
 
@@ -107,12 +108,10 @@ class Asking(Executor):
 def _terms(transfer: Transfer) -> dict[str, Any]:
     import tenacity
 
-    # With jitter, or all that a store refused at one moment come back at one moment.
-    jitter = tenacity.wait_random_exponential(multiplier=_WAIT, max=_LONGEST_WAIT)
-
     def wait(state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        return jitter(state) + (asked_to_wait(error) if error else 0.0)
+        asked = asked_to_wait(error) if error else 0.0
+        return asked + spread_wait(state.attempt_number, first=_WAIT, longest=_LONGEST_WAIT)
 
     return {
         "stop": tenacity.stop_before_delay(transfer.patience),
