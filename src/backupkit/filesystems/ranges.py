@@ -20,11 +20,17 @@ Get: TypeAlias = Callable[[int, int, str | None], Awaitable[Piece | None]]
 
 
 def read_ranges(
-    asking: Asking, get: Get, look: Callable[[], Found | None], start: int, length: int | None
+    asking: Asking,
+    get: Get,
+    look: Callable[[], Found | None],
+    start: int,
+    length: int | None,
+    *,
+    largest: int = _LARGEST,
 ) -> Iterator[Piece]:
     """Yield the bytes as `FileStore.pieces` does. `look` tells of a file of which nothing is to be had."""
     # Who says how much will read it; who does not may want no more than the beginning.
-    first = _FIRST if length is None else min(length, _LARGEST)
+    first = _FIRST if length is None else min(length, largest)
     piece = asking.moving(first).ask(get, start, first, None) if first else None
     if piece is None:
         found = look()
@@ -44,13 +50,13 @@ def read_ranges(
 
     # Its calls are coroutines here, and their results come all the same: that is what Asking does.
     read: Callable[[tuple[int, int]], Any] = fetch
-    spans = _spans(start + len(piece.content), end)
+    spans = _spans(start + len(piece.content), end, largest)
     at_once = asking.transfer.concurrency
-    yield from map_ordered(asking.moving(at_once * _LARGEST), read, spans, at_once)  # they share the link
+    yield from map_ordered(asking.moving(at_once * largest), read, spans, at_once)  # they share the link
 
 
-def _spans(start: int, end: int) -> Iterator[tuple[int, int]]:
-    for size in growing(2 * _FIRST, step=1, largest=_LARGEST):
+def _spans(start: int, end: int, largest: int) -> Iterator[tuple[int, int]]:
+    for size in growing(2 * _FIRST, step=1, largest=largest):
         if start >= end:
             return
         until = min(start + size, end)

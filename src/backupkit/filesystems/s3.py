@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC
 from functools import partial
-from typing import Any, cast
+from typing import Any
 from weakref import WeakSet
 
 from aiobotocore.httpsession import AIOHTTPSession
@@ -15,16 +15,15 @@ from botocore.handlers import add_expect_header
 from s3fs import S3FileSystem
 from s3fs.utils import FileExpired
 
-from backupkit._parallel import map_ordered
 from backupkit.filesystems.asking import Asking
 from backupkit.filesystems.filling import Filling
 from backupkit.filesystems.meanings.s3 import s3_code
-from backupkit.filesystems.parts import growing
+from backupkit.filesystems.ranges import read_ranges
 from backupkit.filesystems.s3_uploads import S3Upload
 from backupkit.filesystems.stores import Found, Piece, StrangeAnswerError
 from backupkit.filesystems.transfer import MiB, Transfer
 
-_FIRST, _LARGEST = 1 * MiB, 6 * MiB  # of the pieces that are read
+_LARGEST = 6 * MiB  # of the pieces that are read
 _A_DAY = 86_400
 _MARKERS = ("KeyMarker", "UploadIdMarker")
 
@@ -99,7 +98,6 @@ class S3Store:
 
     def __init__(self, file_system: S3FileSystem, transfer: Transfer) -> None:
         self._fs = file_system
-        self._transfer = transfer
         self._asking = Asking(transfer, file_system.loop)
         self._clients: WeakSet[Any] = WeakSet()  # those that were met already
 
@@ -116,16 +114,9 @@ class S3Store:
 
     def pieces(self, path: str, start: int, length: int | None) -> Iterator[Piece]:
         bucket, key = self._split(path)
-        # Who says how much will read it; one that does not may want no more than the beginning.
-        wanted = length if length is not None and length <= _LARGEST else _FIRST
-        first = self._first(bucket, key, start, wanted)
-        yield first
-        end = first.size if length is None else min(start + length, first.size)
-        ranges = _ranges(start + len(first.content), end)
-        # Its calls are coroutines here, and their results come all the same: that is what Asking does.
-        get = cast("Callable[[tuple[int, int]], Piece]", partial(self._get, bucket, key, first.tag))
-        asking = self._asking.moving(_LARGEST * self._transfer.concurrency)  # which share the link
-        yield from map_ordered(asking, get, ranges, self._transfer.concurrency)
+        get = partial(self._get, bucket, key)
+        look = partial(self.look, path)
+        return read_ranges(self._asking, get, look, start, length, largest=_LARGEST)
 
     def look(self, path: str) -> Found | None:
         bucket, key = self._split(path)
@@ -237,50 +228,32 @@ class S3Store:
                 return int(size)
             asked["PartNumberMarker"] = page["NextPartNumberMarker"]
 
-    def _first(self, bucket: str, key: str, start: int, length: int) -> Piece:
-        if length:
-            asking = self._asking.moving(length)
-            try:
-                return asking.ask(self._get, bucket, key, None, (start, start + length))
-            except Exception as error:
-                if s3_code(error) not in ("416", "InvalidRange"):
-                    raise
-        # Beyond the end, or nothing is wanted.
-        answer = self._asking.ask(self._head, bucket, key)
-        return Piece(content=b"", size=answer["ContentLength"], tag=_unquoted(answer["ETag"]))
-
-    async def _get(self, bucket: str, key: str, tag: str | None, asked: tuple[int, int]) -> Piece:
-        """The bytes of this range, as far as there are any, of the object that has this tag."""
-        start, end = asked
+    async def _get(self, bucket: str, key: str, start: int, length: int, tag: str | None) -> Piece | None:
+        """The bytes of this range, as far as there are any, of the object of this tag; None beyond its end."""
         condition = {"IfMatch": f'"{tag}"'} if tag and not self._fs.local_expiry_check else {}
-        answer = await self._call(
-            "get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-{end - 1}", **condition
-        )
+        span = f"bytes={start}-{start + length - 1}"
+        try:
+            answer = await self._call("get_object", Bucket=bucket, Key=key, Range=span, **condition)
+        except Exception as error:
+            if s3_code(error) not in ("416", "InvalidRange"):
+                raise
+            return None
         async with answer["Body"] as body:
             size, found = _size_of(answer), _unquoted(answer["ETag"])
             if tag is not None and found != tag:
                 raise FileExpired(key, tag)
-            expected = min(end, size) - start
+            expected = min(start + length, size) - start
             begin = answer.get("ContentRange", f"bytes {start}-").partition("-")[0]
             if answer["ContentLength"] != expected or begin != f"bytes {start}":
                 raise StrangeAnswerError(f"{begin} come, not the {expected} from {start} that were asked for")
             # Not in one go, for which aiohttp holds what has come and joins it: a dozen pieces took 50 MiB more.
             filling = Filling(expected)
-            while chunk := await body.read(_FIRST):
+            while chunk := await body.read(MiB):
                 filling.write(chunk)
             content = filling.taken()
         if len(content) != expected:
             raise ConnectionError(f"{len(content)} bytes came where {expected} were asked for")
         return Piece(content=content, size=size, tag=found)
-
-
-def _ranges(start: int, end: int) -> Iterator[tuple[int, int]]:
-    edges = [start]
-    for size in growing(2 * _FIRST, step=1, largest=_LARGEST):
-        if edges[-1] >= end:
-            break
-        edges = [edges[-1], min(edges[-1] + size, end)]
-        yield edges[0], edges[1]
 
 
 def _size_of(answer: Any) -> int:
