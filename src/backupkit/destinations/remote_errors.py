@@ -10,7 +10,7 @@ from backupkit.errors import (
     OutcomeUnknownError,
     not_kept_whole,
 )
-from backupkit.filesystems.failures import failure_of
+from backupkit.filesystems.failures import REASONS, failure_of
 from backupkit.filesystems.stores import CutShortError
 
 
@@ -24,7 +24,7 @@ def translated(error: BaseException, what: str, name: str | None, location: str)
     subject = f"The object {name!r}" if name else "The objects"
     reason = failure.reason
     if failure.meaning == "missing":
-        reason = "the bucket, container or folder does not exist: create it, or correct the URL"
+        reason = REASONS["no place"]
     elif failure.meaning == "other":
         reason = f"{type(error).__name__}, which is not expected here: look at its cause"
     message = f"{subject} could not be {what} at {location}: {reason}."

@@ -37,16 +37,12 @@ class Kind:
     options: Mapping[str, Any] = field(default_factory=dict)
     hosts: bool = False  # its URLs name a host, and may name a user of it
     buckets: bool = False  # its URLs name a bucket or container
+    encrypts: bool = False  # what is sent, and verifies who answers, unless it is told to use plain HTTP
 
     @property
     def has_host(self) -> bool:
         """Whether the first part of its URLs, a host or a bucket, cannot be left out."""
         return self.hosts or self.buckets
-
-    @property
-    def encrypts(self) -> bool:
-        """Whether it encrypts what is sent, and verifies who answers, unless it is told to use plain HTTP."""
-        return self.protocol in _ENCRYPTING
 
     def check_installed(self) -> None:
         """Raise ModuleNotFoundError, which names the extra, for what is not installed; imports nothing."""
@@ -84,8 +80,6 @@ class Kind:
         return connected
 
 
-_ENCRYPTING = {"abfs", "dropbox", "gs", "s3", "sftp", "webdav"}
-
 # Without its caches: a listing must say what is there now, and each process has connections of its own.
 _UNCACHED = {"use_listings_cache": False}
 
@@ -93,6 +87,7 @@ _KINDS = (
     Kind(
         protocol="s3",
         buckets=True,
+        encrypts=True,
         requires="s3fs",
         extra="s3",
         file_system="backupkit.filesystems.s3:QuietS3FileSystem",
@@ -103,6 +98,7 @@ _KINDS = (
     Kind(
         protocol="gs",
         buckets=True,
+        encrypts=True,
         requires="gcsfs",
         extra="gcs",
         file_system="backupkit.filesystems.gcs:PlainGCSFileSystem",
@@ -113,6 +109,7 @@ _KINDS = (
     Kind(
         protocol="abfs",
         buckets=True,
+        encrypts=True,
         requires="adlfs",
         extra="azure",
         file_system="backupkit.filesystems.azure:NamedAzureFileSystem",
@@ -122,6 +119,7 @@ _KINDS = (
     ),
     Kind(
         protocol="dropbox",
+        encrypts=True,
         requires="dropbox",
         extra="dropbox",
         file_system="backupkit.filesystems.dropbox.file_system:DropboxFileSystem",
@@ -130,6 +128,7 @@ _KINDS = (
     ),
     Kind(
         protocol="sftp",
+        encrypts=True,
         requires="asyncssh",
         extra="sftp",
         connects="backupkit.filesystems.sftp:connect",
@@ -138,6 +137,7 @@ _KINDS = (
     *(
         Kind(
             protocol=protocol,
+            encrypts=protocol == "webdav",
             requires="webdav4",
             extra="webdav",
             store="backupkit.filesystems.webdav:WebDAVStore",
@@ -187,7 +187,7 @@ def kind_of_ready(fs: AbstractFileSystem, protocol: str) -> Kind:
             return known
     except ImportError:
         pass
-    return Kind(protocol=known.protocol if known else protocol)
+    return Kind(protocol=known.protocol, encrypts=known.encrypts) if known else Kind(protocol=protocol)
 
 
 def _named(path: str) -> Any:
