@@ -127,6 +127,13 @@ def destinations(session: nox.Session) -> None:
 
 
 @nox.session
+def snapshots(session: nox.Session) -> None:
+    """Snapshots beside restic and borg (on Debian: restic borgbackup), of small trees unless told otherwise."""
+    install(session, "tests")
+    session.run("python", "benchmarks/snapshots.py", *(session.posargs or ["--quick"]))
+
+
+@nox.session
 def plans(session: nox.Session) -> None:
     """Each retention policy on a hundred thousand backups, beside one that only puts them in order."""
     install(session, "tests")
