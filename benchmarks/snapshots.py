@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from typing import Protocol
 
 import backupkit
 from programs import PASSPHRASE, Figures, Run, apart, show_figures, show_ratios, timed, warm
-from snapshot_trees import TREES
+from snapshot_trees import TREES, Change
 from trees import Tree
 
 OPERATIONS = {
@@ -172,7 +172,7 @@ def main() -> None:
             folder.mkdir()
             made = apart(make, folder / "tree", scale)
             print(f"## {title}: {made.files} files, {made.size / 1e6:.0f} MB\n", flush=True)
-            case = Case(folder, programs, partial(apart, change, folder / "tree"))
+            case = Case(folder, programs, change)
             show(case.measured(rounds), programs)
             shutil.rmtree(folder)
 
@@ -212,7 +212,7 @@ class Case:
 
     folder: Path
     programs: list[Program]
-    change: Callable[[int], None]
+    change: Change
 
     @property
     def tree(self) -> Path:
@@ -233,7 +233,7 @@ class Case:
                 program.make(place)
             for operation in OPERATIONS:
                 if operation == "changed":
-                    self.change(number)
+                    apart(self.change, self.tree, number)
                 apart(warm, self.tree)
                 for program in in_turn:
                     figures[operation][program.name].append(self.run(operation, program)())
