@@ -56,7 +56,7 @@ class Source(Protocol):
     def contents(self) -> Contents: ...
 
     def entries(self) -> Iterator[Entry | Problem]:
-        """Yield each entry once, a directory before what is in it, siblings in name order.
+        """Yield each entry once, a directory before what is in it, siblings in the order of their names' bytes.
 
         Nothing is opened before the first pull, and everything is released when the iterator is closed.
         What cannot be read is a `Problem` in its place; a `SourceError` raised here ends this source only.
