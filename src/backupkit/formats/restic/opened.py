@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
 from backupkit.errors import (
@@ -102,9 +102,11 @@ class OpenedRepository:
         where = self.objects.where("data", place.pack)
         return unseal_blob(sealed, place.uncompressed, id, self.sealer, where=where)
 
-    def snapshots(self) -> Iterator[Snapshot]:
-        """All of them, in any order."""
+    def snapshots(self, *, without: Collection[str] = ()) -> Iterator[Snapshot]:
+        """All of them, in any order, but those with these ids."""
         for id, _ in self.objects.list("snapshots"):
+            if id in without:
+                continue
             try:
                 yield self.snapshot(id)
             except ObjectNotFoundError:
@@ -142,7 +144,10 @@ def create(objects: Objects, passphrase: Passphrase, *, polynomial: int | None =
 
     ConfigurationError if anything else is there.
     """
-    if others := [*islice(_others_at(objects), 3)]:
+    others = [*islice(_others_at(objects), 3)]
+    if CONFIG in others:  # somebody else has just finished making it
+        return open_existing(objects, passphrase)
+    if others:
         raise ConfigurationError(
             f"There is something at {objects.location} that is no repository ({', '.join(others)}): give a place "
             "that is empty, or correct the location."

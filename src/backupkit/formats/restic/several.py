@@ -11,7 +11,7 @@ from backupkit.errors import BackupKitError, OperationCancelledError, SourceErro
 from backupkit.formats.backup_ids import backup_id
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.saving import NobodyLeft, Run, Sink, SnapshotWriter
-from backupkit.formats.restic.snapshots import free_time
+from backupkit.formats.restic.snapshots import Snapshot, free_time
 from backupkit.formats.restic.writing import RepositoryWriter
 from backupkit.model import Entry, Part, Problem, Written
 from backupkit.protocols import Compressor
@@ -45,12 +45,6 @@ def write_snapshots(
                 continue
             stack.callback(sinks[number].writer.close)
         raise_if_all_failed(opened, failures)
-        # All must agree on the time, by which a backup is known everywhere.
-        time = free_time(
-            run.name, run.time, run.contents, [snapshot for sink in sinks.values() for snapshot in sink.known]
-        )
-        for sink in sinks.values():
-            sink.run = replace(run, time=time)
         writer = SnapshotWriter(sinks, retry)
         written: dict[int, Written] = {}
 
@@ -65,6 +59,13 @@ def write_snapshots(
             if not writer.entries:
                 reasons = " ".join(one.message for one in writer.problems[:5]) or "there were no entries."
                 raise SourceError(f"Nothing could be backed up: {reasons}", path=run.name)
+            writer.each(Sink.flush)
+            # All must agree on the time, by which a backup is known everywhere.
+            known: list[Snapshot] = []
+            writer.each(lambda sink: known.extend(sink.known_now()))
+            time = free_time(run.name, run.time, run.contents, known)
+            for sink in writer.sinks.values():
+                sink.run = replace(run, time=time)
             writer.each_numbered(finish)
         except NobodyLeft:
             raise_if_all_failed(opened, {**failures, **writer.failures})
