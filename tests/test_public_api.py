@@ -88,6 +88,7 @@ PUBLIC = [
     "Removed",
     "Report",
     "RepositoryError",
+    "RepositoryLockedError",
     "RepositoryNotFoundError",
     "RepositoryState",
     "RestoreError",
