@@ -62,6 +62,7 @@ NEIGHBOURS = {
     ("sizes", "errors"): "an unreadable size is a ConfigurationError",
     ("state_folder", "errors"): "so is having nowhere to remember anything",
     ("zones", "errors"): "so is an unknown time zone",
+    ("_flattening", "model"): "what is in the parts of a source",
     ("_parallel", "_chunks"): "who reads ahead closes what it read from",
     ("plain_data", "model"): "reports and what is in them",
     ("plain_data", "errors"): "what cannot be read back is an error of ours",

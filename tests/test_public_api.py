@@ -72,6 +72,7 @@ PUBLIC = [
     "ObjectExistsError",
     "ObjectNotFoundError",
     "OperationCancelledError",
+    "Origin",
     "OutcomeUnknownError",
     "Owner",
     "Parallel",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 Contents: TypeAlias = Literal["files", "databases"]
 DUMPS = "db-dumps"  # the folder in a backup under which databases stand; the files' are their sources'
-Kind: TypeAlias = Literal["file", "directory", "symlink", "hardlink"]
+Kind: TypeAlias = Literal["file", "directory", "symlink", "hardlink", "fifo", "chardev", "blockdev"]
 Severity: TypeAlias = Literal["warning", "error"]
 Outcome: TypeAlias = Literal["succeeded", "incomplete", "failed"]
 DestinationOutcome: TypeAlias = Literal["succeeded", "incomplete", "failed", "unknown"]
@@ -37,6 +38,7 @@ Occasion: TypeAlias = Literal[
 # Clocks of two machines differ by seconds; a zone mistaken for another shifts by at least 15 minutes.
 CLOCK_TOLERANCE = timedelta(minutes=10)
 
+_KINDS = frozenset(get_args(Kind))
 _NO_XATTRS: Mapping[str, bytes] = MappingProxyType({})
 
 
@@ -62,7 +64,7 @@ def flaw_of(entry: Entry) -> str | None:
     owner = entry.owner
     if not isinstance(entry.path, str):
         return f"a path that is {type(entry.path).__name__}, not text"
-    if entry.kind not in ("file", "directory", "symlink", "hardlink"):
+    if entry.kind not in _KINDS:
         return f"the unknown kind {entry.kind!r}"
     if not (whole(entry.size) and whole(entry.modified_ns) and whole(entry.mode)):
         return "a size, modified_ns or mode that is no whole number"
@@ -72,7 +74,19 @@ def flaw_of(entry: Entry) -> str | None:
         return "a target that is not text"
     if not all(isinstance(key, str) and isinstance(value, bytes) for key, value in entry.xattrs.items()):
         return "extended attributes that are not text with bytes"
+    if entry.kind in ("chardev", "blockdev") and not _is_device_number(entry.device):
+        return "a device that is not two whole numbers"
+    if entry.origin is not None and not isinstance(entry.origin, Origin):
+        return "an origin that is no Origin"
     return None
+
+
+def _is_device_number(device: object) -> bool:
+    return (
+        isinstance(device, tuple)
+        and len(device) == 2
+        and all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in device)
+    )
 
 
 def is_entry_path(path: str) -> bool:
@@ -113,20 +127,41 @@ class Owner:
     group: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where on this machine an entry was read, and what is another when somebody has changed it since.
+
+    `path` is absolute and normalised, as the user wrote the folder of the source, with what follows: a link in it
+    stays there, so that `/srv/current` is the same place after the link was turned. `inode`, `device` (`st_dev`)
+    and `links` are those of the file system; `changed_ns` is when content or metadata last changed (`st_ctime_ns`).
+    """
+
+    path: str
+    inode: int
+    device: int
+    links: int
+    changed_ns: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One file, directory, link or dump, with its metadata and its content on demand.
+    """One file, directory, link, pipe, device or dump, with its metadata and its content on demand.
 
     `path` is relative, "/"-separated and free of ".", ".." and empty components; bytes that are not UTF-8
     stand in it as Python's surrogate escapes. `mode` holds the permission bits (0o7777). `target` is what a
     symlink points to, or the path of the earlier entry that a hardlink is another name of. `holes` are the
     `(start, length)` ranges of a sparse file that occupy no disk; they are part of the content, as zeros.
+    `device` is the major and the minor number of a "chardev" or "blockdev". `origin` is set by sources that read
+    files of this machine.
 
     `chunks()` opens the content and yields it; calling it again reads anew. For a hardlink it yields the
     content too, so that it can be restored without the file it is linked to. Whatever is wrong raises:
     an iterator that ends has given everything. What is worth telling but did no harm (a file that grew
     while it was read) is appended to `warnings` before the iterator ends; `rows` then holds how many rows each
     table of a dump has, if the source counted them.
+
+    `reusing(descriptor)`, where it can be had, yields the very content that `chunks()` does, but takes from this
+    open file whatever that holds already at its place, so that only what differs has to be fetched.
     """
 
     path: str
@@ -138,9 +173,52 @@ class Entry:
     target: str | None = None
     xattrs: Mapping[str, bytes] = field(default_factory=lambda: _NO_XATTRS)
     holes: tuple[tuple[int, int], ...] = ()
+    device: tuple[int, int] | None = None
     chunks: Callable[[], Iterator[bytes]] = field(default=no_chunks, compare=False, repr=False)
+    reusing: Callable[[int], Iterator[bytes]] | None = field(default=None, compare=False, repr=False)
     warnings: list[Problem] = field(default_factory=list, compare=False, repr=False)
     rows: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
+    origin: Origin | None = field(default=None, compare=False, repr=False)
+
+    def __getstate__(self) -> list[object]:
+        """All fields, for pickle; it cannot take the mapping that nobody can change."""
+        state = [getattr(self, one.name) for one in fields(self)]
+        return [dict(one) if isinstance(one, MappingProxyType) else one for one in state]
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """So many `entries`, and so many plain bytes `read` of them, were dealt with; `path` is one of them."""
+
+    path: str
+    entries: int
+    read: int
+
+
+def no_word(passed: Passed) -> None:
+    """What a part does with the word of what has passed if nobody wants to hear it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A folder of a source that has not been read yet, so that another thread or process may read it.
+
+    `entry` is the folder itself. `read()` opens it and yields its direct children in the order of their names, as
+    bytes; those that are folders as parts again. It holds nothing open between two pulls, and what it cannot read
+    is a Problem. None of its entries is a "hardlink": links to one file are files whose `origin` says so. Where
+    `wanted` is False, the folder is an entry only if something in it is one.
+
+    Who reads a part calls `passed` now and then, in the process of the pipeline, with what has been dealt with
+    since the last call; it may raise, when the run is cancelled. It does not go with the part to another process.
+    """
+
+    entry: Entry
+    read: Callable[[], Iterator[Entry | Problem | Part]]
+    wanted: bool = True
+    passed: Callable[[Passed], None] = field(default=no_word, compare=False, repr=False)
+
+    def __reduce__(self) -> tuple[Callable[..., Part], tuple[()]]:
+        return partial(Part, entry=self.entry, read=self.read, wanted=self.wanted), ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

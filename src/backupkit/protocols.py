@@ -25,6 +25,7 @@ from backupkit.model import (
     Notice,
     Occasion,
     Operation,
+    Part,
     Problem,
     Report,
     RepositoryState,
@@ -55,11 +56,24 @@ class Source(Protocol):
     def contents(self) -> Contents: ...
 
     def entries(self) -> Iterator[Entry | Problem]:
-        """Yield each entry once, a directory before what is in it, siblings in name order.
+        """Yield each entry once, a directory before what is in it, siblings in the order of their names' bytes.
 
         Nothing is opened before the first pull, and everything is released when the iterator is closed.
         What cannot be read is a `Problem` in its place; a `SourceError` raised here ends this source only.
         The reader reads an entry's chunks at most once at a time, before or after it pulls the next entry.
+        """
+        ...
+
+
+@runtime_checkable
+class ReadsInParts(Source, Protocol):
+    """A source that can hand over folders unread, so that they are read by several threads or processes."""
+
+    def parts(self) -> Iterator[Entry | Problem | Part]:
+        """Yield what `entries()` does, but folders unread.
+
+        Before the next item is pulled, a part has been read completely: itself and all parts in it, in any order,
+        on any thread or process. So the source can tell afterwards whether what it read is still there.
         """
         ...
 

@@ -31,7 +31,7 @@ TREES: st.SearchStrategy[Mapping[str, Node]] = st.recursive(
 
 def _expected(path: str, entries: Mapping[str, Node]) -> Iterator[tuple[str, bytes | None]]:
     yield path, None
-    for name, node in sorted(entries.items()):
+    for name, node in sorted(entries.items(), key=lambda item: os.fsencode(item[0])):
         if isinstance(node, bytes):
             yield f"{path}/{name}", node
         elif isinstance(node, Mapping):

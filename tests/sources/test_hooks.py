@@ -12,11 +12,13 @@ from typing import cast
 import pytest
 
 from backupkit.errors import ConfigurationError, HookError, SourceError
-from backupkit.model import Contents, Entry, Problem
-from backupkit.protocols import ExcludesPaths, Source
+from backupkit.model import Contents, Entry, Part, Problem
+from backupkit.protocols import ExcludesPaths, ReadsInParts, Source
 from backupkit.sources.command import Command
+from backupkit.sources.files import Directory
 from backupkit.sources.hooks import Around, Hook
 from backupkit.testing.sources import SourceTests
+from backupkit.testing.trees import Hardlink, tree
 
 
 @dataclass
@@ -264,3 +266,38 @@ def test_folders_are_left_out_of_the_source_inside() -> None:
 def test_a_source_that_has_no_folders_stays_as_it_is() -> None:
     around = Around(Listed(), nothing)
     assert around.excluding([Path("/backups")]) is around
+
+
+class TestAroundAFolder(SourceTests):
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Around:
+        root = tree(tmp_path / "shop", {"a": {"b": "b"}, "c": "c", "d": Hardlink("c")})
+        return Around(Around(Directory(root), nothing), nothing)
+
+
+def test_folders_are_handed_over_unread_and_read_within_the_contexts(tmp_path: Path) -> None:
+    log: list[str] = []
+
+    @contextmanager
+    def mounted() -> Iterator[None]:
+        root = tree(tmp_path / "shop", {"a": "a"})
+        log.append("mounted")
+        yield
+        log.append("unmounted")
+        (root / "a").unlink()
+
+    parts = Around(Directory(tmp_path / "shop"), mounted).parts()
+    assert log == []
+    part = next(parts)
+    assert isinstance(part, Part)
+    assert [one.path for one in part.read() if isinstance(one, Entry)] == ["shop/a"]
+    assert log == ["mounted"]
+    assert next(parts, None) is None
+    assert log == ["mounted", "unmounted"]
+
+
+def test_a_source_that_does_not_read_in_parts_is_as_it_is() -> None:
+    listed = Listed()
+    around = Around(listed, listed.hook("one"))
+    assert isinstance(around, ReadsInParts)
+    assert list(around.parts()) == list(listed.entries())

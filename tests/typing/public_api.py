@@ -225,7 +225,9 @@ def nouns(backup: Backup, report: Report, plan: RetentionPlan, entry: Entry) -> 
     assert_type(report.destinations[0].plan, RetentionPlan | None)
     assert_type(plan.keep, tuple[Kept, ...])
     assert_type(plan.remove, tuple[Removed, ...])
-    assert_type(entry.kind, Literal["file", "directory", "symlink", "hardlink"])
+    assert_type(
+        entry.kind, Literal["file", "directory", "symlink", "hardlink", "fifo", "chardev", "blockdev"]
+    )
     assert_type(entry.chunks(), Iterator[bytes])
     report.outcome = "succeeded"  # type: ignore[misc]  # values are frozen
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -69,7 +70,7 @@ def tree(
             folders[path] = found
     nodes += [Node(path, found, is_folder=True) for path, found in folders.items()]
     # No path has a zero in it, so it stands for what comes before every character: the end of a folder's name.
-    nodes.sort(key=lambda node: node.path.replace("/", "\0"))
+    nodes.sort(key=lambda node: os.fsencode(node.path.replace("/", "\0")))
     yield from nodes
 
 

@@ -7,14 +7,15 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError, HookError, told
-from backupkit.model import Contents, Entry, Problem
-from backupkit.protocols import DumpsDatabases, ExcludesLocations, ExcludesPaths, Source
+from backupkit.model import Contents, Entry, Part, Problem
+from backupkit.protocols import DumpsDatabases, ExcludesLocations, ExcludesPaths, ReadsInParts, Source
 
 Hook: TypeAlias = Callable[[], AbstractContextManager[object]]
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -64,10 +65,18 @@ class Around:
         return self.source.contents
 
     def entries(self) -> Iterator[Entry | Problem]:
+        yield from self._within(self.source.entries)
+
+    def parts(self) -> Iterator[Entry | Problem | Part]:
+        """Folders unread, if the source inside can hand them over so; they are read within the contexts too."""
+        inside = self.source
+        yield from self._within(inside.parts if isinstance(inside, ReadsInParts) else inside.entries)
+
+    def _within(self, read: Callable[[], Iterator[_Item]]) -> Iterator[_Item]:
         with ExitStack() as contexts:
             for hook in self.hooks:
                 contexts.enter_context(_held(hook, self.source.name))
-            yield from self.source.entries()
+            yield from read()
 
     def excluding(self, paths: Sequence[Path]) -> Source:
         """The same around a source that leaves out these folders, if it is one that can."""

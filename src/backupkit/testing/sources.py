@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from itertools import pairwise
+from dataclasses import replace
+from itertools import chain, islice, pairwise
 
 import pytest
 
 from backupkit.errors import SourceError
-from backupkit.model import Entry, Problem
-from backupkit.protocols import Source
+from backupkit.model import Entry, Part, Problem
+from backupkit.protocols import ReadsInParts, Source
 
 _DESCRIPTORS = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
 
@@ -70,7 +72,7 @@ class SourceTests:
             folder, _, name = entry.path.rpartition("/")
             siblings.setdefault(folder, []).append(name)
         for names in siblings.values():
-            assert all(one < next_one for one, next_one in pairwise(names)), names
+            assert all(one < next_one for one, next_one in pairwise(map(os.fsencode, names))), names
 
     def test_a_walk_can_be_repeated(self, source: Source) -> None:
         assert [(e.path, e.kind) for e in _entries(source)] == [(e.path, e.kind) for e in _entries(source)]
@@ -100,8 +102,27 @@ class SourceTests:
 
     def test_only_files_have_content(self, source: Source) -> None:
         for entry in _entries(source):
-            if entry.kind in ("directory", "symlink"):
+            if entry.kind not in ("file", "hardlink"):
                 assert list(entry.chunks()) == [], entry.path
+
+    def test_the_parts_hold_what_the_entries_are_and_no_hardlink(self, source: Source) -> None:
+        if not isinstance(source, ReadsInParts):
+            pytest.skip("the source does not read in parts")
+        assert list(_read(source.parts())) == [_as_file(entry) for entry in _entries(source)]
+        for part in source.parts():
+            if isinstance(part, Part):
+                assert "hardlink" not in {entry.kind for entry in _read(part.read())}
+
+    def test_a_part_goes_to_another_process_with_all_that_it_needs(self, source: Source) -> None:
+        if not isinstance(source, ReadsInParts):
+            pytest.skip("the source does not read in parts")
+
+        def sent(part: Part) -> Part:
+            received: Part = pickle.loads(pickle.dumps(part))  # noqa: S301 – our own
+            return received
+
+        here = [(entry, *entry.chunks()) for entry in _read(source.parts())]
+        assert [(entry, *entry.chunks()) for entry in _read(source.parts(), sent)] == here
 
     def test_nothing_is_opened_before_the_first_pull(self, source: Source) -> None:
         gc.collect()  # or what another test left behind would be closed in between
@@ -153,6 +174,26 @@ def _entries(source: Source) -> Iterator[Entry]:
     for found in source.entries():
         if isinstance(found, Entry):
             yield found
+
+
+def _read(
+    items: Iterator[Entry | Problem | Part], each: Callable[[Part], Part] = lambda part: part
+) -> Iterator[Entry]:
+    """All entries, those of parts too, in their order; what is a hard link of no part, as a file."""
+    for one in items:
+        if isinstance(one, Entry):
+            yield _as_file(one)
+        if isinstance(one, Part):
+            part = each(one)
+            below = _read(part.read(), each)
+            first = [] if part.wanted else [*islice(below, 1)]
+            if part.wanted or first:
+                yield part.entry
+            yield from chain(first, below)
+
+
+def _as_file(entry: Entry) -> Entry:
+    return replace(entry, kind="file", target=None) if entry.kind == "hardlink" else entry
 
 
 def _close(iterator: Iterator[object]) -> None:

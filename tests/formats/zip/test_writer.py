@@ -16,7 +16,7 @@ from backupkit.formats.zip import writer
 from backupkit.formats.zip.aes import WinZipAES
 from backupkit.formats.zip.headers import archive_name
 from backupkit.formats.zip.records import METHODS, Record
-from backupkit.model import Entry, Problem, is_entry_path
+from backupkit.model import Entry, Kind, Problem, is_entry_path
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Chunks, Compressor, Encryptor
 from backupkit.retrying import Retry
@@ -335,6 +335,19 @@ def test_an_archive_never_begins_with_what_may_become_a_gap(error: SourceError |
     archive = archive_of([large, small])
     assert contents_of(archive) == ({} if error else {"large": RANDOM}) | {"small": b"x"}
     assert [*reader_of(archive).headers_differ()] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"), [("fifo", "a named pipe"), ("chardev", "a device"), ("blockdev", "a device")]
+)
+def test_what_no_archive_can_hold_is_skipped_with_a_warning(kind: Kind, what: str) -> None:
+    special = Entry(path="shop/\x1b[1m", kind=kind, device=None if kind == "fifo" else (1, 3))
+    written = writer_of()
+    data = b"".join(written.chunks([special, with_content(Entry(path="shop/b"), b"b")]))
+    assert contents_of(data) == {"shop/b": b"b"}
+    (problem,) = written.problems
+    assert (problem.severity, problem.path, written.complete) == ("warning", special.path, True)
+    assert problem.message == f"'shop/\\x1b[1m' is {what}, which ZIP archives cannot hold: skipped."
 
 
 def test_the_folder_that_an_archive_begins_with_is_not_taken_for_an_entry() -> None:

@@ -18,6 +18,10 @@ _TIME = re.compile(
 )
 
 
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 def ns_text(ns: int) -> str:
     """Nanoseconds since 1970, as they stand in a tree: in UTC, so that they are the same everywhere."""
     seconds, fraction = divmod(ns, _NS)
@@ -32,7 +36,12 @@ def ns_text(ns: int) -> str:
 
 def time_text(time: datetime) -> str:
     """An aware time, to the microsecond, as it stands in documents."""
-    return ns_text((time - _EPOCH) // timedelta(microseconds=1) * 1000)
+    return ns_text(ns_of(time))
+
+
+def ns_of(time: datetime) -> int:
+    """Nanoseconds since 1970 of an aware time."""
+    return (time - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def text_ns(text: str) -> int:

@@ -45,6 +45,7 @@ _TOGETHER = 32  # small entries are sealed so many at a time, if they are not mo
 _WINDOW = 6  # pieces or groups of small entries under way at once
 _DEPTH = 4  # pieces of a large entry that its hashing may lag behind
 _LONGEST_NAME = 0xFFFF
+_UNKEPT = {"fifo": "a named pipe", "chardev": "a device", "blockdev": "a device"}
 _PATIENCE = 3  # entries that failed at every try; after them a dying disk would only be waited for
 
 
@@ -175,6 +176,9 @@ class ArchiveWriter:
                 yield _Whole(entry, b"")
             elif entry.kind == "symlink":
                 yield _target(entry)
+            elif (what := _UNKEPT.get(entry.kind)) is not None:
+                message = f"{entry.path!r} is {what}, which ZIP archives cannot hold: skipped."
+                yield Problem(message=message, severity="warning", path=entry.path)
             else:
                 yield from self._tried(entry)
 
