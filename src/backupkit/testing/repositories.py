@@ -95,7 +95,7 @@ class RepositoryTests:
 
     Two kinds of formats are known: those whose backups stand each by itself, as an archive does, and those whose
     backups have bytes in common (`Format.shares_bytes`). Of the latter, what a run that failed has stored may stay
-    unlisted, for the next one to use; and they are held to storing nothing twice.
+    unlisted, for the next one to use; `SharingRepositoryTests` holds them to storing nothing twice.
     """
 
     seals_the_list = False
@@ -557,45 +557,6 @@ class RepositoryTests:
                 repository.copy(backup, other)
         assert other.objects == {}
 
-    # What is stored once.
-
-    def test_what_was_stored_before_is_not_stored_again(self) -> None:
-        if not self.shares_bytes:
-            pytest.skip("each backup of this format stands by itself")
-        destination = self.make_destination()
-        self.write(destination, _sample())
-        first = _stored(destination)
-        moved = [replace(entry, path=f"moved/{entry.path}") for entry in _sample() if entry.kind == "file"]
-        for hours, entries in ((1, _sample()), (2, moved), (3, _sample())):
-            before = _stored(destination)
-            written = self.write(destination, entries, time=NOON + timedelta(hours=hours))
-            assert _stored(destination) - before < first / 50
-            assert self.read(destination, written.backup) == self.expected(entries, written.backup)
-
-    def test_what_comes_twice_in_one_backup_is_stored_once(self) -> None:
-        if not self.shares_bytes:
-            pytest.skip("each backup of this format stands by itself")
-        destination, twice = self.make_destination(), self.make_destination()
-        one = with_content(Entry(path="a", modified_ns=_NS), *_LARGE)
-        self.write(destination, [one])
-        self.write(twice, [one, replace(one, path="b")])
-        assert _stored(twice) < _stored(destination) * 1.02
-
-    def test_what_another_pipeline_has_stored_is_shared_and_not_removed_with_it(self) -> None:
-        if not self.shares_bytes:
-            pytest.skip("each backup of this format stands by itself")
-        destination = self.make_destination()
-        theirs = self.write(destination, _sample(), name="other").backup
-        before = _stored(destination)
-        ours = self.write(destination, _sample()).backup
-        assert _stored(destination) - before < before / 50
-        with self.opened(destination, name="other") as repository:
-            repository.remove(theirs)
-            repository.prune()
-        assert self.listed(destination, name="other") == []
-        assert self.read(destination, ours) == self.expected(_sample(), ours)
-        assert self.problems(destination, ours) == []
-
     # What is removed.
 
     def test_a_removed_backup_is_gone_and_the_others_stay(self) -> None:
@@ -675,7 +636,8 @@ class RepositoryTests:
                 flipped = content[:at] + bytes((content[at] ^ 1 << at % 8,)) + content[at + 1 :]
                 destination.write(name, [flipped], overwrite=True)
                 if not self._shows_damage(destination, backup) and (
-                    self.make_encryptor() is not None or self.read(destination, backup) != self.expected(_small(), backup)
+                    self.make_encryptor() is not None
+                    or self.read(destination, backup) != self.expected(_small(), backup)
                 ):
                     unnoticed.append(f"{name}:{at}")
             destination.write(name, [content], overwrite=True)
@@ -710,7 +672,11 @@ class RepositoryTests:
         backup = self.write(destination, _small()).backup
         if self.seals_the_list:
             with self.make_format().open(destination, name="shop", encryptor=wrong) as repository:
-                for ask in (repository.list, lambda: repository.read(backup), lambda: repository.check(backup)):
+                for ask in (
+                    repository.list,
+                    lambda: repository.read(backup),
+                    lambda: repository.check(backup),
+                ):
                     with pytest.raises(WrongPassphraseError):
                         list(ask())
             return
@@ -735,6 +701,41 @@ class RepositoryTests:
             return bool(self.problems(destination, backup)) or not self.read(destination, backup)
         except (IntegrityError, WrongPassphraseError, BackupNotFoundError):
             return True
+
+
+class SharingRepositoryTests(RepositoryTests):
+    """The same, and what a format must hold to whose backups have bytes in common."""
+
+    def test_what_was_stored_before_is_not_stored_again(self) -> None:
+        destination = self.make_destination()
+        self.write(destination, _sample())
+        first = _stored(destination)
+        moved = [replace(entry, path=f"moved/{entry.path}") for entry in _sample() if entry.kind == "file"]
+        for hours, entries in ((1, _sample()), (2, moved), (3, _sample())):
+            before = _stored(destination)
+            written = self.write(destination, entries, time=NOON + timedelta(hours=hours))
+            assert _stored(destination) - before < first / 50
+            assert self.read(destination, written.backup) == self.expected(entries, written.backup)
+
+    def test_what_comes_twice_in_one_backup_is_stored_once(self) -> None:
+        destination, twice = self.make_destination(), self.make_destination()
+        one = with_content(Entry(path="a", modified_ns=_NS), *_LARGE)
+        self.write(destination, [one])
+        self.write(twice, [one, replace(one, path="b")])
+        assert _stored(twice) < _stored(destination) * 1.02
+
+    def test_what_another_pipeline_has_stored_is_shared_and_not_removed_with_it(self) -> None:
+        destination = self.make_destination()
+        theirs = self.write(destination, _sample(), name="other").backup
+        before = _stored(destination)
+        ours = self.write(destination, _sample()).backup
+        assert _stored(destination) - before < before / 50
+        with self.opened(destination, name="other") as repository:
+            repository.remove(theirs)
+            repository.prune()
+        assert self.listed(destination, name="other") == []
+        assert self.read(destination, ours) == self.expected(_sample(), ours)
+        assert self.problems(destination, ours) == []
 
 
 def _failing_at_first(entry: Entry, failures: int, content: Sequence[bytes]) -> Entry:

@@ -12,7 +12,7 @@ from backupkit.formats.restic.tree_building import owner_of
 from backupkit.model import Backup, Entry
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Format
-from backupkit.testing.repositories import RepositoryTests
+from backupkit.testing.repositories import SharingRepositoryTests
 
 _MODES = {"directory": 0o755, "symlink": 0o777}
 
@@ -46,7 +46,7 @@ def _filled(entry: Entry, backup: Backup) -> Entry:
     )
 
 
-class TestRestic(RepositoryTests):
+class TestRestic(SharingRepositoryTests):
     seals_the_list = True
 
     def make_format(self) -> Format:
