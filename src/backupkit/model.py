@@ -161,7 +161,8 @@ class Entry:
     table of a dump has, if the source counted them.
 
     `reusing(descriptor)`, where it can be had, yields the very content that `chunks()` does, but takes from this
-    open file whatever that holds already at its place, so that only what differs has to be fetched.
+    open file whatever that holds already at its place, so that only what differs has to be fetched. Who gives an
+    entry other `chunks` gives it another `reusing` too, or none.
     """
 
     path: str
