@@ -17,7 +17,7 @@ from backupkit.targets import DirectoryTarget
 from backupkit.targets.nodes import make_node
 from backupkit.testing.trees import same_tree, tree
 from tests.sources.walking import entries, without_privileges
-from tests.targets.restoring import NOBODY, WHEN, check, file, mode, names, needs_root, write
+from tests.targets.restoring import NOBODY, WHEN, check, file, hardlink, mode, names, needs_root, write
 
 PIPE = Entry(path="pipe", kind="fifo", mode=0o640, modified_ns=WHEN)
 NULL = Entry(path="null", kind="chardev", device=(1, 3), mode=0o666, modified_ns=WHEN)
@@ -171,6 +171,13 @@ def test_what_takes_the_place_of_an_unfinished_pipe_is_not_described_in_its_stea
     assert [(one.path, one.severity) for one in problems] == [("pipe", "error")]
     assert mode(secret) == 0o600
     assert names(place) == []
+
+
+def test_a_hard_link_to_a_file_that_the_backup_itself_replaced_by_a_pipe_is_a_file(place: Path) -> None:
+    entries = [file("a"), replace(PIPE, path="a"), hardlink("b", "a")]
+    assert write(place, *entries, overwrite=True) == []
+    assert (place / "b").is_file()
+    assert (place / "b").read_bytes() == b"content"
 
 
 def test_a_resumed_restore_leaves_what_is_finished(for_devices: Path) -> None:

@@ -321,7 +321,7 @@ def _write_without_zeros(fd: int, chunks: Iterable[bytes]) -> None:
         begin = at = 0
         while at < len(chunk):
             end = min(len(chunk), at + _BLOCK - (position + at) % _BLOCK)
-            # No copy is made, and almost always the first byte decides: 256 of them take 20 µs of a MiB.
+            # No copy is made, and almost always the first byte decides: all 256 take 65 µs of a MiB.
             if chunk.startswith(_ZEROS[: end - at], at):
                 if begin < at:
                     _write_all(fd, memoryview(chunk)[begin:at])
