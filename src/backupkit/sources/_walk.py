@@ -13,6 +13,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from backupkit._flattening import flattened
 from backupkit.errors import SourceError
 from backupkit.model import Entry, Kind, Origin, Owner, Part, Problem, no_chunks
 from backupkit.patterns import matcher
@@ -255,31 +256,11 @@ def _the_walk(*settings: Any) -> Walk:
     return Walk(*settings)
 
 
-def flattened(items: Iterator[Entry | Problem | Part]) -> Iterator[Entry | Problem]:
+def with_links(items: Iterator[Entry | Problem | Part]) -> Iterator[Entry | Problem]:
     """Read all parts, each in its place; links to one file become hard links to the first of its names."""
-    levels = [items]
-    held: list[Entry] = []  # the innermost folders that are entries only if something in them is one
     first_names: dict[tuple[int, int], str] = {}
-    while levels:
-        for one in levels[-1]:
-            if isinstance(one, Problem):
-                yield one
-                continue
-            entry = one.entry if isinstance(one, Part) else one
-            if isinstance(one, Part) and not one.wanted:
-                held.append(entry)
-            else:
-                if held:
-                    yield from held
-                    held.clear()
-                yield _as_link(entry, first_names)
-            if isinstance(one, Part):
-                levels.append(one.read())
-                break
-        else:
-            levels.pop()
-            if held:
-                held.pop()
+    for one in flattened(items):
+        yield one if isinstance(one, Problem) else _as_link(one, first_names)
 
 
 def _as_link(entry: Entry, first_names: dict[tuple[int, int], str]) -> Entry:

@@ -10,7 +10,7 @@ from pathlib import Path
 from backupkit.errors import ConfigurationError
 from backupkit.model import Contents, Entry, Part, Problem
 from backupkit.sources._names import check_folder_name, check_patterns
-from backupkit.sources._walk import LeftOut, Walk, flattened
+from backupkit.sources._walk import LeftOut, Walk, with_links
 
 
 class Directory:
@@ -61,7 +61,7 @@ class Directory:
         return other
 
     def entries(self) -> Iterator[Entry | Problem]:
-        yield from flattened(self.parts())
+        yield from with_links(self.parts())
 
     def parts(self) -> Iterator[Entry | Problem | Part]:
         """The folder itself, unread; a single file as it is. See `ReadsInParts`."""

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backupkit.errors import ConfigurationError
+from backupkit.formats.backup_ids import BOTH, backup_id
 from backupkit.formats.zip.format import Zip
-from backupkit.formats.zip.naming import BOTH, backup_id, parse, summary_name, zone_of
+from backupkit.formats.zip.naming import parse, summary_name, zone_of
 from backupkit.model import Backup, Contents
 
 TIME = datetime(2026, 1, 31, 23, 59, 58, 42, tzinfo=UTC)

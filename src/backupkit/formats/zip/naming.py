@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Literal
 
+from backupkit.formats.backup_ids import BOTH, ID_TIME
 from backupkit.model import Backup, Contents, MadeBy
 from backupkit.zones import zone_named
-
-BOTH: frozenset[Contents] = frozenset({"files", "databases"})
 
 _ID = r"(?P<id>(?P<time>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}Z)(?:-(?P<only>databases|files))?)"
 _OBJECT = re.compile(
     rf"(?P<name>[^/]+)/{_ID}\."
     r"(?:(?P<archive>zip)(?:\.(?P<scheme>[a-z0-9-]+))?|(?P<summary>complete|incomplete)\.json)"
 )
-_TIME = "%Y-%m-%dT%H-%M-%S.%fZ"
 
 # Of archives that others wrote: whatever stands before ".zip". Only verifying tells what is in them, so the
 # names of their summaries say that too.
@@ -62,12 +60,6 @@ class ObjectName:
             return None
 
 
-def backup_id(time: datetime, contents: frozenset[Contents]) -> str:
-    """`<UTC time to the microsecond>[-databases|-files]`: sorts by time, and is safe as a file name."""
-    suffix = "" if contents == BOTH else "-" + "".join(contents)
-    return time.astimezone(UTC).strftime(_TIME) + suffix
-
-
 def summary_name(backup: Backup) -> str:
     """The name of the summary beside the backup's archive."""
     ending = "complete" if backup.complete else "incomplete"
@@ -87,7 +79,7 @@ def _own(object_name: str) -> ObjectName | None:
     if match is None:
         return None
     try:
-        time = datetime.strptime(match["time"], _TIME).replace(tzinfo=UTC)
+        time = datetime.strptime(match["time"], ID_TIME).replace(tzinfo=UTC)
     except ValueError:
         return None
     contents = BOTH

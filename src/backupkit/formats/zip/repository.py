@@ -21,10 +21,11 @@ from backupkit.errors import (
     WrongPassphraseError,
     not_kept_whole,
 )
+from backupkit.formats.backup_ids import backup_id
 from backupkit.formats.zip import manifest
 from backupkit.formats.zip.aes import WinZipAES
 from backupkit.formats.zip.foreign import ForeignArchive
-from backupkit.formats.zip.naming import ObjectName, backup_id, parse, summary_name
+from backupkit.formats.zip.naming import ObjectName, parse, summary_name
 from backupkit.formats.zip.ranges import DirectRanges, Ranges, SequentialRanges
 from backupkit.formats.zip.reader import ArchiveReader
 from backupkit.formats.zip.writer import ArchiveWriter

@@ -1,0 +1,58 @@
+"""Copying a snapshot from one repository into another, blob by blob."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+
+from backupkit.formats.restic.opened import OpenedRepository
+from backupkit.formats.restic.reading import nodes_of
+from backupkit.formats.restic.snapshots import Snapshot
+from backupkit.formats.restic.writing import RepositoryWriter
+from backupkit.protocols import Chunks, Compressor
+
+
+def copy_snapshot(
+    source: OpenedRepository,
+    snapshot: Snapshot,
+    other: OpenedRepository,
+    *,
+    compressor: Compressor,
+    executor: Executor | None,
+    each: Callable[[Chunks], Chunks] = iter,
+) -> None:
+    """Store what the other repository lacks, then the snapshot, as it is; nothing if it is there already."""
+    same = [one for one in other.snapshots() if one.fields == snapshot.fields]
+    other.load_index()
+    if same:
+        return
+    writer = RepositoryWriter(other, compressor, executor)
+    try:
+        folders = [snapshot.tree]
+        while folders:
+            tree = folders.pop()
+            if writer.holds(bytes.fromhex(tree), tree=True):
+                continue  # and so all below it, as it was written last
+            for _, node in nodes_of(source, tree, ""):
+                if node["type"] == "dir":
+                    folders.append(node["subtree"])
+                for id in node.get("content") or ():
+                    _copy_blob(source, writer, bytes.fromhex(id), each, tree=False)
+            _copy_blob(source, writer, bytes.fromhex(tree), each, tree=True)
+        writer.flush()
+    finally:
+        writer.close()
+    other.objects.save("snapshots", snapshot.fields, other.sealer)
+
+
+def _copy_blob(
+    source: OpenedRepository,
+    writer: RepositoryWriter,
+    id: bytes,
+    each: Callable[[Chunks], Chunks],
+    *,
+    tree: bool,
+) -> None:
+    if not writer.holds(id, tree=tree):
+        blob: Iterable[bytes] = each([source.load(id, tree=tree)])
+        writer.add(id, b"".join(blob), tree=tree)

@@ -1,0 +1,193 @@
+"""Nodes of a tree: entries as restic writes them, and back (design document, "Trees and Data")."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from backupkit.errors import IntegrityError
+from backupkit.formats.restic.go_json import text
+from backupkit.formats.restic.layout import is_id
+from backupkit.formats.restic.quoting import quote, unquote
+from backupkit.formats.restic.times import NO_TIME, ns_text, text_ns
+from backupkit.model import Entry, Kind, Owner
+
+ROWS = "user.backupkit.rows"
+"""The extended attribute of a dump that has how many rows each of its tables had."""
+
+# Go's os.FileMode has its own bits above those for permissions.
+_TYPES: Mapping[Kind, tuple[str, int]] = {
+    "file": ("file", 0),
+    "hardlink": ("file", 0),
+    "directory": ("dir", 1 << 31),
+    "symlink": ("symlink", 1 << 27),
+    "blockdev": ("dev", 1 << 26),
+    "chardev": ("chardev", 1 << 26 | 1 << 21),
+    "fifo": ("fifo", 1 << 25),
+}
+_KINDS: Mapping[str, Kind] = {node: kind for kind, (node, _) in _TYPES.items() if kind != "hardlink"}
+_HIGH_BITS = ((stat.S_ISUID, 1 << 23), (stat.S_ISGID, 1 << 22), (stat.S_ISVTX, 1 << 20))
+_USUAL_MODES: Mapping[Kind, int] = {"directory": 0o755, "symlink": 0o777}  # where a source gave none
+_UNSET = text_ns(NO_TIME)
+
+
+def go_mode(kind: Kind, mode: int | None) -> int:
+    """The mode as Go has it; what has none is readable by its owner alone."""
+    if mode is None:
+        mode = _USUAL_MODES.get(kind, 0o600)
+    bits = _TYPES[kind][1] | (mode & 0o777)
+    if mode > 0o777:
+        for bit, go_bit in _HIGH_BITS:
+            if mode & bit:
+                bits |= go_bit
+    return bits
+
+
+def node_text(
+    entry: Entry,
+    name: str,
+    *,
+    owner: Owner,
+    now_ns: int,
+    size: int = 0,
+    content: Iterable[bytes] | None = None,
+    subtree: bytes | None = None,
+) -> str:
+    """One entry as it stands in a tree. `owner` and `now_ns` are for what has no owner or time of its own."""
+    kind, origin = entry.kind, entry.origin
+    owner = entry.owner or owner
+    modified = ns_text(now_ns if entry.modified_ns is None else entry.modified_ns)
+    fields = [f'{{"name":{text(quote(name))},"type":"{_TYPES[kind][0]}"']
+    if mode := go_mode(kind, entry.mode):
+        fields.append(f'"mode":{mode}')
+    changed = modified if origin is None else ns_text(origin.changed_ns)
+    # restic records the time of the last access only on demand, and else the other one in its place.
+    fields.append(f'"mtime":"{modified}","atime":"{modified}","ctime":"{changed}"')
+    fields.append(f'"uid":{owner.uid},"gid":{owner.gid}')
+    if owner.user:
+        fields.append(f'"user":{text(owner.user)}')
+    if owner.group:
+        fields.append(f'"group":{text(owner.group)}')
+    links = 0
+    if origin is not None:
+        fields.append(f'"inode":{origin.inode}')
+        links = 0 if kind in ("directory", "fifo") else origin.links
+        if links > 1:
+            fields.append(f'"device_id":{origin.device}')
+    if size:
+        fields.append(f'"size":{size}')
+    if links:
+        fields.append(f'"links":{links}')
+    if kind == "symlink":
+        fields += _target_fields(entry.target or "")
+    if attributes := attributes_of(entry):
+        each = (
+            f'{{"name":{text(key)},"value":"{b64encode(value).decode()}"}}'
+            for key, value in attributes.items()
+        )
+        fields.append(f'"extended_attributes":[{",".join(each)}]')
+    if entry.device is not None and kind in ("chardev", "blockdev"):
+        fields.append(f'"device":{os.makedev(*entry.device)}')
+    if content is None:
+        fields.append('"content":null')
+    else:
+        fields.append('"content":[' + ",".join(f'"{id.hex()}"' for id in content) + "]")
+    if subtree is not None:
+        fields.append(f'"subtree":"{subtree.hex()}"')
+    return ",".join(fields) + "}"
+
+
+def attributes_of(entry: Entry) -> Mapping[str, bytes]:
+    """The extended attributes that its node has."""
+    if not entry.rows:
+        return entry.xattrs
+    return {**entry.xattrs, ROWS: json.dumps(entry.rows, sort_keys=True).encode()}
+
+
+def tree_content(nodes: Iterable[str]) -> bytes:
+    """The plain bytes of a tree with these nodes, which must be sorted by the bytes of their names."""
+    return ('{"nodes":[' + ",".join(nodes) + "]}\n").encode()
+
+
+def sort_key(name: str) -> bytes:
+    """What restic sorts the nodes of a tree by."""
+    return name.encode("utf-8", "surrogateescape")
+
+
+def parse_tree(content: bytes, *, where: str) -> Sequence[dict[str, Any]]:
+    """The nodes of a tree, their names unquoted; IntegrityError, naming `where`, if this is no tree."""
+    try:
+        nodes = json.loads(content)["nodes"] or []
+        for node in nodes:
+            if "\\" in node["name"]:
+                node["name"] = unquote(node["name"])
+            if node["name"] in ("", ".", "..") or "/" in node["name"] or "\0" in node["name"]:
+                raise ValueError(f"{node['name'][:80]!r} is no name")
+            if not all(map(is_id, node.get("content") or ())):
+                raise ValueError("an id in the content of a node is none")
+            subtree = node.get("subtree")
+            if not (subtree is None or is_id(subtree)):
+                raise ValueError("the id of a subtree is none")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise IntegrityError(f"{where} is no tree: {error}.", where=where) from error
+    return nodes
+
+
+def entry_of(node: Mapping[str, Any], path: str, *, where: str) -> Entry | None:
+    """The entry that a node describes, without content; None for what cannot be restored, such as a socket."""
+    try:
+        kind = _KINDS.get(node["type"])
+        if kind is None:
+            return None
+        mode = int(node.get("mode", 0))
+        permissions = mode & 0o777
+        for bit, go_bit in _HIGH_BITS:
+            if mode & go_bit:
+                permissions |= bit
+        modified = text_ns(node["mtime"])
+        xattrs = {one["name"]: b64decode(one["value"]) for one in node.get("extended_attributes") or ()}
+        rows = {str(key): int(count) for key, count in json.loads(xattrs.pop(ROWS, b"{}")).items()}
+        device = None
+        if kind in ("chardev", "blockdev"):
+            number = int(node.get("device", 0))
+            device = os.major(number), os.minor(number)
+        return Entry(
+            path=path,
+            kind=kind,
+            size=int(node.get("size", 0)) if kind == "file" else None,
+            modified_ns=None if modified == _UNSET else modified,
+            mode=permissions,
+            owner=Owner(
+                uid=int(node.get("uid", 0)),
+                gid=int(node.get("gid", 0)),
+                user=node.get("user") or None,
+                group=node.get("group") or None,
+            ),
+            target=_target_of(node) if kind == "symlink" else None,
+            xattrs=xattrs,
+            device=device,
+            rows=rows,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise IntegrityError(
+            f"{where} describes {path!r} in a way that nobody writes: {error}.", where=where
+        ) from error
+
+
+def _target_fields(target: str) -> Sequence[str]:
+    try:
+        target.encode()
+    except UnicodeEncodeError:
+        raw = b64encode(target.encode("utf-8", "surrogateescape")).decode()
+        return [f'"linktarget":{text(target)}', f'"linktarget_raw":"{raw}"']
+    return [f'"linktarget":{text(target)}']
+
+
+def _target_of(node: Mapping[str, Any]) -> str:
+    if raw := node.get("linktarget_raw"):
+        return b64decode(raw).decode("utf-8", "surrogateescape")
+    return str(node.get("linktarget", ""))

@@ -1,0 +1,120 @@
+"""The objects of a repository at its destination: read in full, checked against their names, tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar
+
+from backupkit.errors import IntegrityError, ObjectExistsError
+from backupkit.formats.restic.documents import decode, encode
+from backupkit.formats.restic.layout import CONFIG, ObjectKind, id_in, object_name, storage_id
+from backupkit.formats.restic.sealing import Sealer
+from backupkit.protocols import Destination
+from backupkit.retrying import Retry
+
+T = TypeVar("T")
+
+
+class Keeps(Protocol):
+    """Where objects are kept on this machine once they were read; it may forget them at any time."""
+
+    def get(self, kind: ObjectKind, id: str) -> bytes | None: ...
+
+    def put(self, kind: ObjectKind, id: str, content: bytes) -> None: ...
+
+
+class Objects:
+    """Reads and writes whole objects. `retry` is for a destination that fails in a way worth retrying."""
+
+    def __init__(
+        self, destination: Destination, *, retry: Retry | None = None, cache: Keeps | None = None
+    ) -> None:
+        self.destination = destination
+        self.retry = retry or Retry(tries=1)
+        self.cache = cache
+
+    @property
+    def location(self) -> str:
+        return self.destination.location
+
+    def where(self, kind: ObjectKind, id: str) -> str:
+        """What messages call an object."""
+        return f"{object_name(kind, id)} at {self.location}"
+
+    def list(self, kind: ObjectKind) -> Iterator[tuple[str, int]]:
+        """The ids and sizes of all objects of a kind."""
+        for stored in self._tried(lambda: [*self.destination.list(f"{kind}/")]):
+            if (id := id_in(stored.name)) is not None and stored.name == object_name(kind, id):
+                yield id, stored.size
+
+    def read(self, kind: ObjectKind, id: str) -> bytes:
+        """An object's bytes; IntegrityError if they are not those that its name is the hash of."""
+        if (
+            self.cache is not None
+            and (kept := self.cache.get(kind, id)) is not None
+            and storage_id(kept) == id
+        ):
+            return kept
+        content = self._read(object_name(kind, id))
+        if storage_id(content) != id:
+            # Once more: a connection may have given wrong bytes of an object that is right.
+            content = self._read(object_name(kind, id))
+        if storage_id(content) != id:
+            where = self.where(kind, id)
+            raise IntegrityError(f"{where} is not what was written: its hash is another.", where=where)
+        if self.cache is not None:
+            self.cache.put(kind, id, content)
+        return content
+
+    def read_range(self, pack: str, start: int, length: int) -> bytes:
+        """So many bytes of a pack, from `start`; IntegrityError if it ends before."""
+
+        def read() -> bytes:
+            return b"".join(self.destination.read(object_name("data", pack), start=start, length=length))
+
+        content = self._tried(read)
+        if len(content) != length:
+            where = self.where("data", pack)
+            raise IntegrityError(f"{where} is cut short: it ends before byte {start + length}.", where=where)
+        return content
+
+    def write(self, kind: ObjectKind, content: Sequence[bytes], id: str) -> None:
+        """Store an object under the hash of its content. That it is there already is as good."""
+
+        def write() -> None:
+            with suppress(ObjectExistsError):  # the very same bytes: from an attempt whose answer was lost
+                self.destination.write(object_name(kind, id), content)
+
+        self._tried(write)
+
+    def delete(self, kind: ObjectKind, id: str) -> None:
+        self._tried(lambda: self.destination.delete(object_name(kind, id)))
+
+    def load(self, kind: ObjectKind, id: str, sealer: Sealer) -> Any:
+        """The document in an object."""
+        return decode(self.read(kind, id), sealer, where=self.where(kind, id))
+
+    def save(self, kind: ObjectKind, document: Any, sealer: Sealer) -> str:
+        """Store a document; its id."""
+        content = encode(document, sealer)
+        id = storage_id(content)
+        self.write(kind, [content], id)
+        return id
+
+    def read_config(self) -> bytes:
+        """The bytes of the config, which is the only object that has a name of its own."""
+        return self._read(CONFIG)
+
+    def write_config(self, content: bytes) -> None:
+        """Store the config of a new repository; ObjectExistsError if there is one."""
+        self._tried(lambda: self.destination.write(CONFIG, [content]))
+
+    def _read(self, name: str) -> bytes:
+        return self._tried(lambda: b"".join(self.destination.read(name)))
+
+    def _tried(self, call: Callable[[], T]) -> T:
+        for attempt in self.retry.attempts():
+            with attempt:
+                return call()
+        raise AssertionError("attempts end with a result or an error")

@@ -1,0 +1,215 @@
+"""An opened repository: its key is known, its blobs can be found and read."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from backupkit.errors import (
+    ConfigurationError,
+    IntegrityError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    RepositoryNotFoundError,
+    WrongPassphraseError,
+)
+from backupkit.formats.restic.blobs import unseal_blob
+from backupkit.formats.restic.config import Config
+from backupkit.formats.restic.documents import decode, encode
+from backupkit.formats.restic.index import BlobIndex, Location, parse_index
+from backupkit.formats.restic.keys import KeyFile, made_key_file
+from backupkit.formats.restic.layout import CONFIG, object_name, storage_id
+from backupkit.formats.restic.objects import Objects
+from backupkit.formats.restic.sealing import MasterKey, Sealer
+from backupkit.formats.restic.snapshots import Snapshot
+from backupkit.formats.restic.times import utc_now
+from backupkit.passphrase import Passphrase
+
+_STATE = "backupkit/"  # what is known of backups lies beside a repository; restic ignores it
+_MOST_KEYS = 20  # key files that are tried, as restic does
+
+# Deriving a key takes half a second, and a pipeline opens its repository several times in an operation.
+_unlocked: weakref.WeakKeyDictionary[Passphrase, dict[str, MasterKey]] = weakref.WeakKeyDictionary()
+_unlocking = threading.Lock()
+
+
+class OpenedRepository:
+    """Finds and reads what a repository holds. Safe to share by threads, except while somebody writes to it.
+
+    The index is loaded when it is first needed, which must be after the snapshots were listed that will be read
+    (design document, "Read and Write Ordering").
+    """
+
+    def __init__(self, objects: Objects, config: Config, key: MasterKey) -> None:
+        self.objects = objects
+        self.config = config
+        self.sealer = Sealer(key)
+        self.index = BlobIndex()
+        self._loaded: set[str] = set()
+        self._loading = threading.Lock()
+
+    @property
+    def location(self) -> str:
+        return self.objects.location
+
+    def load_index(self) -> None:
+        """Take in all index objects that were not yet taken in."""
+        with self._loading:
+            for id, _ in self.objects.list("index"):
+                if id in self._loaded:
+                    continue
+                try:
+                    fields = self.objects.load("index", id, self.sealer)
+                except ObjectNotFoundError:
+                    continue  # replaced since it was listed: what it said is in another one
+                for pack, blobs in parse_index(fields, where=self.objects.where("index", id)):
+                    self.index.add(pack, blobs)
+                self._loaded.add(id)
+
+    def load(self, id: bytes, *, tree: bool = False) -> bytes:
+        """The plain bytes of a blob; IntegrityError if they are nowhere, or not what was written."""
+        places = self._places(id, tree)
+        failure: IntegrityError | None = None
+        for place in places:
+            try:
+                return self._load_from(place, id)
+            except ObjectNotFoundError as error:
+                where = self.objects.where("data", place.pack)
+                failure = failure or IntegrityError(
+                    f"{where} is missing: blobs are lost with it.", where=where
+                )
+                failure.__cause__ = error
+            except IntegrityError as error:
+                failure = failure or error
+        if failure is None:
+            where = f"blob {id.hex()} at {self.location}"
+            failure = IntegrityError(
+                f"The {where} is in no index: it is lost, or the index that has it is.", where=where
+            )
+        raise failure
+
+    def _places(self, id: bytes, tree: bool) -> Sequence[Location]:
+        place = self.index.find(id, tree=tree)
+        if place is None:
+            self.load_index()  # the first time, or somebody has written meanwhile
+            place = self.index.find(id, tree=tree)
+        return [] if place is None else [place, *self.index.elsewhere(id, tree=tree)]
+
+    def _load_from(self, place: Location, id: bytes) -> bytes:
+        sealed = self.objects.read_range(place.pack, place.offset, place.length)
+        where = self.objects.where("data", place.pack)
+        return unseal_blob(sealed, place.uncompressed, id, self.sealer, where=where)
+
+    def snapshots(self) -> Iterator[Snapshot]:
+        """All of them, in any order."""
+        for id, _ in self.objects.list("snapshots"):
+            try:
+                yield self.snapshot(id)
+            except ObjectNotFoundError:
+                continue  # removed since it was listed
+
+    def snapshot(self, id: str) -> Snapshot:
+        fields = self.objects.load("snapshots", id, self.sealer)
+        return Snapshot.parse(fields, id, where=self.objects.where("snapshots", id))
+
+
+def open_existing(objects: Objects, passphrase: Passphrase) -> OpenedRepository:
+    """Open the repository there; RepositoryNotFoundError if there is none, WrongPassphraseError if no key fits."""
+    try:
+        sealed = objects.read_config()
+    except ObjectNotFoundError as error:
+        raise RepositoryNotFoundError(
+            f"There is no repository at {objects.location}: correct the location, or let a run make one there."
+        ) from error
+    damaged: IntegrityError | None = None
+    for key in _fitting_keys(objects, passphrase):
+        try:
+            fields = decode(sealed, Sealer(key), where=f"{CONFIG} at {objects.location}")
+        except IntegrityError as error:  # a key that another process left when both made the repository
+            damaged = error
+            continue
+        return OpenedRepository(objects, Config.parse(fields, location=objects.location), key)
+    raise damaged or WrongPassphraseError(
+        f"No key of the repository at {objects.location} opens with the passphrase from {passphrase.origin}: "
+        "give the one that it was made with, or that was added to it."
+    )
+
+
+def create(objects: Objects, passphrase: Passphrase, *, polynomial: int | None = None) -> OpenedRepository:
+    """Make a new repository, or open the one that somebody else is just making.
+
+    ConfigurationError if anything else is there.
+    """
+    if others := [*islice(_others_at(objects), 3)]:
+        raise ConfigurationError(
+            f"There is something at {objects.location} that is no repository ({', '.join(others)}): give a place "
+            "that is empty, or correct the location."
+        )
+    key = next(iter(_fitting_keys(objects, passphrase, any_left=True)), None)
+    made = None
+    if key is None:
+        key = MasterKey.made()
+        content = made_key_file(
+            passphrase.reveal().decode("utf-8", "surrogateescape"), key, now=utc_now()
+        ).content()
+        made = storage_id(content)
+        objects.write("keys", [content], made)
+        _remember(passphrase, made, key)
+    config = Config.made(polynomial)
+    try:
+        objects.write_config(encode(config.fields(), Sealer(key), compressed=False))
+    except ObjectExistsError:  # somebody was faster
+        if made is not None:
+            objects.delete("keys", made)
+        return open_existing(objects, passphrase)
+    return OpenedRepository(objects, config, key)
+
+
+def _others_at(objects: Objects) -> Iterator[str]:
+    """Names of objects that keep a repository from being made; the key of an interrupted attempt does not."""
+    for stored in objects.destination.list():
+        if not stored.name.startswith((_STATE, "keys/")):
+            yield stored.name
+
+
+def _fitting_keys(objects: Objects, passphrase: Passphrase, *, any_left: bool = False) -> Iterator[MasterKey]:
+    """The master keys that the passphrase opens, those that it opened before first."""
+    ids = [id for id, _ in objects.list("keys")][:_MOST_KEYS]
+    candidates = passphrase.candidates()
+    for one in candidates:
+        for id in ids:
+            if (known := _unlocked.get(one, {}).get(id)) is not None:
+                yield known
+    opened = False
+    damaged: IntegrityError | None = None
+    for id in ids:
+        where = objects.where("keys", id)
+        try:
+            file = KeyFile.parse(objects.read("keys", id), where=where)
+        except ObjectNotFoundError:
+            continue
+        except IntegrityError as error:  # another one may do
+            damaged = error
+            continue
+        for one in candidates:
+            if id in _unlocked.get(one, {}):
+                continue
+            key = file.open(one.reveal().decode("utf-8", "surrogateescape"), where=where)
+            if key is not None:
+                _remember(one, id, key)
+                opened = True
+                yield key
+    if damaged is not None and not opened:
+        raise damaged
+    if any_left and ids and not opened:
+        raise ConfigurationError(
+            f"There is a key at {objects.location} ({object_name('keys', ids[0])}) but no config, and the "
+            "passphrase does not open it: a repository was damaged here, or is just being made with another one."
+        )
+
+
+def _remember(passphrase: Passphrase, id: str, key: MasterKey) -> None:
+    with _unlocking:
+        _unlocked.setdefault(passphrase, {})[id] = key

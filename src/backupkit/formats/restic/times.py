@@ -1,0 +1,77 @@
+"""Times as Go's `time.Time` has them in JSON: RFC 3339, to the nanosecond, trailing zeros left out."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
+
+NO_TIME = "0001-01-01T00:00:00Z"  # what an unset time of Go is
+_DAY = 86_400
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NS = 1_000_000_000
+# Beyond what years of four digits can say, restic moves the year to the nearest that can.
+_EARLIEST = -62_135_596_800  # 0001-01-01, the earliest that Python can say
+_LATEST = 253_402_300_799  # 9999-12-31T23:59:59
+_TIME = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
+)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def ns_text(ns: int) -> str:
+    """Nanoseconds since 1970, as they stand in a tree: in UTC, so that they are the same everywhere."""
+    seconds, fraction = divmod(ns, _NS)
+    if not _EARLIEST <= seconds <= _LATEST:
+        seconds = min(max(seconds, _EARLIEST), _LATEST)
+    day, second = divmod(seconds, _DAY)
+    text = f"{_day_text(day)}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+    if fraction:
+        return f"{text}.{fraction:09d}".rstrip("0") + "Z"
+    return text + "Z"
+
+
+def time_text(time: datetime) -> str:
+    """An aware time, to the microsecond, as it stands in documents."""
+    return ns_text(ns_of(time))
+
+
+def ns_of(time: datetime) -> int:
+    """Nanoseconds since 1970 of an aware time."""
+    return (time - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def text_ns(text: str) -> int:
+    """Nanoseconds since 1970; ValueError if this is no time."""
+    found = _TIME.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text[:40]!r} is no time")
+    year, month, day, hour, minute, second, fraction, sign, zone_hour, zone_minute = found.groups()
+    leap = second == "60"
+    zone: timezone = UTC
+    if sign:
+        offset = timedelta(hours=int(zone_hour), minutes=int(zone_minute))
+        zone = timezone(-offset if sign == "-" else offset)
+    if year == "0000":  # Go has that year, Python has not
+        return _EARLIEST * _NS
+    time = datetime(
+        int(year), int(month), int(day), int(hour), int(minute), 59 if leap else int(second), tzinfo=zone
+    )
+    since = time - _EPOCH
+    return (since.days * _DAY + since.seconds + leap) * _NS + int((fraction or "").ljust(9, "0"))
+
+
+def text_time(text: str) -> datetime:
+    """The aware time, in UTC, to the microsecond; ValueError if this is none that Python can say."""
+    try:
+        return _EPOCH + timedelta(microseconds=text_ns(text) // 1000)
+    except OverflowError as error:
+        raise ValueError(f"{text[:40]!r} is beyond all times") from error
+
+
+@lru_cache(maxsize=4096)
+def _day_text(day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).strftime("%Y-%m-%d").rjust(10, "0")
