@@ -23,8 +23,10 @@ def meant(
     if not said:
         those: list[Backup] = []
     elif said == "latest":
-        # A folder that holds nothing but somebody's unverified archives is no pipeline's.
-        names = sorted({one.name for one in found if one.good or one.made_by != "other"})
+        # What others made beside a pipeline's backups is meant by its id only, and a folder that holds nothing but
+        # somebody's unverified archives is no pipeline's.
+        own = {one.name for one in found if one.made_by != "other"}
+        names = sorted(own or {one.name for one in found if one.good})
         if len(names) > 1:
             raise BackupNotFoundError(
                 f"Several pipelines have backups at {where} ({', '.join(names)}): give the folder "
