@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 
 from backupkit.errors import (
@@ -46,6 +47,7 @@ class OpenedRepository:
         self.objects = objects
         self.config = config
         self.sealer = Sealer(key)
+        self._key = key
         self.index = BlobIndex()
         self._loaded: set[str] = set()
         self._loading = threading.Lock()
@@ -53,6 +55,10 @@ class OpenedRepository:
     @property
     def location(self) -> str:
         return self.objects.location
+
+    def is_of(self, key: MasterKey) -> bool:
+        """Whether this key is the repository's."""
+        return key == self._key
 
     def load_index(self) -> None:
         """Take in all index objects that were not yet taken in."""
@@ -125,7 +131,7 @@ def open_existing(objects: Objects, passphrase: Passphrase) -> OpenedRepository:
             f"There is no repository at {objects.location}: correct the location, or let a run make one there."
         ) from error
     damaged: IntegrityError | None = None
-    for key in _fitting_keys(objects, passphrase):
+    for _, key in _fitting_keys(objects, passphrase):
         try:
             fields = decode(sealed, Sealer(key), where=f"{CONFIG} at {objects.location}")
         except IntegrityError as error:  # a key that another process left when both made the repository
@@ -151,9 +157,11 @@ def create(objects: Objects, passphrase: Passphrase, *, polynomial: int | None =
             f"There is something at {objects.location} that is no repository ({', '.join(others)}): give a place "
             "that is empty, or correct the location."
         )
-    key = next(iter(_fitting_keys(objects, passphrase, any_left=True)), None)
+    left = next(iter(_fitting_keys(objects, passphrase, any_left=True)), None)
     made = None
-    if key is None:
+    if left is not None:
+        _, key = left
+    else:
         key = MasterKey.made()
         content = made_key_file(
             passphrase.reveal().decode("utf-8", "surrogateescape"), key, now=utc_now()
@@ -165,10 +173,23 @@ def create(objects: Objects, passphrase: Passphrase, *, polynomial: int | None =
     try:
         objects.write_config(encode(config.fields(), Sealer(key), compressed=False))
     except ObjectExistsError:  # somebody was faster
-        if made is not None:
-            objects.delete("keys", made)
-        return open_existing(objects, passphrase)
+        opened = open_existing(objects, passphrase)
+        # Unless they have found our key here and taken it.
+        if made is not None and not opened.is_of(key):
+            _delete_keys(objects, [made])
+        return opened
+    _delete_keys(objects, [id for id, other in _fitting_keys(objects, passphrase) if other != key])
     return OpenedRepository(objects, config, key)
+
+
+def _delete_keys(objects: Objects, ids: Iterable[str]) -> None:
+    """Delete keys that open no repository, of those who were making this one at the same time and were slower.
+
+    restic takes the first one that a passphrase opens, and gives up if that is not the repository's.
+    """
+    for id in ids:
+        with suppress(ObjectNotFoundError):
+            objects.delete("keys", id)
 
 
 def _others_at(objects: Objects) -> Iterator[str]:
@@ -178,15 +199,18 @@ def _others_at(objects: Objects) -> Iterator[str]:
             yield stored.name
 
 
-def _fitting_keys(objects: Objects, passphrase: Passphrase, *, any_left: bool = False) -> Iterator[MasterKey]:
-    """The master keys that the passphrase opens, those that it opened before first."""
+def _fitting_keys(
+    objects: Objects, passphrase: Passphrase, *, any_left: bool = False
+) -> Iterator[tuple[str, MasterKey]]:
+    """The keys that the passphrase opens, those that it opened before first, by the ids of their files."""
     ids = [id for id, _ in objects.list("keys")][:_MOST_KEYS]
     candidates = passphrase.candidates()
+    opened = False
     for one in candidates:
         for id in ids:
             if (known := _unlocked.get(one, {}).get(id)) is not None:
-                yield known
-    opened = False
+                opened = True
+                yield id, known
     damaged: IntegrityError | None = None
     for id in ids:
         where = objects.where("keys", id)
@@ -204,7 +228,7 @@ def _fitting_keys(objects: Objects, passphrase: Passphrase, *, any_left: bool = 
             if key is not None:
                 _remember(one, id, key)
                 opened = True
-                yield key
+                yield id, key
     if damaged is not None and not opened:
         raise damaged
     if any_left and ids and not opened:
