@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -124,10 +125,16 @@ def cheapen() -> None:
     vars(writing).update(PACK_SIZE=300_000)
 
 
-def ask(process: Any, case: Case) -> str:
-    """Have a case tried by a process of this program."""
+def wish(process: subprocess.Popen[str], case: Case) -> None:
+    """Have a case tried by a process of this program, which does not wait."""
+    assert process.stdin is not None
     process.stdin.write(json.dumps(asdict(case)) + "\n")
     process.stdin.flush()
+
+
+def answer(process: subprocess.Popen[str]) -> str:
+    """How the case ended."""
+    assert process.stdout is not None
     return str(json.loads(process.stdout.readline()))
 
 

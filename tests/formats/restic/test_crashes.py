@@ -43,7 +43,12 @@ def kills() -> Iterator[Try]:
     with subprocess.Popen(
         arguments, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
-        yield lambda case: killing.ask(process, case)
+
+        def tried(case: Case) -> str:
+            killing.wish(process, case)
+            return killing.answer(process)
+
+        yield tried
         assert process.stdin is not None
         process.stdin.close()
     assert process.returncode == 0

@@ -46,6 +46,6 @@ class ResticMachine(RepositoryMachine):
 
 
 ResticMachine.TestCase.settings = settings(
-    max_examples=10, stateful_step_count=12, deadline=None, suppress_health_check=[*HealthCheck]
+    max_examples=20, stateful_step_count=12, deadline=None, suppress_health_check=[*HealthCheck]
 )
 TestResticMachine = ResticMachine.TestCase
