@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 
 from backupkit.errors import DestinationError, IntegrityError, ObjectExistsError, ObjectNotFoundError
+from backupkit.formats.restic.cache import Cache
 from backupkit.formats.restic.layout import object_name, storage_id
 from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.sealing import MasterKey, Sealer
@@ -14,6 +18,7 @@ from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDesti
 
 CONTENT = b"sealed bytes"
 ID = storage_id(CONTENT)
+REPOSITORY = storage_id(b"the repository")
 CUT = DestinationError("The cable was cut.", location="memory:", retryable=True)
 
 
@@ -103,3 +108,48 @@ def test_a_config_is_written_once(memory: MemoryDestination) -> None:
     with pytest.raises(ObjectExistsError):
         Objects(memory).write_config(b"second")
     assert Objects(memory).read_config() == b"first"
+
+
+# --- With a cache
+
+
+def test_what_a_listing_no_longer_has_is_not_kept(memory: MemoryDestination, tmp_path: Path) -> None:
+    with Cache(REPOSITORY, folder=tmp_path) as cache:
+        objects = Objects(memory, cache=cache)
+        objects.read("data", ID)
+        assert cache.get("data", ID) == CONTENT
+        objects.delete("data", ID)
+        assert [*objects.list("data")] == []
+        assert cache.get("data", ID) is None
+
+
+def test_a_pack_of_trees_is_fetched_once(memory: MemoryDestination, tmp_path: Path) -> None:
+    destination = FaultyDestination(memory)
+    with Cache(REPOSITORY, folder=tmp_path) as cache:
+        objects = Objects(destination, cache=cache)
+        with ThreadPoolExecutor(4) as pool:
+            found = [
+                *pool.map(lambda start: objects.read_range(ID, start, 1, keep=True), range(len(CONTENT)))
+            ]
+        assert b"".join(found) == CONTENT
+    assert destination.calls["read"] == 1
+
+
+def test_only_what_is_asked_for_is_fetched_where_nothing_can_be_kept(memory: MemoryDestination) -> None:
+    destination = FaultyDestination(memory)
+    with Cache(REPOSITORY, folder="/proc/self") as cache:
+        objects = Objects(destination, cache=cache)
+        assert objects.read_range(ID, 0, 6, keep=True) == b"sealed"
+        memory.objects[object_name("data", ID)] = CONTENT[:-1] + b"?"  # the whole would not do any more
+        assert objects.read_range(ID, 7, 4, keep=True) == b"byte"
+    assert destination.calls["read"] == 2
+
+
+def test_a_range_of_a_pack_that_is_damaged_elsewhere_is_read(
+    memory: MemoryDestination, tmp_path: Path
+) -> None:
+    memory.objects[object_name("data", ID)] = CONTENT[:-1] + b"?"
+    with Cache(REPOSITORY, folder=tmp_path) as cache:
+        assert Objects(memory, cache=cache).read_range(ID, 0, 6, keep=True) == b"sealed"
+        with pytest.raises(IntegrityError, match="cut short"):
+            Objects(memory, cache=cache).read_range(ID, 7, 6, keep=True)
