@@ -13,6 +13,7 @@ from backupkit._chunks import closing_iterator
 from backupkit._flattening import flattened
 from backupkit.errors import (
     BackupKitError,
+    ConfigurationError,
     HookError,
     IntegrityError,
     OperationCancelledError,
@@ -247,7 +248,7 @@ class SnapshotWriter:
             return
         try:
             call(sink)
-        except OperationCancelledError:
+        except (OperationCancelledError, ConfigurationError):  # what two sources both hold fails everywhere
             raise
         except BackupKitError as error:
             self.failures[number] = error
