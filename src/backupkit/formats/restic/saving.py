@@ -167,7 +167,7 @@ class Sink:
             ),
         )
         repository = self.repository
-        id = repository.objects.save("snapshots", fields, repository.sealer)
+        id = repository.save_snapshot(fields)
         return Snapshot.parse(fields, id, where=repository.objects.where("snapshots", id))
 
     def _store_folder(self, path: str, entry: Entry, id: bytes, content: bytes) -> str:
