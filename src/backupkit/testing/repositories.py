@@ -430,7 +430,7 @@ class RepositoryTests:
             assert written.backup.complete is False
             assert self.read(destination, written.backup) == self.expected(_small(), written.backup)
         assert self.problems(destination, written.backup) == []
-        assert clock.slept == [5] * min(failures, 2)
+        assert [seconds for seconds in clock.slept if seconds] == [5] * min(failures, 2)
 
     def test_what_an_entry_warns_of_is_told(self) -> None:
         destination = self.make_destination()

@@ -13,6 +13,7 @@ Needs `backupkit[testing]`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from random import Random
 from typing import ClassVar
@@ -67,6 +68,9 @@ class RepositoryMachine(RuleBasedStateMachine):
     def after_crash(self, method: Method, call: int, lost: bool, new: Sequence[Backup]) -> None:
         """Assert more of what a crash leaves: `new` are the backups of the run that crashed, none or one."""
 
+    def after_death(self) -> None:
+        """Bring about what time would after a process has died, such as that its locks expire."""
+
     def after_prune(self) -> None:
         """Assert more of what is left when everything that nobody needs was deleted."""
 
@@ -75,12 +79,9 @@ class RepositoryMachine(RuleBasedStateMachine):
         chosen = self.passphrases[number % len(self.passphrases)]
         self.key = None if chosen is None else Passphrase(chosen)
 
-    def repository(self, destination: Destination | None = None) -> Repository:
+    def repository(self, destination: Destination | None = None) -> AbstractContextManager[Repository]:
         """Opened anew each time, as by another process."""
-        with self.make_format().open(
-            destination or self.destination, name="shop", encryptor=self.key
-        ) as repository:
-            return repository
+        return self.make_format().open(destination or self.destination, name="shop", encryptor=self.key)
 
     def entries(self, wanted: dict[str, list[str]]) -> list[Entry]:
         return [
@@ -92,7 +93,8 @@ class RepositoryMachine(RuleBasedStateMachine):
         return {path: b"".join(_CHUNKS[name] for name in names) for path, names in wanted.items()}
 
     def backups(self) -> list[Backup]:
-        return sorted(self.repository().list(), key=lambda backup: backup.id)
+        with self.repository() as repository:
+            return sorted(repository.list(), key=lambda backup: backup.id)
 
     def chosen(self, number: int) -> Backup | None:
         backups = self.backups()
@@ -109,7 +111,8 @@ class RepositoryMachine(RuleBasedStateMachine):
             entries.append(
                 with_content(Entry(path="lost"), b"x", error=SourceError("unreadable", path="lost"))
             )
-        written = self.repository().write(entries, time=self.clock, contents=BOTH, retry=ONCE)
+        with self.repository() as repository:
+            written = repository.write(entries, time=self.clock, contents=BOTH, retry=ONCE)
         assert written.backup.id not in self.model
         self.model[written.backup.id] = (not lost, self.expected(wanted))
 
@@ -119,8 +122,8 @@ class RepositoryMachine(RuleBasedStateMachine):
             yield from self.entries(wanted)[:after]
             raise ValueError("a bug in a source")
 
-        with pytest.raises(ValueError, match="a bug"):
-            self.repository().write(failing(), time=self.clock, contents=BOTH, retry=ONCE)
+        with self.repository() as repository, pytest.raises(ValueError, match="a bug"):
+            repository.write(failing(), time=self.clock, contents=BOTH, retry=ONCE)
 
     @rule(
         wanted=_wanted,
@@ -137,11 +140,11 @@ class RepositoryMachine(RuleBasedStateMachine):
         destination = self._crashing(method, call, after=after, lost=lost, dies=dies)
         crashed = False
         try:
-            self.repository(destination).write(
-                self.entries(wanted), time=self.clock, contents=BOTH, retry=ONCE
-            )
+            with self.repository(destination) as repository:
+                repository.write(self.entries(wanted), time=self.clock, contents=BOTH, retry=ONCE)
         except DestinationError:
             crashed = True
+        self.after_death()
         new = [backup for backup in self.backups() if backup.id not in before]
         # The backup may have become whole before the crash; then it is there, and at most unconfirmed.
         assert len(new) <= 1 if crashed else len(new) == 1
@@ -155,32 +158,36 @@ class RepositoryMachine(RuleBasedStateMachine):
     @rule(number=st.integers(0, 20))
     def remove(self, number: int) -> None:
         if backup := self.chosen(number):
-            self.repository().remove(backup)
+            with self.repository() as repository:
+                repository.remove(backup)
             del self.model[backup.id]
 
     @rule(number=st.integers(0, 20), call=st.integers(1, 2), lost=st.booleans(), dies=st.booleans())
     def crash_while_removing(self, number: int, call: int, lost: bool, dies: bool) -> None:
         if backup := self.chosen(number):
             destination = self._crashing("delete", call, lost=lost, dies=dies)
+            gone = True
             try:
-                self.repository(destination).remove(backup)
+                with self.repository(destination) as repository:
+                    repository.remove(backup)
             except DestinationError:
                 gone = backup.id not in {listed.id for listed in self.backups()}
-            else:
-                gone = True
+            self.after_death()
             if gone:
                 del self.model[backup.id]
 
     @rule(number=st.integers(0, 20))
     def confirm(self, number: int) -> None:
         if (backup := self.chosen(number)) and backup.complete is not False:
-            self.repository().confirm(backup)
+            with self.repository() as repository:
+                repository.confirm(backup)
             self.model[backup.id] = (True, self.model[backup.id][1])
 
     @rule()
     def prune(self) -> None:
         before = sum(map(len, self.destination.objects.values()))
-        freed = self.repository().prune()
+        with self.repository() as repository:
+            freed = repository.prune()
         assert before - freed == sum(map(len, self.destination.objects.values()))
         self.after_prune()
 
@@ -194,11 +201,11 @@ class RepositoryMachine(RuleBasedStateMachine):
     @invariant()
     def everything_can_be_read(self) -> None:
         for backup in self.backups():
-            repository = self.repository()
-            contents = {entry.path: b"".join(entry.chunks()) for entry in repository.read(backup)}
+            with self.repository() as repository:
+                contents = {entry.path: b"".join(entry.chunks()) for entry in repository.read(backup)}
+                problems = [*repository.check(backup)]
             complete, expected = self.model[backup.id]
             assert contents == expected
-            problems = [*repository.check(backup)]
             assert [problem for problem in problems if problem.severity == "error"] == []
             assert complete is None or problems == []
 

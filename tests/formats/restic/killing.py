@@ -66,7 +66,7 @@ def calls(case: Case) -> Mapping[Method, int]:
 def write(destination: Destination, app: str | Path, *, name: str = "shop", threads: bool = False) -> Any:
     with (
         ThreadPoolExecutor(2) if threads else nullcontext() as executor,
-        Restic().open(
+        Restic(cache=False).open(
             destination, name=name, encryptor=Passphrase(PASSWORD), executor=executor
         ) as repository,
     ):

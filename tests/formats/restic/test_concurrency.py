@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,19 +34,28 @@ ENTRIES = [
 ]
 
 
-def opened(destination: Destination, *, name: str | None = "shop", host: str = "") -> ResticRepository:
-    with Restic().open(destination, name=name, encryptor=Passphrase(PASSWORD)) as repository:
+@contextmanager
+def opened(
+    destination: Destination, *, name: str | None = "shop", host: str = ""
+) -> Iterator[ResticRepository]:
+    with Restic(cache=False).open(destination, name=name, encryptor=Passphrase(PASSWORD)) as repository:
         if host:
             repository._host = host
-        return repository
+        yield repository
 
 
-def write(destination: Destination, name: str = "shop", *more: Entry) -> None:
-    opened(destination, name=name).write([*ENTRIES, *more], time=NOON, contents=BOTH, retry=Retry(tries=1))
+def write(destination: Destination, name: str = "shop", *more: Entry, host: str = "") -> None:
+    with opened(destination, name=name, host=host) as repository:
+        repository.write([*ENTRIES, *more], time=datetime.now(UTC), contents=BOTH, retry=Retry(tries=1))
 
 
-def contents(repository: ResticRepository) -> list[dict[str, bytes]]:
+def contents(destination: Destination, *, name: str | None = "shop") -> list[dict[str, bytes]]:
     """Of all that it lists, which must be whole."""
+    with opened(destination, name=name) as repository:
+        return contents_of(repository)
+
+
+def contents_of(repository: ResticRepository) -> list[dict[str, bytes]]:
     found = []
     for backup in repository.list():
         assert backup.good
@@ -100,8 +109,8 @@ def test_two_may_make_and_write_the_same_repository_whenever_the_second_begins()
 
         write(Meanwhile(destination, call, second), "one")
         assert len([name for name in destination.objects if name.startswith("keys/")]) == 1, call
-        assert contents(opened(destination, name="one")) == [{"d": b"", "d/f": b"content", "g": b"more"}]
-        assert contents(opened(destination, name="other")) == [
+        assert contents(destination, name="one") == [{"d": b"", "d/f": b"content", "g": b"more"}]
+        assert contents(destination, name="other") == [
             {"d": b"", "d/f": b"content", "g": b"more", "other": b"own"}
         ]
 
@@ -123,7 +132,7 @@ def test_one_may_be_killed_while_another_one_makes_the_same_repository(crash: in
                 write(faulty, "other")
 
         write(Meanwhile(destination, call, second), "one")
-        assert contents(opened(destination, name="one")) == [{"d": b"", "d/f": b"content", "g": b"more"}]
+        assert contents(destination, name="one") == [{"d": b"", "d/f": b"content", "g": b"more"}]
         write(destination, "one")
         assert len([name for name in destination.objects if name.startswith("keys/")]) == 1, call
 
@@ -160,56 +169,54 @@ def test_processes_may_make_and_write_the_same_repository_at_once(
     assert "no errors were found" in stock.check(read_data=True)
     assert len(stock.snapshots()) == 3
     assert len(stock.list("keys")) == 1
-    assert len(contents(opened(LocalDestination(folder)))) == 3
+    assert len(contents(LocalDestination(folder))) == 3
 
 
 def test_what_was_begun_to_be_read_is_read_to_its_end_while_others_write() -> None:
     destination = MemoryDestination()
     write(destination)
-    reader = opened(destination)
-    (backup,) = reader.list()
-    entries = reader.read(backup)
-    first = next(entries)
-    for number in range(3):
-        write(destination, "shop", with_content(Entry(path=f"new-{number}"), b"%d" % number * 1000))
-    assert [first.path, *(entry.path for entry in entries)] == ["d", "d/f", "g"]
+    with opened(destination) as reader:
+        (backup,) = reader.list()
+        entries = reader.read(backup)
+        first = next(entries)
+        for number in range(3):
+            write(destination, "shop", with_content(Entry(path=f"new-{number}"), b"%d" % number * 1000))
+        assert [first.path, *(entry.path for entry in entries)] == ["d", "d/f", "g"]
 
 
 def test_what_was_written_after_a_repository_was_opened_can_be_read_from_it() -> None:
     destination = MemoryDestination()
     write(destination)
-    reader = opened(destination)
-    assert len(contents(reader)) == 1
-    write(destination, "shop", with_content(Entry(path="new"), b"new"))
-    assert sorted(len(one) for one in contents(reader)) == [3, 4]
+    with opened(destination) as reader:
+        assert len(contents_of(reader)) == 1
+        write(destination, "shop", with_content(Entry(path="new"), b"new"))
+        assert sorted(len(one) for one in contents_of(reader)) == [3, 4]
 
 
-def test_a_run_sees_what_another_one_stored_while_it_was_reading() -> None:
-    """Both store it then: which is more than is needed, but nothing is lost and nothing refers to it twice."""
+def test_what_two_have_stored_at_the_same_time_is_whole_for_both() -> None:
+    """Both store it then, which is more than is needed; but nothing is lost."""
     destination = MemoryDestination()
-    write(destination)
+    same = with_content(Entry(path="a"), b"same" * 1000)
 
     def meanwhile() -> Iterator[Entry]:
-        yield with_content(Entry(path="a"), b"same" * 1000)
-        opened(destination, name="other").write(
-            [with_content(Entry(path="a"), b"same" * 1000)], time=NOON, contents=BOTH, retry=Retry(tries=1)
-        )
+        yield same
+        with opened(destination, name="other") as repository:
+            repository.write([same], time=NOON, contents=BOTH, retry=Retry(tries=1))
 
-    opened(destination).write(meanwhile(), time=NOON, contents=BOTH, retry=Retry(tries=1))
-    assert sorted(map(len, contents(opened(destination)))) == [1, 3]
-    assert [*map(len, contents(opened(destination, name="other")))] == [1]
+    with opened(destination) as repository:
+        repository.write(meanwhile(), time=NOON, contents=BOTH, retry=Retry(tries=1))
+    assert contents(destination) == contents(destination, name="other") == [{"a": b"same" * 1000}]
 
 
 def test_pipelines_and_hosts_that_share_a_repository_list_their_own() -> None:
     destination = MemoryDestination()
     for name in ("shop", "blog", "shop-2"):
         for host in ("one", "two"):
-            opened(destination, name=name, host=host).write(
-                ENTRIES, time=datetime.now(UTC), contents=BOTH, retry=Retry(tries=1)
-            )
+            write(destination, name, host=host)
     for name in ("shop", "blog", "shop-2"):
-        assert [backup.name for backup in opened(destination, name=name).list()] == [name] * 2
-    everything = opened(destination, name=None)
-    assert sorted({backup.name for backup in everything.list()}) == ["blog", "shop", "shop-2"]
-    details = [everything.details(backup) for backup in everything.list()]
+        with opened(destination, name=name) as repository:
+            assert [backup.name for backup in repository.list()] == [name] * 2
+    with opened(destination, name=None) as everything:
+        assert sorted({backup.name for backup in everything.list()}) == ["blog", "shop", "shop-2"]
+        details = [everything.details(backup) for backup in everything.list()]
     assert sorted(str(backup.host) for backup in details) == ["one"] * 3 + ["two"] * 3

@@ -63,7 +63,13 @@ def full(destination: MemoryDestination, tmp_path: Path) -> OpenedRepository:
     make(tmp_path / "tree")
     sources: list[Source] = [Directory(tmp_path / "tree"), Command(["seq", "1000"], name="numbers")]
     pipeline = BackupPipeline(
-        "shop", sources, destination, encryptor=PASSPHRASE, format=Restic(), checks=(), retry=Retry(tries=1)
+        "shop",
+        sources,
+        destination,
+        encryptor=PASSPHRASE,
+        format=Restic(cache=False),
+        checks=(),
+        retry=Retry(tries=1),
     )
     pipeline.run(tags=["before upgrade"])
     (tmp_path / "tree" / "contents" / "large").write_bytes(os.urandom(MiB))
@@ -148,7 +154,7 @@ def test_what_was_read_of_a_tree_is_written_as_the_same_bytes(full: OpenedReposi
 
 def stored(destination: MemoryDestination, *entries: Entry) -> dict[str, list[PackedBlob]]:
     """The blobs of each pack after a run."""
-    with Restic().open(destination, name="shop", encryptor=PASSPHRASE) as repository:
+    with Restic(cache=False).open(destination, name="shop", encryptor=PASSPHRASE) as repository:
         repository.write(entries, time=datetime.now(UTC), contents=frozenset({"files"}), retry=Retry(tries=1))
     opened = open_existing(Objects(destination), PASSPHRASE)
     opened.load_index()

@@ -149,7 +149,7 @@ class Trial:
             self.ask_restic(folder)
         written = killing.write(LocalDestination(folder), self.app)
         assert written.backup.complete
-        assert written.problems == ()
+        assert [one for one in written.problems if one.check != "repository"] == []
         assert self.snapshots(folder)[0] == self.contents[0]
         objects(folder)
         if not known:
@@ -158,7 +158,7 @@ class Trial:
 
     def snapshots(self, folder: Path) -> list[dict[str, bytes]]:
         """What each holds, the newest first."""
-        with Restic().open(
+        with Restic(cache=False).open(
             LocalDestination(folder), name="shop", encryptor=Passphrase(PASSWORD)
         ) as repository:
             backups = sorted(repository.list(), key=lambda one: one.time, reverse=True)

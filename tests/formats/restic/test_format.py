@@ -7,11 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from backupkit.formats.restic.format import Restic
+from backupkit.formats.restic.objects import Objects
+from backupkit.formats.restic.opened import create
 from backupkit.formats.restic.times import ns_of
 from backupkit.formats.restic.tree_building import owner_of
 from backupkit.model import Backup, Entry
 from backupkit.passphrase import Passphrase
-from backupkit.protocols import Format
+from backupkit.protocols import Destination, Format
+from backupkit.testing.destinations import MemoryDestination
 from backupkit.testing.repositories import SharingRepositoryTests
 
 _MODES = {"directory": 0o755, "symlink": 0o777}
@@ -50,7 +53,13 @@ class TestRestic(SharingRepositoryTests):
     seals_the_list = True
 
     def make_format(self) -> Format:
-        return Restic()
+        return Restic(cache=False)
+
+    def make_destination(self) -> Destination:
+        """A repository that is there already: of making a new one, the report of its first run warns."""
+        destination = MemoryDestination()
+        create(Objects(destination), self.make_encryptor())
+        return destination
 
     def make_encryptor(self) -> Passphrase:
         return Passphrase("five words are long enough")

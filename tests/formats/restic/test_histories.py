@@ -27,7 +27,11 @@ class ResticMachine(RepositoryMachine):
         self.patch.setattr(writing, "PACK_SIZE", 300_000)  # so that there are several, of each type
 
     def make_format(self) -> Format:
-        return Restic()
+        return Restic(cache=False)
+
+    def after_death(self) -> None:
+        for name in [name for name in self.destination.objects if name.startswith("locks/")]:
+            del self.destination.objects[name]  # of this process, which lives
 
     def teardown(self) -> None:
         self.patch.undo()

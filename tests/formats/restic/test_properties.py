@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from backupkit.formats.restic import keys
+from backupkit.formats.restic import keys, locks
 from backupkit.formats.restic.chunking import MAX, MIN, Chunker
 from backupkit.formats.restic.format import Restic
 from backupkit.model import Backup, Entry, Owner, Problem
@@ -42,6 +42,7 @@ FEW = settings(max_examples=25, deadline=None, suppress_health_check=[*HealthChe
 def _cheap_keys() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keys, "usual_cost", lambda: keys.Cost(2, 8, 1))
+        patch.setattr(locks, "_SETTLING", 0)
         yield
 
 
@@ -160,19 +161,19 @@ def flat(tree: dict[str, Any], above: str = "") -> Iterator[Entry]:
 
 
 def written(destination: Destination, entries: Sequence[Entry | Problem], hours: int = 0) -> Backup:
-    with Restic().open(destination, name="shop", encryptor=PASSPHRASE) as repository:
+    with Restic(cache=False).open(destination, name="shop", encryptor=PASSPHRASE) as repository:
         done = repository.write(
             entries,
             time=NOON + timedelta(hours=hours),
             contents=frozenset({"files"}),
             retry=Retry(tries=1),
         )
-    assert done.problems == ()
+    assert [one for one in done.problems if one.check != "repository"] == []
     return done.backup
 
 
 def read(destination: Destination, backup: Backup) -> list[tuple[Entry, bytes]]:
-    with Restic().open(destination, name="shop", encryptor=PASSPHRASE) as repository:
+    with Restic(cache=False).open(destination, name="shop", encryptor=PASSPHRASE) as repository:
         return [(entry, b"".join(entry.chunks())) for entry in repository.read(backup)]
 
 

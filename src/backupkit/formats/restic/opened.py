@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
+from typing import Any
 
 from backupkit.errors import (
     ConfigurationError,
@@ -22,6 +23,7 @@ from backupkit.formats.restic.documents import decode, encode
 from backupkit.formats.restic.index import BlobIndex, Location
 from backupkit.formats.restic.keys import KeyFile, made_key_file
 from backupkit.formats.restic.layout import CONFIG, object_name, storage_id
+from backupkit.formats.restic.locks import Lease
 from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.sealing import MasterKey, Sealer
 from backupkit.formats.restic.snapshots import Snapshot
@@ -49,6 +51,7 @@ class OpenedRepository:
         self.sealer = Sealer(key)
         self._key = key
         self.index = BlobIndex()
+        self.lease: Lease | None = None  # of the lock that is held while it is written to
         self._loaded: set[str] = set()
         self._loading = threading.Lock()
 
@@ -114,6 +117,12 @@ class OpenedRepository:
                 self.objects.cache.forget("data", place.pack)
             sealed = self.objects.read_range(*span)
             return unseal_blob(sealed, place.uncompressed, id, self.sealer, where=where)
+
+    def save_snapshot(self, fields: Mapping[str, Any]) -> str:
+        """Store a snapshot, all of whose blobs are indexed; its id. RepositoryError if the lock was lost."""
+        if self.lease is not None:
+            self.lease.check()
+        return self.objects.save("snapshots", fields, self.sealer)
 
     def snapshots(self, *, without: Collection[str] = ()) -> Iterator[Snapshot]:
         """All of them, in any order, but those with these ids."""

@@ -13,6 +13,7 @@ from backupkit._chunks import closing_iterator
 from backupkit._flattening import flattened
 from backupkit.errors import (
     BackupKitError,
+    ConfigurationError,
     HookError,
     IntegrityError,
     OperationCancelledError,
@@ -176,7 +177,7 @@ class Sink:
             ),
         )
         repository = self.repository
-        id = repository.objects.save("snapshots", fields, repository.sealer)
+        id = repository.save_snapshot(fields)
         return Snapshot.parse(fields, id, where=repository.objects.where("snapshots", id))
 
     def _store_folder(self, path: str, entry: Entry, id: bytes, content: bytes) -> str:
@@ -257,7 +258,7 @@ class SnapshotWriter:
             return
         try:
             call(sink)
-        except OperationCancelledError:
+        except (OperationCancelledError, ConfigurationError):  # what two sources both hold fails everywhere
             raise
         except BackupKitError as error:
             self.failures[number] = error
