@@ -6,6 +6,9 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import pytest
+
+from backupkit.formats.restic import locks
 from backupkit.formats.restic.format import Restic
 from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.opened import create
@@ -47,6 +50,11 @@ def _filled(entry: Entry, backup: Backup) -> Entry:
         modified_ns=ns_of(backup.time) if entry.modified_ns is None else entry.modified_ns,
         owner=entry.owner or owner_of(os.geteuid(), os.getegid()),
     )
+
+
+@pytest.fixture(autouse=True)
+def _locks_are_seen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "_SETTLING", 0)
 
 
 class TestRestic(SharingRepositoryTests):
