@@ -98,7 +98,7 @@ class Trial:
                 moments = [(after, False) for after in stages.get(method, (0,))]
                 if method in ("write", "delete"):
                     moments.append((0, True))
-                if does == "kill" and not self.each:
+                if not self.each:  # a sample
                     moments = [moments[call % len(moments)]]
                 for after, answer_lost in moments:
                     yield self._case(
@@ -146,14 +146,14 @@ class Trial:
         known = state in self.checked and not self.each
         self.checked.add(state)
         if counts["config"] and not known:
-            self.ask_restic(folder)
+            self.ask_restic(folder, case)
         written = killing.write(LocalDestination(folder), self.app)
         assert written.backup.complete
         assert [one for one in written.problems if one.check != "repository"] == []
         assert self.snapshots(folder)[0] == self.contents[0]
         objects(folder)
         if not known:
-            self.ask_restic(folder)
+            self.ask_restic(folder, case)
         shutil.rmtree(folder)
 
     def snapshots(self, folder: Path) -> list[dict[str, bytes]]:
@@ -175,12 +175,14 @@ class Trial:
 
     def state(self, folder: Path, counts: Counter[str]) -> Hashable:
         """Of each kind of state, restic is asked once, or in the session `restic` each time."""
-        return self.older, *sorted(counts.items()), bool([*folder.rglob("*.partial")])
+        kinds = [(kind, counts[kind]) for kind in KINDS if kind != "locks"]
+        return self.older, *kinds, bool([*folder.rglob("*.partial")])
 
-    def ask_restic(self, folder: Path) -> None:
+    def ask_restic(self, folder: Path, case: Case) -> None:
         restic = self.restic.at(folder, self.root / "cache")
         if objects(folder)["locks"]:
-            restic.unlock()
+            # The lock of a process that was killed is stale; that of this one, which lives, is not.
+            restic.run("unlock", *([] if case.does == "kill" else ["--remove-all"]))
         assert "no errors were found" in restic.check(read_data=True)
 
 
