@@ -190,7 +190,7 @@ class BackupPipeline(Backups):
                 running.add(Problem(message=weakness, severity="warning", check="passphrase"))
             running.keep()
             with hold(self.lock, self._lock_name(), wait=wait, between=running.check_cancelled):
-                apart = apart_from(self.destinations, sources, str(self.name))
+                apart = apart_from(self.destinations, sources, str(self.name), whole=self.format.shares_bytes)
                 stored = Writing(
                     running=running,
                     name=str(self.name),

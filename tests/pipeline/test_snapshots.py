@@ -191,6 +191,18 @@ def test_what_two_sources_both_hold_is_a_mistake_that_is_told_and_nothing_is_sto
     assert pipeline.list().backups == ()
 
 
+def test_a_repository_in_a_source_is_left_out_and_one_that_is_the_source_is_refused(
+    make: Any, app: Path
+) -> None:
+    (app / "backup").mkdir()
+    pipeline = make(Directory(app), app / "backup")
+    pipeline.run()
+    assert pipeline.run().read == 0
+    assert f"{app}/backup/config"[1:] not in [entry.path for entry in pipeline.entries()]
+    with pytest.raises(ConfigurationError, match="backups go to: name a destination outside the source"):
+        make(Directory(app / "backup"), app / "backup").run()
+
+
 def test_codecs_that_the_format_cannot_record_are_refused_without_io() -> None:
     with pytest.raises(ConfigurationError, match="always encrypted"):
         BackupPipeline("shop", Directory("/srv"), "/mnt", encryptor=None, format=Restic())
