@@ -1,8 +1,8 @@
 """How do I back up often, and a lot, without storing everything each time?
 
-With `format=Restic()`. Only what has changed is read, only what is new is stored, and several applications may share
-a repository. Needs `pip install 'backupkit[snapshots]'`; restoring does not even need backupkit, as `restic` reads the
-same repository: RESTIC_PASSWORD=… restic -r /mnt/backup restore latest --target /srv/restored
+With `format=Restic()`. Only what has changed is read, only what is new is stored, and several applications may
+share a repository. Needs `pip install 'backupkit[snapshots]'`; restoring does not even need backupkit, as `restic`
+reads the same repository: RESTIC_PASSWORD=… restic -r /mnt/backup restore latest --target /srv/restored
 """
 
 from __future__ import annotations
