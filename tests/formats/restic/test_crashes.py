@@ -8,14 +8,17 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import TypeAlias
 
 import pytest
 
+from backupkit import BackupPipeline, Directory
 from backupkit.destinations.local import LocalDestination
 from backupkit.formats.restic import locks, writing
 from backupkit.formats.restic.format import Restic
@@ -254,3 +257,25 @@ def test_the_first_run_in_which_any_call_fails_harms_nothing(first: Trial) -> No
         ended = killing.run(case)
         assert ended in ("DestinationError", "succeeded"), (ended, case)
         first.judge(case, ended)
+
+
+def test_cleaning_sweeps_what_a_killed_run_has_left_unfinished_once_it_is_old(
+    trial: Trial, kills: Try
+) -> None:
+    case = Case(folder=str(trial.before), app=str(trial.app), does="kill", call=2, after=100)
+    assert kills(case) == "killed by SIGKILL"
+    pipeline = BackupPipeline(
+        "shop",
+        Directory(trial.app),
+        str(trial.before),
+        encryptor=Passphrase(PASSWORD),
+        format=Restic(),
+        leftovers_after=timedelta(hours=1),
+    )
+    (left,) = trial.before.rglob("*.partial")
+    for age, swept in ((0, 0), (2, 1)):
+        hours_ago = time.time() - age * 3600
+        os.utime(left, (hours_ago, hours_ago))
+        (result,) = pipeline.clean().destinations
+        assert (result.outcome, len(result.swept), left.exists()) == ("succeeded", swept, not swept)
+    assert len(trial.snapshots(trial.before)) == 1
