@@ -23,13 +23,16 @@ from backupkit.destinations.local import LocalDestination
 from backupkit.formats.restic import locks, writing
 from backupkit.formats.restic.format import Restic
 from backupkit.passphrase import Passphrase
-from backupkit.testing.destinations import Method
+from backupkit.protocols import Destination
+from backupkit.retrying import Retry
+from backupkit.testing.destinations import FaultyDestination, MemoryDestination, Method
 from tests.formats.restic import killing
 from tests.formats.restic.killing import END, Case
 from tests.restics import PASSWORD, Client
 
 ROOT = Path(__file__).parents[3]
 KINDS = ("config", "keys", "locks", "snapshots", "index", "data")
+PASSPHRASE = Passphrase(PASSWORD)
 Try: TypeAlias = Callable[[Case], str]
 
 
@@ -162,7 +165,7 @@ class Trial:
     def snapshots(self, folder: Path) -> list[dict[str, bytes]]:
         """What each holds, the newest first."""
         with Restic(cache=False).open(
-            LocalDestination(folder), name="shop", encryptor=Passphrase(PASSWORD)
+            LocalDestination(folder), name="shop", encryptor=PASSPHRASE
         ) as repository:
             backups = sorted(repository.list(), key=lambda one: one.time, reverse=True)
             for backup in backups:
@@ -268,7 +271,7 @@ def test_cleaning_sweeps_what_a_killed_run_has_left_unfinished_once_it_is_old(
         "shop",
         Directory(trial.app),
         str(trial.before),
-        encryptor=Passphrase(PASSWORD),
+        encryptor=PASSPHRASE,
         format=Restic(),
         leftovers_after=timedelta(hours=1),
     )
@@ -279,3 +282,47 @@ def test_cleaning_sweeps_what_a_killed_run_has_left_unfinished_once_it_is_old(
         (result,) = pipeline.clean().destinations
         assert (result.outcome, len(result.swept), left.exists()) == ("succeeded", swept, not swept)
     assert len(trial.snapshots(trial.before)) == 1
+
+
+@pytest.mark.parametrize("does", ["error", "dead"])
+def test_of_two_repositories_the_one_in_which_any_call_fails_does_not_fail_the_other(
+    apps: tuple[Path, Path], does: str
+) -> None:
+    older, app = apps
+
+    def pipeline(app: Path, *destinations: Destination) -> BackupPipeline:
+        return BackupPipeline(
+            "shop",
+            Directory(app),
+            [*destinations],
+            encryptor=PASSPHRASE,
+            format=Restic(cache=False),
+            retry=Retry(tries=1),
+        )
+
+    before = MemoryDestination("before")
+    pipeline(older, before).run()
+    counted = FaultyDestination(copy_of(before))
+    assert pipeline(app, counted, copy_of(before, "good")).run().outcome == "succeeded"
+    methods: tuple[Method, ...] = ("write", "list", "read", "delete")
+    failed = 0
+    for method in methods:
+        for call in range(1, counted.calls[method] + 1):
+            bad, good = copy_of(before), copy_of(before, "good")
+            case = Case(folder="memory:bad", app=str(app), does=does, method=method, call=call)
+            report = pipeline(app, FaultyDestination(bad, killing.faults(case)), good).run()
+            outcomes = [one.outcome for one in report.destinations]
+            assert outcomes in (["succeeded", "succeeded"], ["failed", "succeeded"]), (method, call, report)
+            failed += outcomes[0] == "failed"
+            assert report.outcome == ("succeeded" if outcomes[0] == "succeeded" else "incomplete")
+            assert len(pipeline(app, good).list().backups) == 2
+            assert len(pipeline(app, bad).list().backups) in (1, 2)
+            assert pipeline(app, bad, good).run().outcome == "succeeded"
+            assert pipeline(app, bad).verify().outcome == "succeeded"
+    assert failed > 10
+
+
+def copy_of(other: MemoryDestination, name: str = "bad") -> MemoryDestination:
+    made = MemoryDestination(name)
+    made.objects.update(other.objects)
+    return made
