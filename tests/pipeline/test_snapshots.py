@@ -410,6 +410,20 @@ def test_who_uses_the_repository_alone_keeps_a_run_a_restore_and_a_cleaning_out(
     assert outcomes(pipeline.clean()) == ["succeeded"]
 
 
+def test_waiting_for_the_repository_can_be_cancelled(make: Any, app: Path, tmp_path: Path) -> None:
+    place = stored(tmp_path / "backup")
+    make(Directory(app), place).run()
+    cancel = threading.Event()
+    pipeline = make(Directory(app), place, format=Restic(lock_wait=timedelta(hours=1)))
+    other = opened(place)
+    with held(other.objects, other.sealer, exclusive=True, wait=timedelta(0)):
+        timer = threading.Timer(0.2, cancel.set)
+        timer.start()
+        with pytest.raises(OperationCancelledError):
+            pipeline.run(cancel=cancel)
+        timer.join()
+
+
 def test_a_run_whose_lock_was_taken_away_stores_no_snapshot(make: Any, app: Path, tmp_path: Path) -> None:
     place = stored(tmp_path / "backup")
     make(Directory(app), place).run()
