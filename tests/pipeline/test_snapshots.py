@@ -154,6 +154,13 @@ def test_that_a_repository_was_made_is_told_by_the_run_that_failed_in_it(make: A
     assert "a new one was made" in messages(report.problems, "warning")[0]
 
 
+def test_that_a_repository_was_made_is_told_though_the_run_had_to_begin_again(make: Any, app: Path) -> None:
+    flaky = Failing(MemoryDestination(), "data/", times=3, retryable=True)
+    report = make(Directory(app), flaky, retry=Retry(tries=2, wait=0)).run()
+    assert report.outcome == "succeeded"
+    assert ["a new one was made" in one for one in messages(report.problems)] == [True]
+
+
 def test_where_something_else_is_no_repository_is_made(make: Any, app: Path, tmp_path: Path) -> None:
     place = stored(tmp_path / "backup")
     (place.folder / "photos").mkdir()
