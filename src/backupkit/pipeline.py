@@ -343,8 +343,8 @@ class BackupPipeline(Backups):
 
     def _places(self) -> Sequence[str]:
         """Where killed runs, and killed verifications, may have left something."""
-        if self.format.shares_bytes:
-            return ("",)  # of what lies in a repository that is shared nobody can tell whose it was
+        if self.format.shares_bytes:  # what lies there belongs to all pipelines together
+            return ("",)
         return (f"{self.name}/", f"backupkit/{self.name}/")
 
     def _own(self, listed: Iterable[Backup]) -> list[Backup]:
