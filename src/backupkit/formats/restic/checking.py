@@ -29,11 +29,12 @@ def structural_problems(repository: OpenedRepository, snapshot: Snapshot) -> Ite
             continue
         seen.add(tree)
         try:
-            nodes = [*nodes_of(repository, tree, path)]
+            nodes = nodes_of(repository, tree, path)
         except IntegrityError as error:
             yield problem(f"The folder {path or '/'!r} cannot be read: {error}", path)
             continue
-        for inner, node in nodes:
+        for node in nodes:
+            inner = f"{path}/{node['name']}" if path else node["name"]
             if node["type"] == "dir":
                 folders.append((node.get("subtree"), inner))
             for id in node.get("content") or ():

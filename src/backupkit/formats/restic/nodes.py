@@ -32,6 +32,7 @@ _TYPES: Mapping[Kind, tuple[str, int]] = {
 _KINDS: Mapping[str, Kind] = {node: kind for kind, (node, _) in _TYPES.items() if kind != "hardlink"}
 _HIGH_BITS = ((stat.S_ISUID, 1 << 23), (stat.S_ISGID, 1 << 22), (stat.S_ISVTX, 1 << 20))
 _USUAL_MODES: Mapping[Kind, int] = {"directory": 0o755, "symlink": 0o777}  # where a source gave none
+_NO_NAMES = frozenset(("", ".", ".."))
 _UNSET = text_ns(NO_TIME)
 
 
@@ -123,10 +124,19 @@ def parse_tree(content: bytes, *, where: str) -> Sequence[dict[str, Any]]:
     try:
         nodes = json.loads(content)["nodes"] or []
         for node in nodes:
-            if "\\" in node["name"]:
-                node["name"] = unquote(node["name"])
-            if node["name"] in ("", ".", "..") or "/" in node["name"] or "\0" in node["name"]:
-                raise ValueError(f"{node['name'][:80]!r} is no name")
+            name = node["name"]
+            if "\\" in name:
+                name = node["name"] = unquote(name)
+            if name in _NO_NAMES or "/" in name or "\0" in name or type(name) is not str:
+                raise ValueError(f"{name[:80]!r} is no name")
+            if not name.isascii():
+                name.encode("utf-8", "surrogateescape")
+            if type(node["type"]) is not str:
+                raise ValueError(f"the type of {name[:80]!r} is none")
+            if (node.get("links") or 0) > 1 and not all(
+                type(node.get(number) or 0) is int for number in ("links", "inode", "device_id")
+            ):
+                raise ValueError(f"the links of {name[:80]!r} are none")
             if not all(map(is_id, node.get("content") or ())):
                 raise ValueError("an id in the content of a node is none")
             subtree = node.get("subtree")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -28,6 +29,9 @@ from backupkit.formats.restic.times import utc_now
 from backupkit.passphrase import Passphrase
 
 _STATE = "backupkit/"  # what is known of backups lies beside a repository; restic ignores it
+_SETTLED = (
+    5  # seconds after which a blob that is in no index is looked for in new ones: thousands may be lost
+)
 _MOST_KEYS = 20  # key files that are tried, as restic does
 
 # Deriving a key takes half a second, and a pipeline opens its repository several times in an operation.
@@ -48,6 +52,7 @@ class OpenedRepository:
         self.sealer = Sealer(key)
         self.index = BlobIndex()
         self._loaded: set[str] = set()
+        self._looked: float | None = None  # when, by the monotonic clock, index objects were listed last
         self._loading = threading.Lock()
 
     @property
@@ -67,6 +72,18 @@ class OpenedRepository:
                 for pack, blobs in parse_index(fields, where=self.objects.where("index", id)):
                     self.index.add(pack, blobs)
                 self._loaded.add(id)
+            self._looked = time.monotonic()
+
+    def need_index(self) -> None:
+        """Take in the index unless that was done already."""
+        if self._looked is None:
+            self.load_index()
+
+    def size_of(self, id: bytes) -> int:
+        """Of the plain bytes of a blob that files are made of; 0 if nobody knows it."""
+        self.need_index()
+        place = self.index.find(id)
+        return 0 if place is None else place.size
 
     def load(self, id: bytes, *, tree: bool = False) -> bytes:
         """The plain bytes of a blob; IntegrityError if they are nowhere, or not what was written."""
@@ -92,7 +109,7 @@ class OpenedRepository:
 
     def _places(self, id: bytes, tree: bool) -> Sequence[Location]:
         place = self.index.find(id, tree=tree)
-        if place is None:
+        if place is None and (self._looked is None or time.monotonic() - self._looked > _SETTLED):
             self.load_index()  # the first time, or somebody has written meanwhile
             place = self.index.find(id, tree=tree)
         return [] if place is None else [place, *self.index.elsewhere(id, tree=tree)]
