@@ -33,10 +33,7 @@ class Objects:
         self.destination = destination
         self.retry = retry or Retry(tries=1)
         self.cache = cache
-
-    @property
-    def location(self) -> str:
-        return self.destination.location
+        self.location = destination.location
 
     def where(self, kind: ObjectKind, id: str) -> str:
         """What messages call an object."""

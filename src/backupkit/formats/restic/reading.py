@@ -7,7 +7,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 from typing import Any
 
 from backupkit.errors import IntegrityError
@@ -45,13 +44,12 @@ def entries_of(
     ahead: deque[tuple[Entry, int]] = deque()
     batch = Batch()
     batches = files = 0
+    where = f"a tree at {repository.location}"
     for path, node in walk(repository, tree, executor=executor, enters=enters):
-        entry = entry_of(node, path, where=f"a tree at {repository.location}")
-        if entry is None:
-            continue
-        if entry.kind == "file":
-            ids = [bytes.fromhex(id) for id in node.get("content") or ()]
-            size = entry.size or 0
+        content = first = None
+        if node["type"] == "file":
+            ids = [*map(bytes.fromhex, node.get("content") or ())]
+            size = _size(node, path)
             each = size // len(ids) if ids else 0
             places = []
             for id in ids:
@@ -61,14 +59,11 @@ def entries_of(
                 batch.add(id, each)
                 places.append(batch)
             files += 1
-            content = Content(loader, repository, files, path, size, ids, places)
+            content = FileContent(loader, repository, files, path, size, ids, places)
             first = _first_link(path, node, linked)
-            entry = replace(
-                entry,
-                chunks=content.chunks,
-                reusing=content.reusing,
-                **({} if first == path else {"kind": "hardlink", "target": first}),  # type: ignore[arg-type]  # fields
-            )
+        entry = entry_of(node, path, where=where, content=content, first=first)
+        if entry is None:
+            continue
         ahead.append((entry, batches))
         while ahead and (batches - ahead[0][1] > BATCHES_AHEAD or len(ahead) > _AHEAD):
             yield ahead.popleft()[0]
@@ -76,7 +71,7 @@ def entries_of(
         yield ahead.popleft()[0]
 
 
-class Content:
+class FileContent:
     """The content of one file of a pass, which `batches` holds blob by blob."""
 
     __slots__ = ("_batches", "_ids", "_loader", "_number", "_path", "_pulled", "_repository", "_size")
@@ -202,11 +197,19 @@ def _unsaid(path: str) -> IntegrityError:
     return IntegrityError(f"The snapshot does not say what is in the folder {where!r}.", where=where)
 
 
-def _first_link(path: str, node: Mapping[str, Any], linked: dict[tuple[int, int], str]) -> str:
-    """The path at which the file of this node comes first."""
+def _first_link(path: str, node: Mapping[str, Any], linked: dict[tuple[int, int], str]) -> str | None:
+    """The earlier path of the same file, if this is another link to one."""
     if (node.get("links") or 0) < 2 or not (inode := node.get("inode")):
-        return path
-    return linked.setdefault((node.get("device_id") or 0, inode), path)
+        return None
+    first = linked.setdefault((node.get("device_id") or 0, inode), path)
+    return None if first == path else first
+
+
+def _size(node: Mapping[str, Any], path: str) -> int:
+    size = node.get("size", 0)
+    if type(size) is not int or size < 0:
+        raise IntegrityError(f"{path!r} cannot be {size!r:.80} bytes long.", where=path)
+    return size
 
 
 def _piece(descriptor: int, position: int, size: int, id: bytes) -> bytes | None:
