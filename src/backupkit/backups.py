@@ -17,6 +17,7 @@ from backupkit._parallel import default_executor
 from backupkit._parts import all_fitting
 from backupkit._pinning import pin_everywhere
 from backupkit._restoring import InPlace, RestoreOptions, is_database, location_of, obstacles, opened_target
+from backupkit._shares import share_of
 from backupkit._verifying import verify_copy
 from backupkit.databases.urls import DatabaseURL
 from backupkit.destinations.answers import answered
@@ -45,7 +46,7 @@ from backupkit.model import (
     Report,
 )
 from backupkit.passphrase import Passphrase
-from backupkit.protocols import Destination, Encryptor, Format, Observer, Repository, Target
+from backupkit.protocols import Destination, Encryptor, Format, Observer, ReadsWithin, Repository, Target
 from backupkit.selection import Selection
 from backupkit.targets.database import DatabaseTarget
 from backupkit.targets.routed import RoutedTarget
@@ -117,7 +118,7 @@ class Backups:
         backup = self.find(backup, at=at)
         with ExitStack() as stack:
             repository = stack.enter_context(self._repository_of(backup))
-            for entry in repository.read(backup):
+            for entry in _read_within(repository, backup, lambda folder: path.startswith(f"{folder}/")):
                 if entry.path == path and entry.kind in ("file", "hardlink"):
                     raw = EntryFile(entry.chunks(), stack.pop_all())
                     return cast("BinaryIO", io.BufferedReader(raw, 1 << 20))
@@ -212,10 +213,10 @@ class Backups:
             selection = Selection(include=include, exclude=exclude, only=only, wanted=takes)
             with self._executor() as executor, self._repository_of(backup, executor) as repository:
                 if include:
-                    selection.learn(repository.read(backup))
-                    chosen = selection.of(repository.read(backup))
+                    selection.learn(_read_within(repository, backup, selection.enters))
+                    chosen = selection.of(_read_within(repository, backup, selection.enters))
                 else:
-                    chosen = selection.learning(repository.read(backup))
+                    chosen = selection.learning(_read_within(repository, backup, selection.enters))
                 for problem in target.check(chosen):
                     running.add(problem)
                 for _ in chosen:
@@ -233,7 +234,8 @@ class Backups:
                 if has_errors(running.problems):
                     raise RestoreError(obstacles(running.problems), path=where)
                 running.expect(selection.size - in_place.size)
-                for problem in target.write(in_place.around(selection.of(repository.read(backup)))):
+                entries = _read_within(repository, backup, selection.enters)
+                for problem in target.write(in_place.around(selection.of(entries))):
                     running.add(problem)
             running.destinations.append(_used(backup, running.outcome))
             return running.finish(running.outcome, written=running.read - in_place.compared)
@@ -243,13 +245,19 @@ class Backups:
         backup: Backup | str = "latest",
         *,
         at: str | None = None,
+        share: str | None = None,
         cancel: threading.Event | None = None,
     ) -> Report:
         """Read a backup back in full, at every destination that holds it, and compare each byte's checksums.
 
         What was found is kept beside the backup: `Backup.verified`, or `damaged`. Raises IntegrityError, with
         the report and every problem in it, if anything is not what was written.
+
+        `share` reads, of a snapshot, all folders but only a part of the contents: `"2/7"` the second of seven equal
+        shares, `"10%"` another tenth on each day. Damage that is found counts; that none was found makes no backup
+        `verified`. ConfigurationError for an archive, which is read as a whole.
         """
+        chosen_share = share_of(share, now=self._clock())
         with self._running("verify", cancel, telling=self._telling()) as running:
             found = self.find(backup, at=at)
             copies, silent = self._copies(found, at)
@@ -262,7 +270,9 @@ class Backups:
                 try:
                     destination = self._destination_of(copy)
                     with self._executor() as executor, self._opened(destination, executor) as repository:
-                        verify_copy(running, repository, destination, copy, clock=self._clock)
+                        verify_copy(
+                            running, repository, destination, copy, clock=self._clock, share=chosen_share
+                        )
                 except OperationCancelledError:
                     raise
                 except BackupKitError as error:
@@ -379,6 +389,12 @@ class Backups:
         raise ConfigurationError(
             f"The backup {backup.id} is at {backup.location}, which is none of {self._where(None)}."
         )
+
+
+def _read_within(repository: Repository, backup: Backup, enters: Callable[[str], bool]) -> Iterator[Entry]:
+    if isinstance(repository, ReadsWithin):
+        return repository.read_within(backup, enters)
+    return repository.read(backup)
 
 
 def _used(backup: Backup, outcome: Outcome) -> DestinationResult:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from backupkit.databases.urls import DatabaseURL
-from backupkit.events import Event
+from backupkit.events import Event, Expected
 from backupkit.model import (
     Backup,
     Contents,
@@ -26,10 +26,12 @@ from backupkit.model import (
     Occasion,
     Operation,
     Part,
+    Passed,
     Problem,
     Report,
     RepositoryState,
     RetentionPlan,
+    Share,
     StoredObject,
     Written,
 )
@@ -303,6 +305,27 @@ class Repository(Protocol):
         """Delete what no backup refers to; return the bytes freed.
 
         What the destination refuses to delete is raised after the rest was tried.
+        """
+        ...
+
+
+@runtime_checkable
+class ReadsWithin(Repository, Protocol):
+    """A repository that need not read through a whole backup to find what is in some of its folders."""
+
+    def read_within(self, backup: Backup, enters: Callable[[str], bool]) -> Iterator[Entry]:
+        """Yield what `read` does, except what is in folders at paths that `enters` says no to."""
+        ...
+
+
+@runtime_checkable
+class ChecksData(Repository, Protocol):
+    """A repository that can read back what it has stored faster than entry by entry, or only a share of it."""
+
+    def check_data(self, backup: Backup, *, share: Share | None) -> Iterator[Problem | Passed | Expected]:
+        """Check the structure of a backup, and read back each stored object that holds some of its contents.
+
+        With a share, only those objects that belong to it. Problems name the entries that are damaged.
         """
         ...
 

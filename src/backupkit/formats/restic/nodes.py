@@ -158,7 +158,12 @@ def parse_tree(content: bytes, *, where: str) -> Sequence[dict[str, Any]]:
 
 
 def entry_of(
-    node: Mapping[str, Any], path: str, *, where: str, content: Content | None = None, first: str | None = None
+    node: Mapping[str, Any],
+    path: str,
+    *,
+    where: str,
+    content: Content | None = None,
+    first: str | None = None,
 ) -> Entry | None:
     """The entry that a node describes; None for what cannot be restored, such as a socket.
 

@@ -14,7 +14,8 @@ from backupkit.errors import (
     ObjectNotFoundError,
     RepositoryNotFoundError,
 )
-from backupkit.formats.restic.checking import structural_problems
+from backupkit.events import Expected
+from backupkit.formats.restic.checking import Checker
 from backupkit.formats.restic.copying import copy_snapshot
 from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.opened import OpenedRepository, create, open_existing
@@ -22,7 +23,7 @@ from backupkit.formats.restic.reading import entries_of
 from backupkit.formats.restic.saving import Run
 from backupkit.formats.restic.several import write_snapshots
 from backupkit.formats.restic.snapshots import Snapshot, named
-from backupkit.model import Backup, Contents, Entry, Part, Problem, Written
+from backupkit.model import Backup, Contents, Entry, Part, Passed, Problem, Share, Written
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Chunks, Compressor, Destination
 from backupkit.retrying import Retry
@@ -104,6 +105,10 @@ class ResticRepository:
         snapshot = self._snapshot_of(backup)
         yield from entries_of(self._open(), snapshot.tree, executor=self._executor)
 
+    def read_within(self, backup: Backup, enters: Callable[[str], bool]) -> Iterator[Entry]:
+        snapshot = self._snapshot_of(backup)
+        yield from entries_of(self._open(), snapshot.tree, executor=self._executor, enters=enters)
+
     def copy(self, backup: Backup, to: Destination, *, each: Callable[[Chunks], Chunks] = iter) -> Backup:
         snapshot = self._snapshot_of(backup)
         there = Objects(to)
@@ -117,7 +122,14 @@ class ResticRepository:
         return replace(backup, location=to.location)
 
     def check(self, backup: Backup) -> Iterator[Problem]:
-        return structural_problems(self._open(), self._snapshot_of(backup))
+        return self._checker_of(backup).structure()
+
+    def check_data(self, backup: Backup, *, share: Share | None) -> Iterator[Problem | Passed | Expected]:
+        return self._checker_of(backup).data(share)
+
+    def _checker_of(self, backup: Backup) -> Checker:
+        snapshot = self._snapshot_of(backup)
+        return Checker(self._open(), snapshot, self._executor)
 
     def confirm(self, backup: Backup) -> Backup:
         """A snapshot says itself how its run ended."""
