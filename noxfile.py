@@ -60,6 +60,7 @@ def tests(session: nox.Session) -> None:
     """All tests, the examples and the stock tools included, in up to four processes."""
     install(session, "tests")
     session.run("python", "-m", "tests.storage.azurite")
+    session.run("python", "-m", "tests.restics")
     # One more than there are processors, because many tests wait for a server that does not answer. By file: what
     # the tests of one have in common, such as a server, is then made once.
     spread = ["-n", str(min((os.cpu_count() or 1) + 1, 4)), "--dist", "loadfile"]
@@ -70,6 +71,7 @@ def tests(session: nox.Session) -> None:
 def interop(session: nox.Session) -> None:
     """Only the tests that hold our archives against stock tools, and that read what those write."""
     install(session, "tests")
+    session.run("python", "-m", "tests.restics")
     session.run("python", "-m", "pytest", "-m", "interop", *session.posargs)
 
 
@@ -125,6 +127,13 @@ def destinations(session: nox.Session) -> None:
 
 
 @nox.session
+def snapshots(session: nox.Session) -> None:
+    """Snapshots beside restic and borg (on Debian: restic borgbackup), of small trees unless told otherwise."""
+    install(session, "tests")
+    session.run("python", "benchmarks/snapshots.py", *(session.posargs or ["--quick"]))
+
+
+@nox.session
 def plans(session: nox.Session) -> None:
     """Each retention policy on a hundred thousand backups, beside one that only puts them in order."""
     install(session, "tests")
@@ -140,8 +149,11 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Coverage-guided fuzzing of what reads archives: a minute each, or `-- foreign -max_total_time=600`."""
+    """Coverage-guided fuzzing of what reads backups: a minute each, or `-- foreign -max_total_time=600`."""
     install(session, "fuzz")
-    forms = [session.posargs] if session.posargs else [["foreign", _MINUTE], ["own", _MINUTE]]
-    for form in forms:
-        session.run("python", "tests/fuzz/zip_archives.py", *form)
+    forms = (
+        [session.posargs] if session.posargs else [[form, _MINUTE] for form in ("foreign", "own", "restic")]
+    )
+    for form, *options in forms:
+        program = "restic_objects.py" if form == "restic" else "zip_archives.py"
+        session.run("python", f"tests/fuzz/{program}", form, *options)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from backupkit.filesystems.failures import asked_to_wait, may_pass
+from backupkit.filesystems.letting_go import let_go
 from backupkit.filesystems.transfer import Transfer
 from backupkit.retrying import spread_wait
 
@@ -23,7 +24,11 @@ def ask(transfer: Transfer, function: Callable[..., T], *arguments: Any, **optio
     import tenacity
 
     retrying = tenacity.Retrying(**_terms(transfer))
-    return retrying(function, *arguments, **options)
+    try:
+        return retrying(function, *arguments, **options)
+    except BaseException as error:
+        let_go(error)
+        raise
 
 
 class AskingInThreads(Executor):

@@ -227,6 +227,10 @@ class Checker:
     def _second_look(self, blob: tuple[bytes, bool], why: str) -> Iterator[Problem]:
         """A blob is lost only if it is so every time, and everywhere."""
         id, tree = blob
+        objects = self._repository.objects
+        if tree and objects.cache is not None:
+            for place in self._repository.places(id, tree=True):
+                objects.cache.forget("data", place.pack)
         try:
             self._repository.load(id, tree=tree)
         except IntegrityError:

@@ -50,14 +50,16 @@ def ranges_of(places: Iterable[tuple[bytes, Location]]) -> Sequence[Range]:
     return ranges
 
 
-def fetch(repository: OpenedRepository, part: Range) -> Mapping[bytes, bytes]:
+def fetch(repository: OpenedRepository, part: Range, tree: bool) -> Mapping[bytes, bytes]:
     """The plain bytes of those blobs of a range that are what was written.
 
     The others are left out, whatever the reason: `OpenedRepository.load` looks for them elsewhere, and says what is
     wrong if they are asked for.
     """
     try:
-        sealed = memoryview(repository.objects.read_range(part.pack, part.start, part.end - part.start))
+        sealed = memoryview(
+            repository.objects.read_range(part.pack, part.start, part.end - part.start, keep=tree)
+        )
     except (BackupKitError, OSError):
         return {}
     where = repository.objects.where("data", part.pack)
@@ -93,9 +95,9 @@ class Fetching:
         places = [(id, place) for id in wanted if (place := find(id, tree=tree)) is not None]
         for part in ranges_of(places):
             if executor is None:
-                self._found.update(fetch(repository, part))
+                self._found.update(fetch(repository, part, tree))
             else:
-                task = executor.submit(fetch, repository, part)
+                task = executor.submit(fetch, repository, part, tree)
                 self._tasks.update((id, task) for id, _ in part.blobs)
 
     def take(self, id: bytes) -> bytes | None:

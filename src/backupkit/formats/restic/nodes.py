@@ -135,12 +135,10 @@ def parse_tree(content: bytes, *, where: str) -> Sequence[dict[str, Any]]:
         nodes = json.loads(content)["nodes"] or []
         for node in nodes:
             name = node["name"]
-            if "\\" in name:
-                name = node["name"] = unquote(name)
-            if name in _NO_NAMES or "/" in name or "\0" in name or type(name) is not str:
+            if "\\" in name or not name.isascii():
+                node["name"] = name = unquote(name)
+            if name in _NO_NAMES or "/" in name or "\0" in name:
                 raise ValueError(f"{name[:80]!r} is no name")
-            if not name.isascii():
-                name.encode("utf-8", "surrogateescape")
             if type(node["type"]) is not str:
                 raise ValueError(f"the type of {name[:80]!r} is none")
             if (node.get("links") or 0) > 1 and not all(
@@ -226,4 +224,6 @@ def _target_fields(target: str) -> Sequence[str]:
 def _target_of(node: Mapping[str, Any]) -> str:
     if raw := node.get("linktarget_raw"):
         return b64decode(raw).decode("utf-8", "surrogateescape")
-    return str(node.get("linktarget", ""))
+    target = str(node.get("linktarget", ""))
+    target.encode("utf-8", "surrogateescape")  # or no system would take it
+    return target

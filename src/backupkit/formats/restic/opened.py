@@ -19,7 +19,7 @@ from backupkit.errors import (
 from backupkit.formats.restic.blobs import unseal_blob
 from backupkit.formats.restic.config import Config
 from backupkit.formats.restic.documents import decode, encode
-from backupkit.formats.restic.index import BlobIndex, Location, parse_index
+from backupkit.formats.restic.index import BlobIndex, Location
 from backupkit.formats.restic.keys import KeyFile, made_key_file
 from backupkit.formats.restic.layout import CONFIG, object_name, storage_id
 from backupkit.formats.restic.objects import Objects
@@ -69,8 +69,7 @@ class OpenedRepository:
                     fields = self.objects.load("index", id, self.sealer)
                 except ObjectNotFoundError:
                     continue  # replaced since it was listed: what it said is in another one
-                for pack, blobs in parse_index(fields, where=self.objects.where("index", id)):
-                    self.index.add(pack, blobs)
+                self.index.take(fields, where=self.objects.where("index", id))
                 self._loaded.add(id)
             self._looked = time.monotonic()
 
@@ -87,11 +86,11 @@ class OpenedRepository:
 
     def load(self, id: bytes, *, tree: bool = False) -> bytes:
         """The plain bytes of a blob; IntegrityError if they are nowhere, or not what was written."""
-        places = self._places(id, tree)
+        places = self.places(id, tree=tree)
         failure: IntegrityError | None = None
         for place in places:
             try:
-                return self._load_from(place, id)
+                return self._load_from(place, id, tree)
             except ObjectNotFoundError as error:
                 where = self.objects.where("data", place.pack)
                 failure = failure or IntegrityError(
@@ -107,17 +106,26 @@ class OpenedRepository:
             )
         raise failure
 
-    def _places(self, id: bytes, tree: bool) -> Sequence[Location]:
+    def places(self, id: bytes, *, tree: bool) -> Sequence[Location]:
+        """Where a blob stands; nowhere, if new indexes were looked for a moment ago and do not have it either."""
         place = self.index.find(id, tree=tree)
         if place is None and (self._looked is None or time.monotonic() - self._looked > _SETTLED):
             self.load_index()  # the first time, or somebody has written meanwhile
             place = self.index.find(id, tree=tree)
         return [] if place is None else [place, *self.index.elsewhere(id, tree=tree)]
 
-    def _load_from(self, place: Location, id: bytes) -> bytes:
-        sealed = self.objects.read_range(place.pack, place.offset, place.length)
+    def _load_from(self, place: Location, id: bytes, tree: bool) -> bytes:
+        span = place.pack, place.offset, place.length
         where = self.objects.where("data", place.pack)
-        return unseal_blob(sealed, place.uncompressed, id, self.sealer, where=where)
+        try:
+            sealed = self.objects.read_range(*span, keep=tree)
+            return unseal_blob(sealed, place.uncompressed, id, self.sealer, where=where)
+        except IntegrityError:
+            # Once more: a connection, or the cache, may have given wrong bytes of a pack that is right.
+            if tree and self.objects.cache is not None:
+                self.objects.cache.forget("data", place.pack)
+            sealed = self.objects.read_range(*span)
+            return unseal_blob(sealed, place.uncompressed, id, self.sealer, where=where)
 
     def snapshots(self) -> Iterator[Snapshot]:
         """All of them, in any order."""
