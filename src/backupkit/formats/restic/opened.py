@@ -127,13 +127,17 @@ class OpenedRepository:
             sealed = self.objects.read_range(*span)
             return unseal_blob(sealed, place.uncompressed, id, self.sealer, where=where)
 
-    def snapshots(self) -> Iterator[Snapshot]:
-        """All of them, in any order."""
+    def snapshots(self, damaged: dict[str, IntegrityError] | None = None) -> Iterator[Snapshot]:
+        """All of them, in any order. Those that are not what was written go into `damaged`, if it is given."""
         for id, _ in self.objects.list("snapshots"):
             try:
                 yield self.snapshot(id)
             except ObjectNotFoundError:
                 continue  # removed since it was listed
+            except IntegrityError as error:
+                if damaged is None:
+                    raise
+                damaged[id] = error
 
     def snapshot(self, id: str) -> Snapshot:
         fields = self.objects.load("snapshots", id, self.sealer)

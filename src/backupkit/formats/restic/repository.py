@@ -11,6 +11,7 @@ from typing import TypeAlias
 from backupkit.errors import (
     BackupNotFoundError,
     ConfigurationError,
+    IntegrityError,
     ObjectNotFoundError,
     RepositoryNotFoundError,
 )
@@ -22,7 +23,7 @@ from backupkit.formats.restic.opened import OpenedRepository, create, open_exist
 from backupkit.formats.restic.reading import entries_of
 from backupkit.formats.restic.saving import Run
 from backupkit.formats.restic.several import write_snapshots
-from backupkit.formats.restic.snapshots import Snapshot, named
+from backupkit.formats.restic.snapshots import Snapshot, named, unreadable
 from backupkit.model import Backup, Contents, Entry, Part, Passed, Problem, Share, Written
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Chunks, Compressor, Destination
@@ -59,6 +60,7 @@ class ResticRepository:
         self._program = program
         self._opened: OpenedRepository | None = None
         self._known: dict[_Key, Snapshot] = {}
+        self._unreadable: dict[_Key, IntegrityError] = {}
 
     def write(
         self,
@@ -92,11 +94,16 @@ class ResticRepository:
         except RepositoryNotFoundError:
             return
         self._known = {}
-        for id, snapshot in named(opened.snapshots()):
+        damaged: dict[str, IntegrityError] = {}
+        for id, snapshot in named(opened.snapshots(damaged)):
             backup = snapshot.backup(id, opened.location)
             if self._name in (None, backup.name) or backup.made_by == "other":
                 self._known[backup.name, backup.id] = snapshot
                 yield backup
+        for id, error in damaged.items():  # one of them must not hide the others, nor be overlooked
+            backup = unreadable(id, opened.location)
+            self._unreadable[backup.name, backup.id] = error
+            yield backup
 
     def details(self, backup: Backup) -> Backup:
         return self._snapshot_of(backup).detailed(backup)
@@ -166,6 +173,8 @@ class ResticRepository:
         if key not in self._known:
             for _ in self.list():
                 pass
+        if key in self._unreadable:
+            raise self._unreadable[key]
         if key not in self._known:
             raise BackupNotFoundError(
                 f"There is no snapshot {backup.id} of {backup.name} at {self._destination.location}: list the "

@@ -84,6 +84,6 @@ def raise_if_all_failed(opened: Mapping[int, object], failures: Mapping[int, Bac
 
 def _sink(repository: OpenedRepository, run: Run, compressor: Compressor, executor: Executor | None) -> Sink:
     # Snapshots first: only of those that were there before is everything in the indexes.
-    known = [*repository.snapshots()]
+    known = [*repository.snapshots(damaged={})]  # which must not keep new ones from being made
     repository.load_index()
     return Sink(RepositoryWriter(repository, compressor, executor), run, known)
