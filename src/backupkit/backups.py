@@ -118,7 +118,12 @@ class Backups:
         backup = self.find(backup, at=at)
         with ExitStack() as stack:
             repository = stack.enter_context(self._repository_of(backup))
-            for entry in _read_within(repository, backup, lambda folder: path.startswith(f"{folder}/")):
+            for entry in _read_within(
+                repository,
+                backup,
+                enters=lambda folder: path.startswith(f"{folder}/"),
+                wants=lambda entry: entry.path == path,
+            ):
                 if entry.path == path and entry.kind in ("file", "hardlink"):
                     raw = EntryFile(entry.chunks(), stack.pop_all())
                     return cast("BinaryIO", io.BufferedReader(raw, 1 << 20))
@@ -213,10 +218,10 @@ class Backups:
             selection = Selection(include=include, exclude=exclude, only=only, wanted=takes)
             with self._executor() as executor, self._repository_of(backup, executor) as repository:
                 if include:
-                    selection.learn(_read_within(repository, backup, selection.enters))
-                    chosen = selection.of(_read_within(repository, backup, selection.enters))
+                    selection.learn(_read_within(repository, backup, enters=selection.enters))
+                    chosen = _chosen(repository, backup, selection)
                 else:
-                    chosen = selection.learning(_read_within(repository, backup, selection.enters))
+                    chosen = selection.learning(_read_within(repository, backup, enters=selection.enters))
                 for problem in target.check(chosen):
                     running.add(problem)
                 for _ in chosen:
@@ -234,8 +239,7 @@ class Backups:
                 if has_errors(running.problems):
                     raise RestoreError(obstacles(running.problems), path=where)
                 running.expect(selection.size - in_place.size)
-                entries = _read_within(repository, backup, selection.enters)
-                for problem in target.write(in_place.around(selection.of(entries))):
+                for problem in target.write(in_place.around(_chosen(repository, backup, selection))):
                     running.add(problem)
             running.destinations.append(_used(backup, running.outcome))
             return running.finish(running.outcome, written=running.read - in_place.compared)
@@ -391,10 +395,21 @@ class Backups:
         )
 
 
-def _read_within(repository: Repository, backup: Backup, enters: Callable[[str], bool]) -> Iterator[Entry]:
+def _chosen(repository: Repository, backup: Backup, selection: Selection) -> Iterator[Entry]:
+    return _read_within(repository, backup, enters=selection.enters, wants=selection.means)
+
+
+def _read_within(
+    repository: Repository,
+    backup: Backup,
+    *,
+    enters: Callable[[str], bool],
+    wants: Callable[[Entry], bool] = lambda entry: True,
+) -> Iterator[Entry]:
+    """Those entries of a backup that are wanted, without looking into folders that need not be entered."""
     if isinstance(repository, ReadsWithin):
-        return repository.read_within(backup, enters)
-    return repository.read(backup)
+        return repository.read_within(backup, enters=enters, wants=wants)
+    return filter(wants, repository.read(backup))
 
 
 def _used(backup: Backup, outcome: Outcome) -> DestinationResult:

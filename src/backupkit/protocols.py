@@ -311,10 +311,12 @@ class Repository(Protocol):
 
 @runtime_checkable
 class ReadsWithin(Repository, Protocol):
-    """A repository that need not read through a whole backup to find what is in some of its folders."""
+    """A repository that need not read through a whole backup to find some of its entries."""
 
-    def read_within(self, backup: Backup, enters: Callable[[str], bool]) -> Iterator[Entry]:
-        """Yield what `read` does, except what is in folders at paths that `enters` says no to."""
+    def read_within(
+        self, backup: Backup, *, enters: Callable[[str], bool], wants: Callable[[Entry], bool]
+    ) -> Iterator[Entry]:
+        """Yield those entries of `read` that `wants` says yes to, in folders at paths that `enters` says yes to."""
         ...
 
 

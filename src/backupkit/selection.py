@@ -60,9 +60,11 @@ class Selection:
 
     def of(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Yield those that are meant, in their order."""
-        for entry in entries:
-            if self._matches(entry) or (entry.kind == "directory" and entry.path in self._parents):
-                yield entry
+        return filter(self.means, entries)
+
+    def means(self, entry: Entry) -> bool:
+        """Whether this entry is meant, or leads to one that is."""
+        return self._matches(entry) or (entry.kind == "directory" and entry.path in self._parents)
 
     def enters(self, folder: str) -> bool:
         """Whether an entry in this folder could be meant; True where that cannot easily be told."""

@@ -53,7 +53,7 @@ def spoiled(stored: Stored, kind: str, fault: str) -> Iterator[tuple[MemoryDesti
         other = next((content for one, content in stored.others.items() if one.startswith(kind)), None)
         for content in _spoiled(stored.objects[name], other, fault):
             destination = MemoryDestination()
-            for one, whole in (stored.objects | {name: content}).items():
+            for one, whole in {**stored.objects, name: content}.items():
                 if whole is not None:
                     destination.write(one, [whole])
             yield destination, name

@@ -18,6 +18,9 @@ BLOBS = 512  # … or so many blobs
 BATCHES_AHEAD = 4  # that are fetched before they are asked for
 _KEPT = 10  # batches of which something may wait for being asked for
 _NEAR = 8  # files that may be passed over, and it still counts as reading in order
+_ROW = (
+    4  # files that are read in order before others are fetched with them; as many more for each batch ahead
+)
 _TREES = 256  # folders that are fetched together
 _TREE_BYTES = 16 << 20  # plain bytes of folders that wait for their turn
 
@@ -53,16 +56,19 @@ class Loader:
     def __init__(self, repository: OpenedRepository, executor: Executor | None) -> None:
         self._repository = repository
         self._executor = executor
-        self._last: int | None = None  # the number of the file that was read last
+        self._last = -_NEAR  # the number of the file that was read last
+        self._row = 0  # files that were read in order
         self._current: Batch | None = None
         self._kept: deque[Batch] = deque()
         self._lock = threading.Lock()
 
     def is_in_order(self, number: int) -> bool:
-        """Whether the file of this number is the next one, or almost. The very first could be any."""
+        """Whether the file of this number is the next one, or almost, and so were some before it."""
         with self._lock:
-            last, self._last = self._last, number
-        return last is not None and abs(number - last) <= _NEAR
+            near = abs(number - self._last) <= _NEAR
+            self._last = number
+            self._row = self._row + 1 if near else 0
+            return self._row >= _ROW
 
     def together(self, blobs: Iterable[tuple[bytes, Batch]]) -> Iterator[bytes]:
         """Blobs that are in these batches, which are fetched as a whole, and so are those that follow them."""
@@ -108,7 +114,8 @@ class Loader:
 
     def _prepare(self, batch: Batch) -> None:
         following: Batch | None = batch
-        for _ in range(1 if self._executor is None else 1 + BATCHES_AHEAD):
+        ahead = 0 if self._executor is None else min(BATCHES_AHEAD, self._row // _ROW)
+        for _ in range(1 + ahead):
             if following is None:
                 break
             if following.fetching is None:

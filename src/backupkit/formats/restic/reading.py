@@ -26,16 +26,22 @@ def everywhere(folder: str) -> bool:
     return True
 
 
+def everything(entry: Entry) -> bool:
+    """Leaves nothing out."""
+    return True
+
+
 def entries_of(
     repository: OpenedRepository,
     tree: str,
     *,
     executor: Executor | None,
     enters: Callable[[str], bool] = everywhere,
+    wants: Callable[[Entry], bool] = everything,
 ) -> Iterator[Entry]:
     """The entries of a snapshot with this tree, a folder before what is in it, siblings in order of their names.
 
-    What is in a folder that is not entered is left out, and not loaded.
+    What is in a folder that is not entered, and what is not wanted, is left out, and not loaded.
     IntegrityError where a tree is not what was written; what is wrong with the content of a file is raised by its
     chunks. Of several links to one file, the later ones are hard links to the first.
     """
@@ -49,21 +55,20 @@ def entries_of(
         content = first = None
         if node["type"] == "file":
             ids = [*map(bytes.fromhex, node.get("content") or ())]
-            size = _size(node, path)
-            each = size // len(ids) if ids else 0
-            places = []
-            for id in ids:
+            content = FileContent(loader, repository, files, path, _size(node, path), ids)
+            first = _first_link(path, node, linked)
+        entry = entry_of(node, path, where=where, content=content, first=first)
+        if entry is None or not wants(entry):
+            continue
+        if content is not None:
+            files += 1
+            each = content.size // max(1, len(content.ids))
+            for id in content.ids:
                 if batch.closed:
                     batch.following = batch = Batch()
                     batches += 1
                 batch.add(id, each)
-                places.append(batch)
-            files += 1
-            content = FileContent(loader, repository, files, path, size, ids, places)
-            first = _first_link(path, node, linked)
-        entry = entry_of(node, path, where=where, content=content, first=first)
-        if entry is None:
-            continue
+                content.batches.append(batch)
         ahead.append((entry, batches))
         while ahead and (batches - ahead[0][1] > BATCHES_AHEAD or len(ahead) > _AHEAD):
             yield ahead.popleft()[0]
@@ -72,9 +77,9 @@ def entries_of(
 
 
 class FileContent:
-    """The content of one file of a pass, which `batches` holds blob by blob."""
+    """The content of one file of a pass, the `number`th; `batches` are those of its blobs, one by one."""
 
-    __slots__ = ("_batches", "_ids", "_loader", "_number", "_path", "_pulled", "_repository", "_size")
+    __slots__ = ("_loader", "_number", "_path", "_pulled", "_repository", "batches", "ids", "size")
 
     def __init__(
         self,
@@ -84,38 +89,43 @@ class FileContent:
         path: str,
         size: int,
         ids: Sequence[bytes],
-        batches: Sequence[Batch],
     ) -> None:
         self._loader = loader
         self._repository = repository
         self._number = number
         self._path = path
-        self._size = size
-        self._ids = ids
-        self._batches = batches
         self._pulled = False
+        self.size = size
+        self.ids = ids
+        self.batches: list[Batch] = []
 
     def chunks(self) -> Iterator[bytes]:
         """See `Entry.chunks`; IntegrityError if it is not as long as it was."""
-        again, self._pulled = self._pulled, True
-        if self._loader.is_in_order(self._number) and not again:
-            return self._checked(self._loader.together(zip(self._ids, self._batches, strict=True)))
-        return self._checked(self._loader.alone(self._ids, self._size))
+        return self._checked(self._blobs())
 
     def reusing(self, descriptor: int) -> Iterator[bytes]:
         """See `Entry.reusing`: a blob is taken from the file if its bytes there have the hash that is its id."""
         return self._checked(self._mixed(descriptor))
 
+    def _blobs(self) -> Iterator[bytes]:
+        again, self._pulled = self._pulled, True
+        if self._loader.is_in_order(self._number) and not again:
+            return self._loader.together(zip(self.ids, self.batches, strict=True))
+        return self._loader.alone(self.ids, self.size)
+
     def _mixed(self, descriptor: int) -> Iterator[bytes]:
         position = 0
-        for at in range(0, len(self._ids), _COMPARED):
-            ids = self._ids[at : at + _COMPARED]
+        for at in range(0, len(self.ids), _COMPARED):
+            ids = self.ids[at : at + _COMPARED]
             there: list[bytes | None] = []
             for id in ids:
                 size = self._repository.size_of(id)
                 there.append(_piece(descriptor, position, size, id))
                 position += size
             lacking = [id for id, piece in zip(ids, there, strict=True) if piece is None]
+            if len(lacking) == len(self.ids):  # quite another file
+                yield from self._blobs()
+                return
             fetched = self._loader.alone(lacking, sum(map(self._repository.size_of, lacking)))
             for piece in there:
                 yield next(fetched) if piece is None else piece
@@ -125,9 +135,9 @@ class FileContent:
         for blob in blobs:
             count += len(blob)
             yield blob
-        if count != self._size:
+        if count != self.size:
             raise IntegrityError(
-                f"{self._path!r} holds {count} bytes in the snapshot, which says that it has {self._size}.",
+                f"{self._path!r} holds {count} bytes in the snapshot, which says that it has {self.size}.",
                 where=self._path,
             )
 

@@ -112,9 +112,11 @@ class ResticRepository:
         snapshot = self._snapshot_of(backup)
         yield from entries_of(self._open(), snapshot.tree, executor=self._executor)
 
-    def read_within(self, backup: Backup, enters: Callable[[str], bool]) -> Iterator[Entry]:
-        snapshot = self._snapshot_of(backup)
-        yield from entries_of(self._open(), snapshot.tree, executor=self._executor, enters=enters)
+    def read_within(
+        self, backup: Backup, *, enters: Callable[[str], bool], wants: Callable[[Entry], bool]
+    ) -> Iterator[Entry]:
+        tree = self._snapshot_of(backup).tree
+        yield from entries_of(self._open(), tree, executor=self._executor, enters=enters, wants=wants)
 
     def copy(self, backup: Backup, to: Destination, *, each: Callable[[Chunks], Chunks] = iter) -> Backup:
         snapshot = self._snapshot_of(backup)
