@@ -16,6 +16,7 @@ from backupkit._operation import Running, Telling, has_errors, raise_all, utc_no
 from backupkit._parallel import default_executor
 from backupkit._parts import all_fitting
 from backupkit._pinning import pin_everywhere
+from backupkit._restore_workers import Stretches, workers_for
 from backupkit._restoring import InPlace, RestoreOptions, is_database, location_of, obstacles, opened_target
 from backupkit._shares import share_of
 from backupkit._verifying import verify_copy
@@ -216,12 +217,23 @@ class Backups:
                 running.add(problem)
             takes = target.takes if isinstance(target, RoutedTarget | DatabaseTarget) else None
             selection = Selection(include=include, exclude=exclude, only=only, wanted=takes)
-            with self._executor() as executor, self._repository_of(backup, executor) as repository:
+            with ExitStack() as stack:
+                executor = stack.enter_context(self._executor())
+                destination = self._destination_of(backup)
+                repository = stack.enter_context(self._opened(destination, executor))
+                workers = None
+                if not dry_run:  # they begin while it is checked what is in the way
+                    expected = repository.details(backup).entries
+                    workers = workers_for(repository, backup, destination, target, selection, expected)
+                    if workers is not None:
+                        stack.enter_context(workers)
                 if include:
                     selection.learn(_read_within(repository, backup, enters=selection.enters))
                     chosen = _chosen(repository, backup, selection)
                 else:
                     chosen = selection.learning(_read_within(repository, backup, enters=selection.enters))
+                stretches = Stretches()
+                chosen = stretches.learning(chosen)
                 for problem in target.check(chosen):
                     running.add(problem)
                 for _ in chosen:
@@ -239,7 +251,21 @@ class Backups:
                 if has_errors(running.problems):
                     raise RestoreError(obstacles(running.problems), path=where)
                 running.expect(selection.size - in_place.size)
-                for problem in target.write(in_place.around(_chosen(repository, backup, selection))):
+                if workers is None and stretches.worth:
+                    workers = workers_for(repository, backup, destination, target, selection, stretches.count)
+                    if workers is not None:
+                        stack.enter_context(workers)
+                if workers is not None and stretches.worth:
+                    rest = _read_within(
+                        repository,
+                        backup,
+                        enters=selection.enters,
+                        wants=lambda entry: not stretches.leaves(entry) and selection.means(entry),
+                    )
+                    entries = workers.around(rest, stretches, running)
+                else:
+                    entries = _chosen(repository, backup, selection)
+                for problem in target.write(in_place.around(entries)):
                     running.add(problem)
             running.destinations.append(_used(backup, running.outcome))
             return running.finish(running.outcome, written=running.read - in_place.compared)

@@ -320,6 +320,23 @@ class ReadsWithin(Repository, Protocol):
         ...
 
 
+class BackupReader(Protocol):
+    """One backup, for another process to read: can be pickled. Secret, because it holds the key."""
+
+    def read_within(
+        self, *, enters: Callable[[str], bool], wants: Callable[[Entry], bool], executor: Executor | None
+    ) -> Iterator[Entry]:
+        """See `ReadsWithin`."""
+        ...
+
+
+@runtime_checkable
+class ReadsElsewhere(ReadsWithin, Protocol):
+    """A repository of which other processes can read a backup at the same time."""
+
+    def reader(self, backup: Backup) -> BackupReader: ...
+
+
 @runtime_checkable
 class ChecksData(Repository, Protocol):
     """A repository that can read back what it has stored faster than entry by entry, or only a share of it."""

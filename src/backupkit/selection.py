@@ -30,7 +30,9 @@ class Selection:
         only: Contents | None = None,
         wanted: Callable[[Entry], bool] | None = None,
     ) -> None:
-        self._only = only
+        self.include = include
+        self.exclude = exclude
+        self.only = only
         self._wanted = wanted
         self._included = _matcher(include) if include else None
         self._excluded = _matcher(exclude)
@@ -68,7 +70,7 @@ class Selection:
 
     def enters(self, folder: str) -> bool:
         """Whether an entry in this folder could be meant; True where that cannot easily be told."""
-        if self._only is not None and (self._only == "databases") != (folder.partition("/")[0] == DUMPS):
+        if self.only is not None and (self.only == "databases") != (folder.partition("/")[0] == DUMPS):
             return False
         if self._within is not None and not any(_is_on_the_way(folder, path) for path in self._within):
             return False
@@ -77,7 +79,7 @@ class Selection:
     def _matches(self, entry: Entry) -> bool:
         if self._wanted is not None and not self._wanted(entry):
             return False
-        if self._only not in (None, "databases" if entry.path.startswith(f"{DUMPS}/") else "files"):
+        if self.only not in (None, "databases" if entry.path.startswith(f"{DUMPS}/") else "files"):
             return False
         path = f"{entry.path}/" if entry.kind == "directory" else entry.path
         return (self._included is None or self._included(path)) and not self._excluded(path)

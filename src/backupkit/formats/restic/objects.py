@@ -45,6 +45,10 @@ class Objects:
         self._damaged: set[str] = set()  # packs
         self._keeping = threading.Lock()  # one at a time, lest many threads fetch the same pack
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """For another process, which has no cache and tells nobody that it waits."""
+        return _sent, (self.destination, self.retry.tries, self.retry.wait)
+
     def where(self, kind: ObjectKind, id: str) -> str:
         """What messages call an object."""
         return f"{object_name(kind, id)} at {self.location}"
@@ -151,3 +155,7 @@ class Objects:
             with attempt:
                 return call()
         raise AssertionError("attempts end with a result or an error")
+
+
+def _sent(destination: Destination, tries: int, wait: float) -> Objects:
+    return Objects(destination, retry=Retry(tries=tries, wait=wait))

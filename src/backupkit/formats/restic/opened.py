@@ -50,10 +50,15 @@ class OpenedRepository:
         self.objects = objects
         self.config = config
         self.sealer = Sealer(key)
+        self._key = key
         self.index = BlobIndex()
         self._loaded: set[str] = set()
         self._looked: float | None = None  # when, by the monotonic clock, index objects were listed last
         self._loading = threading.Lock()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """For another process, which loads the index itself."""
+        return OpenedRepository, (self.objects, self.config, self._key)
 
     @property
     def location(self) -> str:

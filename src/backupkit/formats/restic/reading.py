@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass, field
 from typing import Any
 
 from backupkit.errors import IntegrityError
@@ -74,6 +75,19 @@ def entries_of(
             yield ahead.popleft()[0]
     while ahead:
         yield ahead.popleft()[0]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotReader:
+    """See `protocols.BackupReader`."""
+
+    repository: OpenedRepository = field(repr=False)
+    tree: str
+
+    def read_within(
+        self, *, enters: Callable[[str], bool], wants: Callable[[Entry], bool], executor: Executor | None
+    ) -> Iterator[Entry]:
+        return entries_of(self.repository, self.tree, executor=executor, enters=enters, wants=wants)
 
 
 class FileContent:

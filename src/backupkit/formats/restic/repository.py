@@ -20,7 +20,7 @@ from backupkit.formats.restic.checking import Checker
 from backupkit.formats.restic.copying import copy_snapshot
 from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.opened import OpenedRepository, create, open_existing
-from backupkit.formats.restic.reading import entries_of
+from backupkit.formats.restic.reading import SnapshotReader, entries_of
 from backupkit.formats.restic.saving import Run
 from backupkit.formats.restic.several import write_snapshots
 from backupkit.formats.restic.snapshots import Snapshot, named, unreadable
@@ -117,6 +117,9 @@ class ResticRepository:
     ) -> Iterator[Entry]:
         tree = self._snapshot_of(backup).tree
         yield from entries_of(self._open(), tree, executor=self._executor, enters=enters, wants=wants)
+
+    def reader(self, backup: Backup) -> SnapshotReader:
+        return SnapshotReader(self._open(), self._snapshot_of(backup).tree)
 
     def copy(self, backup: Backup, to: Destination, *, each: Callable[[Chunks], Chunks] = iter) -> Backup:
         snapshot = self._snapshot_of(backup)
