@@ -7,7 +7,7 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -73,7 +73,7 @@ class Passed:
     last: bool
 
 
-def is_apart(entry: Entry, linked: frozenset[str] | set[str]) -> bool:
+def is_apart(entry: Entry, linked: Container[str]) -> bool:
     """Whether an entry can be restored without regard to any other: a file or symlink, and no hard link."""
     return entry.kind in ("file", "symlink") and entry.path not in linked
 

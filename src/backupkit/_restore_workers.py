@@ -7,7 +7,7 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, Pipe, wait
@@ -24,6 +24,7 @@ from backupkit.targets import DirectoryTarget
 
 WORTH = 4000  # entries that take longer than starting a process
 _MOST_LINKS = 20_000  # files with several names, whose paths every worker is told
+_MOST_KEPT = 20_000  # folders and the like that are remembered, lest they be read twice
 _FIRST = 256  # entries in the first stretches that are noted; they are joined when there are too many
 _STRETCHES = 8  # that each worker gets, one after the other, so that all end at the same time
 _ENTRY = 16 << 10  # bytes that take as long to restore as a file without content
@@ -37,12 +38,17 @@ class Stretches:
     def __init__(self) -> None:
         self.count = 0
         self.linked: set[str] = set()
+        self._rest: list[Entry] | None = []  # what the workers leave alone, unless that is much
         self._weight = 0
         self._cuts: list[tuple[str, int]] = []  # a path, and what everything before it weighs
         self._step = _FIRST * _ENTRY
 
     def learning(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         for entry in entries:
+            if self._rest is not None and not is_apart(entry, ()):
+                self._rest.append(entry)
+                if entry.kind == "hardlink" or len(self._rest) > _MOST_KEPT:
+                    self._rest = None
             if entry.kind == "hardlink":
                 self.linked.update((entry.path, entry.target or ""))
             elif entry.kind == "file":
@@ -64,9 +70,11 @@ class Stretches:
         linked = frozenset(self.linked)
         return [Stretch(start, end, linked) for start, end in zip(keys, [*keys[1:], None], strict=True)]
 
-    def leaves(self, entry: Entry) -> bool:
-        """Whether this entry is one that the workers do."""
-        return is_apart(entry, self.linked)
+    def rest(self, read: Callable[[Callable[[Entry], bool]], Iterator[Entry]]) -> Iterable[Entry]:
+        """The entries that the workers leave alone; `read` reads those again that are wanted."""
+        if self._rest is not None:
+            return self._rest
+        return read(lambda entry: not is_apart(entry, self.linked))
 
     @property
     def worth(self) -> bool:

@@ -256,12 +256,7 @@ class Backups:
                     if workers is not None:
                         stack.enter_context(workers)
                 if workers is not None and stretches.worth:
-                    rest = _read_within(
-                        repository,
-                        backup,
-                        enters=selection.enters,
-                        wants=lambda entry: not stretches.leaves(entry) and selection.means(entry),
-                    )
+                    rest = stretches.rest(lambda wants: filter(wants, _chosen(repository, backup, selection)))
                     entries = workers.around(rest, stretches, running)
                 else:
                     entries = _chosen(repository, backup, selection)
