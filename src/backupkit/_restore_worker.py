@@ -21,6 +21,7 @@ from backupkit.protocols import BackupReader
 from backupkit.selection import Selection
 from backupkit.targets import DirectoryTarget
 
+_LARGE = 8 << 20  # bytes of a file that may take long
 _TELL = 0.1  # seconds between two words of what has passed
 
 Key: TypeAlias = tuple[bytes, ...]
@@ -96,7 +97,7 @@ class _Worker:
         with ThreadPoolExecutor(self._job.threads) if self._job.threads else nullcontext() as executor:
             for stretch in stretches:
                 entries = self._entries_of(stretch, executor)
-                problems = (*self._job.target.write(map(self._watched, entries)),)
+                problems = (*self._job.target.write(self._watched(entries)),)
                 self._tell(problems, last=True)
 
     def _entries_of(self, stretch: Stretch, executor: Executor | None) -> Iterator[Entry]:
@@ -106,21 +107,23 @@ class _Worker:
             executor=executor,
         )
 
-    def _watched(self, entry: Entry) -> Entry:
-        self._check()
-        self._entries += 1
-        if time.monotonic() - self._told > _TELL:
-            self._tell((), last=False)
+    def _watched(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+        """The entries, counted when they are done: wrapping small ones would cost as much as making them."""
+        for entry in entries:
+            self._check()
+            yield entry if (entry.size or 0) < _LARGE else self._stoppable(entry)
+            self._entries += 1
+            self._read += entry.size or 0
+            if time.monotonic() - self._told > _TELL:
+                self._tell((), last=False)
 
+    def _stoppable(self, entry: Entry) -> Entry:
         def passed(content: Iterator[bytes]) -> Iterator[bytes]:
             with closing_iterator(content) as chunks:
                 for chunk in chunks:
                     self._check()
-                    self._read += len(chunk)
                     yield chunk
 
-        if entry.kind == "symlink":
-            return entry
         reusing = entry.reusing
         return replace(
             entry,
