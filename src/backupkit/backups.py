@@ -16,7 +16,6 @@ from backupkit._operation import Running, Telling, has_errors, raise_all, utc_no
 from backupkit._parallel import default_executor
 from backupkit._parts import all_fitting
 from backupkit._pinning import pin_everywhere
-from backupkit._restore_workers import Stretches, workers_for
 from backupkit._restoring import InPlace, RestoreOptions, is_database, location_of, obstacles, opened_target
 from backupkit._shares import share_of
 from backupkit._verifying import verify_copy
@@ -192,7 +191,12 @@ class Backups:
 
         `overwrite`, `setuid`, `resume`, `sparse`, `max_size` and `max_entries` are those of `DirectoryTarget`,
         for a folder; a target that was made has its own. What `resume` leaves as it is counts as `skipped`.
+
+        Thousands of files of a snapshot are restored by several processes, unless `resume`, `max_size` or
+        `max_entries` need everything in one place.
         """
+        from backupkit._restore_workers import Stretches, workers_for  # which takes time to import
+
         with self._running("restore", cancel, telling=None if dry_run else self._telling()) as running:
             running.dry_run = dry_run
             in_place = InPlace(running)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backupkit import Backups
 from backupkit.destinations.local import LocalDestination
-from backupkit.errors import BackupNotFoundError, DestinationError, IntegrityError
+from backupkit.errors import BackupKitError, BackupNotFoundError, DestinationError, IntegrityError
+from backupkit.formats.restic.config import Config
 from backupkit.formats.restic.format import Restic
+from backupkit.formats.restic.objects import Objects
+from backupkit.formats.restic.opened import OpenedRepository
+from backupkit.formats.restic.reading import entries_of
+from backupkit.formats.restic.sealing import MasterKey
 from backupkit.model import Backup, Entry, StoredObject
 from backupkit.protocols import Chunks, Destination
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 from tests.formats.restic.snapshots_made import SECRET, file, written
+from tests.formats.restic.test_hostile import with_one_changed
 
 SMALL = [
     *(file(f"app/{folder:02}/{number:02}", os.urandom(3000)) for folder in range(20) for number in range(20)),
@@ -241,3 +249,51 @@ def test_a_snapshot_that_was_removed_meanwhile_is_not_found() -> None:
         del destination.objects[name]
     with pytest.raises(BackupNotFoundError, match=backup.id):
         backups_at(destination).restore(backup, to="/nowhere")
+
+
+class Made(OpenedRepository):
+    """A repository in which nothing is stored but trees that somebody made up."""
+
+    def __init__(self, trees: dict[bytes, bytes]) -> None:
+        super().__init__(Objects(MemoryDestination()), Config.made(), MasterKey.made())
+        self._trees = trees
+
+    def load(self, id: bytes, *, tree: bool = False) -> bytes:
+        if tree and id in self._trees:
+            return self._trees[id]
+        raise IntegrityError("there is no such blob", where=id.hex())
+
+
+ROOT, BELOW = "aa" * 32, "bb" * 32
+TREE: dict[str, Any] = {
+    "nodes": [
+        {"name": "d", "type": "dir", "mtime": "2026-01-31T12:00:00Z", "subtree": BELOW},
+        {"name": "f", "type": "file", "mtime": "2026-01-31T12:00:00Z", "size": 0, "content": []},
+        {
+            "name": "l",
+            "type": "file",
+            "mtime": "2026-01-31T12:00:00Z",
+            "links": 2,
+            "inode": 3,
+            "device_id": 4,
+        },
+    ]
+}
+
+
+def test_trees_that_nobody_writes_are_read_or_refused() -> None:
+    read = refused = 0
+    for changed in with_one_changed(TREE):
+        content = json.dumps(changed).encode()
+        repository = Made({bytes.fromhex(ROOT): content, bytes.fromhex(BELOW): json.dumps(TREE).encode()})
+        try:
+            for count, entry in enumerate(entries_of(repository, ROOT, executor=None)):
+                os.fsencode(entry.path)
+                list(entry.chunks())
+                if count > 100:
+                    break  # a folder that is in itself, which nobody can make who cannot make hashes
+            read += 1
+        except BackupKitError:
+            refused += 1
+    assert read
+    assert refused
