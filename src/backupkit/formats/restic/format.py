@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from backupkit.errors import ConfigurationError, UnsupportedCodecError
+from backupkit.errors import BackupKitError, ConfigurationError, ObjectNotFoundError, UnsupportedCodecError
+from backupkit.formats.restic.layout import CONFIG
+from backupkit.model import Contents, Entry, Part, Problem, Written
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Compressor, Destination, Encryptor
+from backupkit.retrying import Retry
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from backupkit.formats.restic.access import Access
     from backupkit.formats.restic.repository import ResticRepository
 
 _ALGORITHMS = ("zstd", "store")
@@ -27,14 +32,34 @@ class Restic:
     Only what has changed is read and only what is new is stored. Everything is encrypted, names and sizes too, so
     that a passphrase is needed even for listing. Needs `pip install 'backupkit[snapshots]'`.
 
-    `create=False` never makes a repository: an unmounted disk or a mistyped location is an error then.
+    `create=False` never makes a repository: an unmounted disk or a mistyped location is an error then. `lock_wait`
+    is how long to wait for a repository that somebody else uses alone, as `restic prune` does. Indexes, snapshots
+    and folders of repositories that are not on this machine are kept below the user's cache folder, or below
+    another one given as `cache`; with `cache=False` they are not.
     """
 
     create: bool = True
+    lock_wait: timedelta = timedelta(minutes=5)
+    cache: bool | str | os.PathLike[str] = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.lock_wait, timedelta) or self.lock_wait < timedelta(0):
+            raise ConfigurationError(
+                f"Restic(lock_wait={self.lock_wait!r}) is not possible: use timedelta(minutes=5), or any other time."
+            )
 
     @property
     def shares_bytes(self) -> bool:
         return True
+
+    @staticmethod
+    def is_at(destination: Destination) -> bool:
+        """Whether there is a repository: an object `config`, and keys beside it."""
+        try:
+            destination.stat(CONFIG)
+        except ObjectNotFoundError:
+            return False
+        return next(iter(destination.list("keys/")), None) is not None
 
     def check(self, compressor: Compressor | None, encryptor: Encryptor | Passphrase | None) -> None:
         if compressor is not None and compressor.algorithm not in _ALGORITHMS:
@@ -63,25 +88,76 @@ class Restic:
         executor: Executor | None = None,
     ) -> Iterator[ResticRepository]:
         self.check(compressor, encryptor)
+        _require_libraries()
         # Here, because they are much of what `import backupkit` would have to load.
-        try:
-            from backupkit.formats.restic.repository import ResticRepository
-        except ImportError as error:
-            raise ConfigurationError(
-                f"Restic() needs borghash and pyfastcdc ({error.name} lacks): pip install 'backupkit[snapshots]'"
-            ) from error
         from backupkit.compression import Zstd
+        from backupkit.formats.restic.repository import ResticRepository
 
-        assert isinstance(encryptor, Passphrase)  # noqa: S101  # see check
-        yield ResticRepository(
+        with ResticRepository(
             destination,
             name=name,
             compressor=compressor or Zstd(),
-            passphrase=encryptor,
+            access=self._access(encryptor),
             executor=executor,
-            creates=self.create,
             host=os.uname().nodename,
             program=_program(),
+        ) as repository:
+            yield repository
+
+    def write_to_each(
+        self,
+        destinations: Sequence[Destination],
+        entries: Iterable[Entry | Problem | Part],
+        *,
+        name: str,
+        compressor: Compressor | None,
+        encryptor: Encryptor | Passphrase | None,
+        executor: Executor | None,
+        time: datetime,
+        contents: frozenset[Contents],
+        tags: Sequence[str],
+        retry: Retry,
+        failed: Callable[[int, BackupKitError], None],
+    ) -> Mapping[int, Written]:
+        """See `protocols.FansOut`. New repositories get the chunker parameter of the others."""
+        self.check(compressor, encryptor)
+        _require_libraries()
+        from backupkit.compression import Zstd
+        from backupkit.formats.restic.saving import Run
+        from backupkit.formats.restic.several import write_snapshots
+
+        return write_snapshots(
+            dict(enumerate(destinations)),
+            entries,
+            Run(
+                name=name,
+                time=time,
+                contents=contents,
+                tags=tags,
+                host=os.uname().nodename,
+                program=_program(),
+            ),
+            access=self._access(encryptor),
+            compressor=compressor or Zstd(),
+            executor=executor,
+            retry=retry,
+            failed=failed,
+        )
+
+    def _access(self, encryptor: Encryptor | Passphrase | None) -> Access:
+        from backupkit.formats.restic.access import Access
+
+        assert isinstance(encryptor, Passphrase)  # noqa: S101  # see check
+        return Access(passphrase=encryptor, creates=self.create, lock_wait=self.lock_wait, cache=self.cache)
+
+
+def _require_libraries() -> None:
+    """ConfigurationError, which names the extra, where one is missing."""
+    from importlib.util import find_spec
+
+    if missing := [name for name in ("borghash", "pyfastcdc") if find_spec(name) is None]:
+        raise ConfigurationError(
+            f"Restic() needs {' and '.join(missing)}, which is not installed: pip install 'backupkit[snapshots]'"
         )
 
 

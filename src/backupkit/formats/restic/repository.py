@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
+from types import TracebackType
 from typing import TypeAlias
 
 from backupkit.errors import (
@@ -16,16 +18,16 @@ from backupkit.errors import (
     RepositoryNotFoundError,
 )
 from backupkit.events import Expected
+from backupkit.formats.restic.access import Access
 from backupkit.formats.restic.checking import Checker
 from backupkit.formats.restic.copying import copy_snapshot
-from backupkit.formats.restic.objects import Objects
-from backupkit.formats.restic.opened import OpenedRepository, create, open_existing
+from backupkit.formats.restic.locks import Lease
+from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.reading import SnapshotReader, entries_of
 from backupkit.formats.restic.saving import Run
 from backupkit.formats.restic.several import write_snapshots
 from backupkit.formats.restic.snapshots import Snapshot, named, unreadable
 from backupkit.model import Backup, Contents, Entry, Part, Passed, Problem, Share, Written
-from backupkit.passphrase import Passphrase
 from backupkit.protocols import Chunks, Compressor, Destination
 from backupkit.retrying import Retry
 
@@ -44,23 +46,31 @@ class ResticRepository:
         *,
         name: str | None,
         compressor: Compressor,
-        passphrase: Passphrase,
+        access: Access,
         executor: Executor | None,
-        creates: bool,
         host: str,
         program: str,
     ) -> None:
         self._destination = destination
         self._name = name
         self._compressor = compressor
-        self._passphrase = passphrase
+        self._access = access
         self._executor = executor
-        self._creates = creates
         self._host = host
         self._program = program
         self._opened: OpenedRepository | None = None
         self._known: dict[_Key, Snapshot] = {}
         self._unreadable: dict[_Key, IntegrityError] = {}
+        self._lock = ExitStack()
+        self._lease: Lease | None = None
+
+    def __enter__(self) -> ResticRepository:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.__exit__(kind, error, trace)
 
     def write(
         self,
@@ -78,13 +88,15 @@ class ResticRepository:
         run = Run(
             name=self._name, time=time, contents=contents, tags=tags, host=self._host, program=self._program
         )
-        written, _ = write_snapshots(
-            {0: self._open_or_create},
+        written = write_snapshots(
+            {0: self._destination},
             entries,
             run,
+            access=self._access,
             compressor=self._compressor,
             executor=self._executor,
             retry=retry,
+            failed=lambda _number, _error: None,  # the only one there is: it is raised
         )
         return written[0]
 
@@ -93,13 +105,13 @@ class ResticRepository:
             opened = self._open()
         except RepositoryNotFoundError:
             return
-        self._known = {}
+        self._known, self._unreadable = {}, {}
         damaged: dict[str, IntegrityError] = {}
-        for id, snapshot in named(opened.snapshots(damaged)):
+        for id, snapshot in named(opened.snapshots(damaged=damaged)):
             backup = snapshot.backup(id, opened.location)
             if self._name in (None, backup.name) or backup.made_by == "other":
                 self._known[backup.name, backup.id] = snapshot
-                yield backup
+                yield snapshot.detailed(backup)  # which costs no other read
         for id, error in damaged.items():  # one of them must not hide the others, nor be overlooked
             backup = unreadable(id, opened.location)
             self._unreadable[backup.name, backup.id] = error
@@ -109,28 +121,30 @@ class ResticRepository:
         return self._snapshot_of(backup).detailed(backup)
 
     def read(self, backup: Backup) -> Iterator[Entry]:
-        snapshot = self._snapshot_of(backup)
-        yield from entries_of(self._open(), snapshot.tree, executor=self._executor)
+        repository = self._locked()
+        yield from entries_of(repository, self._snapshot_of(backup).tree, executor=self._executor)
 
     def read_within(
         self, backup: Backup, *, enters: Callable[[str], bool], wants: Callable[[Entry], bool]
     ) -> Iterator[Entry]:
+        repository = self._locked()
         tree = self._snapshot_of(backup).tree
-        yield from entries_of(self._open(), tree, executor=self._executor, enters=enters, wants=wants)
+        yield from entries_of(repository, tree, executor=self._executor, enters=enters, wants=wants)
 
     def reader(self, backup: Backup) -> SnapshotReader:
-        return SnapshotReader(self._open(), self._snapshot_of(backup).tree)
+        return SnapshotReader(self._locked(), self._snapshot_of(backup).tree)
 
     def copy(self, backup: Backup, to: Destination, *, each: Callable[[Chunks], Chunks] = iter) -> Backup:
+        repository = self._locked()
         snapshot = self._snapshot_of(backup)
-        there = Objects(to)
         try:
-            other = open_existing(there, self._passphrase)
+            other = self._access.opened(to)
         except RepositoryNotFoundError:
-            other = create(there, self._passphrase, polynomial=self._open().config.polynomial)
-        copy_snapshot(
-            self._open(), snapshot, other, compressor=self._compressor, executor=self._executor, each=each
-        )
+            other = self._access.made(to, polynomial=repository.config.polynomial)
+        with self._access.locked(other) as other.lease:
+            copy_snapshot(
+                repository, snapshot, other, compressor=self._compressor, executor=self._executor, each=each
+            )
         return replace(backup, location=to.location)
 
     def check(self, backup: Backup) -> Iterator[Problem]:
@@ -140,17 +154,18 @@ class ResticRepository:
         return self._checker_of(backup).data(share)
 
     def _checker_of(self, backup: Backup) -> Checker:
-        snapshot = self._snapshot_of(backup)
-        return Checker(self._open(), snapshot, self._executor)
+        repository = self._locked()
+        return Checker(repository, self._snapshot_of(backup), self._executor)
 
     def confirm(self, backup: Backup) -> Backup:
         """A snapshot says itself how its run ended."""
         return self._snapshot_of(backup).backup(backup.id, backup.location)
 
     def remove(self, backup: Backup) -> None:
+        repository = self._locked(exclusive=True)
         try:
             snapshot = self._snapshot_of(backup)
-            self._open().objects.delete("snapshots", snapshot.id)
+            repository.objects.delete("snapshots", snapshot.id)
         except (BackupNotFoundError, ObjectNotFoundError):
             return  # somebody else was faster
         self._known.pop((backup.name, backup.id), None)
@@ -161,17 +176,19 @@ class ResticRepository:
 
     def _open(self) -> OpenedRepository:
         if self._opened is None:
-            self._opened = open_existing(Objects(self._destination), self._passphrase)
+            self._opened = self._access.opened(self._destination)
         return self._opened
 
-    def _open_or_create(self) -> OpenedRepository:
-        try:
-            return self._open()
-        except RepositoryNotFoundError:
-            if not self._creates:
-                raise
-        self._opened = create(Objects(self._destination), self._passphrase)
-        return self._opened
+    def _locked(self, *, exclusive: bool = False) -> OpenedRepository:
+        """The repository, locked until this is closed; to read where no lock can be written, without one."""
+        repository = self._open()
+        if self._lease is None or (exclusive and not self._lease.exclusive):
+            self._lock.close()
+            self._lease = None
+            lock = self._access.locked(repository, exclusive=exclusive, or_without=not exclusive)
+            self._lease = self._lock.enter_context(lock)
+            self._known = {}  # what was seen before may have changed until now
+        return repository
 
     def _snapshot_of(self, backup: Backup) -> Snapshot:
         key = backup.name, backup.id
