@@ -29,5 +29,5 @@ def written(destination: Destination, entries: Sequence[Entry], *, minutes: int 
             contents=frozenset({"files"}),
             retry=Retry(tries=1),
         )
-    assert result.problems == ()
+    assert not [problem for problem in result.problems if problem.severity == "error"]
     return result.backup

@@ -93,7 +93,7 @@ class ResticRepository:
             opened = self._open()
         except RepositoryNotFoundError:
             return
-        self._known = {}
+        self._known, self._unreadable = {}, {}
         damaged: dict[str, IntegrityError] = {}
         for id, snapshot in named(opened.snapshots(damaged)):
             backup = snapshot.backup(id, opened.location)
