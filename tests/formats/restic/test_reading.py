@@ -285,13 +285,11 @@ def test_trees_that_nobody_writes_are_read_or_refused() -> None:
     read = refused = 0
     for changed in with_one_changed(TREE):
         content = json.dumps(changed).encode()
-        repository = Made({bytes.fromhex(ROOT): content, bytes.fromhex(BELOW): json.dumps(TREE).encode()})
+        repository = Made({bytes.fromhex(ROOT): content, bytes.fromhex(BELOW): b'{"nodes": null}'})
         try:
-            for count, entry in enumerate(entries_of(repository, ROOT, executor=None)):
+            for entry in entries_of(repository, ROOT, executor=None):
                 os.fsencode(entry.path)
                 list(entry.chunks())
-                if count > 100:
-                    break  # a folder that is in itself, which nobody can make who cannot make hashes
             read += 1
         except BackupKitError:
             refused += 1

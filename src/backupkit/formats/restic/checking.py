@@ -51,7 +51,7 @@ class Checker:
     """Looks through one snapshot; used once, by one thread."""
 
     def __init__(self, repository: OpenedRepository, snapshot: Snapshot, executor: Executor | None) -> None:
-        self._repository = repository
+        self._repository = repository.uncached()
         self._snapshot = snapshot
         self._executor = executor
         self._sizes: dict[str, int] = {}
@@ -96,6 +96,7 @@ class Checker:
     def _folders(self) -> Iterator[Problem]:
         """Read all trees, note what they refer to, and tell which of it is nowhere."""
         repository = self._repository
+        repository.snapshot(self._snapshot.id)  # which raises what is wrong with it
         repository.load_index()
         self._sizes = dict(repository.objects.list("data"))
         trees = Trees(repository, self._executor)
@@ -227,10 +228,6 @@ class Checker:
     def _second_look(self, blob: tuple[bytes, bool], why: str) -> Iterator[Problem]:
         """A blob is lost only if it is so every time, and everywhere."""
         id, tree = blob
-        objects = self._repository.objects
-        if tree and objects.cache is not None:
-            for place in self._repository.places(id, tree=True):
-                objects.cache.forget("data", place.pack)
         try:
             self._repository.load(id, tree=tree)
         except IntegrityError:

@@ -64,6 +64,13 @@ class OpenedRepository:
         """For another process, which loads the index itself."""
         return OpenedRepository, (self.objects, self.config, self._key)
 
+    def uncached(self) -> OpenedRepository:
+        """The same repository, read from where it is and not from what this machine has kept of it."""
+        objects = self.objects
+        if objects.cache is None:
+            return self
+        return OpenedRepository(Objects(objects.destination, retry=objects.retry), self.config, self._key)
+
     @property
     def location(self) -> str:
         return self.objects.location
