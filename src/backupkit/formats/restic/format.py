@@ -45,7 +45,7 @@ class Restic:
     def __post_init__(self) -> None:
         if not isinstance(self.lock_wait, timedelta) or self.lock_wait < timedelta(0):
             raise ConfigurationError(
-                f"Restic(lock_wait={self.lock_wait!r}) is not possible: use timedelta(minutes=5), or any other time."
+                f"Restic(lock_wait={self.lock_wait!r}) is not possible: use a timedelta that is not negative."
             )
 
     @property
