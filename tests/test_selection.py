@@ -22,6 +22,9 @@ ENTRIES = [
 ]
 
 
+FOLDERS = ["app", "app/logs", "db-dumps", "other"]
+
+
 def selected(*include: str, exclude: list[str] | None = None) -> list[str]:
     selection = Selection(include=include, exclude=exclude or [])
     selection.learn(ENTRIES)
@@ -117,3 +120,68 @@ def test_one_text_in_place_of_a_list_is_refused() -> None:
 def test_a_pattern_that_cannot_be_understood_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="pattern"):
         Selection(include=["!"])
+
+
+@pytest.mark.parametrize(
+    ("include", "entered"),
+    [
+        (["app/logs"], {"app", "app/logs"}),
+        (["/app/logs/*.log"], {"app", "app/logs"}),
+        (["app/*/a.log"], {"app", "app/logs"}),
+        (["app/l?gs/a.log", "other/"], {"app", "app/logs", "db-dumps", "other"}),
+        (["a.log"], {"app", "app/logs", "db-dumps", "other"}),
+        (["**/a.log"], {"app", "app/logs", "db-dumps", "other"}),
+        (["/other/link", "app/o.txt"], {"app", "other"}),
+        (["app/[odd].txt"], {"app", "app/logs"}),
+        (["other/link", "!app/o.txt"], {"app", "app/logs", "db-dumps", "other"}),
+    ],
+)
+def test_folders_in_which_nothing_can_be_meant_are_not_entered(include: list[str], entered: set[str]) -> None:
+    selection = Selection(include=include)
+    assert {folder for folder in FOLDERS if selection.enters(folder)} == entered
+
+
+@pytest.mark.parametrize(
+    ("exclude", "entered"),
+    [
+        (["app/logs"], {"app", "db-dumps", "other"}),
+        (["logs/", "!keep.txt"], {"app", "app/logs", "db-dumps", "other"}),
+        (["*.log"], {"app", "app/logs", "db-dumps", "other"}),
+        (["app"], {"db-dumps", "other"}),
+    ],
+)
+def test_folders_of_which_all_is_excluded_are_not_entered(exclude: list[str], entered: set[str]) -> None:
+    selection = Selection(exclude=exclude)
+    assert {folder for folder in FOLDERS if selection.enters(folder)} == entered
+
+
+def test_only_databases_are_in_the_folder_of_dumps() -> None:
+    assert [one for one in FOLDERS if Selection(only="databases").enters(one)] == ["db-dumps"]
+    assert [one for one in FOLDERS if Selection(only="files").enters(one)] == ["app", "app/logs", "other"]
+
+
+_NAMES = st.sampled_from(
+    ["a", "b", "logs", "x.log", "[a]", "*", "?", "**", "!a", "a b", "#a", "\\a", "db-dumps"]
+)
+_PATTERNS = st.lists(
+    st.tuples(
+        st.sampled_from(["", "/", "!"]), st.lists(_NAMES, min_size=1, max_size=3), st.sampled_from(["", "/"])
+    ).map(lambda parts: parts[0] + "/".join(parts[1]) + parts[2]),
+    max_size=2,
+)
+
+
+@given(
+    include=_PATTERNS, exclude=_PATTERNS, paths=st.lists(st.lists(_NAMES, min_size=1, max_size=4), max_size=8)
+)
+def test_nothing_that_is_meant_is_in_a_folder_that_is_not_entered(
+    include: list[str], exclude: list[str], paths: list[list[str]]
+) -> None:
+    try:
+        selection = Selection(include=include, exclude=exclude)
+    except ConfigurationError:
+        return
+    entries = [Entry(path="/".join(names), size=1) for names in paths]
+    for entry in selection.learning(entries):
+        names = entry.path.split("/")
+        assert all(selection.enters("/".join(names[:depth])) for depth in range(1, len(names)))

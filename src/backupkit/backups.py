@@ -17,6 +17,7 @@ from backupkit._parallel import default_executor
 from backupkit._parts import all_fitting
 from backupkit._pinning import pin_everywhere
 from backupkit._restoring import InPlace, RestoreOptions, is_database, location_of, obstacles, opened_target
+from backupkit._shares import share_of
 from backupkit._verifying import verify_copy
 from backupkit.databases.urls import DatabaseURL
 from backupkit.destinations.answers import answered
@@ -45,7 +46,7 @@ from backupkit.model import (
     Report,
 )
 from backupkit.passphrase import Passphrase
-from backupkit.protocols import Destination, Encryptor, Format, Observer, Repository, Target
+from backupkit.protocols import Destination, Encryptor, Format, Observer, ReadsWithin, Repository, Target
 from backupkit.selection import Selection
 from backupkit.targets.database import DatabaseTarget
 from backupkit.targets.routed import RoutedTarget
@@ -121,7 +122,12 @@ class Backups:
         backup = self.find(backup, at=at)
         with ExitStack() as stack:
             repository = stack.enter_context(self._repository_of(backup))
-            for entry in repository.read(backup):
+            for entry in _read_within(
+                repository,
+                backup,
+                enters=lambda folder: path.startswith(f"{folder}/"),
+                wants=lambda entry: entry.path == path,
+            ):
                 if entry.path == path and entry.kind in ("file", "hardlink"):
                     raw = EntryFile(entry.chunks(), stack.pop_all())
                     return cast("BinaryIO", io.BufferedReader(raw, 1 << 20))
@@ -193,7 +199,12 @@ class Backups:
 
         `overwrite`, `setuid`, `resume`, `sparse`, `max_size` and `max_entries` are those of `DirectoryTarget`,
         for a folder; a target that was made has its own. What `resume` leaves as it is counts as `skipped`.
+
+        Thousands of files of a snapshot are restored by several processes, unless `resume`, `max_size` or
+        `max_entries` need everything in one place.
         """
+        from backupkit._restore_workers import Stretches, workers_for  # which takes time to import
+
         with self._running("restore", cancel, telling=None if dry_run else self._telling()) as running:
             running.dry_run = dry_run
             in_place = InPlace(running)
@@ -218,12 +229,23 @@ class Backups:
                 running.add(problem)
             takes = target.takes if isinstance(target, RoutedTarget | DatabaseTarget) else None
             selection = Selection(include=include, exclude=exclude, only=only, wanted=takes)
-            with self._executor() as executor, self._repository_of(backup, executor) as repository:
+            with ExitStack() as stack:
+                executor = stack.enter_context(self._executor())
+                destination = self._destination_of(backup)
+                repository = stack.enter_context(self._opened(destination, executor))
+                workers = None
+                if not dry_run:  # they begin while it is checked what is in the way
+                    expected = repository.details(backup).entries
+                    workers = workers_for(repository, backup, destination, target, selection, expected)
+                    if workers is not None:
+                        stack.enter_context(workers)
                 if include:
-                    selection.learn(repository.read(backup))
-                    chosen = selection.of(repository.read(backup))
+                    selection.learn(_read_within(repository, backup, enters=selection.enters))
+                    chosen = _chosen(repository, backup, selection)
                 else:
-                    chosen = selection.learning(repository.read(backup))
+                    chosen = selection.learning(_read_within(repository, backup, enters=selection.enters))
+                stretches = Stretches()
+                chosen = stretches.learning(chosen)
                 for problem in target.check(chosen):
                     running.add(problem)
                 for _ in chosen:
@@ -241,7 +263,16 @@ class Backups:
                 if has_errors(running.problems):
                     raise RestoreError(obstacles(running.problems), path=where)
                 running.expect(selection.size - in_place.size)
-                for problem in target.write(in_place.around(selection.of(repository.read(backup)))):
+                if workers is None and stretches.worth:
+                    workers = workers_for(repository, backup, destination, target, selection, stretches.count)
+                    if workers is not None:
+                        stack.enter_context(workers)
+                if workers is not None and stretches.worth:
+                    rest = stretches.rest(lambda wants: filter(wants, _chosen(repository, backup, selection)))
+                    entries = workers.around(rest, stretches, running)
+                else:
+                    entries = _chosen(repository, backup, selection)
+                for problem in target.write(in_place.around(entries)):
                     running.add(problem)
             running.destinations.append(_used(backup, running.outcome))
             return running.finish(running.outcome, written=running.read - in_place.compared)
@@ -251,13 +282,19 @@ class Backups:
         backup: Backup | str = "latest",
         *,
         at: str | None = None,
+        share: str | None = None,
         cancel: threading.Event | None = None,
     ) -> Report:
         """Read a backup back in full, at every destination that holds it, and compare each byte's checksums.
 
         What was found is kept beside the backup: `Backup.verified`, or `damaged`. Raises IntegrityError, with
         the report and every problem in it, if anything is not what was written.
+
+        `share` reads, of a snapshot, all folders but only a part of the contents: `"2/7"` the second of seven equal
+        shares, `"10%"` another tenth on each day. Damage that is found counts; that none was found makes no backup
+        `verified`. ConfigurationError for an archive, which is read as a whole.
         """
+        chosen_share = share_of(share, now=self._clock())
         with self._running("verify", cancel, telling=self._telling()) as running:
             found = self.find(backup, at=at)
             copies, silent = self._copies(found, at)
@@ -270,7 +307,9 @@ class Backups:
                 try:
                     destination = self._destination_of(copy)
                     with self._executor() as executor, self._opened(destination, executor) as repository:
-                        verify_copy(running, repository, destination, copy, clock=self._clock)
+                        verify_copy(
+                            running, repository, destination, copy, clock=self._clock, share=chosen_share
+                        )
                 except OperationCancelledError:
                     raise
                 except BackupKitError as error:
@@ -389,6 +428,23 @@ class Backups:
         raise ConfigurationError(
             f"The backup {backup.id} is at {backup.location}, which is none of {self._where(None)}."
         )
+
+
+def _chosen(repository: Repository, backup: Backup, selection: Selection) -> Iterator[Entry]:
+    return _read_within(repository, backup, enters=selection.enters, wants=selection.means)
+
+
+def _read_within(
+    repository: Repository,
+    backup: Backup,
+    *,
+    enters: Callable[[str], bool],
+    wants: Callable[[Entry], bool] = lambda entry: True,
+) -> Iterator[Entry]:
+    """Those entries of a backup that are wanted, without looking into folders that need not be entered."""
+    if isinstance(repository, ReadsWithin):
+        return repository.read_within(backup, enters=enters, wants=wants)
+    return filter(wants, repository.read(backup))
 
 
 def raise_if_closed(errors: Sequence[Exception], asked: Sequence[Destination]) -> None:

@@ -223,6 +223,21 @@ class Part:
         return partial(Part, entry=self.entry, read=self.read, wanted=self.wanted), ()
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The objects of which the beginning of the id, a number, divided by `of` leaves `number` - 1.
+
+    All shares of the same `of` together have each object exactly once, whatever is added between two of them.
+    """
+
+    number: int
+    of: int
+
+    def has(self, id: str) -> bool:
+        """Whether the object of this id, in hexadecimal, belongs to it."""
+        return int(id[:8], 16) % self.of == self.number - 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:
     """Why cleaning must not remove a backup, and until when (None: until it is unpinned)."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import BackupKitError
-from backupkit.events import Event
+from backupkit.events import Event, Expected
 from backupkit.model import (
     Backup,
     Contents,
@@ -27,10 +27,12 @@ from backupkit.model import (
     Occasion,
     Operation,
     Part,
+    Passed,
     Problem,
     Report,
     RepositoryState,
     RetentionPlan,
+    Share,
     StoredObject,
     Written,
 )
@@ -304,6 +306,46 @@ class Repository(Protocol):
         """Delete what no backup refers to; return the bytes freed.
 
         What the destination refuses to delete is raised after the rest was tried.
+        """
+        ...
+
+
+@runtime_checkable
+class ReadsWithin(Repository, Protocol):
+    """A repository that need not read through a whole backup to find some of its entries."""
+
+    def read_within(
+        self, backup: Backup, *, enters: Callable[[str], bool], wants: Callable[[Entry], bool]
+    ) -> Iterator[Entry]:
+        """Yield those entries of `read` that `wants` says yes to, in folders at paths that `enters` says yes to."""
+        ...
+
+
+class BackupReader(Protocol):
+    """One backup, for another process to read: can be pickled. Secret, because it holds the key."""
+
+    def read_within(
+        self, *, enters: Callable[[str], bool], wants: Callable[[Entry], bool], executor: Executor | None
+    ) -> Iterator[Entry]:
+        """See `ReadsWithin`."""
+        ...
+
+
+@runtime_checkable
+class ReadsElsewhere(ReadsWithin, Protocol):
+    """A repository of which other processes can read a backup at the same time."""
+
+    def reader(self, backup: Backup) -> BackupReader: ...
+
+
+@runtime_checkable
+class ChecksData(Repository, Protocol):
+    """A repository that can read back what it has stored faster than entry by entry, or only a share of it."""
+
+    def check_data(self, backup: Backup, *, share: Share | None) -> Iterator[Problem | Passed | Expected]:
+        """Check the structure of a backup, and read back each stored object that holds some of its contents.
+
+        With a share, only those objects that belong to it. Problems name the entries that are damaged.
         """
         ...
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import takewhile
 
 from backupkit.errors import ConfigurationError
 from backupkit.model import DUMPS, Contents, Entry
 from backupkit.patterns import matcher
+
+_SPECIAL = frozenset("*?[\\")  # what may stand for something else in a gitignore pattern
 
 
 class Selection:
@@ -27,10 +30,16 @@ class Selection:
         only: Contents | None = None,
         wanted: Callable[[Entry], bool] | None = None,
     ) -> None:
-        self._only = only
+        self.include = include
+        self.exclude = exclude
+        self.only = only
         self._wanted = wanted
         self._included = _matcher(include) if include else None
         self._excluded = _matcher(exclude)
+        self._within = _folders_within(include) if include else None
+        # A later pattern may bring back what is in a folder that an earlier one leaves out.
+        self._leaves_out_folders = not any(pattern.startswith("!") for pattern in exclude)
+        self._excluded_below = matcher(exclude)
         self._parents: set[str] = set()
         self.count = 0
         self.size = 0
@@ -53,14 +62,24 @@ class Selection:
 
     def of(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Yield those that are meant, in their order."""
-        for entry in entries:
-            if self._matches(entry) or (entry.kind == "directory" and entry.path in self._parents):
-                yield entry
+        return filter(self.means, entries)
+
+    def means(self, entry: Entry) -> bool:
+        """Whether this entry is meant, or leads to one that is."""
+        return self._matches(entry) or (entry.kind == "directory" and entry.path in self._parents)
+
+    def enters(self, folder: str) -> bool:
+        """Whether an entry in this folder could be meant; True where that cannot easily be told."""
+        if self.only is not None and (self.only == "databases") != (folder.partition("/")[0] == DUMPS):
+            return False
+        if self._within is not None and not any(_is_on_the_way(folder, path) for path in self._within):
+            return False
+        return not (self._leaves_out_folders and self._excluded_below(f"{folder}/"))
 
     def _matches(self, entry: Entry) -> bool:
         if self._wanted is not None and not self._wanted(entry):
             return False
-        if self._only not in (None, "databases" if entry.path.startswith(f"{DUMPS}/") else "files"):
+        if self.only not in (None, "databases" if entry.path.startswith(f"{DUMPS}/") else "files"):
             return False
         path = f"{entry.path}/" if entry.kind == "directory" else entry.path
         return (self._included is None or self._included(path)) and not self._excluded(path)
@@ -74,3 +93,22 @@ def _matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
     spelled_out = frozenset(patterns)
     matches = matcher(patterns)
     return lambda path: matches(path) or path.removesuffix("/") in spelled_out
+
+
+def _folders_within(patterns: Sequence[str]) -> Sequence[str] | None:
+    """The paths at or below which all is that the patterns can match; None if that may be anywhere."""
+    paths = []
+    for pattern in patterns:
+        whole = pattern.strip()
+        if whole.startswith("!") or "/" not in whole.rstrip("/"):
+            return None
+        literal = list(takewhile(lambda name: not _SPECIAL & {*name}, whole.strip("/").split("/")))
+        if not literal:
+            return None
+        paths.append("/".join(literal))
+    return paths
+
+
+def _is_on_the_way(folder: str, path: str) -> bool:
+    """Whether the folder leads to the path, or is at or below it."""
+    return f"{folder}/".startswith(f"{path}/") or path.startswith(f"{folder}/")

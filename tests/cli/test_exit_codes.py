@@ -152,6 +152,7 @@ def test_a_wrong_passphrase_is_12(saved: Shop) -> None:
         (("verify", "backups", "--passphrase-file", "passphrase.txt", "--passphrase-env", "X"), "one option"),
         (("verify", "backups", "--passphrase-file", "no-such-file"), "no-such-file"),
         (("verify", "backups", "--passphrase-command", "false"), "command false"),
+        (("verify", *APP, "--share", "8/7"), '"2/7" for the second of seven'),
         (("verify", "backups", "--passphrase-command", ""), "--passphrase-command"),
         (("verify", "backups", "--passphrase-command", "'"), "--passphrase-command"),
         (("run", "--app", "shop_backups"), "package.module:pipeline"),

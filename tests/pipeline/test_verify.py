@@ -11,6 +11,7 @@ import pytest
 
 from backupkit import (
     BackupPipeline,
+    ConfigurationError,
     DestinationError,
     Directory,
     IntegrityError,
@@ -339,3 +340,14 @@ def test_an_unconfirmed_archive_that_is_damaged_gets_no_summary(
         pipeline.verify(backup)
     assert pipeline.list().backups[0].complete is None
     assert pipeline.list().backups[0].damaged
+
+
+def test_of_an_archive_no_share_is_verified_and_nothing_is_said_of_it(
+    make: Make, app: Path, destination: MemoryDestination
+) -> None:
+    pipeline = make(Directory(app), destination)
+    pipeline.run()
+    before = dict(destination.objects)
+    with pytest.raises(ConfigurationError, match="an archive is verified as a whole"):
+        pipeline.verify(share="1/2")
+    assert destination.objects == before

@@ -215,6 +215,14 @@ def verify(
     app: App = None,
     backup: Which = "latest",
     at: At = None,
+    share: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help='Of a snapshot, read only a part: "2/7" is the second of seven, "10%" another tenth on each day.',
+            show_default=False,
+        ),
+    ] = None,
     passphrase_file: PassphraseFile = None,
     passphrase_env: PassphraseEnv = None,
     passphrase_command: PassphraseCommand = None,
@@ -237,7 +245,8 @@ def verify(
             url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command), legacy_time_zone
         )
         report = place.use(
-            lambda backups, cancel: backups.verify(backup, at=at, cancel=cancel), observers=output.observers()
+            lambda backups, cancel: backups.verify(backup, at=at, share=share, cancel=cancel),
+            observers=output.observers(),
         )
         output.report(report)
 

@@ -27,20 +27,20 @@ def test_bytes_that_were_changed_are_read_or_refused(seed: bytes, data: st.DataO
 
 def test_values_that_nobody_writes_are_read_or_refused() -> None:
     for document in JSON:
-        for changed in _with_one_changed(document):
+        for changed in with_one_changed(document):
             use(json.dumps(changed).encode())
 
 
-def _with_one_changed(value: Any) -> list[Any]:
+def with_one_changed(value: Any) -> list[Any]:
     """The value with each thing in it, and itself, exchanged for each wrong one."""
     changed: list[Any] = list(WRONG)
     if isinstance(value, dict):
         for key, inner in value.items():
             changed.append({name: one for name, one in value.items() if name != key})
-            changed.extend(value | {key: one} for one in _with_one_changed(inner))
+            changed.extend(value | {key: one} for one in with_one_changed(inner))
     if isinstance(value, list):
         for position, inner in enumerate(value):
             changed.extend(
-                [*value[:position], one, *value[position + 1 :]] for one in _with_one_changed(inner)
+                [*value[:position], one, *value[position + 1 :]] for one in with_one_changed(inner)
             )
     return changed

@@ -36,7 +36,9 @@ def seal_blob(plain: bytes | memoryview, compressor: Compressor, sealer: Sealer)
     return sealed, uncompressed
 
 
-def unseal_blob(sealed: bytes, uncompressed: int, id: bytes, sealer: Sealer, *, where: str) -> bytes:
+def unseal_blob(
+    sealed: bytes | memoryview, uncompressed: int, id: bytes, sealer: Sealer, *, where: str
+) -> bytes:
     """The plain bytes; IntegrityError, naming `where`, if their hash is not the blob's id."""
     plain = sealer.unseal(sealed, where=where)
     if uncompressed:

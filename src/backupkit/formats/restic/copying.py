@@ -33,7 +33,7 @@ def copy_snapshot(
             tree = folders.pop()
             if writer.holds(bytes.fromhex(tree), tree=True):
                 continue  # and so all below it, as it was written last
-            for _, node in nodes_of(source, tree, ""):
+            for node in nodes_of(source, tree, ""):
                 if node["type"] == "dir":
                     folders.append(node["subtree"])
                 for id in node.get("content") or ():

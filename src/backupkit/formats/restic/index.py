@@ -11,6 +11,7 @@ from borghash import HashTable
 
 from backupkit.errors import IntegrityError
 from backupkit.formats.restic.packs import PackedBlob
+from backupkit.formats.restic.sealing import OVERHEAD
 
 FULL = 50_000  # blobs in one index object, as restic has it: some 8 MB of JSON
 
@@ -27,6 +28,11 @@ class Location(NamedTuple):
     offset: int
     length: int
     uncompressed: int
+
+    @property
+    def size(self) -> int:
+        """Of its plain bytes."""
+        return self.uncompressed or self.length - OVERHEAD
 
 
 class BlobIndex:

@@ -6,15 +6,16 @@ import json
 import os
 import stat
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Protocol
 
 from backupkit.errors import IntegrityError
 from backupkit.formats.restic.go_json import text
 from backupkit.formats.restic.layout import is_id
 from backupkit.formats.restic.quoting import quote, unquote
 from backupkit.formats.restic.times import NO_TIME, ns_text, text_ns
-from backupkit.model import Entry, Kind, Owner
+from backupkit.model import Entry, Kind, Owner, no_chunks
 
 ROWS = "user.backupkit.rows"
 """The extended attribute of a dump that has how many rows each of its tables had."""
@@ -32,7 +33,17 @@ _TYPES: Mapping[Kind, tuple[str, int]] = {
 _KINDS: Mapping[str, Kind] = {node: kind for kind, (node, _) in _TYPES.items() if kind != "hardlink"}
 _HIGH_BITS = ((stat.S_ISUID, 1 << 23), (stat.S_ISGID, 1 << 22), (stat.S_ISVTX, 1 << 20))
 _USUAL_MODES: Mapping[Kind, int] = {"directory": 0o755, "symlink": 0o777}  # where a source gave none
+_NO_NAMES = frozenset(("", ".", ".."))
+_NO_XATTRS: Mapping[str, bytes] = MappingProxyType({})
 _UNSET = text_ns(NO_TIME)
+
+
+class Content(Protocol):
+    """What the blobs of a file hold; see `Entry`."""
+
+    def chunks(self) -> Iterator[bytes]: ...
+
+    def reusing(self, descriptor: int, /) -> Iterator[bytes]: ...
 
 
 def go_mode(kind: Kind, mode: int | None) -> int:
@@ -125,8 +136,14 @@ def parse_tree(content: bytes, *, where: str) -> Sequence[dict[str, Any]]:
             name = node["name"]
             if "\\" in name or not name.isascii():
                 node["name"] = name = unquote(name)
-            if name in ("", ".", "..") or "/" in name or "\0" in name:
+            if name in _NO_NAMES or "/" in name or "\0" in name:
                 raise ValueError(f"{name[:80]!r} is no name")
+            if type(node["type"]) is not str:
+                raise ValueError(f"the type of {name[:80]!r} is none")
+            if (node.get("links") or 0) > 1 and not all(
+                type(node.get(number) or 0) is int for number in ("links", "inode", "device_id")
+            ):
+                raise ValueError(f"the links of {name[:80]!r} are none")
             if not all(map(is_id, node.get("content") or ())):
                 raise ValueError("an id in the content of a node is none")
             subtree = node.get("subtree")
@@ -137,8 +154,18 @@ def parse_tree(content: bytes, *, where: str) -> Sequence[dict[str, Any]]:
     return nodes
 
 
-def entry_of(node: Mapping[str, Any], path: str, *, where: str) -> Entry | None:
-    """The entry that a node describes, without content; None for what cannot be restored, such as a socket."""
+def entry_of(
+    node: Mapping[str, Any],
+    path: str,
+    *,
+    where: str,
+    content: Content | None = None,
+    first: str | None = None,
+) -> Entry | None:
+    """The entry that a node describes; None for what cannot be restored, such as a socket.
+
+    `content` is that of a file; `first` is the path of an earlier entry that it is another link to.
+    """
     try:
         kind = _KINDS.get(node["type"])
         if kind is None:
@@ -149,16 +176,20 @@ def entry_of(node: Mapping[str, Any], path: str, *, where: str) -> Entry | None:
             if mode & go_bit:
                 permissions |= bit
         modified = text_ns(node["mtime"])
-        xattrs = {one["name"]: b64decode(one["value"]) for one in node.get("extended_attributes") or ()}
-        rows = {str(key): int(count) for key, count in json.loads(xattrs.pop(ROWS, b"{}")).items()}
+        xattrs, rows = _NO_XATTRS, {}
+        if attributes := node.get("extended_attributes"):
+            xattrs = {one["name"]: b64decode(one["value"]) for one in attributes}
+            rows = {str(key): int(count) for key, count in json.loads(xattrs.pop(ROWS, b"{}")).items()}
         device = None
         if kind in ("chardev", "blockdev"):
             number = int(node.get("device", 0))
             device = os.major(number), os.minor(number)
+        if first is not None:
+            kind = "hardlink"
         return Entry(
             path=path,
             kind=kind,
-            size=int(node.get("size", 0)) if kind == "file" else None,
+            size=int(node.get("size", 0)) if content is not None else None,
             modified_ns=None if modified == _UNSET else modified,
             mode=permissions,
             owner=Owner(
@@ -167,10 +198,12 @@ def entry_of(node: Mapping[str, Any], path: str, *, where: str) -> Entry | None:
                 user=node.get("user") or None,
                 group=node.get("group") or None,
             ),
-            target=_target_of(node) if kind == "symlink" else None,
+            target=_target_of(node) if kind == "symlink" else first,
             xattrs=xattrs,
             device=device,
             rows=rows,
+            chunks=no_chunks if content is None else content.chunks,
+            reusing=None if content is None else content.reusing,
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise IntegrityError(

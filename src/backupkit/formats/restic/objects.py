@@ -40,13 +40,14 @@ class Objects:
         self.destination = destination
         self.retry = retry or Retry(tries=1)
         self.cache = cache
+        self.location = destination.location
         self._keeps_nothing = False
         self._damaged: set[str] = set()  # packs
         self._keeping = threading.Lock()  # one at a time, lest many threads fetch the same pack
 
-    @property
-    def location(self) -> str:
-        return self.destination.location
+    def __reduce__(self) -> tuple[object, ...]:
+        """For another process, which has no cache and tells nobody that it waits."""
+        return _sent, (self.destination, self.retry.tries, self.retry.wait)
 
     def where(self, kind: ObjectKind, id: str) -> str:
         """What messages call an object."""
@@ -154,3 +155,7 @@ class Objects:
             with attempt:
                 return call()
         raise AssertionError("attempts end with a result or an error")
+
+
+def _sent(destination: Destination, tries: int, wait: float) -> Objects:
+    return Objects(destination, retry=Retry(tries=tries, wait=wait))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -31,6 +32,9 @@ from backupkit.formats.restic.times import utc_now
 from backupkit.passphrase import Passphrase
 
 _STATE = "backupkit/"  # what is known of backups lies beside a repository; restic ignores it
+_SETTLED = (
+    5  # seconds after which a blob that is in no index is looked for in new ones: thousands may be lost
+)
 _MOST_KEYS = 20  # key files that are tried, as restic does
 
 # Deriving a key takes half a second, and a pipeline opens its repository several times in an operation.
@@ -53,7 +57,19 @@ class OpenedRepository:
         self.index = BlobIndex()
         self.lease: Lease | None = None  # of the lock that is held while it is written to
         self._loaded: set[str] = set()
+        self._looked: float | None = None  # when, by the monotonic clock, index objects were listed last
         self._loading = threading.Lock()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """For another process, which loads the index itself."""
+        return OpenedRepository, (self.objects, self.config, self._key)
+
+    def uncached(self) -> OpenedRepository:
+        """The same repository, read from where it is and not from what this machine has kept of it."""
+        objects = self.objects
+        if objects.cache is None:
+            return self
+        return OpenedRepository(Objects(objects.destination, retry=objects.retry), self.config, self._key)
 
     @property
     def location(self) -> str:
@@ -75,10 +91,22 @@ class OpenedRepository:
                     continue  # replaced since it was listed: what it said is in another one
                 self.index.take(fields, where=self.objects.where("index", id))
                 self._loaded.add(id)
+            self._looked = time.monotonic()
+
+    def need_index(self) -> None:
+        """Take in the index unless that was done already."""
+        if self._looked is None:
+            self.load_index()
+
+    def size_of(self, id: bytes) -> int:
+        """Of the plain bytes of a blob that files are made of; 0 if nobody knows it."""
+        self.need_index()
+        place = self.index.find(id)
+        return 0 if place is None else place.size
 
     def load(self, id: bytes, *, tree: bool = False) -> bytes:
         """The plain bytes of a blob; IntegrityError if they are nowhere, or not what was written."""
-        places = self._places(id, tree)
+        places = self.places(id, tree=tree)
         failure: IntegrityError | None = None
         for place in places:
             try:
@@ -98,9 +126,10 @@ class OpenedRepository:
             )
         raise failure
 
-    def _places(self, id: bytes, tree: bool) -> Sequence[Location]:
+    def places(self, id: bytes, *, tree: bool) -> Sequence[Location]:
+        """Where a blob stands; nowhere, if new indexes were looked for a moment ago and do not have it either."""
         place = self.index.find(id, tree=tree)
-        if place is None:
+        if place is None and (self._looked is None or time.monotonic() - self._looked > _SETTLED):
             self.load_index()  # the first time, or somebody has written meanwhile
             place = self.index.find(id, tree=tree)
         return [] if place is None else [place, *self.index.elsewhere(id, tree=tree)]
@@ -124,8 +153,13 @@ class OpenedRepository:
             self.lease.check()
         return self.objects.save("snapshots", fields, self.sealer)
 
-    def snapshots(self, *, without: Collection[str] = ()) -> Iterator[Snapshot]:
-        """All of them, in any order, but those with these ids."""
+    def snapshots(
+        self, *, without: Collection[str] = (), damaged: dict[str, IntegrityError] | None = None
+    ) -> Iterator[Snapshot]:
+        """All of them, in any order, but those with these ids.
+
+        Those that are not what was written go into `damaged`, if it is given.
+        """
         for id, _ in self.objects.list("snapshots"):
             if id in without:
                 continue
@@ -133,6 +167,10 @@ class OpenedRepository:
                 yield self.snapshot(id)
             except ObjectNotFoundError:
                 continue  # removed since it was listed
+            except IntegrityError as error:
+                if damaged is None:
+                    raise
+                damaged[id] = error
 
     def snapshot(self, id: str) -> Snapshot:
         fields = self.objects.load("snapshots", id, self.sealer)

@@ -2,79 +2,244 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import closing
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Any
 
-from backupkit._parallel import map_ordered
 from backupkit.errors import IntegrityError
+from backupkit.formats.restic.loading import BATCHES_AHEAD, Batch, Loader, Trees
 from backupkit.formats.restic.nodes import entry_of, parse_tree
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.model import Entry
 
-_AHEAD = 4  # blobs of one file that are fetched at the same time
+_AHEAD = (
+    4096  # entries that are known before they are given out, so that their contents can be fetched together
+)
+_COMPARED = 16  # blobs of a file in place that are compared before those that differ are fetched
 
 
-def entries_of(repository: OpenedRepository, tree: str, *, executor: Executor | None) -> Iterator[Entry]:
+def everywhere(folder: str) -> bool:
+    """Goes into every folder."""
+    return True
+
+
+def everything(entry: Entry) -> bool:
+    """Leaves nothing out."""
+    return True
+
+
+def entries_of(
+    repository: OpenedRepository,
+    tree: str,
+    *,
+    executor: Executor | None,
+    enters: Callable[[str], bool] = everywhere,
+    wants: Callable[[Entry], bool] = everything,
+) -> Iterator[Entry]:
     """The entries of a snapshot with this tree, a folder before what is in it, siblings in order of their names.
 
+    What is in a folder that is not entered, and what is not wanted, is left out, and not loaded.
     IntegrityError where a tree is not what was written; what is wrong with the content of a file is raised by its
     chunks. Of several links to one file, the later ones are hard links to the first.
     """
+    loader = Loader(repository, executor)
     linked: dict[tuple[int, int], str] = {}
-    levels = [nodes_of(repository, tree, "")]
-    while levels:
-        found = next(levels[-1], None)
-        if found is None:
-            levels.pop()
+    ahead: deque[tuple[Entry, int]] = deque()
+    batch = Batch()
+    batches = files = 0
+    where = f"a tree at {repository.location}"
+    for path, node in walk(repository, tree, executor=executor, enters=enters):
+        content = first = None
+        if node["type"] == "file":
+            ids = [*map(bytes.fromhex, node.get("content") or ())]
+            content = FileContent(loader, repository, files, path, _size(node, path), ids)
+            first = _first_link(path, node, linked)
+        entry = entry_of(node, path, where=where, content=content, first=first)
+        if entry is None or not wants(entry):
             continue
-        path, node = found
-        entry = entry_of(node, path, where=f"a tree at {repository.location}")
-        if entry is None:
-            continue
-        if entry.kind == "file":
-            entry = _as_link(entry, node, linked)
-            ids = [bytes.fromhex(id) for id in node.get("content") or ()]
-            entry = replace(
-                entry, chunks=partial(content_of, repository, ids, int(node.get("size", 0)), path, executor)
-            )
-        yield entry
-        if entry.kind == "directory":
-            levels.append(nodes_of(repository, node.get("subtree"), path))
+        if content is not None:
+            files += 1
+            each = content.size // max(1, len(content.ids))
+            for id in content.ids:
+                if batch.closed:
+                    batch.following = batch = Batch()
+                    batches += 1
+                batch.add(id, each)
+                content.batches.append(batch)
+        ahead.append((entry, batches))
+        while ahead and (batches - ahead[0][1] > BATCHES_AHEAD or len(ahead) > _AHEAD):
+            yield ahead.popleft()[0]
+    while ahead:
+        yield ahead.popleft()[0]
 
 
-def content_of(
-    repository: OpenedRepository, ids: Sequence[bytes], size: int, path: str, executor: Executor | None
-) -> Iterator[bytes]:
-    """The content that these blobs make; IntegrityError if it is not as long as it was."""
-    count = 0
-    several = executor if len(ids) > 1 else None
-    with closing(map_ordered(several, repository.load, ids, _AHEAD)) as blobs:  # type: ignore[type-var]  # a generator
+@dataclass(frozen=True, slots=True)
+class SnapshotReader:
+    """See `protocols.BackupReader`."""
+
+    repository: OpenedRepository = field(repr=False)
+    tree: str
+
+    def read_within(
+        self, *, enters: Callable[[str], bool], wants: Callable[[Entry], bool], executor: Executor | None
+    ) -> Iterator[Entry]:
+        return entries_of(self.repository, self.tree, executor=executor, enters=enters, wants=wants)
+
+
+class FileContent:
+    """The content of one file of a pass, the `number`th; `batches` are those of its blobs, one by one."""
+
+    __slots__ = ("_loader", "_number", "_path", "_pulled", "_repository", "batches", "ids", "size")
+
+    def __init__(
+        self,
+        loader: Loader,
+        repository: OpenedRepository,
+        number: int,
+        path: str,
+        size: int,
+        ids: Sequence[bytes],
+    ) -> None:
+        self._loader = loader
+        self._repository = repository
+        self._number = number
+        self._path = path
+        self._pulled = False
+        self.size = size
+        self.ids = ids
+        self.batches: list[Batch] = []
+
+    def chunks(self) -> Iterator[bytes]:
+        """See `Entry.chunks`; IntegrityError if it is not as long as it was."""
+        return self._checked(self._blobs())
+
+    def reusing(self, descriptor: int) -> Iterator[bytes]:
+        """See `Entry.reusing`: a blob is taken from the file if its bytes there have the hash that is its id."""
+        return self._checked(self._mixed(descriptor))
+
+    def _blobs(self) -> Iterator[bytes]:
+        again, self._pulled = self._pulled, True
+        if self._loader.is_in_order(self._number) and not again:
+            return self._loader.together(zip(self.ids, self.batches, strict=True))
+        return self._loader.alone(self.ids, self.size)
+
+    def _mixed(self, descriptor: int) -> Iterator[bytes]:
+        position = 0
+        for at in range(0, len(self.ids), _COMPARED):
+            ids = self.ids[at : at + _COMPARED]
+            there: list[bytes | None] = []
+            for id in ids:
+                size = self._repository.size_of(id)
+                there.append(_piece(descriptor, position, size, id))
+                position += size
+            lacking = [id for id, piece in zip(ids, there, strict=True) if piece is None]
+            if len(lacking) == len(self.ids):  # quite another file
+                yield from self._blobs()
+                return
+            fetched = self._loader.alone(lacking, sum(map(self._repository.size_of, lacking)))
+            for piece in there:
+                yield next(fetched) if piece is None else piece
+
+    def _checked(self, blobs: Iterator[bytes]) -> Iterator[bytes]:
+        count = 0
         for blob in blobs:
             count += len(blob)
             yield blob
-    if count != size:
-        raise IntegrityError(
-            f"{path!r} holds {count} bytes in the snapshot, which says that it has {size}.", where=path
+        if count != self.size:
+            raise IntegrityError(
+                f"{self._path!r} holds {count} bytes in the snapshot, which says that it has {self.size}.",
+                where=self._path,
+            )
+
+
+class _Level:
+    """A folder that is being walked through: the nodes that are left, and the trees of those that are folders."""
+
+    def __init__(self, path: str, nodes: Sequence[Mapping[str, Any]], enters: Callable[[str], bool]) -> None:
+        self.prefix = f"{path}/" if path else ""
+        self.nodes = iter(nodes)
+        self.folders = deque(
+            bytes.fromhex(node["subtree"])
+            for node in nodes
+            if node["type"] == "dir" and node.get("subtree") and enters(self.prefix + node["name"])
         )
 
 
-def nodes_of(
-    repository: OpenedRepository, tree: str | None, above: str
+def walk(
+    repository: OpenedRepository,
+    tree: str,
+    *,
+    executor: Executor | None,
+    enters: Callable[[str], bool] = everywhere,
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each node with its path, in the order of `entries_of`."""
+    trees = Trees(repository, executor)
+    levels: list[_Level] = []
+
+    def loaded(id: str | None, path: str) -> _Level:
+        if id is None:
+            raise _unsaid(path)
+        content = trees.load(bytes.fromhex(id), following())
+        return _Level(path, parse_tree(content, where=_tree(repository, id)), enters)
+
+    def following() -> Iterator[bytes]:
+        for level in reversed(levels):
+            yield from level.folders
+
+    levels.append(loaded(tree, ""))
+    while levels:
+        level = levels[-1]
+        node = next(level.nodes, None)
+        if node is None:
+            levels.pop()
+            continue
+        path = level.prefix + node["name"]
+        yield path, node
+        if node["type"] == "dir" and enters(path):
+            if node.get("subtree"):
+                level.folders.popleft()
+            levels.append(loaded(node.get("subtree"), path))
+
+
+def nodes_of(repository: OpenedRepository, tree: str | None, path: str) -> Sequence[Mapping[str, Any]]:
+    """The nodes in the folder at this path of a snapshot."""
     if tree is None:
-        where = above or "the root"
-        raise IntegrityError(f"The snapshot does not say what is in the folder {where!r}.", where=where)
-    content = repository.load(bytes.fromhex(tree), tree=True)
-    for node in parse_tree(content, where=f"tree {tree} at {repository.location}"):
-        yield f"{above}/{node['name']}" if above else node["name"], node
+        raise _unsaid(path)
+    return parse_tree(repository.load(bytes.fromhex(tree), tree=True), where=_tree(repository, tree))
 
 
-def _as_link(entry: Entry, node: Mapping[str, Any], linked: dict[tuple[int, int], str]) -> Entry:
-    if int(node.get("links", 0)) < 2 or not node.get("inode"):
-        return entry
-    first = linked.setdefault((int(node.get("device_id", 0)), int(node["inode"])), entry.path)
-    return entry if first == entry.path else replace(entry, kind="hardlink", target=first)
+def _tree(repository: OpenedRepository, id: str) -> str:
+    return f"tree {id} at {repository.location}"
+
+
+def _unsaid(path: str) -> IntegrityError:
+    where = path or "the root"
+    return IntegrityError(f"The snapshot does not say what is in the folder {where!r}.", where=where)
+
+
+def _first_link(path: str, node: Mapping[str, Any], linked: dict[tuple[int, int], str]) -> str | None:
+    """The earlier path of the same file, if this is another link to one."""
+    if (node.get("links") or 0) < 2 or not (inode := node.get("inode")):
+        return None
+    first = linked.setdefault((node.get("device_id") or 0, inode), path)
+    return None if first == path else first
+
+
+def _size(node: Mapping[str, Any], path: str) -> int:
+    size = node.get("size", 0)
+    if type(size) is not int or size < 0:
+        raise IntegrityError(f"{path!r} cannot be {size!r:.80} bytes long.", where=path)
+    return size
+
+
+def _piece(descriptor: int, position: int, size: int, id: bytes) -> bytes | None:
+    """The bytes of a file at a place, if their hash is the id."""
+    try:
+        piece = os.pread(descriptor, size, position)
+    except OSError:  # a disk that cannot read what is to be replaced
+        return None
+    return piece if len(piece) == size and hashlib.sha256(piece).digest() == id else None

@@ -13,19 +13,21 @@ from typing import TypeAlias
 from backupkit.errors import (
     BackupNotFoundError,
     ConfigurationError,
+    IntegrityError,
     ObjectNotFoundError,
     RepositoryNotFoundError,
 )
+from backupkit.events import Expected
 from backupkit.formats.restic.access import Access
-from backupkit.formats.restic.checking import structural_problems
+from backupkit.formats.restic.checking import Checker
 from backupkit.formats.restic.copying import copy_snapshot
 from backupkit.formats.restic.locks import Lease
 from backupkit.formats.restic.opened import OpenedRepository
-from backupkit.formats.restic.reading import entries_of
+from backupkit.formats.restic.reading import SnapshotReader, entries_of
 from backupkit.formats.restic.saving import Run
 from backupkit.formats.restic.several import write_snapshots
-from backupkit.formats.restic.snapshots import Snapshot, named
-from backupkit.model import Backup, Contents, Entry, Part, Problem, Written
+from backupkit.formats.restic.snapshots import Snapshot, named, unreadable
+from backupkit.model import Backup, Contents, Entry, Part, Passed, Problem, Share, Written
 from backupkit.protocols import Chunks, Compressor, Destination
 from backupkit.retrying import Retry
 
@@ -58,6 +60,7 @@ class ResticRepository:
         self._program = program
         self._opened: OpenedRepository | None = None
         self._known: dict[_Key, Snapshot] = {}
+        self._unreadable: dict[_Key, IntegrityError] = {}
         self._lock = ExitStack()
         self._lease: Lease | None = None
 
@@ -103,12 +106,17 @@ class ResticRepository:
             opened = self._open()
         except RepositoryNotFoundError:
             return
-        self._known = {}
-        for id, snapshot in named(opened.snapshots()):
+        self._known, self._unreadable = {}, {}
+        damaged: dict[str, IntegrityError] = {}
+        for id, snapshot in named(opened.snapshots(damaged=damaged)):
             backup = snapshot.backup(id, opened.location)
             if self._name in (None, backup.name) or backup.made_by == "other":
                 self._known[backup.name, backup.id] = snapshot
                 yield snapshot.detailed(backup)  # which costs no other read
+        for id, error in damaged.items():  # one of them must not hide the others, nor be overlooked
+            backup = unreadable(id, opened.location)
+            self._unreadable[backup.name, backup.id] = error
+            yield backup
 
     def details(self, backup: Backup) -> Backup:
         return self._snapshot_of(backup).detailed(backup)
@@ -116,6 +124,16 @@ class ResticRepository:
     def read(self, backup: Backup) -> Iterator[Entry]:
         repository = self._locked()
         yield from entries_of(repository, self._snapshot_of(backup).tree, executor=self._executor)
+
+    def read_within(
+        self, backup: Backup, *, enters: Callable[[str], bool], wants: Callable[[Entry], bool]
+    ) -> Iterator[Entry]:
+        repository = self._locked()
+        tree = self._snapshot_of(backup).tree
+        yield from entries_of(repository, tree, executor=self._executor, enters=enters, wants=wants)
+
+    def reader(self, backup: Backup) -> SnapshotReader:
+        return SnapshotReader(self._locked(), self._snapshot_of(backup).tree)
 
     def copy(self, backup: Backup, to: Destination, *, each: Callable[[Chunks], Chunks] = iter) -> Backup:
         repository = self._locked()
@@ -131,8 +149,14 @@ class ResticRepository:
         return replace(backup, location=to.location)
 
     def check(self, backup: Backup) -> Iterator[Problem]:
+        return self._checker_of(backup).structure()
+
+    def check_data(self, backup: Backup, *, share: Share | None) -> Iterator[Problem | Passed | Expected]:
+        return self._checker_of(backup).data(share)
+
+    def _checker_of(self, backup: Backup) -> Checker:
         repository = self._locked()
-        return structural_problems(repository, self._snapshot_of(backup))
+        return Checker(repository, self._snapshot_of(backup), self._executor)
 
     def confirm(self, backup: Backup) -> Backup:
         """A snapshot says itself how its run ended."""
@@ -172,6 +196,8 @@ class ResticRepository:
         if key not in self._known:
             for _ in self.list():
                 pass
+        if key in self._unreadable:
+            raise self._unreadable[key]
         if key not in self._known:
             raise BackupNotFoundError(
                 f"There is no snapshot {backup.id} of {backup.name} at {self._destination.location}: list the "

@@ -142,7 +142,8 @@ class Sink:
 
     def known_now(self) -> Sequence[Snapshot]:
         """Those that were there before, and what others have added meanwhile."""
-        added = self.repository.snapshots(without={snapshot.id for snapshot in self.known})
+        known = {snapshot.id for snapshot in self.known}
+        added = self.repository.snapshots(without=known, damaged={})
         self.known = [*self.known, *added]
         return self.known
 

@@ -63,7 +63,8 @@ def write_snapshots(
                 leases[number] = repository.lease = stack.enter_context(lock)
         failures.raise_if_all()
         # Snapshots first: only of those that were there before is everything in the indexes.
-        known = _each(executor, repositories, lambda one: [*one.snapshots()], failures)
+        # One that cannot be read must not keep new ones from being made.
+        known = _each(executor, repositories, lambda one: [*one.snapshots(damaged={})], failures)
         _each(executor, repositories, lambda one: one.load_index(), failures)
         failures.raise_if_all()
         sinks: dict[int, Sink] = {}

@@ -197,6 +197,21 @@ def free_time(
     return time
 
 
+def unreadable(id: str, location: str) -> Backup:
+    """What stands in the list for a snapshot that cannot be read: not even whose it was is known."""
+    return Backup(
+        id=id[:_SHORT],
+        name="unknown",
+        time=datetime.fromtimestamp(0, UTC),
+        contents=frozenset(),
+        location=location,
+        complete=None,
+        stored=0,
+        damaged=True,
+        made_by="other",
+    )
+
+
 def named(snapshots: Iterable[Snapshot]) -> Iterator[tuple[str, Snapshot]]:
     """Each with what it is called as a backup.
 

@@ -1,0 +1,262 @@
+"""Restoring with several processes, where Python's lock bounds one: the many small files of a snapshot."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, Pipe, wait
+
+from backupkit._operation import Running
+from backupkit._parallel import usable_processors
+from backupkit._restore_worker import Job, Key, Passed, Stretch, is_apart, key_of
+from backupkit.errors import RestoreError
+from backupkit.events import BytesRead
+from backupkit.model import Backup, Entry
+from backupkit.protocols import Destination, OnThisMachine, ReadsElsewhere, Repository, Target
+from backupkit.selection import Selection
+from backupkit.targets import DirectoryTarget
+
+WORTH = 4000  # entries that take longer than starting a process
+_MOST_LINKS = 20_000  # files with several names, whose paths every worker is told
+_MOST_KEPT = 20_000  # folders and the like that are remembered, lest they be read twice
+_FIRST = 256  # entries in the first stretches that are noted; they are joined when there are too many
+_STRETCHES = 8  # that each worker gets, one after the other, so that all end at the same time
+_ENTRY = 16 << 10  # bytes that take as long to restore as a file without content
+_PATIENCE = 0.2  # seconds until it is asked again whether all was cancelled
+_LEAVE = 5.0  # seconds in which a worker must have ended
+
+
+class Stretches:
+    """Learns, from the entries of a check, how a restore can be divided."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.linked: set[str] = set()
+        self._rest: list[Entry] | None = []  # what the workers leave alone, unless that is much
+        self._weight = 0
+        self._cuts: list[tuple[str, int]] = []  # a path, and what everything before it weighs
+        self._step = _FIRST * _ENTRY
+
+    def learning(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        for entry in entries:
+            if self._rest is not None and not is_apart(entry, ()):
+                self._rest.append(entry)
+                if entry.kind == "hardlink" or len(self._rest) > _MOST_KEPT:
+                    self._rest = None
+            if entry.kind == "hardlink":
+                self.linked.update((entry.path, entry.target or ""))
+            elif entry.kind == "file":
+                self.count += 1
+                if self._weight >= (self._cuts[-1][1] if self._cuts else 0) + self._step:
+                    self._cuts.append((entry.path, self._weight))
+                    if len(self._cuts) > 1024:
+                        self._cuts, self._step = self._cuts[1::2], self._step * 2
+                self._weight += _ENTRY + (entry.size or 0)
+            yield entry
+
+    def divided(self, most: int) -> Sequence[Stretch]:
+        """Adjoining stretches of about the same weight, in which everything is."""
+        keys: list[Key] = [()]
+        for path, weight in self._cuts:
+            if weight >= len(keys) * self._weight / most:
+                keys.append(key_of(path))
+        keys.sort()
+        linked = frozenset(self.linked)
+        return [Stretch(start, end, linked) for start, end in zip(keys, [*keys[1:], None], strict=True)]
+
+    def rest(self, read: Callable[[Callable[[Entry], bool]], Iterator[Entry]]) -> Iterable[Entry]:
+        """The entries that the workers leave alone; `read` reads those again that are wanted."""
+        if self._rest is not None:
+            return self._rest
+        return read(lambda entry: not is_apart(entry, self.linked))
+
+    @property
+    def worth(self) -> bool:
+        return self.count >= WORTH and len(self.linked) <= _MOST_LINKS
+
+
+@dataclass(eq=False)
+class _Process:
+    process: subprocess.Popen[bytes]
+    connection: Connection
+    busy: bool = False
+
+
+def workers_for(
+    repository: Repository,
+    backup: Backup,
+    destination: Destination,
+    target: Target,
+    selection: Selection,
+    count: int | None,
+) -> RestoreWorkers | None:
+    """Workers, if there can be any and so many entries are worth it.
+
+    Only into a folder, and where no limit has to be counted over all.
+    """
+    if (
+        (count or 0) < WORTH
+        or not isinstance(repository, ReadsElsewhere)
+        or not isinstance(target, DirectoryTarget)
+        or target.resume
+        or target.max_size is not None
+        or target.max_entries is not None
+        or usable_processors() == 1
+    ):
+        return None
+    job = Job(
+        reader=repository.reader(backup),
+        target=replace(target, skipped=None),
+        include=(*selection.include,),
+        exclude=(*selection.exclude,),
+        only=selection.only,
+        threads=0 if isinstance(destination, OnThisMachine) else 2,  # which wait for the network
+    )
+    try:
+        return RestoreWorkers(job)
+    except ValueError:
+        return None
+
+
+class RestoreWorkers:
+    """Processes that restore; a context manager, which none of them outlives. Started when it is made."""
+
+    def __init__(self, job: Job) -> None:
+        """ValueError if there can be none: the destination cannot be sent, or it is not known how to start them."""
+        self._all: list[_Process] = []
+        if getattr(sys, "frozen", False) or not os.path.basename(sys.executable or "").startswith("python"):
+            raise ValueError("it is not known how Python is started here")
+        try:
+            content = pickle.dumps(job)
+        except Exception as error:
+            raise ValueError("the destination cannot be given to another process") from error
+        try:
+            for _ in range(usable_processors()):
+                self._all.append(_started(content))
+        except OSError as error:
+            self._close()
+            raise ValueError("no process could be started") from error
+
+    def __enter__(self) -> RestoreWorkers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def around(self, entries: Iterable[Entry], stretches: Stretches, running: Running) -> Iterator[Entry]:
+        """Entries that are not apart: the folders first, then, when the workers have done theirs, the others."""
+        later: list[Entry] = []
+        for entry in entries:
+            if entry.kind == "directory":
+                yield entry
+            else:
+                later.append(entry)
+        self._work([*stretches.divided(_STRETCHES * len(self._all))], running)
+        yield from later
+
+    def _work(self, todo: list[Stretch], running: Running) -> None:
+        todo.reverse()
+        while todo or any(one.busy for one in self._all):
+            for one in self._all:
+                if todo and not one.busy:
+                    one.busy = True
+                    self._send(one, todo.pop())
+            running.check_cancelled()
+            ready = wait([one.connection for one in self._all], _PATIENCE)
+            for one in self._all:
+                if one.connection in ready:
+                    self._receive(one, running)
+
+    def _send(self, one: _Process, stretch: Stretch) -> None:
+        try:
+            one.connection.send(stretch)
+        except OSError as error:
+            raise _death(one) from error
+
+    def _receive(self, one: _Process, running: Running) -> None:
+        try:
+            message: Passed | Exception = one.connection.recv()
+        except (EOFError, OSError) as error:
+            raise _death(one) from error
+        if isinstance(message, Exception):
+            raise message
+        running.entries += message.entries
+        running.read += message.read
+        if message.read:
+            running.tell(BytesRead(message.read))
+        for problem in message.problems:
+            running.add(problem)
+        one.busy = one.busy and not message.last
+
+    def _close(self) -> None:
+        for one in self._all:
+            one.connection.close()  # which tells it to leave nothing unfinished, and to end
+        end = time.monotonic() + _LEAVE
+        for one in self._all:
+            try:
+                one.process.wait(max(0.1, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                one.process.kill()
+                with suppress(subprocess.TimeoutExpired):  # one that a dead mount keeps cannot even be killed
+                    one.process.wait(1)
+        self._all.clear()
+
+
+def _started(job: bytes) -> _Process:
+    ours, theirs = Pipe()
+    try:
+        process = (
+            subprocess.Popen(  # our own program; not `multiprocessing`, which may run the application's again
+                [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+            )
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    with suppress(OSError):  # it has ended already: receiving will tell
+        ours.send(sys.path)
+        ours.send_bytes(job)
+    return _Process(process, ours)
+
+
+# The package stands in for itself until somebody asks for one of its names: all of it takes 0.13 s to import.
+_PROGRAM = """
+import os, sys
+from importlib.util import find_spec, module_from_spec
+from multiprocessing.connection import Connection
+connection = Connection(int(sys.argv[1]))
+sys.path[:] = connection.recv()
+spec = find_spec("backupkit")
+package = sys.modules["backupkit"] = module_from_spec(spec)
+def whole(name):
+    del package.__getattr__
+    spec.loader.exec_module(package)
+    return getattr(package, name)
+package.__getattr__ = whole
+from backupkit._restore_worker import main
+main(connection)
+os._exit(0)
+"""
+
+
+def _death(one: _Process) -> RestoreError:
+    with suppress(subprocess.TimeoutExpired):
+        one.process.wait(1)
+    status = one.process.returncode
+    how = f"was killed by signal {-status}" if status and status < 0 else f"ended with status {status}"
+    return RestoreError(
+        f"A process that restored files {how}: see whether memory was short, and restore again, with resume.",
+        path="",
+    )
