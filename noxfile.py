@@ -60,6 +60,7 @@ def tests(session: nox.Session) -> None:
     """All tests, the examples and the stock tools included, in up to four processes."""
     install(session, "tests")
     session.run("python", "-m", "tests.storage.azurite")
+    session.run("python", "-m", "tests.restics")
     # One more than there are processors, because many tests wait for a server that does not answer. By file: what
     # the tests of one have in common, such as a server, is then made once.
     spread = ["-n", str(min((os.cpu_count() or 1) + 1, 4)), "--dist", "loadfile"]
@@ -70,6 +71,7 @@ def tests(session: nox.Session) -> None:
 def interop(session: nox.Session) -> None:
     """Only the tests that hold our archives against stock tools, and that read what those write."""
     install(session, "tests")
+    session.run("python", "-m", "tests.restics")
     session.run("python", "-m", "pytest", "-m", "interop", *session.posargs)
 
 
@@ -122,6 +124,13 @@ def destinations(session: nox.Session) -> None:
     """Uploads to S3 and downloads beside boto3, obstore, rclone and s3fs, small ones unless told otherwise."""
     install(session, "benchmarks")
     session.run("python", "benchmarks/destinations.py", *(session.posargs or ["--quick"]))
+
+
+@nox.session
+def snapshots(session: nox.Session) -> None:
+    """Snapshots beside restic and borg (on Debian: restic borgbackup), of small trees unless told otherwise."""
+    install(session, "tests")
+    session.run("python", "benchmarks/snapshots.py", *(session.posargs or ["--quick"]))
 
 
 @nox.session

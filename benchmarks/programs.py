@@ -9,9 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeAlias
+from typing import ParamSpec, TypeAlias, TypeVar
+
+from process_tree import watched
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 PASSPHRASE = "a throw-away passphrase of a benchmark"
 MiB = 1 << 20
@@ -41,7 +48,7 @@ class Figures:
 
     wall: float
     cpu: float
-    peak: float  # MiB
+    peak: float  # MiB, of all its processes together
     size: int = 0  # of what it wrote
 
 
@@ -53,12 +60,13 @@ def timed(command: Sequence[str], **environment: str) -> Figures:
     os.sync()
     start = time.perf_counter()
     process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - start
+    with watched(process.pid) as together:
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{command[0]} failed with {process.returncode}")
-    return Figures(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / MiB)
+    return Figures(wall, usage.ru_utime + usage.ru_stime, max(usage.ru_maxrss * 1024, together.bytes) / MiB)
 
 
 @dataclass(frozen=True)
@@ -173,3 +181,19 @@ def show_ratios(runs: dict[str, list[Figures]], pairs: Sequence[tuple[str, str]]
 def spread(values: Sequence[float]) -> str:
     """Minimum, median, maximum."""
     return f"{min(values):7.2f} {statistics.median(values):7.2f} {max(values):7.2f}"
+
+
+def warm(path: Path) -> Path:
+    """Read everything once, so that nobody waits for the disk in another one's place."""
+    for file in [path] if path.is_file() else sorted(path.rglob("*")):
+        if file.is_file():
+            with file.open("rb") as opened:
+                while opened.read(1 << 20):
+                    pass
+    return path
+
+
+def apart(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call in another process: a program's peak counts what the process that started it held."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
+        return other.submit(function, *args, **kwargs).result()

@@ -17,12 +17,9 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import memory
 import primitives
@@ -32,17 +29,16 @@ from programs import (
     Run,
     SevenZip,
     ZipArchive,
+    apart,
     archive_in,
     find_seven_zip,
     find_zip_archive,
     show_figures,
     show_ratios,
     taken_in_turn,
+    warm,
 )
 from trees import TREES, Tree
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 OPERATIONS = ("write", "verify", "restore")
 PARTS = (*OPERATIONS, "primitives", "memory")
@@ -196,22 +192,6 @@ TITLES = {
     "verify": "7zz t and backupkit's verify, each on its own archive; 7zz on ours",
     "restore": "7zz x and backupkit's restore, each from its own archive; 7zz from ours",
 }
-
-
-def warm(path: Path) -> Path:
-    """Read everything once, so that nobody waits for the disk in another one's place."""
-    for file in [path] if path.is_file() else sorted(path.rglob("*")):
-        if file.is_file():
-            with file.open("rb") as opened:
-                while opened.read(1 << 20):
-                    pass
-    return path
-
-
-def apart(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call in another process: a program's peak counts what the process that started it held."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
-        return other.submit(function, *args, **kwargs).result()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-from tests import servers  # noqa: E402 - only now can it be found
+from tests import restics, servers  # noqa: E402 - only now can they be found
 from tests.storage import ceph, s3, seaweedfs  # noqa: E402
 
 
@@ -47,3 +47,15 @@ def s3_server() -> Iterator[s3.S3Server]:
     """SeaweedFS, or Ceph where the session of that name asks for it. Each test makes a bucket of its own."""
     with ceph.ceph() if os.environ.get("BACKUPKIT_TESTS_S3") == "ceph" else seaweedfs.seaweedfs() as server:
         yield server
+
+
+@pytest.fixture(params=restics.clients())
+def restic(request: pytest.FixtureRequest) -> restics.Client:
+    """Each stock client in turn; one that could not be fetched is skipped. `installed_restic` is only one."""
+    return restics.client(request.param)
+
+
+@pytest.fixture
+def installed_restic() -> restics.Client:
+    """The stock client that this machine has."""
+    return restics.client("installed")

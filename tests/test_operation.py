@@ -147,6 +147,26 @@ def test_the_report_counts_entries_bytes_and_time() -> None:
     assert (report.started, report.took) == (datetime(2026, 11, 23, 3, tzinfo=UTC), timedelta(hours=1))
 
 
+def test_what_is_made_of_a_file_that_is_there_is_watched_too() -> None:
+    heard: list[Event] = []
+    cancel = threading.Event()
+    one = running(heard.append, cancel=cancel)
+    assert one.watched(Entry(path="a")).reusing is None
+
+    def reusing(descriptor: int) -> Iterator[bytes]:
+        yield str(descriptor).encode()
+        cancel.set()
+        yield b"too late"
+
+    watched = one.watched(Entry(path="a", size=9, reusing=reusing)).reusing
+    assert watched is not None
+    chunks = watched(7)
+    assert next(chunks) == b"7"
+    with pytest.raises(OperationCancelledError):
+        next(chunks)
+    assert heard == [EntryStarted("a", 9), BytesRead(1)]
+
+
 def test_what_was_watched_is_closed_when_its_reader_stops() -> None:
     closed: list[bool] = []
 

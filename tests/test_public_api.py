@@ -89,6 +89,7 @@ PUBLIC = [
     "Removed",
     "Report",
     "RepositoryError",
+    "RepositoryLockedError",
     "RepositoryNotFoundError",
     "RepositoryState",
     "RestoreError",

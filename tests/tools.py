@@ -23,6 +23,7 @@ PACKAGES = {
     "redis-server": "redis-server",
     "sshd": "openssh-server",
     "redis-cli": "redis-tools",
+    "restic": "restic",
 }
 # What a program must be able to do, where it may be there without.
 _CHECKS = {"php": ["-r", "exit(extension_loaded('zip') ? 0 : 1);"]}

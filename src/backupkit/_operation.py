@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Protocol
 
@@ -236,16 +237,17 @@ class Running:
         if entry.kind not in ("file", "hardlink"):
             return entry
 
-        def chunks() -> Iterator[bytes]:
+        def watched(content: Callable[..., Iterator[bytes]], *descriptor: int) -> Iterator[bytes]:
             self.tell(EntryStarted(entry.path, entry.size))
-            with closing_iterator(entry.chunks()) as iterator:
+            with closing_iterator(content(*descriptor)) as iterator:
                 for chunk in iterator:
                     self.check_cancelled()
                     self.read += len(chunk)
                     self.tell(BytesRead(len(chunk)))
                     yield chunk
 
-        return replace(entry, chunks=chunks)
+        reusing = entry.reusing and partial(watched, entry.reusing)
+        return replace(entry, chunks=partial(watched, entry.chunks), reusing=reusing)
 
 
 def _name_of(observer: Observer) -> str:

@@ -24,6 +24,7 @@ class RestoreOptions:
     overwrite: bool = False
     setuid: bool = False
     resume: bool = False
+    sparse: bool = False
     max_size: int | str | None = None
     max_entries: int | None = None
     create: bool = False
@@ -31,7 +32,8 @@ class RestoreOptions:
 
     @property
     def for_folders(self) -> bool:
-        return self.setuid or self.resume or self.max_size is not None or self.max_entries is not None
+        limited = self.max_size is not None or self.max_entries is not None
+        return self.setuid or self.resume or self.sparse or limited
 
     @property
     def for_databases(self) -> bool:
@@ -63,8 +65,8 @@ def opened_target(to: Place | None, databases: Databases | None, options: Restor
         or (options.for_databases and not database)
     ):
         raise ConfigurationError(
-            "setuid, resume, max_size and max_entries are for a folder, create and tables for a database, and "
-            "overwrite for both, where its path or URL is named: give them to the target that you made, as in "
+            "setuid, resume, sparse, max_size and max_entries are for a folder, create and tables for a database, "
+            "and overwrite for both, where its path or URL is named: give them to the target that you made, as in "
             "DirectoryTarget(…, resume=True)."
         )
     rest = None if to is None else _opened(to, options)
@@ -109,6 +111,7 @@ def _opened(place: Place, options: RestoreOptions) -> Target:
             overwrite=options.overwrite,
             setuid=options.setuid,
             resume=options.resume,
+            sparse=options.sparse,
             max_size=options.max_size,
             max_entries=options.max_entries,
         )

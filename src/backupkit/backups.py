@@ -165,6 +165,7 @@ class Backups:
         overwrite: bool = False,
         setuid: bool = False,
         resume: bool = False,
+        sparse: bool = False,
         max_size: int | str | None = None,
         max_entries: int | None = None,
         dry_run: bool = False,
@@ -182,8 +183,8 @@ class Backups:
         anything is written (RestoreError); `dry_run` stops there and reports it. An entry that is damaged or
         cannot be written is a problem of the report, which then says "incomplete".
 
-        `overwrite`, `setuid`, `resume`, `max_size` and `max_entries` are those of `DirectoryTarget`, for a
-        folder; a target that was made has its own. What `resume` leaves as it is counts as `skipped` in the report.
+        `overwrite`, `setuid`, `resume`, `sparse`, `max_size` and `max_entries` are those of `DirectoryTarget`,
+        for a folder; a target that was made has its own. What `resume` leaves as it is counts as `skipped`.
         """
         with self._running("restore", cancel, telling=None if dry_run else self._telling()) as running:
             running.dry_run = dry_run
@@ -192,6 +193,7 @@ class Backups:
                 overwrite=overwrite,
                 setuid=setuid,
                 resume=resume,
+                sparse=sparse,
                 max_size=max_size,
                 max_entries=max_entries,
                 create=create,

@@ -12,6 +12,7 @@
     │   └── OutcomeUnknownError         whether it did is not known
     ├── RepositoryError                 the backups as a whole
     │   ├── RepositoryNotFoundError
+    │   ├── RepositoryLockedError       another process uses them in a way that this one cannot stand
     │   └── BackupNotFoundError
     ├── WrongPassphraseError
     ├── IntegrityError                  the bytes are not the bytes that were written
@@ -31,6 +32,8 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from backupkit.model import Report
 
 
@@ -162,6 +165,15 @@ class RepositoryError(BackupKitError):
 
 class RepositoryNotFoundError(RepositoryError):
     """There are no backups here."""
+
+
+class RepositoryLockedError(RepositoryError):
+    """Somebody else uses the repository. `holder` says who, and in which way; `since` when that was told last."""
+
+    def __init__(self, message: str, *, holder: str, since: datetime) -> None:
+        super().__init__(message)
+        self.holder = holder
+        self.since = since
 
 
 class BackupNotFoundError(RepositoryError):

@@ -161,7 +161,8 @@ class Entry:
     table of a dump has, if the source counted them.
 
     `reusing(descriptor)`, where it can be had, yields the very content that `chunks()` does, but takes from this
-    open file whatever that holds already at its place, so that only what differs has to be fetched.
+    open file whatever that holds already at its place, so that only what differs has to be fetched. Who gives an
+    entry other `chunks` gives it another `reusing` too, or none.
     """
 
     path: str
@@ -180,10 +181,11 @@ class Entry:
     rows: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
     origin: Origin | None = field(default=None, compare=False, repr=False)
 
-    def __getstate__(self) -> list[object]:
+    def __reduce__(self) -> tuple[Callable[..., Entry], tuple[()]]:
         """All fields, for pickle; it cannot take the mapping that nobody can change."""
-        state = [getattr(self, one.name) for one in fields(self)]
-        return [dict(one) if isinstance(one, MappingProxyType) else one for one in state]
+        # Not __getstate__, which Python 3.11.0 to 3.11.3 replace.
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return partial(Entry, **values | {"xattrs": dict(self.xattrs)}), ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,6 +229,14 @@ def test_restore_leaves_off_set_id_bits_unless_told_to(shop: Shop) -> None:
     assert restored.stat().st_mode & 0o7777 == 0o4755
 
 
+def test_restore_makes_holes_of_zeros_when_told_to(shop: Shop) -> None:
+    (shop.folder / "uploads" / "disk").write_bytes(bytes(1 << 20))
+    shop.backupkit("run", *APP)
+    shop.backupkit("restore", *URL, "--to", "restored", "--sparse")
+    restored = (shop.folder / "restored" / "uploads" / "disk").stat()
+    assert (restored.st_size, restored.st_blocks * 512 < 1 << 20) == (1 << 20, True)
+
+
 def test_clean_removes_what_is_not_kept_and_says_why(saved: Shop) -> None:
     saved.backupkit("run", *APP)
     before = saved.stored()

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import gc
 import socket
+import threading
 import uuid
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import pytest
 
 from backupkit.destinations.opening import open_destination
 from backupkit.destinations.remote import RemoteDestination
-from backupkit.errors import AccessDeniedError, ConfigurationError, DestinationError
+from backupkit.errors import AccessDeniedError, ConfigurationError, DestinationError, ObjectNotFoundError
 from backupkit.protocols import Destination
 from backupkit.testing.destinations import DestinationTests
 from tests.storage.certificates import self_signed
@@ -97,6 +100,63 @@ def test_a_connection_that_was_lost_is_made_anew(server: FTPServer) -> None:
     assert [one.name for one in destination.list()] == ["one"]
     store.fs.ftp.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
     assert b"".join(destination.read("one")) == b"content"
+
+
+def test_a_connection_ends_with_its_destination_after_failures_too(server: FTPServer) -> None:
+    destination = open_destination(server.url(uuid.uuid4().hex))
+    gc.disable()
+    try:
+        sock = _socket(destination)
+        assert [*destination.list()] == []  # the server's answer is an error
+        with pytest.raises(ObjectNotFoundError):
+            destination.stat("object")
+        assert sock.fileno() != -1
+        del destination
+        assert sock.fileno() == -1
+    finally:
+        gc.enable()
+
+
+def test_a_connection_that_was_refused_is_ended_at_once(server: FTPServer) -> None:
+    gc.collect()
+    before = _connections_to(server)
+    gc.disable()
+    try:
+        with pytest.raises(AccessDeniedError):
+            open_destination(server.url("shop").replace(PASSWORD, "wrong")).stat("object")
+        for thread in threading.enumerate():
+            if thread.name == "backupkit connecting":
+                thread.join()
+        assert _connections_to(server) <= before
+    finally:
+        gc.enable()
+
+
+def test_a_connection_that_the_collector_finds_is_ended_in_order(server: FTPServer) -> None:
+    destination = open_destination(server.url(uuid.uuid4().hex))
+    sock = _socket(destination)
+    circle: list[object] = [destination]
+    circle.append(circle)
+    del destination
+    gc.collect()  # which moves what is found by way of the circle behind the socket, which is found by itself
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        del sock, circle
+        gc.collect()
+    assert [str(one.message) for one in caught] == []
+
+
+def _connections_to(server: FTPServer) -> set[str]:
+    """Of this process, by what tells them apart."""
+    known = (repr(one) for one in gc.get_objects() if isinstance(one, socket.socket))
+    return {text for text in known if f"raddr=('127.0.0.1', {server.port})" in text}
+
+
+def _socket(destination: Destination) -> socket.socket:
+    assert isinstance(destination, RemoteDestination)
+    store, _ = destination._root.store()
+    sock: socket.socket = store.fs.ftp.sock  # type: ignore[attr-defined]
+    return sock
 
 
 def test_a_server_that_has_gone_is_an_error_and_no_empty_list(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 
@@ -43,6 +44,24 @@ def test_a_store_that_asks_for_more_than_there_is_gets_none() -> None:
     with pytest.raises(AskedToWaitError):
         ask(Transfer(patience=60), call)
     assert len(called) == 1
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError, ConnectionError])
+def test_what_a_failed_call_was_given_is_let_go_of_without_the_collector(error: type[Exception]) -> None:
+    class Connection:
+        def look(self) -> None:
+            raise error
+
+    connection = Connection()
+    there = weakref.ref(connection)
+    gc.disable()
+    try:
+        with pytest.raises(error):
+            ask(Transfer(patience=0.01), connection.look)
+        del connection
+        assert there() is None
+    finally:
+        gc.enable()
 
 
 def test_what_a_thread_asks_is_tried_again_and_answered() -> None:

@@ -42,7 +42,7 @@ def odd(**fields: Any) -> Entry:
 @pytest.mark.parametrize(
     "entry",
     [
-        odd(kind="fifo"),
+        odd(kind="socket"),
         odd(modified_ns=1.5e18),
         odd(modified_ns=True),
         odd(kind="directory", size=1.5),

@@ -135,8 +135,24 @@ def test_set_id_bits_can_be_asked_for(make: Make, tmp_path: Path, to: Path) -> N
     assert (to / "tools/run").stat().st_mode & 0o7777 == 0o4755
 
 
+def test_zeros_can_be_left_out(make: Make, tmp_path: Path, to: Path) -> None:
+    pipeline = make(Directory(tree(tmp_path / "disks", {"disk": bytes(1 << 20)})), MemoryDestination())
+    pipeline.run()
+    assert pipeline.restore(to=to, sparse=True).problems == ()
+    assert (to / "disks/disk").stat().st_size == 1 << 20
+    assert (to / "disks/disk").stat().st_blocks * 512 < 1 << 20
+
+
 @pytest.mark.parametrize(
-    "options", [{"overwrite": True}, {"setuid": True}, {"resume": True}, {"max_size": 0}, {"max_entries": 0}]
+    "options",
+    [
+        {"overwrite": True},
+        {"setuid": True},
+        {"resume": True},
+        {"sparse": True},
+        {"max_size": 0},
+        {"max_entries": 0},
+    ],
 )
 def test_options_that_a_target_of_ones_own_would_not_heed_are_refused(
     pipeline: BackupPipeline, to: Path, options: dict[str, bool | int]

@@ -155,6 +155,19 @@ def test_what_was_backed_up_comes_back_equal(shop: Shop, tmp_path: Path) -> None
     assert report.read == report.written == shop.report.read - linked
 
 
+def test_what_an_archive_cannot_hold_is_a_warning_and_the_rest_is_there(tmp_path: Path, make: Make) -> None:
+    app = tree(tmp_path / "app", {"a": "a", "z": "z"})
+    os.mkfifo(app / "pipe")
+    pipeline = make(Directory(app), stored(tmp_path / "backups"))
+    report = pipeline.run()
+    assert report.outcome == "succeeded"
+    assert [(one.path, one.severity) for one in report.problems] == [("app/pipe", "warning")]
+    assert pipeline.restore(to=tmp_path / "restored").problems == ()
+    (app / "pipe").unlink()
+    os.utime(app, ns=((tmp_path / "restored/app").stat().st_mtime_ns,) * 2)
+    assert same_tree(app, tmp_path / "restored/app") == []
+
+
 def test_it_can_be_listed_looked_into_and_verified(shop: Shop) -> None:
     (backup,) = shop.pipeline.list().backups
     assert (backup.good, backup.verified, backup.entries) == (True, None, None)

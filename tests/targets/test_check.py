@@ -69,6 +69,11 @@ def test_check_says_how_much_space_is_missing(tmp_path: Path) -> None:
     assert problem.severity == "error"
 
 
+def test_too_little_space_is_a_warning_where_zeros_need_none(tmp_path: Path) -> None:
+    (problem,) = DirectoryTarget(tmp_path, sparse=True).check([Entry(path="a", size=10**18)])
+    assert problem.severity == "warning"
+
+
 def test_check_does_not_count_holes(tmp_path: Path) -> None:
     assert check(tmp_path, Entry(path="a", size=10**18, holes=((0, 10**18),))) == []
 

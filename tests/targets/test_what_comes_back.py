@@ -222,6 +222,30 @@ def test_holes_come_back_as_holes(tmp_path: Path) -> None:
     assert restored.stat().st_blocks * 512 < 4 * KIB64
 
 
+def test_zeros_become_holes_when_asked_for(tmp_path: Path) -> None:
+    content = bytes(16 * KIB64) + b"x" * KIB64 + bytes(16 * KIB64)
+    chunks = [content[start : start + 50_000] for start in range(0, len(content), 50_000)]
+    entry = with_content(Entry(path="a"), *chunks)
+    for sparse in (False, True):
+        place = tmp_path / str(sparse)
+        assert list(DirectoryTarget(place, sparse=sparse).write([entry])) == []
+        assert (place / "a").read_bytes() == content
+        assert ((place / "a").stat().st_blocks * 512 < 4 * KIB64) == sparse
+
+
+@given(
+    pieces=st.lists(st.tuples(st.sampled_from([b"\0", b"\1"]), st.integers(0, 9000)), max_size=6),
+    cuts=st.lists(st.integers(1, 9000), max_size=6),
+)
+def test_leaving_out_zeros_loses_nothing(pieces: list[tuple[bytes, int]], cuts: list[int]) -> None:
+    content = b"".join(byte * count for byte, count in pieces)
+    ends = list(itertools.accumulate(cuts, initial=0))
+    chunks = [content[start:end] for start, end in itertools.pairwise([*ends, len(content) + ends[-1]])]
+    with tempfile.TemporaryDirectory() as place:
+        assert list(DirectoryTarget(place, sparse=True).write([with_content(Entry(path="a"), *chunks)])) == []
+        assert Path(place, "a").read_bytes() == content
+
+
 @given(
     content=st.binary(min_size=1, max_size=40),
     cuts=st.lists(st.integers(1, 10), max_size=6),

@@ -283,6 +283,9 @@ def restore(
     setuid: Annotated[
         bool, typer.Option("--setuid", help="Also bits and attributes that grant rights; if you trust it.")
     ] = False,
+    sparse: Annotated[
+        bool, typer.Option("--sparse", help="Leave out blocks of zeros, so that files take less space.")
+    ] = False,
     max_size: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Restore no more content than this, such as 50GB.")
     ] = None,
@@ -334,6 +337,7 @@ def restore(
                 overwrite=overwrite,
                 setuid=setuid,
                 resume=resume,
+                sparse=sparse,
                 max_size=max_size,
                 max_entries=max_entries,
                 dry_run=dry_run,

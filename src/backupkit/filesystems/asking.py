@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future, InvalidStateError
 from contextlib import suppress
@@ -23,7 +24,13 @@ def ask(transfer: Transfer, function: Callable[..., T], *arguments: Any, **optio
     import tenacity
 
     retrying = tenacity.Retrying(**_terms(transfer))
-    return retrying(function, *arguments, **options)
+    try:
+        return retrying(function, *arguments, **options)
+    except BaseException as error:
+        # tenacity's calls know the error, and its traceback knows them: what they were given, a connection or
+        # megabytes to send, would stay until the garbage collector finds it.
+        traceback.clear_frames(error.__traceback__)
+        raise
 
 
 class AskingInThreads(Executor):

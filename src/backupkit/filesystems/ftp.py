@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ftplib
 import ssl
+import weakref
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ class CheckedFTPFileSystem(FTPFileSystem):  # type: ignore[misc]
     """`tls=True` encrypts all (RFC 4217) and checks the server's certificate, which fsspec's own does not."""
 
     renames_in_one_step = True
+    _close: weakref.finalize[..., CheckedFTPFileSystem] | None = None
 
     def __init__(self, host: str, **options: Any) -> None:
         if options.get("tls", False) not in (True, False):
@@ -29,7 +31,6 @@ class CheckedFTPFileSystem(FTPFileSystem):  # type: ignore[misc]
 
     def reconnect(self) -> None:
         """Begin anew, after a failure in the middle of something."""
-        self.ftp.close()
         self._connect()
 
     def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
@@ -56,18 +57,20 @@ class CheckedFTPFileSystem(FTPFileSystem):  # type: ignore[misc]
         return entry
 
     def _connect(self) -> None:
+        if self._close is not None:
+            self._close()
         if self.tls:
             self.ftp: ftplib.FTP = ftplib.FTP_TLS(  # noqa: S321
                 context=ssl.create_default_context(), timeout=self.timeout, encoding=self.encoding
             )
         else:
             self.ftp = ftplib.FTP(timeout=self.timeout, encoding=self.encoding)  # noqa: S321 - it was asked for
+        # Not in `__del__`: the collector ends what refers to each other in any order, and perhaps the socket first.
+        self._close = weakref.finalize(self, self.ftp.close)
         self.ftp.connect(self.host, int(self.port))
         self.ftp.login(*self.cred)
         if isinstance(self.ftp, ftplib.FTP_TLS):
             self.ftp.prot_p()
 
     def __del__(self) -> None:
-        ftp = getattr(self, "ftp", None)
-        if ftp is not None:
-            ftp.close()
+        """Do nothing: fsspec's would close a connection that perhaps was never made."""

@@ -140,7 +140,9 @@ class Root:
         future = self._connections.setdefault(process, mine)
         if future is mine:
             # Some libraries connect, or fetch a token, when they are made, and some of those without a time limit.
-            threading.Thread(target=_fulfil, args=(mine, self._connect), daemon=True).start()
+            threading.Thread(
+                target=_fulfil, args=(mine, self._connect), name="backupkit connecting", daemon=True
+            ).start()
         try:
             return future.result(self.transfer.time_limit)
         except BaseException:
@@ -189,3 +191,5 @@ def _fulfil(future: Future[T], function: Callable[[], T]) -> None:
         future.set_exception(error)
     else:
         future.set_result(result)
+    finally:
+        del future  # its error's traceback has this call: one would keep the other, and the connection

@@ -28,6 +28,9 @@ class DirectoryTarget:
     unless `overwrite`: then files and links are replaced. A folder never gives way to a file, nor a file
     to a folder. Folders are merged; those that existed keep their mode and times unless `overwrite`.
 
+    With `overwrite`, an entry that can (`Entry.reusing`) takes what the file in its place holds already from
+    there. The new file is written beside it all the same, so that the old one is good until the new one is.
+
     `resume` goes on where a restore was interrupted: what is in place as this restore would leave it
     counts as finished, is not read from the backup, and is told to `skipped`. That is a file with the size,
     mode, owner and time (to the nanosecond) of its entry, a symlink with its target, a hard link to the
@@ -40,6 +43,10 @@ class DirectoryTarget:
     such as "50GB") and `max_entries` (files, links and folders) bound all of them together, finished ones
     included; without, the backup is trusted to be as large as it is.
 
+    Named pipes and device nodes are made anew, and never opened. Devices need root, and Linux; one that cannot
+    be made is a problem of its entry. `sparse` leaves out blocks of zeros, so that files take no space for
+    them, whether they were holes or not; without, the holes that a backup knows come back.
+
     Set-user-id and set-group-id bits of files, and extended attributes that can grant rights
     (`security.*`, `trusted.*`), come back only with `setuid`. Owners come back when this runs as root, by
     name where this machine knows the name, else by number. A file without a recorded mode gets 0600.
@@ -51,6 +58,7 @@ class DirectoryTarget:
     overwrite: bool = field(default=False, kw_only=True)
     setuid: bool = field(default=False, kw_only=True)
     resume: bool = field(default=False, kw_only=True)
+    sparse: bool = field(default=False, kw_only=True)
     max_size: int | str | None = field(default=None, kw_only=True)
     max_entries: int | None = field(default=None, kw_only=True)
     skipped: Callable[[Entry], None] | None = field(default=None, kw_only=True, compare=False, repr=False)
@@ -69,7 +77,8 @@ class DirectoryTarget:
 
         The space that must be free is that of the whole content of all that would be written, without
         holes: what `overwrite` replaces gives up its space only afterwards. What `resume` finds finished
-        needs none, and is told to `skipped`. Entries whose size is not known are a warning.
+        needs none, and is told to `skipped`. Entries whose size is not known are a warning, and so is too
+        little space where `sparse` may need less.
         """
         folder = os.path.abspath(self.folder)
         base = folder
@@ -125,7 +134,7 @@ class DirectoryTarget:
                 path=folder,
             )
         yield from tally.problems()
-        yield from _space_problems(disk, base, needed, names, path=folder)
+        yield from _space_problems(disk, base, needed, names, path=folder, sparse=self.sparse)
 
     def write(self, entries: Iterable[Entry]) -> Iterator[Problem]:
         """Put the entries in place, in order, yielding a problem for each that could not be.
@@ -151,6 +160,7 @@ class DirectoryTarget:
                 overwrite=self.overwrite,
                 setuid=self.setuid,
                 resume=self.resume,
+                sparse=self.sparse,
                 skipped=self.skipped,
             )
             for entry in entries:
@@ -166,7 +176,7 @@ class DirectoryTarget:
 
 
 def _space_problems(
-    disk: os.statvfs_result, base: str, needed: int, names: int, *, path: str
+    disk: os.statvfs_result, base: str, needed: int, names: int, *, path: str, sparse: bool
 ) -> Iterator[Problem]:
     """Yield what the file system that `base` is on has too little of."""
     root = os.geteuid() == 0
@@ -175,6 +185,7 @@ def _space_problems(
         yield Problem(
             message=f"{format_size(needed)} would be restored to {base!r}, "
             f"where {format_size(free)} are free: make room, or restore to another place.",
+            severity="warning" if sparse else "error",
             path=path,
         )
     places = disk.f_ffree if root else disk.f_favail

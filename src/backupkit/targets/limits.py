@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from backupkit._chunks import closing_iterator
 from backupkit.errors import RestoreError
@@ -69,10 +69,10 @@ class Tally:
         for excess in self._excesses():
             raise RestoreError(f"The restore was stopped at its limit: {excess}.", path=self._folder)
 
-    def bounded(self, entry: Entry) -> Iterator[bytes]:
+    def bounded(self, entry: Entry, content: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
         """The entry's content, counted; RestoreError before the first byte that was not declared or allowed."""
         came = 0
-        with closing_iterator(entry.chunks()) as chunks:
+        with closing_iterator(content()) as chunks:
             for chunk in chunks:
                 came += len(chunk)
                 if entry.size is not None and came > entry.size:

@@ -28,20 +28,20 @@ class Metadata:
         self._root = os.geteuid() == 0
         self._numbers = functools.cache(_numbers)
 
-    def apply(self, entry: Entry, fd: int) -> None:
-        """To an open file or folder, after its content is complete."""
+    def apply(self, entry: Entry, at: int | str) -> None:
+        """To an open file or folder, after its content is complete, or to a path that means one thing only."""
         # The owner first, because changing it clears set-id bits and capabilities; the time last.
         owned = True
         if self._root:
             owned = entry.owner is not None and self._attempt(
-                "owner", entry, os.fchown, fd, *self._numbers(entry.owner)
+                "owner", entry, os.chown, at, *self._numbers(entry.owner)
             )
         for name, value in entry.xattrs.items():
             kind = _kind(name)
             if name.startswith(_RIGHTS) and not self._setuid:
                 self._warn(kind, entry, _TRUST)
             elif hasattr(os, "setxattr"):
-                self._attempt(kind, entry, os.setxattr, fd, name, value)
+                self._attempt(kind, entry, os.setxattr, at, name, value)
             else:
                 self._warn(kind, entry, "this system cannot set it")
         if (mode := entry.mode) is not None:
@@ -50,9 +50,9 @@ class Metadata:
                 why = "its owner is not known" if self._setuid else _TRUST
                 self._warn("set-id bit", entry, why)
                 mode &= ~_SET_ID
-            self._attempt("mode", entry, os.fchmod, fd, mode & 0o7777)
-        if (at := entry.modified_ns) is not None:
-            self._attempt("time", entry, os.utime, fd, ns=(at, at))
+            self._attempt("mode", entry, os.chmod, at, mode & 0o7777)
+        if (time := entry.modified_ns) is not None:
+            self._attempt("time", entry, os.utime, at, ns=(time, time))
 
     def owner_of(self, entry: Entry) -> int:
         """The number of the user whom `apply` would make the owner."""

@@ -13,6 +13,7 @@ from backupkit._chunks import closing_iterator
 from backupkit.model import Entry
 from backupkit.targets.folders import lstat_in
 from backupkit.targets.metadata import Metadata
+from backupkit.targets.nodes import NODES, is_node
 
 # "same": as this restore would leave it. "unclear": it looks so, but only its content can tell.
 Standing: TypeAlias = Literal["same", "unclear", "other"]
@@ -36,9 +37,10 @@ class Finished:
     """Tells whether what is in an entry's place is what this restore would put there.
 
     Of a file the size, mode, owner and time to the nanosecond must be the entry's: a restore sets the time
-    last, before the file gets its name. A hard link must be the file that it is linked to, a symlink must
-    have its target. Ask about every file and hard link, in order. A file of an entry without a time or a
-    size is "unclear" where it may be compared with the content (`comparing`), or else never the same.
+    last, before the file gets its name. So it is with pipes and devices, which have their kind and number for
+    a size. A hard link must be the file that it is linked to, a symlink must have its target. Ask about every
+    file and hard link, in order. A file of an entry without a time or a size is "unclear" where it may be
+    compared with the content (`comparing`), or else never the same.
     """
 
     def __init__(self, metadata: Metadata, *, comparing: bool) -> None:
@@ -51,13 +53,16 @@ class Finished:
             return "other"  # folders are merged, and described at the end, by every restore
         if entry.kind == "symlink":
             return "same" if there is not None and _is_link_to(entry.target, there, name, parent) else "other"
+        if entry.kind in NODES:
+            found = there is not None and is_node(entry, there) and self._metadata.is_applied(entry, there)
+            return "same" if found else "other"
         inode = None if there is None else (there.st_dev, there.st_ino)
         if entry.kind == "hardlink" and entry.target in self._inodes:
             return "same" if inode and self._inodes[entry.target] == inode else "other"
-        found = self._as_file(entry, there)
+        standing = self._as_file(entry, there)
         first = entry.path if entry.kind == "file" else entry.target or ""
-        self._inodes[first] = None if found == "other" else inode
-        return found
+        self._inodes[first] = None if standing == "other" else inode
+        return standing
 
     def _as_file(self, entry: Entry, there: os.stat_result | None) -> Standing:
         if there is None or not stat.S_ISREG(there.st_mode):
@@ -94,8 +99,8 @@ def _same_content(entry: Entry, name: str, parent: int) -> bool:
 class Leftovers:
     """Removes the unfinished files that a killed restore left beside the entries of this one.
 
-    Only regular files and symlinks of ours that have the name such a file of this very entry would have,
-    and that are no entries themselves. A folder is looked at once, when its first entry comes.
+    Only what is no folder and no socket, is ours and has the name such a file of this very entry would have,
+    and is no entry itself. A folder is looked at once, when its first entry comes.
     """
 
     def __init__(self, metadata: Metadata) -> None:
@@ -114,7 +119,7 @@ class Leftovers:
             there = lstat_in(partial, parent)
             if (
                 there is not None
-                and (stat.S_ISREG(there.st_mode) or stat.S_ISLNK(there.st_mode))
+                and not (stat.S_ISDIR(there.st_mode) or stat.S_ISSOCK(there.st_mode))
                 and there.st_uid in (os.geteuid(), self._metadata.owner_of(entry))
             ):
                 with suppress(FileNotFoundError):

@@ -125,7 +125,7 @@ def same_tree(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> list[str]
     """Return how `b` differs from `a`, a line for each difference; an empty list if it does not.
 
     Compared are names, kinds, content, modes, times to the nanosecond, extended attributes of users, link
-    targets, which names share a file, and whether large holes are still holes; not owners.
+    targets, numbers of devices, which names share a file, and whether large holes are still holes; not owners.
     """
     before, after = dict(_walk(a)), dict(_walk(b))
     differences = [f"{path!r} is missing" for path in before.keys() - after.keys()]
@@ -169,6 +169,8 @@ def _facts(full: str) -> dict[str, object]:
     facts: dict[str, object] = {"kind": stat.S_IFMT(status.st_mode), "modified_ns": status.st_mtime_ns}
     if stat.S_ISLNK(status.st_mode):
         return facts | {"target": os.readlink(full)}
+    if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+        facts["device"] = os.major(status.st_rdev), os.minor(status.st_rdev)
     return facts | {"mode": oct(stat.S_IMODE(status.st_mode)), "xattrs": _xattrs(full)}
 
 

@@ -13,7 +13,7 @@ from backupkit.formats.restic import go_json
 from backupkit.formats.restic.sealing import Sealer
 
 _COMPRESSED = 2  # the encoding version, before the compressed document
-_LIMIT = 1 << 30  # bytes of one document; restic keeps its largest, indexes, below 8 MiB
+_LIMIT = 1 << 28  # bytes of one document; restic keeps its largest, indexes, below 8 MiB
 
 
 def encode(document: Mapping[str, Any], sealer: Sealer, *, compressed: bool = True) -> bytes:

@@ -18,7 +18,7 @@ from backupkit.errors import (
 from backupkit.formats.restic.blobs import unseal_blob
 from backupkit.formats.restic.config import Config
 from backupkit.formats.restic.documents import decode, encode
-from backupkit.formats.restic.index import BlobIndex, Location, parse_index
+from backupkit.formats.restic.index import BlobIndex, Location
 from backupkit.formats.restic.keys import KeyFile, made_key_file
 from backupkit.formats.restic.layout import CONFIG, object_name, storage_id
 from backupkit.formats.restic.objects import Objects
@@ -64,8 +64,7 @@ class OpenedRepository:
                     fields = self.objects.load("index", id, self.sealer)
                 except ObjectNotFoundError:
                     continue  # replaced since it was listed: what it said is in another one
-                for pack, blobs in parse_index(fields, where=self.objects.where("index", id)):
-                    self.index.add(pack, blobs)
+                self.index.take(fields, where=self.objects.where("index", id))
                 self._loaded.add(id)
 
     def load(self, id: bytes, *, tree: bool = False) -> bytes:
