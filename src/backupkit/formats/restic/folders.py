@@ -107,7 +107,8 @@ class FolderSaver(Generic[F]):
         self._reader = reader
         self._passed = passed
         self._linked: dict[tuple[int, int], Mapping[int, Content]] = {}
-        self._told = (0, 0)
+        self._told = (0, reader.read)
+        self._path = ""
         self._largest = largest
 
     def save(self, part: Part, before: Before, *, most: int | None = None) -> OpenFolder:
@@ -158,6 +159,11 @@ class FolderSaver(Generic[F]):
         if entry.xattrs:
             self.problems += odd_names(entry)
 
+    def meanwhile(self) -> None:
+        """To be called while a large file is read."""
+        if self._reader.read - self._told[1] >= _MUCH:
+            self.tell(self._path)
+
     def tell(self, path: str) -> None:
         """Say how much was done since it was last said."""
         entries, read = self._told
@@ -169,10 +175,12 @@ class FolderSaver(Generic[F]):
         path = place_of(part.entry)
         receivers = self._living.receivers
         folder = OpenFolder(part, path, before, {number: {} for number in receivers})
-        known = {
-            number: receiver.nodes_of(before[number]) if before.get(number) else {}
-            for number, receiver in receivers.items()
-        }
+        known: dict[int, Mapping[str, Node]] = {}
+        for number, receiver in [*receivers.items()]:
+            try:
+                known[number] = receiver.nodes_of(before[number]) if before.get(number) else {}
+            except BackupKitError as error:
+                self._living.fail(number, error)
         children = part.read()
         while batch := [*islice(children, _AT_ONCE)]:
             unchanged = self._unchanged(batch, known)
@@ -206,7 +214,10 @@ class FolderSaver(Generic[F]):
                         node = nodes.get(name)
                         if node is not None and is_unchanged(one, node):
                             files[name] = node
-                found[number] = receiver.held(nodes, files)
+                try:
+                    found[number] = receiver.held(nodes, files)
+                except BackupKitError as error:
+                    self._living.fail(number, error)
         return found
 
     def _take(
@@ -224,6 +235,7 @@ class FolderSaver(Generic[F]):
                     had = frozenset(number for number, nodes in known.items() if name in nodes)
                     folder.files.append((entry, had))
                     return
+                self._path = entry.path
                 stored = self._reader.stored(entry, missing, self.problems)
                 if stored is None:
                     return
@@ -248,6 +260,7 @@ class FolderSaver(Generic[F]):
 
     def take_file(self, folder: OpenFolder, entry: Entry, had: Container[int]) -> None:
         """Read one that was left to do, and put its node into its folder."""
+        self._path = entry.path
         contents = self._reader.stored(entry, [*self._living.receivers], self.problems)
         if contents is None:
             return

@@ -28,9 +28,13 @@ class Restic:
     that a passphrase is needed even for listing. Needs `pip install 'backupkit[snapshots]'`.
 
     `create=False` never makes a repository: an unmounted disk or a mistyped location is an error then.
+
+    `workers` are the processes that read and store large trees, in which Python's lock would let one processor do
+    all the work: one for each usable processor; 0 for none, so that threads alone share the work.
     """
 
     create: bool = True
+    workers: int | None = None
 
     @property
     def shares_bytes(self) -> bool:
@@ -80,6 +84,7 @@ class Restic:
             passphrase=encryptor,
             executor=executor,
             creates=self.create,
+            workers=self.workers,
             host=os.uname().nodename,
             program=_program(),
         )

@@ -45,6 +45,7 @@ class ResticRepository:
         passphrase: Passphrase,
         executor: Executor | None,
         creates: bool,
+        workers: int | None,
         host: str,
         program: str,
     ) -> None:
@@ -54,6 +55,7 @@ class ResticRepository:
         self._passphrase = passphrase
         self._executor = executor
         self._creates = creates
+        self._workers = workers
         self._host = host
         self._program = program
         self._opened: OpenedRepository | None = None
@@ -73,7 +75,13 @@ class ResticRepository:
                 "A backup is written under a pipeline's name: open the repository with one."
             )
         run = Run(
-            name=self._name, time=time, contents=contents, tags=tags, host=self._host, program=self._program
+            name=self._name,
+            time=time,
+            contents=contents,
+            tags=tags,
+            host=self._host,
+            program=self._program,
+            workers=self._workers,
         )
         written, _ = write_snapshots(
             {0: self._open_or_create},

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from backupkit.errors import BackupKitError, IntegrityError
-from backupkit.formats.restic.folders import Counts, FolderSaver, content_of, place_of, tree_before
+from backupkit.formats.restic.folders import Counts, content_of, place_of, tree_before
 from backupkit.formats.restic.nodes import node_text
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.parents import Node, Parent, is_unchanged, parent_of
 from backupkit.formats.restic.snapshots import Snapshot, Summary, new_fields
+from backupkit.formats.restic.spreading import Spreading
 from backupkit.formats.restic.storing import Content, ContentReader, Living, NobodyLeft, odd_names
 from backupkit.formats.restic.times import ns_of, utc_now
 from backupkit.formats.restic.tree_building import TreeBuilder, owner_of
+from backupkit.formats.restic.workers import WorkerDiedError
 from backupkit.formats.restic.writing import RepositoryWriter
 from backupkit.model import Contents, Entry, Part, Problem
 from backupkit.retrying import Retry
@@ -33,6 +35,7 @@ class Run:
     tags: Sequence[str]
     host: str
     program: str
+    workers: int | None = None  # processes that read folders; None: one for each usable processor
 
 
 class Sink:
@@ -81,6 +84,10 @@ class Sink:
 
     def nodes_of(self, tree: bytes) -> Mapping[str, Node]:
         return self._parent.nodes_of(tree.hex()) if self._parent is not None else {}
+
+    def tree_content(self, tree: bytes) -> bytes | None:
+        """The plain bytes of a tree of before, if it can be read."""
+        return self.repository.load(tree, tree=True) if self.nodes_of(tree) else None
 
     def held(self, nodes: Mapping[str, Node], files: Mapping[str, Node]) -> Mapping[str, Node]:
         return {name: node for name, node in files.items() if self._holds_content(node)}
@@ -196,11 +203,19 @@ class SnapshotWriter:
 
     def __init__(self, sinks: Mapping[int, Sink], retry: Retry) -> None:
         self.problems: list[Problem] = []
-        self.entries = 0
-        self._owner = owner_of(os.geteuid(), os.getegid())
-        self._now_ns = max((ns_of(sink.run.time) for sink in sinks.values()), default=0)
+        self._entries = 0
         self._living = Living(sinks)
         self._reader = ContentReader(self._living, retry)
+        run = next(iter(sinks.values())).run
+        self._spreading = Spreading(
+            self._living,
+            self._reader,
+            retry,
+            owner=owner_of(os.geteuid(), os.getegid()),
+            now_ns=ns_of(run.time),
+            count=run.workers,
+        )
+        self._spreading.problems = self.problems
         self._roots: list[str] = []
         self._linked: dict[tuple[int, int], Mapping[int, Content]] = {}
 
@@ -215,7 +230,12 @@ class SnapshotWriter:
     @property
     def read(self) -> int:
         """Bytes of content."""
-        return self._reader.read
+        return self._reader.read + self._spreading.read
+
+    @property
+    def entries(self) -> int:
+        """How many were taken in."""
+        return self._entries + self._spreading.entries
 
     @property
     def complete(self) -> bool:
@@ -229,13 +249,19 @@ class SnapshotWriter:
 
     def write(self, entries: Iterable[Entry | Problem | Part]) -> None:
         """Take in all of them. An exception of `entries` itself passes through."""
-        for one in entries:
-            if isinstance(one, Problem):
-                self.problems.append(one)
-            elif isinstance(one, Part):
-                self._take_part(one)
-            else:
-                self._take(one)
+        try:
+            for one in entries:
+                if isinstance(one, Problem):
+                    self.problems.append(one)
+                elif isinstance(one, Part):
+                    self._take_part(one)
+                else:
+                    self._take(one)
+            self._spreading.finish()
+        except WorkerDiedError as error:
+            raise BackupKitError(str(error)) from error
+        finally:
+            self._spreading.close()
 
     def each_numbered(self, call: Callable[[int, Sink], None]) -> None:
         """Do it with every repository, by its number; NobodyLeft if all have failed."""
@@ -246,16 +272,10 @@ class SnapshotWriter:
         self._note_root(part.entry, path)
         nodes = {number: sink.node_before(path) for number, sink in self.sinks.items()}
         before = {number: tree_before(node) for number, node in nodes.items() if node is not None}
-        saver = FolderSaver(self._living, self._reader, part.passed, owner=self._owner, now_ns=self._now_ns)
-        saver.problems = self.problems
-        try:
-            folder = saver.save(part, before)
-            if folder.wanted:
-                self._living.each(lambda number, sink: sink.put_part(part.entry, path, folder.nodes[number]))
-                saver.entries += 1
-        finally:
-            self.entries += saver.entries
-        saver.tell(part.entry.path)
+        folder = self._spreading.save(part, before)
+        if part.wanted or any(folder.values()):
+            self._living.each(lambda number, sink: sink.put_part(part.entry, path, folder[number]))
+            self._entries += 1
 
     def _take(self, entry: Entry) -> None:
         path = place_of(entry)
@@ -268,7 +288,7 @@ class SnapshotWriter:
         else:
             self._living.each(lambda _, sink: sink.put(entry, path, None))
         self.problems += odd_names(entry)
-        self.entries += 1
+        self._entries += 1
 
     def _note_root(self, entry: Entry, path: str) -> None:
         if self._roots and _is_at_or_below(path, self._roots[-1]):

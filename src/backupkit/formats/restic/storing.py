@@ -77,11 +77,21 @@ class Living(Generic[R]):
             raise NobodyLeft from error
 
 
+class _MeanwhileError(Exception):
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
 class ContentReader:
-    """Reads files for the repositories of `living`. One thread at a time."""
+    """Reads files for the repositories of `living`. One thread at a time.
+
+    `meanwhile` is called now and then while a large one is read; what it raises is raised, and not taken for a
+    failure of the file.
+    """
 
     def __init__(self, living: Living[R], retry: Retry) -> None:
         self.read = 0  # bytes
+        self.meanwhile: Callable[[], None] = _nothing
         self._living: Living[R] = living
         self._retry = retry
         self._given_up = 0
@@ -93,6 +103,8 @@ class ContentReader:
         """Store the content in these repositories; None if it could not be read, which is a problem."""
         try:
             return self._stored_once(entry, numbers, problems)
+        except _MeanwhileError as error:
+            raise error.error from None
         except (OperationCancelledError, HookError, NobodyLeft, ConfigurationError):
             raise
         except Exception as error:
@@ -114,6 +126,8 @@ class ContentReader:
                         error, first = first, None
                         raise error
                     contents = self._stored_once(entry, numbers, problems)
+        except _MeanwhileError as error:
+            raise error.error from None
         except (OperationCancelledError, HookError, NobodyLeft, ConfigurationError):
             raise
         except Exception as error:
@@ -184,6 +198,10 @@ class ContentReader:
         for chunk in chunks:
             size += len(chunk)
             self.read += len(chunk)
+            try:
+                self.meanwhile()
+            except BaseException as error:
+                raise _MeanwhileError(error) from error
             for polynomial in groups:
                 store(polynomial, self._chunkers[polynomial].add(chunk))
         for polynomial in groups:
@@ -205,6 +223,10 @@ def odd_names(entry: Entry) -> Iterator[Problem]:
                 severity="warning",
                 path=entry.path,
             )
+
+
+def _nothing() -> None:
+    pass
 
 
 def _lost(entry: Entry, error: Exception) -> Problem:
