@@ -149,8 +149,11 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Coverage-guided fuzzing of what reads archives: a minute each, or `-- foreign -max_total_time=600`."""
+    """Coverage-guided fuzzing of what reads backups: a minute each, or `-- foreign -max_total_time=600`."""
     install(session, "fuzz")
-    forms = [session.posargs] if session.posargs else [["foreign", _MINUTE], ["own", _MINUTE]]
-    for form in forms:
-        session.run("python", "tests/fuzz/zip_archives.py", *form)
+    forms = (
+        [session.posargs] if session.posargs else [[form, _MINUTE] for form in ("foreign", "own", "restic")]
+    )
+    for form, *options in forms:
+        program = "restic_objects.py" if form == "restic" else "zip_archives.py"
+        session.run("python", f"tests/fuzz/{program}", form, *options)

@@ -153,7 +153,8 @@ class Ours:
 
     def _timed(self, operation: str, folder: Path, of: Path) -> Figures:
         command = [sys.executable, "-c", _OURS, operation, str(folder / "repository"), str(of)]
-        return timed(command, BENCH_PASSPHRASE=PASSPHRASE, XDG_CACHE_HOME=str(folder / "cache"))
+        places = {"XDG_CACHE_HOME": str(folder / "cache"), "XDG_STATE_HOME": str(folder / "state")}
+        return timed(command, BENCH_PASSPHRASE=PASSPHRASE, **places)
 
 
 def main() -> None:

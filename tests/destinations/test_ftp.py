@@ -110,6 +110,11 @@ def test_a_connection_ends_with_its_destination_after_failures_too(server: FTPSe
         assert [*destination.list()] == []  # the server's answer is an error
         with pytest.raises(ObjectNotFoundError):
             destination.stat("object")
+        destination.write("folder/object", [b"content"])
+        with pytest.raises(DestinationError):
+            destination.write("folder", [b"fails at its end"])
+        with pytest.raises(ZeroDivisionError):
+            destination.write("another", (bytes(1 // number) for number in (1, 0)))
         assert sock.fileno() != -1
         del destination
         assert sock.fileno() == -1

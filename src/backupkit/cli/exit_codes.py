@@ -10,6 +10,7 @@ from backupkit.errors import (
     BackupNotFoundError,
     ConfigurationError,
     OperationCancelledError,
+    RepositoryLockedError,
     RepositoryNotFoundError,
     WrongPassphraseError,
 )
@@ -23,6 +24,7 @@ _OF_ERROR: tuple[tuple[type[BaseException], int], ...] = (
     (RepositoryNotFoundError, 10),
     (BackupNotFoundError, 10),
     (BackupAlreadyRunningError, 11),
+    (RepositoryLockedError, 11),
     (WrongPassphraseError, 12),
     (OperationCancelledError, 130),
     (KeyboardInterrupt, 130),

@@ -16,6 +16,7 @@ from backupkit.errors import (
 )
 from backupkit.filesystems.addresses import join
 from backupkit.filesystems.failures import failure_of
+from backupkit.filesystems.letting_go import let_go
 from backupkit.filesystems.roots import Root, UPathLike
 from backupkit.filesystems.stores import FileStore, Found, LeavesUploads, Upload
 from backupkit.model import StoredObject
@@ -192,8 +193,9 @@ class RemoteDestination:
         except BackupKitError:
             raise
         except Exception as error:
-            if sent is not None and sent.failure is not None:
-                raise sent.failure  # noqa: B904 - the chunks' own, unchanged
+            let_go(error)
+            if sent is not None:
+                sent.raise_failure()
             raise translated(error, what, name, self.location) from error
 
 

@@ -31,6 +31,15 @@ class Sent:
         self.size += len(chunk)
         return chunk
 
+    def raise_failure(self) -> None:
+        """Raise what the stream failed with, unchanged, and forget it: its traceback knows this object."""
+        failure, self.failure = self.failure, None
+        try:
+            if failure is not None:
+                raise failure
+        finally:
+            del failure
+
 
 @contextmanager
 def closed_on_failure(items: Iterable[T]) -> Iterator[Iterator[T]]:

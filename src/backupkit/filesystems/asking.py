@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future, InvalidStateError
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from backupkit.filesystems.failures import asked_to_wait, may_pass
+from backupkit.filesystems.letting_go import let_go
 from backupkit.filesystems.transfer import Transfer
 from backupkit.retrying import spread_wait
 
@@ -27,9 +27,7 @@ def ask(transfer: Transfer, function: Callable[..., T], *arguments: Any, **optio
     try:
         return retrying(function, *arguments, **options)
     except BaseException as error:
-        # tenacity's calls know the error, and its traceback knows them: what they were given, a connection or
-        # megabytes to send, would stay until the garbage collector finds it.
-        traceback.clear_frames(error.__traceback__)
+        let_go(error)
         raise
 
 

@@ -42,16 +42,29 @@ def made(destination: Destination) -> Opened:
     return Opened(objects, sealer, config)
 
 
-def opened(destination: Destination) -> Opened:
-    """A repository that is there."""
-    objects = Objects(destination)
+def master_key(objects: Objects) -> MasterKey:
     for id, _ in objects.list("keys"):
         master = KeyFile.parse(objects.read("keys", id), where=id).open(PASSPHRASE, where=id)
         if master is not None:
-            sealer = Sealer(master)
-            fields = decode(objects.read_config(), sealer, where="config")
-            return Opened(objects, sealer, Config.parse(fields, location=objects.location))
+            return master
     raise AssertionError("the passphrase opens no key file")
+
+
+def opened(destination: Destination) -> Opened:
+    """A repository that is there."""
+    objects = Objects(destination)
+    sealer = Sealer(master_key(objects))
+    fields = decode(objects.read_config(), sealer, where="config")
+    return Opened(objects, sealer, Config.parse(fields, location=objects.location))
+
+
+def make_cheap(destination: Destination) -> None:
+    """Replace the key files of a repository by one that takes restic no time to open."""
+    objects = Objects(destination)
+    content = made_key_file(PASSPHRASE, master_key(objects), now=datetime.now(UTC)).content()
+    for id, _ in [*objects.list("keys")]:
+        objects.delete("keys", id)
+    objects.write("keys", [content], storage_id(content))
 
 
 @dataclass(frozen=True)

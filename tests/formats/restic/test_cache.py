@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import stat
@@ -266,3 +267,15 @@ def test_it_is_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch) -> Non
     assert cache_folder() == "/home/alice/.cache"
     monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache/alice")
     assert cache_folder() == "/var/cache/alice"
+
+
+def test_what_nobody_closed_is_closed_when_nobody_needs_it_any_more(tmp_path: Path) -> None:
+    def use() -> None:
+        cache = Cache(REPOSITORY, folder=tmp_path)
+        cache.put("index", ID, CONTENT)
+
+    use()
+    before = len(os.listdir("/dev/fd"))
+    use()
+    gc.collect()
+    assert len(os.listdir("/dev/fd")) == before

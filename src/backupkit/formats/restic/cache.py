@@ -122,6 +122,9 @@ class Cache:
             if folder is not None:
                 os.close(folder)
 
+    def __del__(self) -> None:
+        self.close()
+
     def __enter__(self) -> Cache:
         return self
 

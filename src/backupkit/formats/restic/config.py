@@ -28,7 +28,7 @@ class Config:
     def parse(cls, fields: Mapping[str, Any], *, location: str) -> Config:
         try:
             version = int(fields["version"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise IntegrityError(
                 f"The config of the repository at {location} has no version.", where=CONFIG
             ) from error

@@ -50,9 +50,11 @@ class KeyFile:
             if fields["kdf"] != "scrypt":
                 raise ValueError(f"it derives keys by {str(fields['kdf'])[:20]!r}, not by scrypt")
             cost = Cost(int(fields["N"]), int(fields["r"]), int(fields["p"]))
-            if cost.n < 2 or cost.n & (cost.n - 1) or cost.r < 1 or cost.p < 1:
+            # RFC 7914, section 2: N is a power of two, more than 1 and less than 2^(128 * r / 8).
+            power = cost.n > 1 and not cost.n & (cost.n - 1)
+            if not power or cost.r < 1 or cost.p < 1 or cost.n.bit_length() > 16 * cost.r:
                 raise ValueError("its scrypt parameters are impossible")
-            if 128 * cost.n * cost.r > _MEMORY or cost.n * cost.r * cost.p > _WORK:
+            if 128 * cost.r * (cost.n + cost.p) > _MEMORY or cost.n * cost.r * cost.p > _WORK:
                 raise ValueError("its scrypt parameters ask for more memory or time than any program's")
             return cls(
                 cost=cost,

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from backupkit.errors import (
@@ -29,7 +29,7 @@ from backupkit.formats.restic.keys import user_name
 from backupkit.formats.restic.layout import object_name, storage_id
 from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.sealing import Sealer
-from backupkit.formats.restic.times import text_time, time_text
+from backupkit.formats.restic.times import text_time, time_text, utc_now
 from backupkit.printable import printable
 
 REFRESHED = timedelta(minutes=5)  # how often its holder puts a new lock in the place of the old
@@ -131,10 +131,6 @@ class LockFile:
         return False
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 def _nothing() -> None:
     pass
 
@@ -146,7 +142,7 @@ def held(
     *,
     exclusive: bool,
     wait: timedelta,
-    clock: Callable[[], datetime] = _now,
+    clock: Callable[[], datetime] = utc_now,
     between: Callable[[], None] = _nothing,
     or_without: bool = False,
 ) -> Iterator[Lease]:
@@ -168,7 +164,7 @@ def held(
         lease._release(tries=not failed)
 
 
-def remove_stale(objects: Objects, sealer: Sealer, *, clock: Callable[[], datetime] = _now) -> int:
+def remove_stale(objects: Objects, sealer: Sealer, *, clock: Callable[[], datetime] = utc_now) -> int:
     """Remove the locks that nobody holds any more, as `restic unlock` does; how many there were.
 
     Those that cannot be read stay.

@@ -137,10 +137,11 @@ def parse_tree(content: bytes, *, where: str) -> Sequence[dict[str, Any]]:
     try:
         nodes = json.loads(content)["nodes"] or []
         for node in nodes:
-            if "\\" in node["name"]:
-                node["name"] = unquote(node["name"])
-            if node["name"] in ("", ".", "..") or "/" in node["name"] or "\0" in node["name"]:
-                raise ValueError(f"{node['name'][:80]!r} is no name")
+            name = node["name"]
+            if "\\" in name or not name.isascii():
+                node["name"] = name = unquote(name)
+            if name in ("", ".", "..") or "/" in name or "\0" in name:
+                raise ValueError(f"{name[:80]!r} is no name")
             if not all(map(is_id, node.get("content") or ())):
                 raise ValueError("an id in the content of a node is none")
             subtree = node.get("subtree")
@@ -204,4 +205,6 @@ def _target_fields(target: str) -> Sequence[str]:
 def _target_of(node: Mapping[str, Any]) -> str:
     if raw := node.get("linktarget_raw"):
         return b64decode(raw).decode("utf-8", "surrogateescape")
-    return str(node.get("linktarget", ""))
+    target = str(node.get("linktarget", ""))
+    target.encode("utf-8", "surrogateescape")  # or no system would take it
+    return target

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
@@ -21,7 +22,13 @@ class Keeps(Protocol):
 
     def get(self, kind: ObjectKind, id: str) -> bytes | None: ...
 
+    def get_range(self, pack: str, start: int, length: int) -> bytes | None: ...
+
     def put(self, kind: ObjectKind, id: str, content: bytes) -> None: ...
+
+    def forget(self, kind: ObjectKind, id: str) -> None: ...
+
+    def keep_only(self, kind: ObjectKind, ids: Collection[str]) -> None: ...
 
 
 class Objects:
@@ -33,6 +40,9 @@ class Objects:
         self.destination = destination
         self.retry = retry or Retry(tries=1)
         self.cache = cache
+        self._keeps_nothing = False
+        self._damaged: set[str] = set()  # packs
+        self._keeping = threading.Lock()  # one at a time, lest many threads fetch the same pack
 
     @property
     def location(self) -> str:
@@ -44,9 +54,13 @@ class Objects:
 
     def list(self, kind: ObjectKind) -> Iterator[tuple[str, int]]:
         """The ids and sizes of all objects of a kind."""
+        found = {}
         for stored in self._tried(lambda: [*self.destination.list(f"{kind}/")]):
             if (id := id_in(stored.name)) is not None and stored.name == object_name(kind, id):
-                yield id, stored.size
+                found[id] = stored.size
+        if self.cache is not None:
+            self.cache.keep_only(kind, found)
+        yield from found.items()
 
     def read(self, kind: ObjectKind, id: str) -> bytes:
         """An object's bytes; IntegrityError if they are not those that its name is the hash of."""
@@ -67,8 +81,13 @@ class Objects:
             self.cache.put(kind, id, content)
         return content
 
-    def read_range(self, pack: str, start: int, length: int) -> bytes:
-        """So many bytes of a pack, from `start`; IntegrityError if it ends before."""
+    def read_range(self, pack: str, start: int, length: int, *, keep: bool = False) -> bytes:
+        """So many bytes of a pack, from `start`; IntegrityError if it ends before.
+
+        With `keep`, for packs of trees, of which more will be wanted, the whole pack comes into the cache.
+        """
+        if keep and self.cache is not None and (kept := self._read_kept(pack, start, length)) is not None:
+            return kept
 
         def read() -> bytes:
             return b"".join(self.destination.read(object_name("data", pack), start=start, length=length))
@@ -78,6 +97,23 @@ class Objects:
             where = self.where("data", pack)
             raise IntegrityError(f"{where} is cut short: it ends before byte {start + length}.", where=where)
         return content
+
+    def _read_kept(self, pack: str, start: int, length: int) -> bytes | None:
+        """From the cache, into which the pack is brought first; None if it does not keep it."""
+        assert self.cache is not None  # noqa: S101 - who calls this has looked
+        kept = self.cache.get_range(pack, start, length)
+        if kept is None and not self._keeps_nothing and pack not in self._damaged:
+            with self._keeping:
+                kept = self.cache.get_range(pack, start, length)
+                if kept is None and pack not in self._damaged:
+                    try:
+                        kept = self.read("data", pack)[start : start + length]
+                    except IntegrityError:  # perhaps elsewhere in the pack than what is wanted
+                        self._damaged.add(pack)
+                    else:
+                        # Reading all of it for each part of it would be far worse than having no cache.
+                        self._keeps_nothing = self.cache.get_range(pack, start, length) != kept
+        return kept if kept is not None and len(kept) == length else None
 
     def write(self, kind: ObjectKind, content: Sequence[bytes], id: str) -> None:
         """Store an object under the hash of its content. That it is there already is as good."""

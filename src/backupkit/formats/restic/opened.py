@@ -73,7 +73,7 @@ class OpenedRepository:
         failure: IntegrityError | None = None
         for place in places:
             try:
-                return self._load_from(place, id)
+                return self._load_from(place, id, tree)
             except ObjectNotFoundError as error:
                 where = self.objects.where("data", place.pack)
                 failure = failure or IntegrityError(
@@ -96,10 +96,18 @@ class OpenedRepository:
             place = self.index.find(id, tree=tree)
         return [] if place is None else [place, *self.index.elsewhere(id, tree=tree)]
 
-    def _load_from(self, place: Location, id: bytes) -> bytes:
-        sealed = self.objects.read_range(place.pack, place.offset, place.length)
+    def _load_from(self, place: Location, id: bytes, tree: bool) -> bytes:
+        span = place.pack, place.offset, place.length
         where = self.objects.where("data", place.pack)
-        return unseal_blob(sealed, place.uncompressed, id, self.sealer, where=where)
+        try:
+            sealed = self.objects.read_range(*span, keep=tree)
+            return unseal_blob(sealed, place.uncompressed, id, self.sealer, where=where)
+        except IntegrityError:
+            # Once more: a connection, or the cache, may have given wrong bytes of a pack that is right.
+            if tree and self.objects.cache is not None:
+                self.objects.cache.forget("data", place.pack)
+            sealed = self.objects.read_range(*span)
+            return unseal_blob(sealed, place.uncompressed, id, self.sealer, where=where)
 
     def snapshots(self) -> Iterator[Snapshot]:
         """All of them, in any order."""

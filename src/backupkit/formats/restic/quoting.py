@@ -34,7 +34,7 @@ def _quoted(character: str) -> str:
 
 def unquote(quoted: str) -> str:
     """The name; ValueError if nobody could have written this."""
-    if "\\" not in quoted:
+    if "\\" not in quoted and quoted.isascii():
         return quoted
     raw = bytearray()
     position = 0
@@ -47,7 +47,7 @@ def unquote(quoted: str) -> str:
         if escape[0] == "x" and len(escape) == 3:
             raw.append(int(escape[1:], 16))
         elif escape[0] in "uU" and len(escape) > 1:
-            raw += chr(int(escape[1:], 16)).encode()
+            raw += _character(int(escape[1:], 16))
         elif len(escape) == 3 and int(escape, 8) < 256:
             raw.append(int(escape, 8))
         elif escape in _UNQUOTED:
@@ -56,3 +56,9 @@ def unquote(quoted: str) -> str:
             raise ValueError(f"{quoted!r} holds the unknown escape \\{escape}")
     raw += quoted[position:].encode("utf-8", "surrogateescape")
     return raw.decode("utf-8", "surrogateescape")
+
+
+def _character(code: int) -> bytes:
+    if code > 0x10FFFF:  # of which `chr` makes an OverflowError, if it is large enough
+        raise ValueError(f"there is no character {code:#x}")
+    return chr(code).encode()

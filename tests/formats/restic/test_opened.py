@@ -1,0 +1,63 @@
+"""Finding and reading blobs."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from backupkit.compression import Store
+from backupkit.errors import IntegrityError
+from backupkit.formats.restic.blobs import seal_blob
+from backupkit.formats.restic.cache import Cache
+from backupkit.formats.restic.config import Config
+from backupkit.formats.restic.index import index_fields
+from backupkit.formats.restic.layout import object_name
+from backupkit.formats.restic.objects import Objects
+from backupkit.formats.restic.opened import OpenedRepository
+from backupkit.formats.restic.packs import Pack
+from backupkit.formats.restic.sealing import MasterKey
+from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
+
+PLAIN = b"some plain bytes"
+ID = hashlib.sha256(PLAIN).digest()
+
+
+def with_a_blob(destination: MemoryDestination, *, tree: bool = False) -> tuple[OpenedRepository, str]:
+    """A repository with one blob, and the name of its pack."""
+    repository = OpenedRepository(Objects(destination), Config.made(), MasterKey.made())
+    pack = Pack(tree=tree)
+    pack.add(ID, *seal_blob(PLAIN, Store(), repository.sealer))
+    finished = pack.finished(repository.sealer)
+    repository.objects.write("data", finished.content, finished.id)
+    repository.objects.save("index", index_fields([(finished.id, finished.blobs)]), repository.sealer)
+    repository.load_index()
+    return repository, object_name("data", finished.id)
+
+
+def test_a_blob_that_came_wrong_is_fetched_once_more() -> None:
+    memory = MemoryDestination()
+    repository, _ = with_a_blob(memory)
+    repository.objects.destination = FaultyDestination(memory, [Fault(method="read", does=None, after=20)])
+    assert repository.load(ID) == PLAIN
+
+
+def test_a_blob_that_stays_wrong_is_an_integrity_error_that_names_the_pack() -> None:
+    memory = MemoryDestination()
+    repository, pack = with_a_blob(memory)
+    memory.objects[pack] = b"?" + memory.objects[pack][1:]
+    with pytest.raises(IntegrityError, match=f"{pack} at memory:memory is not what was written"):
+        repository.load(ID)
+
+
+def test_a_torn_pack_in_the_cache_is_forgotten_and_the_blob_fetched(tmp_path: Path) -> None:
+    memory = MemoryDestination()
+    repository, pack = with_a_blob(memory, tree=True)
+    with Cache(repository.config.id, folder=tmp_path) as cache:
+        repository.objects.cache = cache
+        assert repository.load(ID, tree=True) == PLAIN
+        (kept,) = tmp_path.rglob(pack.rpartition("/")[2])
+        kept.write_bytes(bytes(kept.stat().st_size))
+        assert repository.load(ID, tree=True) == PLAIN
+        assert not kept.exists()
