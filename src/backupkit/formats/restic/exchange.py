@@ -1,7 +1,7 @@
 """What passes between the process of a run and its workers: tasks, questions and results, never data.
 
-A worker sends one of the messages here at a time; a `Question` is answered before it goes on. What comes is trusted:
-it is from a process of ours.
+A worker sends one of the messages here at a time; a `Question` is answered before it goes on. What comes is
+trusted: it is from a process of ours.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from backupkit.formats.restic.times import ns_of, utc_now
 from backupkit.formats.restic.tree_building import TreeBuilder, owner_of
 from backupkit.formats.restic.workers import WorkerDiedError
 from backupkit.formats.restic.writing import RepositoryWriter
-from backupkit.model import Contents, Entry, Part, Problem
+from backupkit.model import Contents, Entry, Part, Passed, Problem
 from backupkit.retrying import Retry
 
 __all__ = ["NobodyLeft", "Run", "Sink", "SnapshotWriter"]
@@ -276,6 +276,7 @@ class SnapshotWriter:
         if part.wanted or any(folder.values()):
             self._living.each(lambda number, sink: sink.put_part(part.entry, path, folder[number]))
             self._entries += 1
+            part.passed(Passed(part.entry.path, 1, 0))
 
     def _take(self, entry: Entry) -> None:
         path = place_of(entry)

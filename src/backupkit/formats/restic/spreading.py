@@ -98,12 +98,14 @@ class Spreading:
         """Have workers store what they have, and end them."""
         if self._workers is None:
             return
-        for worker in self._workers.all:
-            if worker.ready:
-                worker.busy = ()
-                worker.send(None)
-        while any(worker.busy is not None for worker in self._workers.all):
-            self._serve(_QUIET)
+        left = {worker for worker in self._workers.all if worker.ready}
+        for worker in left:
+            worker.busy = ()
+            worker.send(None)
+        while left:
+            for worker in self._serve(_QUIET):
+                left.discard(worker)
+                self._workers.dismiss(worker)
         self.close()
 
     def close(self) -> None:
@@ -230,14 +232,15 @@ class Spreading:
             if not self._todo:
                 return
 
-    def _serve(self, timeout: float) -> None:
-        """Take in what workers have sent, and answer them."""
+    def _serve(self, timeout: float) -> Sequence[Worker]:
+        """Take in what workers have sent, and answer them; those that are done with what they were given."""
         assert self._workers is not None  # noqa: S101  # whoever calls has made sure
         received = self._workers.receive(timeout)
         for worker, message in received:
             self._take(worker, message)
         if timeout and not received:
             self._passed(Passed(self._path, 0, 0))  # which tells whether the run was cancelled
+        return [worker for worker, message in received if isinstance(message, Done)]
 
     def _take(self, worker: Worker, message: Message) -> None:
         if isinstance(message, Passed):

@@ -47,9 +47,10 @@ _LOOK = 1.0  # seconds after which a worker looks whether it still has a parent
 
 def work(connection: Connection) -> None:
     """Do what comes until nothing more can come."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches all; what is to be done then, the parent says
+    gc.freeze()
+    gc.set_threshold(100_000)  # little of what is made here refers to itself
+    # Ctrl-C reaches all; what is to be done then, the parent says.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(connection.fileno(), os.getppid()), daemon=True).start()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone, or needs no more
         try:
@@ -211,7 +212,7 @@ class Remote:
         place = self.places.pop(tree, None)
         if place is None:
             raise IntegrityError("It is not known where this tree is.", where=tree.hex())
-        sealed = self._objects.read_range(place.pack, place.offset, place.length)
+        sealed = self._objects.read_range(place.pack, place.offset, place.length, keep=True)
         where = self._objects.where("data", place.pack)
         return unseal_blob(sealed, place.uncompressed, tree, self._setup.sealer, where=where)
 

@@ -1,4 +1,4 @@
-"""Workers: the processes among which the folders of a run are spread. See the architecture, "How a run is spread"."""
+"""Workers: the processes among which a run is spread. See the architecture, "How a run is spread"."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any
 
-from backupkit.errors import BackupKitError
 from backupkit.formats.restic.exchange import Message, Ready, Setup
 
 _PATIENCE = 10.0  # seconds in which a worker must have begun
@@ -134,22 +133,30 @@ class Workers:
             worker.connection.close()
         end = time.monotonic() + _LEAVE
         for worker in self.all:
-            try:
-                worker.process.wait(max(end - time.monotonic(), 0.1))
-            except subprocess.TimeoutExpired:
-                worker.process.kill()
-                with suppress(subprocess.TimeoutExpired):  # one that a dead mount keeps cannot even be killed
-                    worker.process.wait(1)
-            worker.said.close()
+            _wait(worker, max(end - time.monotonic(), 0.1))
         self.all.clear()
+
+    def dismiss(self, worker: Worker) -> None:
+        """Let one end that has done everything."""
+        self.all.remove(worker)
+        worker.connection.close()
+        _wait(worker, _LEAVE)
 
     def _leave_out(self, worker: Worker) -> None:
         self.all.remove(worker)
         worker.process.kill()
         worker.connection.close()
-        with suppress(subprocess.TimeoutExpired):
+        _wait(worker, 1)
+
+
+def _wait(worker: Worker, seconds: float) -> None:
+    try:
+        worker.process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        worker.process.kill()
+        with suppress(subprocess.TimeoutExpired):  # one that a dead mount keeps cannot even be killed
             worker.process.wait(1)
-        worker.said.close()
+    worker.said.close()
 
 
 def _started(setup: bytes) -> Worker:
