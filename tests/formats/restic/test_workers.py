@@ -179,7 +179,9 @@ def test_workers_save_exactly_what_one_process_does(tmp_path: Path, tree: Path, 
     assert (second.backup.entries, second.backup.size) == (first.backup.entries, first.backup.size)
     assert sum(one.entries for one in passed) == 1 + sum(1 for _ in tree.rglob("*"))
     assert sum(one.entries for one in passed) == sum(one.entries for one in passed_alone)
-    assert sum(one.read for one in passed) == sum(one.read for one in passed_alone)
+    # A file with two names may be read under both, by two workers.
+    twice = sum(one.read for one in passed) - sum(one.read for one in passed_alone)
+    assert twice in (0, (tree / "1" / "file 0").stat().st_size)
     assert stock.Restic(tmp_path / "spread").must("check", "--read-data") is not None
 
 
