@@ -18,7 +18,7 @@ PACK_SIZE = 16 << 20  # bytes at which a pack is stored, as restic has it
 _OPEN_PACKS = 2  # among which blobs are spread
 _INLINE = 64 << 10  # bytes; below, handing a blob to another thread costs more than sealing it
 _AHEAD = 24 << 20  # plain bytes that wait for being sealed
-_UPLOADS = 2  # packs that are stored at the same time, and as many that wait for it
+_UPLOADS = 2  # packs that are stored at the same time
 
 # Hears of a pack that is stored: its id, what is in it, its size.
 Stored = Callable[[str, Sequence[PackedBlob], int], None]
@@ -140,7 +140,7 @@ class PackWriter:
             self._store(full)
 
     def _store(self, pack: Pack) -> None:
-        while len(self._storing) >= 2 * _UPLOADS or (self._storing and self._storing[0].done()):
+        while len(self._storing) >= _UPLOADS or (self._storing and self._storing[0].done()):
             self._take_stored()
         if self._uploads is None:
             self._uploads = ThreadPoolExecutor(_UPLOADS, thread_name_prefix="backupkit upload")
