@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 
 from backupkit.errors import BackupKitError
-from backupkit.formats.restic.index import FULL, index_fields
+from backupkit.formats.restic.index import FULL, index_document, pack_text
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.packing import PackWriter
 from backupkit.formats.restic.packs import PackedBlob
@@ -30,7 +30,7 @@ class RepositoryWriter:
         self._pending: tuple[set[bytes], set[bytes]] = (set(), set())
         self._distrusted: set[tuple[bool, bytes]] = set()
         self._packs = PackWriter(repository.objects, repository.sealer, compressor, executor, self._note)
-        self._unindexed: list[tuple[str, Sequence[PackedBlob]]] = []
+        self._unindexed: list[tuple[str, Sequence[PackedBlob], str]] = []  # with what an index says of it
         self._unindexed_blobs = 0
 
     def holds(self, id: bytes, *, tree: bool = False) -> bool:
@@ -87,7 +87,7 @@ class RepositoryWriter:
         self.data_blobs += len(blobs) - trees
         self.added += sum(blob.size for blob in blobs)
         self.added_packed += size
-        self._unindexed.append((pack, blobs))
+        self._unindexed.append((pack, blobs, pack_text(pack, blobs)))
         self._unindexed_blobs += len(blobs)
 
     def _write_full_index(self) -> None:
@@ -95,8 +95,9 @@ class RepositoryWriter:
             self._write_index()
 
     def _write_index(self) -> None:
-        self.repository.objects.save("index", index_fields(self._unindexed), self.repository.sealer)
-        for pack, blobs in self._unindexed:
+        document = index_document(text for _, _, text in self._unindexed)
+        self.repository.objects.save("index", document, self.repository.sealer)
+        for pack, blobs, _ in self._unindexed:
             self.repository.index.add(pack, blobs)
             for blob in blobs:
                 self._pending[blob.tree].discard(blob.id)
