@@ -364,6 +364,61 @@ def test_a_destination_that_cannot_leave_the_process_is_written_to_by_it_alone(
     assert saved(destination) == saved(alone)
 
 
+class Elsewhere(LocalDestination):
+    """A destination of which another process cannot import the class, as if it stood in a script."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _only_in, (os.getpid(), Elsewhere, self.folder)
+
+
+class PartsElsewhere(Directory):
+    """A source whose parts cannot be made in another process."""
+
+    def parts(self) -> Iterator[Entry | Problem | Part]:
+        return (_local(one) for one in super().parts())
+
+
+def _local(one: Entry | Problem | Part) -> Entry | Problem | Part:
+    return replace(one, read=Reading(one.read)) if isinstance(one, Part) else one
+
+
+class Reading:
+    def __init__(self, read: Callable[[], Iterator[Entry | Problem | Part]]) -> None:
+        self.read = read
+
+    def __call__(self) -> Iterator[Entry | Problem | Part]:
+        return map(_local, self.read())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _only_in, (os.getpid(), Reading, self.read)
+
+
+def _only_in(pid: int, make: Callable[[Any], Any], argument: Any) -> Any:
+    if os.getpid() != pid:
+        raise AttributeError("there is no such class here")
+    return make(argument)
+
+
+def test_a_destination_that_no_worker_can_make_is_written_to_by_one_process(
+    tmp_path: Path, tree: Path, started: list[int]
+) -> None:
+    destination, alone = made(Elsewhere(tmp_path / "repository", create=True)), place(tmp_path, "alone")
+    run(destination, Directory(tree), workers=2)
+    run(alone, Directory(tree), workers=0)
+    assert len(started) == 2
+    assert saved(destination) == saved(alone)
+
+
+def test_parts_that_no_worker_can_make_are_read_by_one_process(
+    tmp_path: Path, tree: Path, started: list[int]
+) -> None:
+    destination, alone = place(tmp_path), place(tmp_path, "alone")
+    run(destination, PartsElsewhere(tree), workers=2)
+    run(alone, Directory(tree), workers=0)
+    assert len(started) == 2
+    assert saved(destination) == saved(alone)
+
+
 @pytest.mark.parametrize(
     ("name", "program"),
     [

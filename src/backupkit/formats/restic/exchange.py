@@ -144,4 +144,8 @@ class Ready:
     """It has begun."""
 
 
-Message: TypeAlias = Ready | Question | Waiting | Passed | Done | Raised
+class Refused:
+    """What it was given cannot be made of what it can import: the parts of a source in a script, for one."""
+
+
+Message: TypeAlias = Ready | Refused | Question | Waiting | Passed | Done | Raised

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from backupkit.formats.restic.exchange import (
     Message,
     New,
     Raised,
+    Refused,
     RepositorySetup,
     Setup,
     StoredPack,
@@ -23,7 +25,7 @@ from backupkit.formats.restic.exchange import (
     Waiting,
 )
 from backupkit.formats.restic.folders import Before, FolderSaver, OpenFolder
-from backupkit.formats.restic.workers import Worker, WorkerDiedError, Workers
+from backupkit.formats.restic.workers import Worker, Workers
 from backupkit.model import Entry, Owner, Part, Passed, Problem
 from backupkit.retrying import Retry
 
@@ -101,7 +103,7 @@ class Spreading:
         left = {worker for worker in self._workers.all if worker.ready}
         for worker in left:
             worker.busy = ()
-            worker.send(None)
+            worker.send_bytes(b"")  # the end
         while left:
             for worker in self._serve(_QUIET):
                 left.discard(worker)
@@ -220,17 +222,19 @@ class Spreading:
                     if tree and place is not None:
                         found[tree] = place
             task = Task([(part, before) for part, before, _ in given], places, _TASK)
-            worker.busy = given
             try:
-                worker.send(task)
-            except WorkerDiedError:
-                raise
-            except Exception:  # of a source of somebody else: its parts cannot leave this process
-                worker.busy = None
-                for part, before, folder in given:
-                    self._put(self._saver.save(part, before), folder)
+                content = pickle.dumps(task)
+            except Exception:  # of a source of somebody else, whose parts cannot leave this process
+                self._save_here(given)
+            else:
+                worker.busy = given
+                worker.send_bytes(content)
             if not self._todo:
                 return
+
+    def _save_here(self, given: Sequence[tuple[Part, Before, _Folder]]) -> None:
+        for part, before, folder in given:
+            self._put(self._saver.save(part, before), folder)
 
     def _serve(self, timeout: float) -> Sequence[Worker]:
         """Take in what workers have sent, and answer them; those that are done with what they were given."""
@@ -252,6 +256,9 @@ class Spreading:
             self._retry.tell(message.seconds, BackupKitError(message.why))
         elif isinstance(message, Raised):
             raise message.error
+        elif isinstance(message, Refused):
+            given, worker.busy = worker.busy or (), None
+            self._save_here(given)
         elif isinstance(message, Done):
             self._take_done(worker, message)
 

@@ -23,6 +23,7 @@ from backupkit.formats.restic.exchange import (
     Question,
     Raised,
     Ready,
+    Refused,
     RepositorySetup,
     Saved,
     Setup,
@@ -56,7 +57,12 @@ def work(connection: Connection) -> None:
         try:
             worker = Worker(connection, pickle.loads(connection.recv_bytes()))  # noqa: S301  # from our parent
             connection.send(Ready())
-            while (task := connection.recv()) is not None:
+            while content := connection.recv_bytes():
+                try:
+                    task: Task = pickle.loads(content)  # noqa: S301  # from our parent
+                except Exception:
+                    connection.send(Refused())
+                    continue
                 connection.send(worker.done(task))
             connection.send(worker.finished())
         except (EOFError, BrokenPipeError, ConnectionResetError):

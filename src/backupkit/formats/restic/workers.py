@@ -61,8 +61,11 @@ class Worker:
         return message
 
     def send(self, message: object) -> None:
+        self.send_bytes(pickle.dumps(message))
+
+    def send_bytes(self, message: bytes) -> None:
         try:
-            self.connection.send(message)
+            self.connection.send_bytes(message)
         except OSError as error:
             raise self.death() from error
 
@@ -117,6 +120,8 @@ class Workers:
                 continue
             if isinstance(message, Ready):
                 worker.ready = True
+            elif not worker.ready:
+                self._leave_out(worker)  # it cannot make the destination of what it can import
             else:
                 found.append((worker, message))
         if time.monotonic() > self._latest:
