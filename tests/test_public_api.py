@@ -92,6 +92,7 @@ PUBLIC = [
     "RepositoryLockedError",
     "RepositoryNotFoundError",
     "RepositoryState",
+    "Restic",
     "RestoreError",
     "Restored",
     "RestoredDump",

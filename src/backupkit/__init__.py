@@ -40,6 +40,7 @@ from backupkit.errors import (
     UnsupportedCodecError,
     WrongPassphraseError,
 )
+from backupkit.formats.restic.format import Restic
 from backupkit.formats.zip.format import Zip
 from backupkit.health import (
     FutureDated,
@@ -207,6 +208,7 @@ __all__ = [
     "RepositoryLockedError",
     "RepositoryNotFoundError",
     "RepositoryState",
+    "Restic",
     "RestoreError",
     "Restored",
     "RestoredDump",

@@ -15,22 +15,27 @@ def meant(
     wanted: frozenset[Contents],
     silent: Sequence[DestinationError],
     where: str,
+    name: str | None = None,
 ) -> Backup:
     """The backup meant, of those found at `where`; the latest is the newest good one that holds all wanted.
 
+    What others made counts only where there is nothing of a pipeline's, or if `name` says so.
     BackupNotFoundError if there is none, or more than one; `silent` are the destinations that did not answer.
     """
     if not said:
         those: list[Backup] = []
     elif said == "latest":
+        names = {one.name for one in found if one.made_by != "other"}
         # A folder that holds nothing but somebody's unverified archives is no pipeline's.
-        names = sorted({one.name for one in found if one.good or one.made_by != "other"})
+        names = names or {one.name for one in found if one.good}
+        if name in names:
+            names = {name}
         if len(names) > 1:
             raise BackupNotFoundError(
-                f"Several pipelines have backups at {where} ({', '.join(names)}): give the folder "
-                "of one of them (or, from Python, name=)."
+                f"There are backups of several names at {where} ({', '.join(sorted(names))}): give the folder "
+                "of one of them (or, from Python, name=), or the id of a backup."
             )
-        those = [one for one in found if one.good and one.contents >= wanted]
+        those = [one for one in found if one.good and one.contents >= wanted and one.name in names]
     else:
         those = [one for one in found if one.id == said] or [one for one in found if one.id.startswith(said)]
         if len({(one.name, one.id) for one in those}) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ from backupkit.model import (
     Entry,
     Operation,
     Outcome,
+    Passed,
     Problem,
     Report,
     RestoredDump,
@@ -85,6 +87,8 @@ class Running:
         self._cancel = cancel or threading.Event()
         self._telling = telling
         self._report: Report | None = None
+        self._thread = threading.get_ident()
+        self._from_others: deque[Event] = deque()
 
     def __enter__(self) -> Running:
         if self._telling is not None:
@@ -164,6 +168,15 @@ class Running:
             self.tell(Expected(size))
 
     def tell(self, event: Event) -> None:
+        """Let the observers hear it, now, or, from another thread than the operation's, before its next event."""
+        if threading.get_ident() != self._thread:
+            self._from_others.append(event)
+            return
+        while self._from_others:
+            self._tell(self._from_others.popleft())
+        self._tell(event)
+
+    def _tell(self, event: Event) -> None:
         for numbered in tuple(self._observers):
             if numbered not in self._observers:  # it failed at the news that another one had
                 continue
@@ -248,6 +261,15 @@ class Running:
 
         reusing = entry.reusing and partial(watched, entry.reusing)
         return replace(entry, chunks=partial(watched, entry.chunks), reusing=reusing)
+
+    def passed(self, passed: Passed) -> None:
+        """So much of a part of a source was dealt with: it is counted, told, and ended by cancelling."""
+        self.check_cancelled()
+        self.entries += passed.entries
+        self.read += passed.read
+        self.tell(EntryStarted(passed.path, None))
+        if passed.read:
+            self.tell(BytesRead(passed.read))
 
 
 def _name_of(observer: Observer) -> str:

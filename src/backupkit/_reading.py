@@ -11,8 +11,15 @@ from backupkit._chunks import closing_iterator
 from backupkit._operation import Running
 from backupkit.errors import ConfigurationError, HookError, OperationCancelledError, SourceError, told
 from backupkit.filesystems.addresses import below, place_within
-from backupkit.model import Entry, Problem, flaw_of
-from backupkit.protocols import Destination, ExcludesLocations, ExcludesPaths, OnThisMachine, Source
+from backupkit.model import Entry, Part, Problem, flaw_of
+from backupkit.protocols import (
+    Destination,
+    ExcludesLocations,
+    ExcludesPaths,
+    OnThisMachine,
+    ReadsInParts,
+    Source,
+)
 from backupkit.retrying import Retry
 from backupkit.sources.files import Directory
 from backupkit.sources.hooks import Around
@@ -25,12 +32,28 @@ def read_sources(
 
     A second attempt at a source repeats nothing that was read.
     """
+    for one in _read(running, sources, retry, in_parts=False):
+        if not isinstance(one, Part):  # which nobody asked for
+            yield one
+
+
+def read_parts(
+    running: Running, sources: Sequence[Source], retry: Retry
+) -> Generator[Entry | Problem | Part, None, None]:
+    """The same, with folders unread where a source can hand them over so; what passes of them is counted."""
+    yield from _read(running, sources, retry, in_parts=True)
+
+
+def _read(
+    running: Running, sources: Sequence[Source], retry: Retry, *, in_parts: bool
+) -> Iterator[Entry | Problem | Part]:
     for source in sources:
         done: set[str | Problem] = set()
+        begin = source.parts if in_parts and isinstance(source, ReadsInParts) else source.entries
         try:
             for attempt in retry.attempts():
-                with attempt:
-                    yield from _entries_of(source, running, done)
+                with attempt, closing_iterator(begin()) as found:
+                    yield from _watched(found, source, running, done)
         except (OperationCancelledError, HookError):
             raise
         except SourceError as error:
@@ -44,25 +67,30 @@ def read_sources(
     running.check_cancelled()  # a program may have been silent for long, and this is the last chance
 
 
-def _entries_of(source: Source, running: Running, done: set[str | Problem]) -> Iterator[Entry | Problem]:
-    with closing_iterator(source.entries()) as entries:
-        for entry in entries:
-            key = entry if isinstance(entry, Problem) else entry.path
-            if key in done:
-                continue
-            done.add(key)
-            if not isinstance(entry, Problem) and (flaw := flaw_of(entry)) is not None:
-                entry = Problem(
-                    message=f"The source {source.name} gave {entry.path!r} with {flaw}: it is not in the backup.",
-                    path=str(entry.path),
-                )
-            if isinstance(entry, Problem):
-                if entry.severity != "warning":
-                    entry = replace(entry, severity="error")
-                running.add(entry)
-                yield entry
-            else:
-                yield running.watched(entry)
+def _watched(
+    found: Iterator[Entry | Problem | Part], source: Source, running: Running, done: set[str | Problem]
+) -> Iterator[Entry | Problem | Part]:
+    for one in found:
+        entry = one.entry if isinstance(one, Part) else one
+        key = entry if isinstance(entry, Problem) else entry.path
+        if key in done:
+            continue
+        done.add(key)
+        if not isinstance(entry, Problem) and (flaw := flaw_of(entry)) is not None:
+            one = Problem(
+                message=f"The source {source.name} gave {entry.path!r} with {flaw}: it is not in the backup.",
+                path=str(entry.path),
+            )
+        if isinstance(one, Problem):
+            if one.severity != "warning":
+                one = replace(one, severity="error")
+            running.add(one)
+            yield one
+        elif isinstance(one, Part):
+            running.check_cancelled()
+            yield replace(one, passed=running.passed)
+        else:
+            yield running.watched(one)
 
 
 def apart_from(destinations: Sequence[Destination], sources: Sequence[Source], name: str) -> Sequence[Source]:

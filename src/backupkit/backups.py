@@ -88,17 +88,21 @@ class Backups:
         return None
 
     def list(self) -> Listing:
-        """List the backups of all destinations, newest first. Needs no passphrase and reads no archive.
+        """List the backups of all destinations, newest first. Reads no archive, and needs no passphrase for them.
 
-        A destination that does not answer is a problem of the listing, not an error.
+        A destination that does not answer, or whose repository cannot be opened, is a problem of the listing. Only
+        if none can be opened, what is wrong with the first is raised.
         """
         backups: list[Backup] = []
         problems: list[Problem] = []
+        errors: list[DestinationError] = []
         for destination in self.destinations:
             try:
                 backups += self._list_at(destination)
             except DestinationError as error:
+                errors.append(error)
                 problems.append(Problem(message=str(error), destination=destination.location))
+        _raise_if_closed(errors, self.destinations)
         return Listing(backups=newest_first(backups), problems=tuple(problems))
 
     def details(self, backup: Backup) -> Backup:
@@ -147,8 +151,12 @@ class Backups:
                 found += self._list_at(destination)
             except DestinationError as error:
                 problems.append(error)
+        _raise_if_closed(problems, self._chosen(at))
         wanted = self._wanted(only, found)
-        return meant(backup, found, wanted=wanted, silent=problems, where=self._where(at)), problems
+        found_one = meant(
+            backup, found, wanted=wanted, silent=problems, where=self._where(at), name=self.name
+        )
+        return found_one, problems
 
     def restore(
         self,
@@ -327,8 +335,10 @@ class Backups:
             marks = read_marks(destination, self.name)
             with self._opened(destination) as repository:
                 return newest_first(apply(marks, backup) for backup in repository.list()), marks
-        except BackupKitError:
+        except (DestinationError, OperationCancelledError):
             raise
+        except BackupKitError as error:  # a repository that does not open must not hide the others either
+            raise DestinationError(str(error), location=destination.location) from error
         except Exception as error:  # one destination that breaks its contract must not hide the others
             raise DestinationError(
                 f"The destination {destination.location} could not be listed: {told(error)}",
@@ -379,6 +389,17 @@ class Backups:
         raise ConfigurationError(
             f"The backup {backup.id} is at {backup.location}, which is none of {self._where(None)}."
         )
+
+
+def _raise_if_closed(errors: Sequence[DestinationError], asked: Sequence[Destination]) -> None:
+    """Raise what keeps a repository from being opened, such as a wrong passphrase, if that is so everywhere."""
+    reasons = [
+        error.__cause__
+        for error in errors
+        if isinstance(error.__cause__, BackupKitError) and not isinstance(error.__cause__, DestinationError)
+    ]
+    if len(reasons) == len(asked):
+        raise reasons[0]
 
 
 def _used(backup: Backup, outcome: Outcome) -> DestinationResult:

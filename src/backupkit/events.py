@@ -25,7 +25,10 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class EntryStarted:
-    """The content of an entry is about to be read; `size` is None for dumps and pipes."""
+    """The content of an entry is about to be read; `size` is None where that is not known, as of dumps.
+
+    Where folders are handed over unread, one of what was read of them since the last event stands for all.
+    """
 
     path: str
     size: int | None

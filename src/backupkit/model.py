@@ -297,10 +297,14 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What `Repository.write` made, and everything that went wrong on the way, in order."""
+    """What `Repository.write` made, and everything that went wrong on the way, in order.
+
+    `read` is how many plain bytes were read for it, where that need not be all that it holds.
+    """
 
     backup: Backup
     problems: tuple[Problem, ...]
+    read: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from datetime import tzinfo
 
 from backupkit.backups import Backups
-from backupkit.destinations.opening import URLLike, within
-from backupkit.errors import RepositoryNotFoundError
+from backupkit.destinations.opening import URLLike, open_destinations, within
+from backupkit.errors import DestinationError, RepositoryNotFoundError, WrongPassphraseError
+from backupkit.formats.restic.format import Restic
+from backupkit.formats.restic.layout import KINDS
 from backupkit.formats.zip.format import Zip
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Destination, Encryptor, Observer
@@ -25,23 +27,58 @@ def open_repository(
 
     The URL names a destination, or within it the folder of one pipeline. `name` limits everything to one
     pipeline's backups, and `legacy_time_zone` is that of the names of laravel-backup's archives (see `Zip`).
-    Listing needs no passphrase. RepositoryNotFoundError if there are no backups.
+    Listing archives needs no passphrase; listing snapshots does, and without one WrongPassphraseError says so.
+    Of snapshots that restic itself made, the name is that of their host. RepositoryNotFoundError if there are no
+    backups.
     """
     encryptor = Passphrase(passphrase) if isinstance(passphrase, str) else passphrase
-    format = Zip(legacy_time_zone=legacy_time_zone)
-    backups = Backups(name, url, encryptor=encryptor, format=format, observers=observers)
+    (destination,) = open_destinations(url)
+
+    def snapshots(place: Destination, name: str | None) -> Backups:
+        if encryptor is None:
+            raise WrongPassphraseError(
+                f"The backups at {place.location} are snapshots, of which nothing can be seen without their "
+                "passphrase: give it."
+            )
+        format = Restic(create=False)
+        return _not_empty(Backups(name, place, encryptor=encryptor, format=format, observers=observers))
+
+    def archives(place: Destination, name: str | None) -> Backups:
+        format = Zip(legacy_time_zone=legacy_time_zone)
+        return Backups(name, place, encryptor=encryptor, format=format, observers=observers)
+
+    if _holds_snapshots(destination):
+        return snapshots(destination, name)
+    backups = archives(destination, name)
     listing = backups.list()
-    if name is None and not listing.of_pipelines and (found := within(backups.destinations[0])):
+    if name is None and not listing.of_pipelines and (found := within(destination)):
         # What is learnt about a backup stands beside the pipeline's folder, so it is opened from above.
         above, folder = found
-        inner = Backups(folder, above, encryptor=encryptor, format=format, observers=observers)
+        if not listing.backups and _holds_snapshots(above):
+            return snapshots(above, None if folder in KINDS else folder)
+        inner = archives(above, folder)
         inside = inner.list()
         if inside.of_pipelines or (inside.backups and not listing.backups):
             return inner
     if listing.problems:
         raise RepositoryNotFoundError(listing.problems[0].message)
-    if not listing.backups:
-        whose = "" if name is None else f" of {name}"
+    return _not_empty(backups)
+
+
+def _holds_snapshots(destination: Destination) -> bool:
+    try:
+        return Restic.is_at(destination)
+    except DestinationError:
+        return False  # listing it tells why
+
+
+def _not_empty(backups: Backups) -> Backups:
+    """The same; RepositoryNotFoundError if it has none of its name."""
+    listing = backups.list()
+    if listing.problems:
+        raise RepositoryNotFoundError(listing.problems[0].message)
+    if not any(backups.name in (None, one.name) for one in listing.backups):
+        whose = "" if backups.name is None else f" of {backups.name}"
         raise RepositoryNotFoundError(
             f"There are no backups{whose} at {backups.destinations[0].location}: "
             "give the folder or URL that a pipeline writes to."

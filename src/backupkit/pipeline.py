@@ -6,8 +6,7 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -20,22 +19,18 @@ from backupkit._operation import Running, has_errors, raise_all, utc_now
 from backupkit._parallel import default_executor
 from backupkit._parts import all_fitting, fitting
 from backupkit._placing import Assertion, drill_options
-from backupkit._reading import apart_from, check_sources, read_sources
+from backupkit._reading import apart_from, check_sources
 from backupkit._telling import Announcement
+from backupkit._writing import Writing
 from backupkit.backups import Backups
 from backupkit.compression import compressor_named
 from backupkit.databases.urls import DatabaseURL
-from backupkit.destinations.fan_out import FanOut
 from backupkit.destinations.names import is_component
 from backupkit.destinations.opening import URLLike
 from backupkit.errors import (
-    BackupKitError,
     ConfigurationError,
     DestinationError,
     NotificationError,
-    ObjectExistsError,
-    OperationCancelledError,
-    OutcomeUnknownError,
 )
 from backupkit.health import FutureDated, Leftovers, MaximumAge
 from backupkit.locking import MachineLock, hold
@@ -195,7 +190,19 @@ class BackupPipeline(Backups):
             running.keep()
             with hold(self.lock, self._lock_name(), wait=wait, between=running.check_cancelled):
                 apart = apart_from(self.destinations, sources, str(self.name))
-                stored = self._run(running, apart, destinations, contents, tags)
+                stored = Writing(
+                    running=running,
+                    name=str(self.name),
+                    format=self.format,
+                    destinations=destinations,
+                    compressor=self.compressor,
+                    encryptor=self.encryptor,
+                    executor=self._executor,
+                    contents=contents,
+                    tags=tags,
+                    retry=running.retry(self.retry),
+                    stall_limit=self._stall_limit,
+                ).write(apart)
             # After the lock is free: notifiers may take their time.
             return running.finish(running.outcome, written=stored)
 
@@ -316,106 +323,6 @@ class BackupPipeline(Backups):
             raise NotificationError(" ".join(problem.message for problem in problems))
         return summary
 
-    def _run(
-        self,
-        running: Running,
-        sources: Sequence[Source],
-        destinations: Sequence[Destination],
-        contents: frozenset[Contents],
-        tags: Sequence[str],
-    ) -> int:
-        """Make the backup, and put how each destination ended on the report; the bytes stored."""
-        retry = running.retry(self.retry)
-        everywhere = FanOut(destinations)
-        unknown: dict[int, BackupKitError] = {}  # from whatever attempt: it may have been kept after all
-        try:
-            for attempt in retry.attempts():  # again from the sources only if no destination has it
-                everywhere = FanOut(destinations, stall_limit=self._stall_limit)
-                with (
-                    attempt,
-                    _noted(unknown, everywhere),
-                    self._executor() as executor,
-                    # Closed before the exception goes on, which would keep it, and hooks around sources, open.
-                    closing(read_sources(running, sources, retry)) as entries,
-                ):
-                    running.begin_again()
-                    with self.format.open(
-                        everywhere,
-                        name=self.name,
-                        compressor=self.compressor,
-                        encryptor=self.encryptor,
-                        executor=executor,
-                    ) as repository:
-                        written = repository.write(
-                            entries,
-                            time=running.started,
-                            contents=contents,
-                            tags=tags,
-                            retry=retry,
-                        )
-        except BaseException:
-            for index, error in sorted({**everywhere.failures, **unknown}.items()):
-                running.fail(destinations[index].location, error)
-            raise
-        for problem in written.problems:
-            running.add(problem)
-        # What was tried again or lost has been counted too, as it went by.
-        running.entries, running.read = written.backup.entries or 0, written.backup.size or 0
-        stored = 0
-        for index, destination in enumerate(destinations):
-            backup = replace(written.backup, location=destination.location)
-            failure = everywhere.failures.get(index)
-            if failure is not None:
-                good = next(one for i, one in enumerate(destinations) if i not in everywhere.failures)
-                source = replace(written.backup, location=good.location)
-                try:
-                    copied = self._copy(running, failure, source, destination, retry)
-                    backup, failure = replace(copied, location=destination.location), None
-                except OperationCancelledError:
-                    raise
-                except BackupKitError as error:
-                    failure = error
-            if failure is not None:
-                running.fail(destination.location, failure)
-                continue
-            stored += backup.stored
-            running.destinations.append(
-                DestinationResult(
-                    location=destination.location,
-                    outcome="succeeded" if backup.complete else "incomplete",
-                    backup=backup,
-                )
-            )
-        return stored
-
-    def _copy(
-        self, running: Running, failure: BackupKitError, good: Backup, to: Destination, retry: Retry
-    ) -> Backup:
-        """Give a destination that failed the backup that another one has; the sources are not read again."""
-        pending: BackupKitError | None = failure
-        unknown: OutcomeUnknownError | None = None
-        try:
-            for attempt in retry.attempts():
-                with attempt:
-                    try:
-                        if pending is not None:  # the first attempt was the run itself
-                            error, pending = pending, None
-                            raise error
-                        with self._repository_of(good) as repository:
-                            # In a fan-out, whatever the destination fails with is an error of its own.
-                            there = FanOut([to], stall_limit=self._stall_limit)
-                            return repository.copy(good, there, each=running.pass_on)
-                    except OutcomeUnknownError as error:
-                        unknown = unknown or error
-                        raise
-        except (OperationCancelledError, ObjectExistsError):  # that another object is there is known
-            raise
-        except BackupKitError as error:
-            if unknown is None or unknown is error:
-                raise
-            raise unknown from error  # what failed afterwards does not say that it was not kept then
-        raise failure
-
     def _clean(self, running: Running, destination: Destination, dry_run: bool) -> DestinationResult:
         now = self._clock()
         listed, marks = self._list_with_marks(destination)
@@ -462,14 +369,3 @@ class BackupPipeline(Backups):
         # Two applications on one machine may both call their pipeline "app".
         places = "\n".join(sorted(destination.location for destination in self.destinations))
         return f"{self.name}-{hashlib.sha256(places.encode()).hexdigest()[:12]}"
-
-
-@contextmanager
-def _noted(unknown: dict[int, BackupKitError], everywhere: FanOut) -> Iterator[None]:
-    """Note of which destinations nobody knows whether they have kept what this attempt gave them."""
-    try:
-        yield
-    except BaseException:
-        failures = everywhere.failures.items()
-        unknown |= {index: error for index, error in failures if isinstance(error, OutcomeUnknownError)}
-        raise

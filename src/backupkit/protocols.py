@@ -10,13 +10,14 @@ each seam that a third party may fill.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from backupkit.databases.urls import DatabaseURL
+from backupkit.errors import BackupKitError
 from backupkit.events import Event
 from backupkit.model import (
     Backup,
@@ -330,6 +331,38 @@ class Format(Protocol):
         encryptor: Encryptor | Passphrase | None = None,
         executor: Executor | None = None,
     ) -> AbstractContextManager[Repository]: ...
+
+
+@runtime_checkable
+class FansOut(Format, Protocol):
+    """A format that takes the entries of a run for several destinations, because it stores other bytes at each.
+
+    Below any other format the pipeline puts one destination in front of all, which writes the same everywhere.
+    """
+
+    def write_to_each(
+        self,
+        destinations: Sequence[Destination],
+        entries: Iterable[Entry | Problem | Part],
+        *,
+        name: str,
+        compressor: Compressor | None,
+        encryptor: Encryptor | Passphrase | None,
+        executor: Executor | None,
+        time: datetime,
+        contents: frozenset[Contents],
+        tags: Sequence[str],
+        retry: Retry,
+        failed: Callable[[int, BackupKitError], None],
+    ) -> Mapping[int, Written]:
+        """Write one backup, under one name, at each destination; what was written where, by index.
+
+        As `Repository.write` otherwise. Each entry is read once at most. A destination that fails is told to
+        `failed`, on the caller's thread, and the others go on; when all have, their error is raised, or a group
+        of them. Parts are handed over unread, and whoever reads them says so by `Part.passed`.
+        What waits does so by `retry.sleep`, which cancelling ends.
+        """
+        ...
 
 
 class Lock(Protocol):

@@ -61,6 +61,7 @@ from backupkit import (
     Removed,
     Report,
     RepositoryState,
+    Restic,
     RetentionPlan,
     Retry,
     Retrying,
@@ -96,6 +97,7 @@ from backupkit.protocols import (
     Encryptor,
     ExcludesLocations,
     ExcludesPaths,
+    FansOut,
     Format,
     HasLeftovers,
     HealthCheck,
@@ -273,6 +275,7 @@ LEAVING: HasLeftovers = LocalDestination("/mnt")
 COMPRESSORS: list[Compressor] = [Store(), Deflate(), Zstd()]
 TARGET: Target = DirectoryTarget("/srv")
 FORMAT: Format = Zip()
+SNAPSHOTS: FansOut = Restic(create=False)
 LOCK: Lock = MachineLock()
 POLICIES: list[RetentionPolicy] = [KeepAll(), KeepLast(3), TieredRetention(), KeepWithin(days=30, hours=1.5)]
 COUNTING: RetentionPolicy = CountedRetention(last=3, daily=7, once=True)

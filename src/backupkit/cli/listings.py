@@ -81,7 +81,8 @@ def detailed(backups: Backups) -> Listing:
     problems = list(listing.problems)
     for backup in listing.backups:
         try:
-            found.append(backups.details(backup))
+            # Snapshots say all they know at once, and looking for one reads them all.
+            found.append(backups.details(backup) if backup.host is None else backup)
         except BackupKitError as error:
             found.append(backup)
             problems.append(Problem(message=str(error), destination=backup.location))

@@ -38,6 +38,16 @@ def answered(destination: Destination, ask: Callable[[Destination], T], stall_li
         raise
 
 
+def no_answer(location: str, limit: float) -> DestinationError:
+    """For a destination that did not answer within so many seconds."""
+    return DestinationError(
+        f"The destination {location} did not answer within {limit:g} seconds and was dropped: "
+        "look at its disk or connection.",
+        location=location,
+        retryable=True,
+    )
+
+
 class Answer(Generic[T]):
     """A destination's answer, given in a thread of its own, which is left behind if it takes too long."""
 
@@ -71,13 +81,7 @@ class Answer(Generic[T]):
         if self._error is not None:
             raise self._error
         if not self._answers:
-            location = self._destination.location
-            raise DestinationError(
-                f"The destination {location} did not answer within {self._limit:g} seconds and was dropped: "
-                "look at its disk or connection.",
-                location=location,
-                retryable=True,
-            )
+            raise no_answer(self._destination.location, self._limit)
         return self._answers[0]
 
     def _run(self) -> None:

@@ -112,15 +112,7 @@ class FanOut:
 
     def _drop(self, index: int, error: BaseException) -> None:
         if not isinstance(error, BackupKitError):
-            location = self._destinations[index].location
-            # Not its text, which may hold a URL with a password in it.
-            wrapped = DestinationError(
-                f"The destination {location} failed with {type(error).__name__}, which is not one of its "
-                "errors: look at the cause.",
-                location=location,
-            )
-            wrapped.__cause__ = error
-            error = wrapped
+            error = of_a_destination(self._destinations[index].location, error)
         self.failures[index] = error
 
     def _failure(self) -> Exception:
@@ -195,3 +187,15 @@ class FanOut:
         if not results:
             raise self._failure()
         return results[0]
+
+
+def of_a_destination(location: str, error: BaseException) -> DestinationError:
+    """What a destination failed with that is not one of the errors it may raise, as one of them."""
+    # Not its text, which may hold a URL with a password in it.
+    wrapped = DestinationError(
+        f"The destination {location} failed with {type(error).__name__}, which is not one of its "
+        "errors: look at the cause.",
+        location=location,
+    )
+    wrapped.__cause__ = error
+    return wrapped

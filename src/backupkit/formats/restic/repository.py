@@ -20,7 +20,7 @@ from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.opened import OpenedRepository, create, open_existing
 from backupkit.formats.restic.reading import entries_of
 from backupkit.formats.restic.saving import Run
-from backupkit.formats.restic.several import write_snapshots
+from backupkit.formats.restic.several import opener, write_snapshots
 from backupkit.formats.restic.snapshots import Snapshot, named
 from backupkit.model import Backup, Contents, Entry, Part, Problem, Written
 from backupkit.passphrase import Passphrase
@@ -83,13 +83,15 @@ class ResticRepository:
             program=self._program,
             workers=self._workers,
         )
-        written, _ = write_snapshots(
-            {0: self._open_or_create},
+        written = write_snapshots(
+            {0: opener(Objects(self._destination, retry=retry), self._passphrase)},
             entries,
             run,
+            creates=self._creates,
             compressor=self._compressor,
             executor=self._executor,
             retry=retry,
+            failed=lambda _number, _error: None,  # the only one there is: it is raised
         )
         return written[0]
 
@@ -103,7 +105,7 @@ class ResticRepository:
             backup = snapshot.backup(id, opened.location)
             if self._name in (None, backup.name) or backup.made_by == "other":
                 self._known[backup.name, backup.id] = snapshot
-                yield backup
+                yield snapshot.detailed(backup)  # which costs no other read
 
     def details(self, backup: Backup) -> Backup:
         return self._snapshot_of(backup).detailed(backup)
@@ -118,6 +120,8 @@ class ResticRepository:
         try:
             other = open_existing(there, self._passphrase)
         except RepositoryNotFoundError:
+            if not self._creates:
+                raise
             other = create(there, self._passphrase, polynomial=self._open().config.polynomial)
         copy_snapshot(
             self._open(), snapshot, other, compressor=self._compressor, executor=self._executor, each=each
@@ -146,15 +150,6 @@ class ResticRepository:
     def _open(self) -> OpenedRepository:
         if self._opened is None:
             self._opened = open_existing(Objects(self._destination), self._passphrase)
-        return self._opened
-
-    def _open_or_create(self) -> OpenedRepository:
-        try:
-            return self._open()
-        except RepositoryNotFoundError:
-            if not self._creates:
-                raise
-        self._opened = create(Objects(self._destination), self._passphrase)
         return self._opened
 
     def _snapshot_of(self, backup: Backup) -> Snapshot:
