@@ -263,8 +263,12 @@ class SnapshotWriter:
         finally:
             self._spreading.close()
 
+    def each(self, call: Callable[[Sink], None]) -> None:
+        """Do it with every repository; NobodyLeft if all have failed."""
+        self._living.each(lambda _, sink: call(sink))
+
     def each_numbered(self, call: Callable[[int, Sink], None]) -> None:
-        """Do it with every repository, by its number; NobodyLeft if all have failed."""
+        """The same, for what must know which one it is."""
         self._living.each(call)
 
     def _take_part(self, part: Part) -> None:
