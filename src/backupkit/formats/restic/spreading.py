@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from backupkit.formats.restic.storing import ContentReader, Living
 
 _WORTH = 1000  # entries that are saved before workers are started, which takes as long as saving so many
+_MOST = 4  # workers, unless more are asked for: each takes 60 MiB, and more than 8 wait for this process
 _TASK = 400  # entries that a worker is given at once
 _MEANWHILE = 50  # entries that are saved here between two looks whether a worker is ready
 _FOLDERS = 64  # that a worker is given at once, at most
@@ -72,9 +73,7 @@ class Spreading:
         self._retry = retry
         self._owner = owner
         self._now_ns = now_ns
-        self._count = usable_processors() if count is None else count
-        if count is None and self._count < 2:
-            self._count = 0
+        self._count = _usual_count() if count is None else count
         self._workers: Workers | None = None
         self._passed: Callable[[Passed], None] = _not_told
         self._path = ""
@@ -309,6 +308,12 @@ class Spreading:
                 sink.writer.note(pack.id, pack.packed(), pack.size)
             except BackupKitError as error:
                 self._living.fail(pack.repository, error)
+
+
+def _usual_count() -> int:
+    """One for each usable processor; none where there is but one, which a worker would only have to share."""
+    processors = usable_processors()
+    return min(processors, _MOST) if processors > 1 else 0
 
 
 def _ids(joined: bytes) -> list[bytes]:
