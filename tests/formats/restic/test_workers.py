@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -251,6 +252,30 @@ def test_several_repositories_get_the_same_from_workers(
         stock.Restic(tmp_path / f"repository {number}").must("check", "--read-data")
         assert nodes(destination) == nodes(alone)
     assert saved(several[0])["files_unmodified"] > saved(several[1])["files_unmodified"] == 0
+
+
+def test_workers_tell_what_of_the_snapshot_before_is_damaged(
+    tmp_path: Path, tree: Path, started: list[int]
+) -> None:
+    run(place(tmp_path), Directory(tree), workers=0)
+    before = opened(LocalDestination(tmp_path / "repository"))
+    damaged = saved(LocalDestination(tmp_path / "repository"))[f"{tree}/7/b/c"]["subtree"]
+    found = before.index.find(bytes.fromhex(damaged), tree=True)
+    assert found is not None
+    pack = tmp_path / "repository" / "data" / found.pack[:2] / found.pack
+    content = bytearray(pack.read_bytes())
+    content[found.offset + 20] ^= 1
+    pack.write_bytes(content)
+    shutil.copytree(tmp_path / "repository", tmp_path / "copy")
+    later = NOON + timedelta(hours=1)
+    alone, spread = (LocalDestination(tmp_path / name) for name in ("repository", "copy"))
+    first = run(alone, Directory(tree), workers=0, time=later)
+    second = run(spread, Directory(tree), workers=2, time=later)
+    assert len(started) == 2
+    (problem,), (other,) = first.problems, second.problems
+    assert "is read anew" in problem.message
+    assert other.message.replace("/copy", "/repository") == problem.message
+    assert saved(spread) == saved(alone)
 
 
 def test_a_killed_worker_fails_the_run_and_leaves_a_sound_repository(

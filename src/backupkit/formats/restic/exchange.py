@@ -140,6 +140,10 @@ class Raised:
     error: Exception
 
 
+class WorkerDiedError(Exception):
+    """A worker ended although it was given something to do."""
+
+
 class Ready:
     """It has begun."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from backupkit.errors import BackupKitError, IntegrityError
+from backupkit.formats.restic.exchange import WorkerDiedError
 from backupkit.formats.restic.folders import Counts, content_of, place_of, tree_before
 from backupkit.formats.restic.nodes import node_text
 from backupkit.formats.restic.opened import OpenedRepository
@@ -17,7 +18,6 @@ from backupkit.formats.restic.spreading import Spreading
 from backupkit.formats.restic.storing import Content, ContentReader, Living, NobodyLeft, odd_names
 from backupkit.formats.restic.times import ns_of, utc_now
 from backupkit.formats.restic.tree_building import TreeBuilder, owner_of
-from backupkit.formats.restic.workers import WorkerDiedError
 from backupkit.formats.restic.writing import RepositoryWriter
 from backupkit.model import Contents, Entry, Part, Passed, Problem
 from backupkit.retrying import Retry

@@ -25,7 +25,6 @@ from backupkit.formats.restic.exchange import (
     Waiting,
 )
 from backupkit.formats.restic.folders import Before, FolderSaver, OpenFolder
-from backupkit.formats.restic.workers import Worker, Workers
 from backupkit.model import Entry, Owner, Part, Passed, Problem
 from backupkit.retrying import Retry
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from backupkit.formats.restic.index import Location
     from backupkit.formats.restic.saving import Sink
     from backupkit.formats.restic.storing import ContentReader, Living
+    from backupkit.formats.restic.workers import Worker, Workers
 
 _WORTH = 1000  # entries that are saved before workers are started, which takes as long as saving so many
 _MOST = 4  # workers, unless more are asked for: each takes 60 MiB, and more than 8 wait for this process
@@ -141,6 +141,8 @@ class Spreading:
     def _begin(self) -> None:
         if self._workers is not None or not self._count:
             return
+        from backupkit.formats.restic.workers import Workers  # which most runs do not need
+
         repositories = {
             number: RepositorySetup(
                 sink.repository.objects.destination,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any
 
-from backupkit.formats.restic.exchange import Message, Ready, Setup
+from backupkit.formats.restic.exchange import Message, Ready, Setup, WorkerDiedError
 
 _PATIENCE = 10.0  # seconds in which a worker must have begun
 _LEAVE = 5.0  # seconds in which one that has nothing more to do must have ended
@@ -36,10 +36,6 @@ package.__getattr__ = whole
 from backupkit.formats.restic.worker import work
 work(connection)
 """
-
-
-class WorkerDiedError(Exception):
-    """A worker ended although it was given something to do."""
 
 
 @dataclass(slots=True, eq=False)
