@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -9,8 +10,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -254,6 +256,34 @@ def test_several_repositories_get_the_same_from_workers(
     assert saved(several[0])["files_unmodified"] > saved(several[1])["files_unmodified"] == 0
 
 
+def test_workers_read_again_what_has_changed_or_is_no_longer_held(tmp_path: Path, started: list[int]) -> None:
+    folder, destination = tmp_path / "tree", place(tmp_path)
+    for number in range(20):
+        (folder / f"{number}").mkdir(parents=True)
+        (folder / f"{number}" / "file").write_text(f"{number}")
+        (folder / f"{number}" / "large").write_bytes(bytes([number]) * 300_000)
+    run(destination, Directory(folder), workers=0)
+    before = opened(destination)
+    (first,) = before.snapshots()
+    lost = before.index.find(hashlib.sha256(b"17").digest())
+    assert lost is not None
+    (tmp_path / "repository" / "data" / lost.pack[:2] / lost.pack).unlink()
+    restic = stock.Restic(tmp_path / "repository")
+    restic.must("rebuild-index")
+    (folder / "13" / "large").write_bytes(b"changed" * 100_000)
+    shutil.copytree(tmp_path / "repository", tmp_path / "copy")
+    later = NOON + timedelta(hours=1)
+    run(destination, Directory(folder), workers=2, time=later)
+    assert len(started) == 2
+    spread = saved(destination)
+    assert spread["files_unmodified"] == 0
+    assert spread["data_blobs"] == spread["files_changed"] == 40
+    restic.must("forget", first.id)  # of which one file is lost for good
+    restic.must("check", "--read-data")
+    run(LocalDestination(tmp_path / "copy"), Directory(folder), workers=0, time=later)
+    assert saved(LocalDestination(tmp_path / "copy")) == spread
+
+
 def test_workers_tell_what_of_the_snapshot_before_is_damaged(
     tmp_path: Path, tree: Path, started: list[int]
 ) -> None:
@@ -313,49 +343,70 @@ def test_cancelling_ends_the_workers(tmp_path: Path, tree: Path, started: list[i
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+class Hanging(Directory):
+    """A source whose folders no other process can read to the end."""
+
+    def parts(self) -> Iterator[Entry | Problem | Part]:
+        hang = HangingElsewhere(os.getpid(), str(self.path))
+        return (
+            replace(one, read=partial(hang, one.read)) for one in super().parts() if isinstance(one, Part)
+        )
+
+
+@dataclass(frozen=True)
+class HangingElsewhere:
+    here: int
+    folder: str
+
+    def __call__(
+        self, read: Callable[[], Iterator[Entry | Problem | Part]]
+    ) -> Iterator[Entry | Problem | Part]:
+        if os.getpid() != self.here:
+            Path(f"{self.folder}.{os.getpid()}").touch()
+            time.sleep(1000)
+        for one in read():
+            yield replace(one, read=partial(self, one.read)) if isinstance(one, Part) else one
+
+
 _PARENT = """
-import sys, time
+import sys
 from backupkit.formats.restic import spreading
 from tests.formats.restic import test_workers as it
 
-spreading._WORTH = 1
-pids = []
-start = it.workers._started
-
-def started(setup):
+def ready(setup):
     worker = start(setup)
     worker.connection.poll(10)
-    pids.append(worker.process.pid)
     return worker
 
-it.workers._started = started
-
-def each(passed):
-    if pids:
-        print(*pids, flush=True)
-        time.sleep(1000)
-
-it.run(it.place(it.Path(sys.argv[1])), it.Directory(sys.argv[2]), workers=2, each=each)
+start, it.workers._started = it.workers._started, ready
+spreading._WORTH = 1
+it.run(it.place(it.Path(sys.argv[1])), it.Hanging(sys.argv[2]), workers=2)
 """
 
 
-def test_when_its_parent_is_killed_a_worker_ends(tmp_path: Path, tree: Path) -> None:
+def test_when_its_parent_is_killed_a_worker_ends_whatever_it_is_at(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    for number in range(30):
+        (tree / f"{number}").mkdir(parents=True)
     with subprocess.Popen(
         [sys.executable, "-c", _PARENT, str(tmp_path), str(tree)],
-        stdout=subprocess.PIPE,
-        text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), *sys.path]))},
     ) as parent:
-        assert parent.stdout is not None
-        pids = [*map(int, parent.stdout.readline().split())]
-        assert len(pids) == 2
+        pids: list[int] = []
+        while len(pids) < 2 and parent.poll() is None:
+            pids = [int(path.suffix[1:]) for path in tmp_path.glob("tree.*")]
+            time.sleep(0.01)
         assert all(map(_runs, pids))
         parent.kill()
     # Who has no parent any more is the system's to wait for, which in a container nobody may do.
     end = time.monotonic() + 10
     while any(map(_runs, pids)) and time.monotonic() < end:
         time.sleep(0.01)
-    assert not any(map(_runs, pids))
+    left = [pid for pid in pids if _runs(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert len(pids) == 2
+    assert not left
     stock.Restic(tmp_path / "repository").must("check", "--read-data")
 
 
