@@ -284,6 +284,23 @@ def test_workers_read_again_what_has_changed_or_is_no_longer_held(tmp_path: Path
     assert saved(LocalDestination(tmp_path / "copy")) == spread
 
 
+def test_folders_may_be_as_deep_as_they_like(
+    tmp_path: Path, started: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "tree"
+    deep = folder
+    for _ in range(600):
+        deep /= "d"
+        deep.mkdir(parents=True)
+        (deep / "f").touch()
+    monkeypatch.setattr(spreading, "_TASK", 500)
+    alone, spread = place(tmp_path, "alone"), place(tmp_path, "spread")
+    run(alone, Directory(folder), workers=0)
+    run(spread, Directory(folder), workers=2)
+    assert len(started) == 2
+    assert saved(spread) == saved(alone)
+
+
 def test_workers_tell_what_of_the_snapshot_before_is_damaged(
     tmp_path: Path, tree: Path, started: list[int]
 ) -> None:

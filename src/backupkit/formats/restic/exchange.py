@@ -104,7 +104,7 @@ class Waiting:
 
 
 # The nodes that a folder has got in the one above it, what is left to do of it, or None if it was not begun.
-Saved: TypeAlias = Mapping[int, dict[str, str]] | OpenFolder | None
+Saved: TypeAlias = Mapping[int, dict[str, str]] | list[tuple[OpenFolder, int]] | None
 
 
 @dataclass(frozen=True, slots=True)

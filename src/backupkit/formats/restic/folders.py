@@ -82,6 +82,18 @@ class OpenFolder:
 F = TypeVar("F", bound=Folders)
 
 
+def unfinished(root: OpenFolder) -> list[tuple[OpenFolder, int]]:
+    """A folder and all that were begun in it, each with the place in this list of the one that it is in.
+
+    They are taken apart: nested as deep as folders can be, nobody could send them to another process.
+    """
+    found = [(root, -1)]
+    for place, (folder, _) in enumerate(found):
+        found += [(inner, place) for inner in folder.open]
+        folder.open = []
+    return found
+
+
 class FolderSaver(Generic[F]):
     """Saves folders into all repositories that are left. A file is read if any of them needs it, and once."""
 

@@ -24,7 +24,7 @@ from backupkit.formats.restic.exchange import (
     Tree,
     Waiting,
 )
-from backupkit.formats.restic.folders import Before, FolderSaver, OpenFolder
+from backupkit.formats.restic.folders import Before, FolderSaver, OpenFolder, unfinished
 from backupkit.model import Entry, Owner, Part, Passed, Problem
 from backupkit.retrying import Retry
 
@@ -162,13 +162,16 @@ class Spreading:
             self._count = 0
 
     def _finish_folder(self, root: OpenFolder) -> None:
-        top = self._adopt(root, None)
+        top = self._adopt(unfinished(root), None)
         while top.left:
             self._give()
             workers = self._workers.all if self._workers is not None else ()
+            if not workers:
+                self._count = 0  # none could begin, and none is to be waited for
             if self._todo and not any(worker.ready for worker in workers):
                 part, before, folder = self._todo.pop()
-                self._put(self._saver.save(part, before, most=_MEANWHILE if self._count else None), folder)
+                most = _MEANWHILE if self._count else None
+                self._put(unfinished(self._saver.save(part, before, most=most)), folder)
                 if workers:
                     self._serve(0)
             elif self._large:
@@ -178,17 +181,20 @@ class Spreading:
             else:
                 self._serve(_QUIET)
 
-    def _adopt(self, opened: OpenFolder, above: _Folder | None) -> _Folder:
-        """Remember what is left to do in a folder, and in those in it."""
-        folder = _Folder(opened, above, len(opened.files) + len(opened.unread) + len(opened.open))
-        self._todo += [(part, before, folder) for part, before in opened.unread]
-        self._large += [(entry, had, folder) for entry, had in opened.files]
-        inner, opened.open, opened.unread, opened.files = opened.open, [], [], []
-        for one in inner:
-            self._adopt(one, folder)
-        return folder
+    def _adopt(self, opened: Sequence[tuple[OpenFolder, int]], above: _Folder | None) -> _Folder:
+        """Remember what is left to do in a folder, and in those in it; the first one."""
+        folders: list[_Folder] = []
+        for one, place in opened:
+            folder = _Folder(one, folders[place] if place >= 0 else above, len(one.files) + len(one.unread))
+            if place >= 0:
+                folders[place].left += 1
+            folders.append(folder)
+            self._todo += [(part, before, folder) for part, before in one.unread]
+            self._large += [(entry, had, folder) for entry, had in one.files]
+            one.unread, one.files = [], []
+        return folders[0]
 
-    def _put(self, saved: OpenFolder, above: _Folder) -> None:
+    def _put(self, saved: Sequence[tuple[OpenFolder, int]], above: _Folder) -> None:
         """A folder was begun: close it, if there is nothing left to do in it."""
         folder = self._adopt(saved, above)
         if not folder.left:
@@ -235,7 +241,7 @@ class Spreading:
 
     def _save_here(self, given: Sequence[tuple[Part, Before, _Folder]]) -> None:
         for part, before, folder in given:
-            self._put(self._saver.save(part, before), folder)
+            self._put(unfinished(self._saver.save(part, before)), folder)
 
     def _serve(self, timeout: float) -> Sequence[Worker]:
         """Take in what workers have sent, and answer them; those that are done with what they were given."""
@@ -296,7 +302,7 @@ class Spreading:
         for (part, before, folder), saved in zip(given, done.saved, strict=True):
             if saved is None:
                 self._todo.append((part, before, folder))
-            elif isinstance(saved, OpenFolder):
+            elif isinstance(saved, list):
                 self._put(saved, folder)
             else:
                 for number, nodes in saved.items():

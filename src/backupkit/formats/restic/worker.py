@@ -32,7 +32,7 @@ from backupkit.formats.restic.exchange import (
     Tree,
     Waiting,
 )
-from backupkit.formats.restic.folders import Counts, FolderSaver
+from backupkit.formats.restic.folders import Counts, FolderSaver, unfinished
 from backupkit.formats.restic.index import Location
 from backupkit.formats.restic.nodes import parse_tree
 from backupkit.formats.restic.objects import Objects
@@ -112,7 +112,7 @@ class Worker:
                     self._saver.close(folder, above)
                     saved.append(above)
                 else:
-                    saved.append(folder)
+                    saved.append(unfinished(folder))
             self._saver.tell(task.folders[0][0].entry.path)
         except NobodyLeft:
             saved = []
