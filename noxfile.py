@@ -92,6 +92,17 @@ def ceph(session: nox.Session) -> None:
 
 
 @nox.session
+def restic(session: nox.Session) -> None:
+    """Snapshots against every stock restic that can be had, and killed at every call; see tests/restics.py."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.restics")
+    files = ["tests/formats/restic", "tests/interop/test_restic.py"]
+    session.run(
+        "python", "-m", "pytest", "-q", *files, *session.posargs, env={"BACKUPKIT_TESTS_RESTIC": "all"}
+    )
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """The crash and fault matrix with encryption, threads and more files."""
     install(session, "tests")

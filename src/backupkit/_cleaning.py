@@ -9,7 +9,13 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from backupkit._operation import Running
-from backupkit.errors import BackupKitError, DestinationError, OperationCancelledError, told
+from backupkit.errors import (
+    BackupKitError,
+    DestinationError,
+    OperationCancelledError,
+    RepositoryLockedError,
+    told,
+)
 from backupkit.marks import Marks, apply, read_marks, remove_marks
 from backupkit.model import Backup, DestinationResult, Kept, Problem, RetentionPlan, StoredObject
 from backupkit.protocols import Destination, HasLeftovers, Repository, RetentionPolicy
@@ -21,6 +27,7 @@ class Cleaning:
     """What a pipeline says of cleaning, and the destination that is to be cleaned.
 
     `places` are where killed runs may have left something; only what is older than `leftovers_after` is theirs.
+    `shares_bytes` is that of the format.
     """
 
     running: Running
@@ -29,6 +36,7 @@ class Cleaning:
     policy: RetentionPolicy
     places: Sequence[str]
     leftovers_after: timedelta
+    shares_bytes: bool
     now: datetime
 
     def clean(self, backups: Sequence[Backup], unlisted: Marks, *, dry_run: bool) -> DestinationResult:
@@ -46,7 +54,7 @@ class Cleaning:
         if dry_run:
             return result
         with self.opened() as repository:
-            deleting = _Deleting(self.running, self.destination, plan, self.now)
+            deleting = _Deleting(self.running, self.destination, plan, self.shares_bytes, self.now)
             # A pin waits as long as a leftover: some places list late what was written.
             gone = {
                 whose
@@ -54,6 +62,16 @@ class Cleaning:
                 if known.pin is None or max(known.times.values()) < before
             }
             deleting.all(repository, swept, gone)
+        if self.shares_bytes and deleting.removed and not deleting.pruned:
+            message = (
+                f"What only the {deleting.removed} removed backups needed is still stored, until it is pruned: run "
+                "`restic prune` on the repository now and then."
+            )
+            self.running.add(
+                Problem(
+                    message=message, severity="warning", check="prune", destination=self.destination.location
+                )
+            )
         return replace(
             result, outcome="incomplete" if deleting.refused else "succeeded", freed=deleting.freed
         )
@@ -112,10 +130,18 @@ class _Deleting:
     """Deletes one thing after the other; what is refused is a problem, told once, and the rest goes on."""
 
     def __init__(
-        self, running: Running, destination: Destination, plan: RetentionPlan, now: datetime
+        self,
+        running: Running,
+        destination: Destination,
+        plan: RetentionPlan,
+        shares_bytes: bool,
+        now: datetime,
     ) -> None:
         self.freed = 0
         self.refused = 0
+        self.removed = 0
+        self.pruned = 0
+        self._shares_bytes = shares_bytes
         self._now = now
         self._plan = plan
         good = [kept.backup for kept in plan.keep if kept.backup.good]
@@ -149,7 +175,7 @@ class _Deleting:
             backup = removed.backup
             if self._tried(f"The backup {backup.id}", partial(self._remove, repository, backup)):
                 self._forget(backup.name, backup.id)
-        self._tried("What no backup refers to", repository.prune)
+        self._tried("What no backup refers to", partial(self._prune, repository))
         if orphans:
             self._tried("What was known of the gone", partial(self._forget_gone, repository, orphans))
         for leftover in leftovers:
@@ -164,12 +190,17 @@ class _Deleting:
             why = f"stays, for {newest.id} was found damaged while cleaning was under way: clean again"
         else:
             repository.remove(backup)
-            return backup.stored
+            self.removed += 1
+            return 0 if self._shares_bytes else backup.stored
         message = f"The backup {backup.id} {why}"
         self._running.add(
             Problem(message=message, severity="warning", destination=self._destination.location)
         )
         return None
+
+    def _prune(self, repository: Repository) -> int:
+        self.pruned = repository.prune()
+        return self.pruned
 
     def _as_known_now(self, backup: Backup) -> Backup:
         return apply(read_marks(self._destination, backup.name, backup.id), backup)
@@ -193,7 +224,7 @@ class _Deleting:
         self._running.check_cancelled()
         try:
             freed = delete()
-        except OperationCancelledError:
+        except (OperationCancelledError, RepositoryLockedError):  # who waited for a lock need not do so again
             raise
         except Exception as error:  # of a destination that breaks its contract, too
             self.refused += 1

@@ -93,37 +93,43 @@ def _watched(
             yield running.watched(one)
 
 
-def apart_from(destinations: Sequence[Destination], sources: Sequence[Source], name: str) -> Sequence[Source]:
-    """The sources without the folders that the pipeline of this name writes to."""
+def apart_from(
+    destinations: Sequence[Destination], sources: Sequence[Source], name: str, *, whole: bool = False
+) -> Sequence[Source]:
+    """The sources without the folders that the pipeline of this name writes to.
+
+    Its backups are in the folder of its name there; or, with `whole`, they and others' have all of the place.
+    """
     folders = [one.folder for one in destinations if isinstance(one, OnThisMachine)]
     own = [part for folder in folders for part in (folder, folder / name, folder / "backupkit")]
     locations = [one.location for one in destinations]
     remote = [part for one in locations for part in (one, below(one, name), below(one, "backupkit"))]
-    archives: list[Path | str] = [
-        *(folder / name for folder in folders),
-        *(below(one, name) for one in locations),
-    ]
+    backups: list[Path | str] = [*folders, *locations]
+    if not whole:
+        backups = [*(folder / name for folder in folders), *(below(one, name) for one in locations)]
     for source in sources:
-        for place in archives:
-            _check_apart(source, place)
+        for place in backups:
+            _check_apart(source, place, whole=whole)
     apart = [one.excluding(own) if isinstance(one, ExcludesPaths) and own else one for one in sources]
     return [one.without(remote) if isinstance(one, ExcludesLocations) else one for one in apart]
 
 
-def _check_apart(source: Source, archives: Path | str) -> None:
-    """A source cannot leave out its own folder, so archives must not go directly into it."""
+def _check_apart(source: Source, backups: Path | str, *, whole: bool) -> None:
+    """A source cannot leave out its own folder, so backups must not go directly into it."""
     inner = source
     while isinstance(inner, Around):
         inner = inner.source
-    if isinstance(archives, Path):
-        same = isinstance(inner, Directory) and os.path.realpath(inner.path) == os.path.realpath(archives)
+    if isinstance(backups, Path):
+        same = isinstance(inner, Directory) and os.path.realpath(inner.path) == os.path.realpath(backups)
     else:
         location = getattr(inner, "location", None)
-        same = isinstance(location, str) and place_within(archives, location) is not None
+        found = place_within(backups, location) if isinstance(location, str) else None
+        same = found == "" if whole else found is not None
     if same:
+        advice = "" if whole else ", or give the pipeline another name"
         raise ConfigurationError(
-            f"The source {source.name!r} is {str(archives)!r}, the folder that this pipeline's archives go to: "
-            "name a destination outside the source, or give the pipeline another name."
+            f"The source {source.name!r} is {str(backups)!r}, the folder that this pipeline's "
+            f"{'backups' if whole else 'archives'} go to: name a destination outside the source{advice}."
         )
 
 

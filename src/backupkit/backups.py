@@ -102,7 +102,7 @@ class Backups:
             except DestinationError as error:
                 errors.append(error)
                 problems.append(Problem(message=str(error), destination=destination.location))
-        _raise_if_closed(errors, self.destinations)
+        raise_if_closed(errors, self.destinations)
         return Listing(backups=newest_first(backups), problems=tuple(problems))
 
     def details(self, backup: Backup) -> Backup:
@@ -151,7 +151,7 @@ class Backups:
                 found += self._list_at(destination)
             except DestinationError as error:
                 problems.append(error)
-        _raise_if_closed(problems, self._chosen(at))
+        raise_if_closed(problems, self._chosen(at))
         wanted = self._wanted(only, found)
         found_one = meant(
             backup, found, wanted=wanted, silent=problems, where=self._where(at), name=self.name
@@ -391,7 +391,7 @@ class Backups:
         )
 
 
-def _raise_if_closed(errors: Sequence[DestinationError], asked: Sequence[Destination]) -> None:
+def raise_if_closed(errors: Sequence[Exception], asked: Sequence[Destination]) -> None:
     """Raise what keeps a repository from being opened, such as a wrong passphrase, if that is so everywhere."""
     reasons = [
         error.__cause__

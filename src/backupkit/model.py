@@ -239,7 +239,8 @@ class Backup:
     """One restorable point in time at one destination.
 
     `complete` is False when its run lost something and None when nothing says how the run ended.
-    `stored` counts the bytes it occupies. `entries`, `size` (plain bytes), `host` and `tags` are None
+    `stored` counts the bytes it occupies; of one that is `shared`, a snapshot, whose bytes others may need too,
+    those that its run has added. `entries`, `size` (plain bytes), `host` and `tags` are None
     until `details(backup)` has read them. `verified` is when it was last read back in full without fault;
     `damaged` says that the newest verification found bytes that are not what was written. `proven` is when a
     drill last restored all of it and found nothing wrong; `refuted` says that the newest drill did find
@@ -266,6 +267,12 @@ class Backup:
     refuted: bool = False
     pin: Pin | None = None
     made_by: MadeBy = "backupkit"
+    shared: bool = False
+
+    @property
+    def extent(self) -> int:
+        """By what it is compared with others: the bytes it occupies, or, of a snapshot, the plain ones it holds."""
+        return self.stored if not self.shared or self.size is None else self.size
 
     @property
     def good(self) -> bool:
@@ -420,8 +427,8 @@ class Report:
 class SeriesSummary:
     """The backups of the same contents at one destination.
 
-    `newest` is the newest good one, or None. `growth` is how many bytes it occupies more than the one that
-    was the newest good one a week before now; None if there was none.
+    `newest` is the newest good one, or None. `growth` is by how many bytes its extent is larger than that of the
+    one that was the newest good one a week before now; None if there was none.
     """
 
     contents: frozenset[Contents]

@@ -22,7 +22,7 @@ from backupkit._placing import Assertion, drill_options
 from backupkit._reading import apart_from, check_sources
 from backupkit._telling import Announcement
 from backupkit._writing import Writing
-from backupkit.backups import Backups
+from backupkit.backups import Backups, raise_if_closed
 from backupkit.compression import compressor_named
 from backupkit.databases.urls import DatabaseURL
 from backupkit.destinations.names import is_component
@@ -31,6 +31,7 @@ from backupkit.errors import (
     ConfigurationError,
     DestinationError,
     NotificationError,
+    RepositoryLockedError,
 )
 from backupkit.health import FutureDated, Leftovers, MaximumAge
 from backupkit.locking import MachineLock, hold
@@ -189,7 +190,7 @@ class BackupPipeline(Backups):
                 running.add(Problem(message=weakness, severity="warning", check="passphrase"))
             running.keep()
             with hold(self.lock, self._lock_name(), wait=wait, between=running.check_cancelled):
-                apart = apart_from(self.destinations, sources, str(self.name))
+                apart = apart_from(self.destinations, sources, str(self.name), whole=self.format.shares_bytes)
                 stored = Writing(
                     running=running,
                     name=str(self.name),
@@ -220,12 +221,13 @@ class BackupPipeline(Backups):
                 before = len(running.problems)
                 try:
                     result = self._clean(running, destination, dry_run)
-                except DestinationError as error:
+                except (DestinationError, RepositoryLockedError) as error:
                     failures.append(error)
                     running.fail(destination.location, error)
                 else:
                     problems = tuple(running.problems[before:])
                     running.destinations.append(replace(result, problems=problems))
+            raise_if_closed(failures, self.destinations)
             if len(failures) == len(self.destinations):
                 raise_all(f"Nothing could be cleaned for {self.name}", failures)
             return running.finish(running.outcome)
@@ -335,6 +337,7 @@ class BackupPipeline(Backups):
             policy=self.retention,
             places=self._places(),
             leftovers_after=self._leftovers_after,
+            shares_bytes=self.format.shares_bytes,
             now=now,
         ).clean(self._own(listed), unlisted, dry_run=dry_run)
 

@@ -37,5 +37,5 @@ def _series(contents: frozenset[Contents], members: Sequence[Backup], now: datet
         stored=sum(backup.stored for backup in members),
         newest=newest,
         oldest=members[-1],
-        growth=None if newest is None or before is None else newest.stored - before.stored,
+        growth=None if newest is None or before is None else newest.extent - before.extent,
     )

@@ -24,6 +24,7 @@ SAYS = {
     "dropbox_token": "Open this address, allow the app, and copy the code:",
     "first_backup": "[('apple', 1), ('pear', 2)]",
     "history_and_webhook": "unread: ['verify succeeded', 'run succeeded']",
+    "incremental_snapshots": "second: read 17 bytes, less than 10 kB stored: True",
     "notice_what_is_missing": "the monitor: failed",
     "notify": "to boss@shop.example: shop 백업 성공",
     "plugin_destination": "2,pears",

@@ -8,6 +8,7 @@ import pytest
 from backupkit import BackupPipeline, MachineLock, Retry
 from backupkit.testing.destinations import MemoryDestination
 from tests.pipeline.shop import Clock, Make
+from tests.pipeline.snapshots import impatient as impatient
 
 
 @pytest.fixture

@@ -193,7 +193,7 @@ def list_(
     legacy_time_zone: LegacyTimeZone = None,
     json: Json = False,
 ) -> None:
-    """Show the backups, newest first; needs no passphrase.
+    """Show the backups, newest first. Archives need no passphrase for that, snapshots do.
 
     \b
     Examples:

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from backupkit.cli.choosing import Place
-from backupkit.cli.options import App, Json, Url
+from backupkit.cli.choosing import Place, given_passphrase
+from backupkit.cli.options import App, Json, PassphraseCommand, PassphraseEnv, PassphraseFile, Url
 from backupkit.cli.output import Output
 from backupkit.cli.texts import minutes
 from backupkit.errors import ConfigurationError
@@ -41,11 +41,15 @@ def pin(
             show_default=False,
         ),
     ] = None,
+    passphrase_file: PassphraseFile = None,
+    passphrase_env: PassphraseEnv = None,
+    passphrase_command: PassphraseCommand = None,
     json: Json = False,
 ) -> None:
     """Keep clean from removing a backup.
 
-    It is pinned at every destination that holds it; needs no passphrase. Pinning it again replaces reason and date.
+    It is pinned at every destination that holds it; only snapshots need their passphrase for that. Pinning it
+    again replaces reason and date.
 
     \b
     Examples:
@@ -55,12 +59,21 @@ def pin(
     output = Output(json=json)
     with output.ending():
         end = None if until is None else end_of(until)
-        place = Place(url, app, None)
+        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
         pinned = place.use(lambda backups, _: backups.pin(backup, reason=reason, until=end))
         output.told(pinned, _pinned_lines(pinned))
 
 
-def unpin(url: Url = None, *, app: App = None, backup: Pinned, json: Json = False) -> None:
+def unpin(
+    url: Url = None,
+    *,
+    app: App = None,
+    backup: Pinned,
+    passphrase_file: PassphraseFile = None,
+    passphrase_env: PassphraseEnv = None,
+    passphrase_command: PassphraseCommand = None,
+    json: Json = False,
+) -> None:
     """Let clean remove a backup again.
 
     \b
@@ -70,7 +83,7 @@ def unpin(url: Url = None, *, app: App = None, backup: Pinned, json: Json = Fals
     """
     output = Output(json=json)
     with output.ending():
-        place = Place(url, app, None)
+        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
         unpinned = place.use(lambda backups, _: backups.unpin(backup))
         output.told(unpinned, [f"{unpinned.id} is not pinned."])
 

@@ -26,8 +26,8 @@ class StallLimited(Wrapping):
     formats whose objects fit into memory.
 
     The calls are made on threads that are kept for the next one until its context is left, because a format may
-    read thousands of small objects: a call takes 55 µs on the caller's own thread, 60 on one that is kept, and 225 on
-    a new one.
+    read thousands of small objects: a call takes 55 µs on the caller's own thread, 60 on one that is kept, and 225
+    on a new one.
     """
 
     def __init__(self, inner: Destination, limit: float | None = None) -> None:

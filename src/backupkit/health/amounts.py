@@ -67,7 +67,7 @@ class MinimumCount:
 
 @dataclass(frozen=True, slots=True)
 class MinimumSize:
-    """The newest good backup must occupy at least so much: bytes, or a text such as "100MB".
+    """The newest good backup must occupy, a snapshot hold, at least so much: bytes, or a text such as "100MB".
 
     Looked at are full backups, or with `contents` those that hold nothing but it: the sizes of others
     say nothing about these.
@@ -95,10 +95,11 @@ class MinimumSize:
                 f"There is no good backup of {named(contents)}{alone} that could have the {format_size(least)} "
                 "wanted. Check that runs are started and succeed.",
             )
-        elif newest.stored < least:
+        elif newest.extent < least:
+            has = "holds" if newest.shared else "occupies"
             yield problem(
                 self,
                 state,
-                f"The newest good backup of {named(contents)}{alone} occupies {format_size(newest.stored)}, less "
+                f"The newest good backup of {named(contents)}{alone} {has} {format_size(newest.extent)}, less "
                 f"than the {format_size(least)} wanted: {which(newest)}. Look for what is missing from it.",
             )

@@ -64,8 +64,8 @@ class SizeAnomaly:
         if len(good) <= self.least:
             return
         newest, *before = good
-        usual, usual_distance = _usual([backup.stored for backup in before])
-        distance = _log(newest.stored) - usual
+        usual, usual_distance = _usual([backup.extent for backup in before])
+        distance = _log(newest.extent) - usual
         allowed = max(math.log(self.factor), self.deviations * usual_distance)
         if abs(distance) <= allowed - _ROUNDING:
             return
@@ -76,7 +76,7 @@ class SizeAnomaly:
         yield problem(
             self,
             state,
-            f"The newest good backup of {named(contents)}{alone} {changed} to {format_size(newest.stored)}, where "
+            f"The newest good backup of {named(contents)}{alone} {changed} to {format_size(newest.extent)}, where "
             f"the {len(before)} before it have {format_size(round(math.exp(usual)))} and mostly vary by "
             f"{_percent(usual_distance)}: {which(newest)}. {advice}.",
             self.severity,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,3 +25,10 @@ def made_by_restic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     restic = Restic(tmp_path_factory.mktemp("made-by-restic") / "repository")
     restic.must("init", "--repository-version", "1")
     return restic.folder
+
+
+@pytest.fixture(autouse=True)
+def _dies_of_hangups() -> Iterator[None]:
+    """As a new process would: where a lock could not be removed, this one ignores them from then on."""
+    yield
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)

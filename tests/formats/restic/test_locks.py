@@ -778,6 +778,24 @@ def test_the_signal_does_again_what_it_did_when_the_lock_is_let_go(repository: O
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
 
 
+def test_restic_may_ask_after_a_lock_that_could_not_be_removed(repository: Opened) -> None:
+    refused = DestinationError("refused", location="memory:")
+    faulty = FaultyDestination(
+        repository.objects.destination, [Fault(method="delete", does=refused, lasting=True)]
+    )
+    with hold(at(faulty, repository)):
+        pass
+    assert len(lock_ids(repository)) == 1
+    os.kill(os.getpid(), signal.SIGHUP)  # as `restic unlock` does
+
+
+def test_restic_may_ask_while_a_lock_is_being_made(repository: Opened) -> None:
+    asks = Fault(method="write", does=lambda: os.kill(os.getpid(), signal.SIGHUP), goes_on=True)
+    with hold(at(FaultyDestination(repository.objects.destination, [asks]), repository)):
+        pass
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+
+
 @pytest.mark.interop
 def test_old_locks_are_stale_for_both(tmp_path: Path) -> None:
     repository, restic = made_here(tmp_path / "repository")

@@ -1,15 +1,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from datetime import timedelta
-from random import Random
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from backupkit.compression import Deflate, Zstd
 from backupkit.errors import (
@@ -17,24 +12,23 @@ from backupkit.errors import (
     ConfigurationError,
     DestinationError,
     IntegrityError,
-    SourceError,
     UnsupportedCodecError,
 )
 from backupkit.formats.zip.format import Zip
-from backupkit.formats.zip.repository import ZipRepository
 from backupkit.model import Backup, Entry, Problem, Written
 from backupkit.passphrase import Passphrase
-from backupkit.protocols import Destination, Encryptor
+from backupkit.protocols import Destination, Encryptor, Format
 from backupkit.retrying import Retry
-from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
+from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination, Method
 from backupkit.testing.entries import with_content
 from backupkit.testing.repositories import BOTH, NOON
+from backupkit.testing.repository_machine import RepositoryMachine
 from tests.formats.zip.toy import ToyEncryptor
 
 ONCE = Retry(tries=1)
 ENTRY = with_content(Entry(path="f"), b"content")
-MiB = 1 << 20
 ID = "2026-01-31T12-00-00.250000Z"
+CRASH = DestinationError("crashed", location="memory:")
 
 
 def write(
@@ -163,7 +157,7 @@ def test_a_summary_that_a_removal_left_behind_is_not_taken_for_that_of_a_new_bac
 def test_a_removal_begins_with_the_archive_so_that_its_rest_lists_nothing(answer_lost: bool) -> None:
     destination = MemoryDestination()
     backup = write(destination).backup
-    fault = Fault(method="delete", call=1 if answer_lost else 2, answer_lost=answer_lost, does=_crash)
+    fault = Fault(method="delete", call=1 if answer_lost else 2, answer_lost=answer_lost, does=CRASH)
     with (
         Zip().open(FaultyDestination(destination, [fault]), name="shop") as repository,
         pytest.raises(DestinationError),
@@ -257,142 +251,22 @@ def test_nothing_is_asked_of_the_destination_until_something_is_to_be_done() -> 
 
 # Everything at once, against a dictionary.
 
-_CHUNKS = {
-    "nothing": b"",
-    "x": b"x",
-    "text": b"text " * 50,
-    "zeros": bytes(2 * MiB),
-    "noise": Random(1).randbytes(MiB),
-}
-_contents = st.lists(st.sampled_from([*_CHUNKS]), max_size=3)
-_wanted = st.dictionaries(st.sampled_from("abcd"), _contents, min_size=1, max_size=4)
-_moments = st.integers(0, 3000) | st.integers(0, 2 * MiB)
-_crash = DestinationError("crashed", location="memory:")
 
+class ZipRepositoryMachine(RepositoryMachine):
+    passphrases = (None, "five words are long enough")
 
-class ZipRepositoryMachine(RuleBasedStateMachine):
-    """Whatever happened before, what is listed is what was written, and can be read."""
+    def make_format(self) -> Format:
+        return Zip()
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.destination = MemoryDestination()
-        self.model: dict[str, tuple[bool | None, dict[str, bytes]]] = {}
-        self.clock = NOON
-
-    @initialize(encrypted=st.booleans())
-    def choose(self, encrypted: bool) -> None:
-        self.key = Passphrase("five words are long enough") if encrypted else None
-
-    def repository(self, *faults: Fault) -> ZipRepository:
-        """Opened anew each time, as by another process."""
-        destination = FaultyDestination(self.destination, faults) if faults else self.destination
-        with Zip().open(destination, name="shop", encryptor=self.key) as repository:
-            return repository
-
-    def entries(self, wanted: dict[str, list[str]]) -> list[Entry]:
-        return [
-            with_content(Entry(path=path), *(_CHUNKS[name] for name in names))
-            for path, names in wanted.items()
-        ]
-
-    def expected(self, wanted: dict[str, list[str]]) -> dict[str, bytes]:
-        return {path: b"".join(_CHUNKS[name] for name in names) for path, names in wanted.items()}
-
-    def backups(self) -> list[Backup]:
-        return sorted(self.repository().list(), key=lambda backup: backup.id)
-
-    def chosen(self, number: int) -> Backup | None:
-        backups = self.backups()
-        return backups[number % len(backups)] if backups else None
-
-    @rule(minutes=st.integers(0, 2))
-    def time_passes(self, minutes: int) -> None:
-        self.clock += timedelta(minutes=minutes)
-
-    @rule(wanted=_wanted, lost=st.booleans())
-    def write(self, wanted: dict[str, list[str]], lost: bool) -> None:
-        entries: list[Entry | Problem] = [*self.entries(wanted)]
-        if lost:
-            entries.append(
-                with_content(Entry(path="lost"), b"x", error=SourceError("unreadable", path="lost"))
+    def after_crash(self, method: Method, call: int, lost: bool, new: Sequence[Backup]) -> None:
+        if method == "write":  # the archive, and then its summary
+            assert [one.complete for one in new] == (
+                [] if call == 1 and not lost else [True if lost and call == 2 else None]
             )
-        written = self.repository().write(entries, time=self.clock, contents=BOTH, retry=ONCE)
-        assert written.backup.id not in self.model
-        self.model[written.backup.id] = (
-            not lost,
-            self.expected(wanted),
-        )
 
-    @rule(wanted=_wanted, after=st.integers(0, 4))
-    def write_from_a_source_that_fails(self, wanted: dict[str, list[str]], after: int) -> None:
-        def failing() -> Iterator[Entry]:
-            yield from self.entries(wanted)[:after]
-            raise ValueError("a bug in a source")
-
-        with pytest.raises(ValueError, match="a bug"):
-            self.repository().write(failing(), time=self.clock, contents=BOTH, retry=ONCE)
-
-    @rule(wanted=_wanted, after=_moments, lost=st.booleans(), summary=st.booleans())
-    def crash_while_writing(
-        self, wanted: dict[str, list[str]], after: int, lost: bool, summary: bool
-    ) -> None:
-        fault = Fault(method="write", call=2 if summary else 1, after=after, answer_lost=lost, does=_crash)
-        before = {backup.id for backup in self.backups()}
-        with pytest.raises(DestinationError):
-            self.repository(fault).write(self.entries(wanted), time=self.clock, contents=BOTH, retry=ONCE)
-        new = [backup for backup in self.backups() if backup.id not in before]
-        # The archive may have become whole before the crash; then it is there, and at most unconfirmed.
-        assert len(new) == (1 if summary or lost else 0)
-        for backup in new:
-            assert backup.complete is (True if summary and lost else None)
-            self.model[backup.id] = (backup.complete, self.expected(wanted))
-
-    @rule(number=st.integers(0, 20))
-    def remove(self, number: int) -> None:
-        if backup := self.chosen(number):
-            self.repository().remove(backup)
-            del self.model[backup.id]
-
-    @rule(number=st.integers(0, 20), call=st.integers(1, 2), lost=st.booleans())
-    def crash_while_removing(self, number: int, call: int, lost: bool) -> None:
-        if backup := self.chosen(number):
-            fault = Fault(method="delete", call=call, answer_lost=lost, does=_crash)
-            with suppress(DestinationError):
-                self.repository(fault).remove(backup)
-            if backup.id not in {listed.id for listed in self.backups()}:
-                del self.model[backup.id]
-
-    @rule(number=st.integers(0, 20))
-    def confirm(self, number: int) -> None:
-        if (backup := self.chosen(number)) and backup.complete is not False:
-            self.repository().confirm(backup)
-            self.model[backup.id] = (True, self.model[backup.id][1])
-
-    @rule()
-    def prune(self) -> None:
-        before = sum(map(len, self.destination.objects.values()))
-        freed = self.repository().prune()
-        assert before - freed == sum(map(len, self.destination.objects.values()))
+    def after_prune(self) -> None:
         named = {name.split("/")[1].split("Z")[0] + "Z" for name in self.destination.objects}
         assert named == {*self.model}
-
-    @invariant()
-    def what_is_listed_is_what_was_written(self) -> None:
-        backups = self.backups()
-        assert {backup.id: backup.complete for backup in backups} == {
-            identity: complete for identity, (complete, _) in self.model.items()
-        }
-
-    @invariant()
-    def everything_can_be_read(self) -> None:
-        for backup in self.backups():
-            repository = self.repository()
-            contents = {entry.path: b"".join(entry.chunks()) for entry in repository.read(backup)}
-            complete, expected = self.model[backup.id]
-            assert contents == expected
-            problems = [*repository.check(backup)]
-            assert [problem for problem in problems if problem.severity == "error"] == []
-            assert complete is None or problems == []
 
 
 ZipRepositoryMachine.TestCase.settings = settings(

@@ -42,7 +42,7 @@ def copy_snapshot(
         writer.flush()
     finally:
         writer.close()
-    other.objects.save("snapshots", snapshot.fields, other.sealer)
+    other.save_snapshot(snapshot.fields)
 
 
 def _copy_blob(

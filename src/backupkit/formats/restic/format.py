@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from backupkit.errors import BackupKitError, ConfigurationError, ObjectNotFoundError, UnsupportedCodecError
@@ -19,6 +19,7 @@ from backupkit.retrying import Retry
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from backupkit.formats.restic.access import Access
     from backupkit.formats.restic.repository import ResticRepository
 
 _ALGORITHMS = ("zstd", "store")
@@ -31,7 +32,10 @@ class Restic:
     Only what has changed is read and only what is new is stored. Everything is encrypted, names and sizes too, so
     that a passphrase is needed even for listing. Needs `pip install 'backupkit[snapshots]'`.
 
-    `create=False` never makes a repository: an unmounted disk or a mistyped location is an error then.
+    `create=False` never makes a repository: an unmounted disk or a mistyped location is an error then. `lock_wait`
+    is how long to wait for a repository that somebody else uses alone, as `restic prune` does. Indexes, snapshots
+    and folders of repositories that are not on this machine are kept below the user's cache folder, or below
+    another one given as `cache`; with `cache=False` they are not.
 
     `workers` are the processes that read and store large trees, in which Python's lock would let one processor do
     all the work: one for each usable processor, at most 4 unless you say more (each takes 60 to 90 MiB); 0 for
@@ -39,7 +43,19 @@ class Restic:
     """
 
     create: bool = True
+    lock_wait: timedelta = timedelta(minutes=5)
+    cache: bool | str | os.PathLike[str] = True
     workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.lock_wait, timedelta) or self.lock_wait < timedelta(0):
+            raise ConfigurationError(
+                f"Restic(lock_wait={self.lock_wait!r}) is not possible: use a timedelta that is not negative."
+            )
+        if self.workers is not None and not (type(self.workers) is int and self.workers >= 0):
+            raise ConfigurationError(
+                f"Restic(workers={self.workers!r}) is not possible: use a number, 0 for none, or None."
+            )
 
     @property
     def shares_bytes(self) -> bool:
@@ -80,23 +96,23 @@ class Restic:
         encryptor: Encryptor | Passphrase | None = None,
         executor: Executor | None = None,
     ) -> Iterator[ResticRepository]:
-        passphrase = self._passphrase(compressor, encryptor)
+        self.check(compressor, encryptor)
         _require_libraries()
         # Here, because they are much of what `import backupkit` would have to load.
         from backupkit.compression import Zstd
         from backupkit.formats.restic.repository import ResticRepository
 
-        yield ResticRepository(
+        with ResticRepository(
             destination,
             name=name,
             compressor=compressor or Zstd(),
-            passphrase=passphrase,
+            access=self._access(encryptor),
             executor=executor,
-            creates=self.create,
             workers=self.workers,
             host=os.uname().nodename,
             program=_program(),
-        )
+        ) as repository:
+            yield repository
 
     def write_to_each(
         self,
@@ -114,18 +130,14 @@ class Restic:
         failed: Callable[[int, BackupKitError], None],
     ) -> Mapping[int, Written]:
         """See `protocols.FansOut`. New repositories get the chunker parameter of the others."""
-        passphrase = self._passphrase(compressor, encryptor)
+        self.check(compressor, encryptor)
         _require_libraries()
         from backupkit.compression import Zstd
-        from backupkit.formats.restic.objects import Objects
         from backupkit.formats.restic.saving import Run
-        from backupkit.formats.restic.several import opener, write_snapshots
+        from backupkit.formats.restic.several import write_snapshots
 
         return write_snapshots(
-            {
-                number: opener(Objects(destination, retry=retry), passphrase)
-                for number, destination in enumerate(destinations)
-            },
+            dict(enumerate(destinations)),
             entries,
             Run(
                 name=name,
@@ -136,19 +148,18 @@ class Restic:
                 program=_program(),
                 workers=self.workers,
             ),
-            creates=self.create,
+            access=self._access(encryptor),
             compressor=compressor or Zstd(),
             executor=executor,
             retry=retry,
             failed=failed,
         )
 
-    def _passphrase(
-        self, compressor: Compressor | None, encryptor: Encryptor | Passphrase | None
-    ) -> Passphrase:
-        self.check(compressor, encryptor)
+    def _access(self, encryptor: Encryptor | Passphrase | None) -> Access:
+        from backupkit.formats.restic.access import Access
+
         assert isinstance(encryptor, Passphrase)  # noqa: S101  # see check
-        return encryptor
+        return Access(passphrase=encryptor, creates=self.create, lock_wait=self.lock_wait, cache=self.cache)
 
 
 def _require_libraries() -> None:

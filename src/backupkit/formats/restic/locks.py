@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -155,13 +155,13 @@ def held(
     """
     lease = Lease(objects, sealer, exclusive=exclusive, clock=clock, or_without=or_without)
     failed = True
-    try:
-        lease._acquire(wait, between)
-        with _deaf_to_hangups():
+    with _deaf_to_hangups(while_there=lease._present):
+        try:
+            lease._acquire(wait, between)
             yield lease
-        failed = False
-    finally:
-        lease._release(tries=not failed)
+            failed = False
+        finally:
+            lease._release(tries=not failed)
 
 
 def remove_stale(objects: Objects, sealer: Sealer, *, clock: Callable[[], datetime] = utc_now) -> int:
@@ -416,6 +416,8 @@ class Lease:
                     pass
                 except DestinationError as error:
                     self.left_behind = error
+                    continue
+                self._present.discard(id)
             self._id = None
         finally:
             if free:
@@ -423,12 +425,13 @@ class Lease:
 
 
 @contextmanager
-def _deaf_to_hangups() -> Iterator[None]:
+def _deaf_to_hangups(*, while_there: Collection[str]) -> Iterator[None]:
     """Survive the signal by which restic asks whether the holder of a lock is alive, where that can be arranged.
 
     `restic unlock` on this host sends SIGHUP to us, and ignores it itself. Only the main thread can arrange it, and
     a program's own way to handle the signal is left alone. A function, because what is ignored outright is ignored
-    by the programs that we start, too.
+    by the programs that we start, too. It stays so where a lock could not be removed, `while_there`: restic asks
+    for as long as it finds one.
     """
     arranged = False
     in_main_thread = threading.current_thread() is threading.main_thread()
@@ -438,7 +441,7 @@ def _deaf_to_hangups() -> Iterator[None]:
     try:
         yield
     finally:
-        if arranged and signal.getsignal(signal.SIGHUP) is _ignored:
+        if arranged and not while_there and signal.getsignal(signal.SIGHUP) is _ignored:
             with suppress(ValueError):  # ended by another thread
                 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

@@ -76,8 +76,7 @@ def node_text(
     if origin is not None:
         fields.append(f'"inode":{origin.inode}')
         links = 0 if kind in ("directory", "fifo") else origin.links
-        if links > 1:
-            fields.append(f'"device_id":{origin.device}')
+        fields.append(f'"device_id":{origin.device}')
     if size:
         fields.append(f'"size":{size}')
     if links:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
+from typing import Any
 
 from backupkit.errors import (
     ConfigurationError,
@@ -21,6 +23,7 @@ from backupkit.formats.restic.documents import decode, encode
 from backupkit.formats.restic.index import BlobIndex, Location
 from backupkit.formats.restic.keys import KeyFile, made_key_file
 from backupkit.formats.restic.layout import CONFIG, object_name, storage_id
+from backupkit.formats.restic.locks import Lease
 from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.sealing import MasterKey, Sealer
 from backupkit.formats.restic.snapshots import Snapshot
@@ -46,13 +49,19 @@ class OpenedRepository:
         self.objects = objects
         self.config = config
         self.sealer = Sealer(key)
+        self._key = key
         self.index = BlobIndex()
+        self.lease: Lease | None = None  # of the lock that is held while it is written to
         self._loaded: set[str] = set()
         self._loading = threading.Lock()
 
     @property
     def location(self) -> str:
         return self.objects.location
+
+    def is_of(self, key: MasterKey) -> bool:
+        """Whether this key is the repository's."""
+        return key == self._key
 
     def load_index(self) -> None:
         """Take in all index objects that were not yet taken in."""
@@ -109,9 +118,17 @@ class OpenedRepository:
             sealed = self.objects.read_range(*span)
             return unseal_blob(sealed, place.uncompressed, id, self.sealer, where=where)
 
-    def snapshots(self) -> Iterator[Snapshot]:
-        """All of them, in any order."""
+    def save_snapshot(self, fields: Mapping[str, Any]) -> str:
+        """Store a snapshot, all of whose blobs are indexed; its id. RepositoryError if the lock was lost."""
+        if self.lease is not None:
+            self.lease.check()
+        return self.objects.save("snapshots", fields, self.sealer)
+
+    def snapshots(self, *, without: Collection[str] = ()) -> Iterator[Snapshot]:
+        """All of them, in any order, but those with these ids."""
         for id, _ in self.objects.list("snapshots"):
+            if id in without:
+                continue
             try:
                 yield self.snapshot(id)
             except ObjectNotFoundError:
@@ -131,7 +148,7 @@ def open_existing(objects: Objects, passphrase: Passphrase) -> OpenedRepository:
             f"There is no repository at {objects.location}: correct the location, or let a run make one there."
         ) from error
     damaged: IntegrityError | None = None
-    for key in _fitting_keys(objects, passphrase):
+    for _, key in _fitting_keys(objects, passphrase):
         try:
             fields = decode(sealed, Sealer(key), where=f"{CONFIG} at {objects.location}")
         except IntegrityError as error:  # a key that another process left when both made the repository
@@ -149,14 +166,19 @@ def create(objects: Objects, passphrase: Passphrase, *, polynomial: int | None =
 
     ConfigurationError if anything else is there.
     """
-    if others := [*islice(_others_at(objects), 3)]:
+    others = [*islice(_others_at(objects), 3)]
+    if CONFIG in others:  # somebody else has just finished making it
+        return open_existing(objects, passphrase)
+    if others:
         raise ConfigurationError(
             f"There is something at {objects.location} that is no repository ({', '.join(others)}): give a place "
             "that is empty, or correct the location."
         )
-    key = next(iter(_fitting_keys(objects, passphrase, any_left=True)), None)
+    left = next(iter(_fitting_keys(objects, passphrase, any_left=True)), None)
     made = None
-    if key is None:
+    if left is not None:
+        _, key = left
+    else:
         key = MasterKey.made()
         content = made_key_file(
             passphrase.reveal().decode("utf-8", "surrogateescape"), key, now=utc_now()
@@ -168,10 +190,23 @@ def create(objects: Objects, passphrase: Passphrase, *, polynomial: int | None =
     try:
         objects.write_config(encode(config.fields(), Sealer(key), compressed=False))
     except ObjectExistsError:  # somebody was faster
-        if made is not None:
-            objects.delete("keys", made)
-        return open_existing(objects, passphrase)
+        opened = open_existing(objects, passphrase)
+        # Unless they have found our key here and taken it.
+        if made is not None and not opened.is_of(key):
+            _delete_keys(objects, [made])
+        return opened
+    _delete_keys(objects, [id for id, other in _fitting_keys(objects, passphrase) if other != key])
     return OpenedRepository(objects, config, key)
+
+
+def _delete_keys(objects: Objects, ids: Iterable[str]) -> None:
+    """Delete keys that open no repository, of those who were making this one at the same time and were slower.
+
+    restic takes the first one that a passphrase opens, and gives up if that is not the repository's.
+    """
+    for id in ids:
+        with suppress(ObjectNotFoundError):
+            objects.delete("keys", id)
 
 
 def _others_at(objects: Objects) -> Iterator[str]:
@@ -181,15 +216,18 @@ def _others_at(objects: Objects) -> Iterator[str]:
             yield stored.name
 
 
-def _fitting_keys(objects: Objects, passphrase: Passphrase, *, any_left: bool = False) -> Iterator[MasterKey]:
-    """The master keys that the passphrase opens, those that it opened before first."""
+def _fitting_keys(
+    objects: Objects, passphrase: Passphrase, *, any_left: bool = False
+) -> Iterator[tuple[str, MasterKey]]:
+    """The keys that the passphrase opens, those that it opened before first, by the ids of their files."""
     ids = [id for id, _ in objects.list("keys")][:_MOST_KEYS]
     candidates = passphrase.candidates()
+    opened = False
     for one in candidates:
         for id in ids:
             if (known := _unlocked.get(one, {}).get(id)) is not None:
-                yield known
-    opened = False
+                opened = True
+                yield id, known
     damaged: IntegrityError | None = None
     for id in ids:
         where = objects.where("keys", id)
@@ -207,7 +245,7 @@ def _fitting_keys(objects: Objects, passphrase: Passphrase, *, any_left: bool = 
             if key is not None:
                 _remember(one, id, key)
                 opened = True
-                yield key
+                yield id, key
     if damaged is not None and not opened:
         raise damaged
     if any_left and ids and not opened:

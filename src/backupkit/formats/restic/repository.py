@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
+from types import TracebackType
 from typing import TypeAlias
 
 from backupkit.errors import (
@@ -14,16 +16,16 @@ from backupkit.errors import (
     ObjectNotFoundError,
     RepositoryNotFoundError,
 )
+from backupkit.formats.restic.access import Access
 from backupkit.formats.restic.checking import structural_problems
 from backupkit.formats.restic.copying import copy_snapshot
-from backupkit.formats.restic.objects import Objects
-from backupkit.formats.restic.opened import OpenedRepository, create, open_existing
+from backupkit.formats.restic.locks import Lease
+from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.reading import entries_of
 from backupkit.formats.restic.saving import Run
-from backupkit.formats.restic.several import opener, write_snapshots
+from backupkit.formats.restic.several import write_snapshots
 from backupkit.formats.restic.snapshots import Snapshot, named
 from backupkit.model import Backup, Contents, Entry, Part, Problem, Written
-from backupkit.passphrase import Passphrase
 from backupkit.protocols import Chunks, Compressor, Destination
 from backupkit.retrying import Retry
 
@@ -42,9 +44,8 @@ class ResticRepository:
         *,
         name: str | None,
         compressor: Compressor,
-        passphrase: Passphrase,
+        access: Access,
         executor: Executor | None,
-        creates: bool,
         workers: int | None,
         host: str,
         program: str,
@@ -52,14 +53,23 @@ class ResticRepository:
         self._destination = destination
         self._name = name
         self._compressor = compressor
-        self._passphrase = passphrase
+        self._access = access
         self._executor = executor
-        self._creates = creates
         self._workers = workers
         self._host = host
         self._program = program
         self._opened: OpenedRepository | None = None
         self._known: dict[_Key, Snapshot] = {}
+        self._lock = ExitStack()
+        self._lease: Lease | None = None
+
+    def __enter__(self) -> ResticRepository:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.__exit__(kind, error, trace)
 
     def write(
         self,
@@ -84,10 +94,10 @@ class ResticRepository:
             workers=self._workers,
         )
         written = write_snapshots(
-            {0: opener(Objects(self._destination, retry=retry), self._passphrase)},
+            {0: self._destination},
             entries,
             run,
-            creates=self._creates,
+            access=self._access,
             compressor=self._compressor,
             executor=self._executor,
             retry=retry,
@@ -111,34 +121,35 @@ class ResticRepository:
         return self._snapshot_of(backup).detailed(backup)
 
     def read(self, backup: Backup) -> Iterator[Entry]:
-        snapshot = self._snapshot_of(backup)
-        yield from entries_of(self._open(), snapshot.tree, executor=self._executor)
+        repository = self._locked()
+        yield from entries_of(repository, self._snapshot_of(backup).tree, executor=self._executor)
 
     def copy(self, backup: Backup, to: Destination, *, each: Callable[[Chunks], Chunks] = iter) -> Backup:
+        repository = self._locked()
         snapshot = self._snapshot_of(backup)
-        there = Objects(to)
         try:
-            other = open_existing(there, self._passphrase)
+            other = self._access.opened(to)
         except RepositoryNotFoundError:
-            if not self._creates:
-                raise
-            other = create(there, self._passphrase, polynomial=self._open().config.polynomial)
-        copy_snapshot(
-            self._open(), snapshot, other, compressor=self._compressor, executor=self._executor, each=each
-        )
+            other = self._access.made(to, polynomial=repository.config.polynomial)
+        with self._access.locked(other) as other.lease:
+            copy_snapshot(
+                repository, snapshot, other, compressor=self._compressor, executor=self._executor, each=each
+            )
         return replace(backup, location=to.location)
 
     def check(self, backup: Backup) -> Iterator[Problem]:
-        return structural_problems(self._open(), self._snapshot_of(backup))
+        repository = self._locked()
+        return structural_problems(repository, self._snapshot_of(backup))
 
     def confirm(self, backup: Backup) -> Backup:
         """A snapshot says itself how its run ended."""
         return self._snapshot_of(backup).backup(backup.id, backup.location)
 
     def remove(self, backup: Backup) -> None:
+        repository = self._locked(exclusive=True)
         try:
             snapshot = self._snapshot_of(backup)
-            self._open().objects.delete("snapshots", snapshot.id)
+            repository.objects.delete("snapshots", snapshot.id)
         except (BackupNotFoundError, ObjectNotFoundError):
             return  # somebody else was faster
         self._known.pop((backup.name, backup.id), None)
@@ -149,8 +160,19 @@ class ResticRepository:
 
     def _open(self) -> OpenedRepository:
         if self._opened is None:
-            self._opened = open_existing(Objects(self._destination), self._passphrase)
+            self._opened = self._access.opened(self._destination)
         return self._opened
+
+    def _locked(self, *, exclusive: bool = False) -> OpenedRepository:
+        """The repository, locked until this is closed; to read where no lock can be written, without one."""
+        repository = self._open()
+        if self._lease is None or (exclusive and not self._lease.exclusive):
+            self._lock.close()
+            self._lease = None
+            lock = self._access.locked(repository, exclusive=exclusive, or_without=not exclusive)
+            self._lease = self._lock.enter_context(lock)
+            self._known = {}  # what was seen before may have changed until now
+        return repository
 
     def _snapshot_of(self, backup: Backup) -> Snapshot:
         key = backup.name, backup.id

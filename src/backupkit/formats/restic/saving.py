@@ -57,6 +57,7 @@ class Sink:
         self._parents: dict[str, Parent] = {}  # by the id of the snapshot
         self._before: list[Snapshot] = []
         self._parent: Parent | None = None
+        self._root = b""
 
     def begin_root(self, root: str) -> None:
         """What follows stands at or below this path: it is compared with the newest snapshot that has it."""
@@ -133,18 +134,27 @@ class Sink:
         for name, node in nodes.items():
             self._trees.add(above + name, node, real=entry.origin is not None)
 
-    def finish(self, *, paths: Sequence[str], complete: bool) -> Snapshot:
-        """Store all that is open, then what finds it, and at last the snapshot."""
-        root, content = self._trees.finish()
-        self.writer.add(root, content, tree=True)
+    def flush(self) -> None:
+        """Store all that is open, then what finds it; only the snapshot is missing then."""
+        self._root, content = self._trees.finish()
+        self.writer.add(self._root, content, tree=True)
         self.writer.flush()
+
+    def known_now(self) -> Sequence[Snapshot]:
+        """Those that were there before, and what others have added meanwhile."""
+        added = self.repository.snapshots(without={snapshot.id for snapshot in self.known})
+        self.known = [*self.known, *added]
+        return self.known
+
+    def finish(self, *, paths: Sequence[str], complete: bool) -> Snapshot:
+        """Store the snapshot, after all that it refers to was flushed."""
         writer, counts = self.writer, self.counts
         fields = new_fields(
             name=self.run.name,
             time=self.run.time,
             contents=self.run.contents,
             complete=complete,
-            tree=root.hex(),
+            tree=self._root.hex(),
             parent=max(self._before, key=lambda one: one.time_ns).id if self._before else None,
             paths=paths,
             host=self.run.host,
@@ -167,7 +177,7 @@ class Sink:
             ),
         )
         repository = self.repository
-        id = repository.objects.save("snapshots", fields, repository.sealer)
+        id = repository.save_snapshot(fields)
         return Snapshot.parse(fields, id, where=repository.objects.where("snapshots", id))
 
     def _store_folder(self, path: str, entry: Entry, id: bytes, content: bytes) -> str:

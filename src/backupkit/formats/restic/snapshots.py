@@ -147,6 +147,7 @@ class Snapshot:
             complete=INCOMPLETE not in self.tags,
             stored=self.added or 0,
             made_by="other" if name is None else "backupkit",
+            shared=True,
         )
 
     def detailed(self, backup: Backup) -> Backup:
