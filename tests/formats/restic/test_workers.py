@@ -246,6 +246,7 @@ def test_several_repositories_get_the_same_from_workers(
     writer = saving.SnapshotWriter(sinks, Retry(tries=1))
     writer.write(Directory(tree).parts())
     for sink in sinks.values():
+        sink.flush()
         sink.finish(paths=writer.paths, complete=True)
     assert len(started) == 2
     alone = place(tmp_path, "alone")
@@ -424,7 +425,9 @@ def test_when_its_parent_is_killed_a_worker_ends_whatever_it_is_at(tmp_path: Pat
         os.kill(pid, signal.SIGKILL)
     assert len(pids) == 2
     assert not left
-    stock.Restic(tmp_path / "repository").must("check", "--read-data")
+    restic = stock.Restic(tmp_path / "repository")
+    restic.must("unlock")
+    restic.must("check", "--read-data")
 
 
 def _runs(pid: int) -> bool:
