@@ -24,7 +24,7 @@ from backupkit.compression import Zstd
 from backupkit.destinations.local import LocalDestination
 from backupkit.destinations.throttled import Throttled
 from backupkit.errors import BackupKitError, OperationCancelledError
-from backupkit.formats.restic import saving, spreading, workers
+from backupkit.formats.restic import folders, saving, spreading, workers
 from backupkit.formats.restic.format import Restic
 from backupkit.formats.restic.nodes import parse_tree
 from backupkit.formats.restic.objects import Objects
@@ -150,7 +150,7 @@ def saved(destination: Destination) -> dict[str, Any]:
     return found | {
         key: told[key]
         for key in (
-            *("files_new", "files_changed", "files_unmodified", "dirs_unmodified"),
+            *("files_new", "files_changed", "files_unmodified"),
             *("data_blobs", "total_files_processed", "total_bytes_processed"),
         )
     }
@@ -283,6 +283,29 @@ def test_workers_read_again_what_has_changed_or_is_no_longer_held(tmp_path: Path
     restic.must("check", "--read-data")
     run(LocalDestination(tmp_path / "copy"), Directory(folder), workers=0, time=later)
     assert saved(LocalDestination(tmp_path / "copy")) == spread
+
+
+def test_a_folder_of_many_files_is_shared_by_workers(
+    tmp_path: Path, started: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "_AT_ONCE", 16)
+    folder, random = tmp_path / "tree" / "flat", Random(2)
+    folder.mkdir(parents=True)
+    for number in range(300):
+        (folder / f"{number}-\N{SNOWMAN}").write_bytes(random.randbytes(3000))
+        if number % 50 == 0:
+            (folder / f"folder {number}" / "inner").mkdir(parents=True)
+            (folder / f"folder {number}" / "inner" / "large").write_bytes(bytes(300_000))
+    os.symlink("/proc/self/mem", folder / "200 unreadable")
+    alone, spread = place(tmp_path, "alone"), place(tmp_path, "spread")
+    source = Directory(folder.parent, follow_symlinks=True)
+    for hours in range(2):
+        first = run(alone, source, workers=0, time=NOON + timedelta(hours=hours))
+        second = run(spread, source, workers=2, time=NOON + timedelta(hours=hours))
+        assert saved(spread) == saved(alone)
+        assert second.problems == first.problems
+        (folder / "7-changed").write_text("changed")
+    assert len(started) == 4
 
 
 def test_folders_may_be_as_deep_as_they_like(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from backupkit.errors import BackupKitError
-from backupkit.formats.restic.folders import Before, Counts, OpenFolder
+from backupkit.formats.restic.folders import Before, Counts, OpenFolder, Share
 from backupkit.formats.restic.index import Location
 from backupkit.formats.restic.objects import Keeps
 from backupkit.formats.restic.packs import PackedBlob
@@ -47,12 +47,12 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Folders to save, as far as there are no more than `most` entries in them.
+    """Folders, or shares of some, to save, as far as there are no more than `most` entries in them.
 
     `places` says, by repository, where the trees stand that they had before.
     """
 
-    folders: Sequence[tuple[Part, Before]]
+    folders: Sequence[tuple[Part, Before, Share | None]]
     places: Mapping[int, Mapping[bytes, Location]]
     most: int
 

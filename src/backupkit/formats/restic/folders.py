@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+from zlib import crc32
 
 from backupkit.errors import BackupKitError
 from backupkit.formats.restic.nodes import node_text, sort_key, tree_content
@@ -20,6 +21,25 @@ _OFTEN, _MUCH = 200, 8 << 20  # entries, or bytes, after which it is told how fa
 # By the numbers of repositories: the ids of the trees that a folder had before. Empty where it was something else;
 # where there was nothing, it is missing.
 Before: TypeAlias = Mapping[int, bytes]
+
+
+class Share(NamedTuple):
+    """One of `shares` of what comes in a folder after a name, for folders of many files."""
+
+    number: int
+    shares: int
+    after: bytes
+
+    def of(self, part: Part) -> Iterator[Entry | Problem | Part]:
+        """What of the folder is in this share: each child is in one."""
+        folder = part.entry.path
+        for one in part.read():
+            path = one.entry.path if isinstance(one, Part) else one.path
+            if path is None or path == folder:
+                continue  # a problem of the folder itself, which was told before
+            name = sort_key(path.rpartition("/")[2])
+            if name > self.after and crc32(name) % self.shares == self.number:
+                yield one
 
 
 @dataclass(slots=True)
@@ -64,6 +84,7 @@ class OpenFolder:
     files: list[tuple[Entry, frozenset[int]]] = field(default_factory=list)  # and which had it before
     unread: list[tuple[Part, Before]] = field(default_factory=list)
     open: list[OpenFolder] = field(default_factory=list)  # folders that were begun
+    after: bytes | None = None  # the name after which all is left to do
 
     @property
     def name(self) -> str:
@@ -72,7 +93,7 @@ class OpenFolder:
     @property
     def done(self) -> bool:
         """Whether nothing in it is left to do."""
-        return not (self.files or self.unread or self.open)
+        return not (self.files or self.unread or self.open) and self.after is None
 
     @property
     def wanted(self) -> bool:
@@ -123,18 +144,20 @@ class FolderSaver(Generic[F]):
         self._path = ""
         self._largest = largest
 
-    def save(self, part: Part, before: Before, *, most: int | None = None) -> OpenFolder:
-        """Read a folder, and what is in it until there were `most` entries; what is left is said in what returns.
+    def save(
+        self, part: Part, before: Before, *, most: int | None = None, share: Share | None = None
+    ) -> OpenFolder:
+        """Read a folder, or a share, until there were `most` entries; what is left is said in what returns.
 
         A folder is closed, so that its tree is stored, once nothing in it is left. The one given stays open.
         """
         end = None if most is None else self.entries + most
-        root = self._begun(part, before)
+        root = self._begun(part, before, end, share)
         levels = [root]
         while True:
             level = levels[-1]
             if level.unread and (end is None or self.entries < end):
-                levels.append(self._begun(*level.unread.pop()))
+                levels.append(self._begun(*level.unread.pop(), end))
                 continue
             if len(levels) == 1:
                 return root
@@ -182,8 +205,8 @@ class FolderSaver(Generic[F]):
         self._told = self.entries, self._reader.read
         self._passed(Passed(path, self.entries - entries, self._reader.read - read))
 
-    def _begun(self, part: Part, before: Before) -> OpenFolder:
-        """The folder, with all that is in it but folders."""
+    def _begun(self, part: Part, before: Before, end: int | None, share: Share | None = None) -> OpenFolder:
+        """The folder, with all that is in it but folders, or as much as there may be."""
         path = place_of(part.entry)
         receivers = self._living.receivers
         folder = OpenFolder(part, path, before, {number: {} for number in receivers})
@@ -193,7 +216,7 @@ class FolderSaver(Generic[F]):
                 known[number] = receiver.nodes_of(before[number]) if before.get(number) else {}
             except BackupKitError as error:
                 self._living.fail(number, error)
-        children = part.read()
+        children = part.read() if share is None else share.of(part)
         while batch := [*islice(children, _AT_ONCE)]:
             unchanged = self._unchanged(batch, known)
             for one in batch:
@@ -209,6 +232,11 @@ class FolderSaver(Generic[F]):
                     self._take(one, folder, known, unchanged)
                     if self.entries - self._told[0] >= _OFTEN or self._reader.read - self._told[1] >= _MUCH:
                         self.tell(one.path)
+            if end is not None and self.entries >= end and share is None:
+                last = _last_name(batch, part.entry.path)
+                if last is not None and next(children, None) is not None:
+                    folder.after = last
+                    break
         folder.unread.reverse()  # they are taken from the end
         return folder
 
@@ -319,6 +347,15 @@ def content_of(node: Node) -> Content:
 def tree_before(node: Node) -> bytes:
     """The id of the tree of a folder of before; empty if it was none."""
     return bytes.fromhex(node.get("subtree") or "") if node["type"] == "dir" else b""
+
+
+def _last_name(batch: Sequence[Entry | Problem | Part], folder: str) -> bytes | None:
+    """The name of the last of these children of a folder; None if none of them has one."""
+    for one in reversed(batch):
+        path = one.entry.path if isinstance(one, Part) else one.path
+        if path is not None and path != folder:
+            return sort_key(path.rpartition("/")[2])
+    return None
 
 
 def _link_of(entry: Entry) -> tuple[int, int] | None:

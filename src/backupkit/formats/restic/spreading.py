@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from backupkit._parallel import usable_processors
 from backupkit.errors import BackupKitError
@@ -24,7 +24,7 @@ from backupkit.formats.restic.exchange import (
     Tree,
     Waiting,
 )
-from backupkit.formats.restic.folders import Before, FolderSaver, OpenFolder, unfinished
+from backupkit.formats.restic.folders import Before, FolderSaver, OpenFolder, Share, unfinished
 from backupkit.model import Entry, Owner, Part, Passed, Problem
 from backupkit.retrying import Retry
 
@@ -50,6 +50,15 @@ class _Folder:
     open: OpenFolder
     above: _Folder | None
     left: int
+
+
+class _Work(NamedTuple):
+    """A folder to save into the one that it is in, or a share of a folder that is begun."""
+
+    part: Part
+    before: Before
+    folder: _Folder
+    share: Share | None = None
 
 
 class Spreading:
@@ -78,7 +87,7 @@ class Spreading:
         self._passed: Callable[[Passed], None] = _not_told
         self._path = ""
         self._saver = self._saver_here()
-        self._todo: list[tuple[Part, Before, _Folder]] = []
+        self._todo: list[_Work] = []
         self._large: list[tuple[Entry, frozenset[int], _Folder]] = []
 
     def save(self, part: Part, before: Before) -> Mapping[int, Mapping[str, str]]:
@@ -168,10 +177,13 @@ class Spreading:
             workers = self._workers.all if self._workers is not None else ()
             if not workers:
                 self._count = 0  # none could begin, and none is to be waited for
-            if self._todo and not any(worker.ready for worker in workers):
-                part, before, folder = self._todo.pop()
-                most = _MEANWHILE if self._count else None
-                self._put(unfinished(self._saver.save(part, before, most=most)), folder)
+            # A share would keep the workers waiting that are about to be ready.
+            if (
+                self._todo
+                and not any(worker.ready for worker in workers)
+                and not (workers and self._todo[-1].share is not None)
+            ):
+                self._save_here(self._todo.pop(), _MEANWHILE if self._count else None)
                 if workers:
                     self._serve(0)
             elif self._large:
@@ -181,23 +193,43 @@ class Spreading:
             else:
                 self._serve(_QUIET)
 
-    def _adopt(self, opened: Sequence[tuple[OpenFolder, int]], above: _Folder | None) -> _Folder:
-        """Remember what is left to do in a folder, and in those in it; the first one."""
+    def _adopt(
+        self, opened: Sequence[tuple[OpenFolder, int]], above: _Folder | None, into: _Folder | None = None
+    ) -> _Folder:
+        """Remember what is left to do in a folder, and in those in it; the first one.
+
+        If the first is a share, it goes into the folder of which it is one.
+        """
         folders: list[_Folder] = []
         for one, place in opened:
-            folder = _Folder(one, folders[place] if place >= 0 else above, len(one.files) + len(one.unread))
-            if place >= 0:
-                folders[place].left += 1
+            if into is not None and place < 0:
+                folder = into
+                for number, nodes in one.nodes.items():
+                    folder.open.nodes[number].update(nodes)
+            else:
+                folder = _Folder(one, folders[place] if place >= 0 else above, 0)
+                if place >= 0:
+                    folders[place].left += 1
             folders.append(folder)
-            self._todo += [(part, before, folder) for part, before in one.unread]
+            folder.left += len(one.files) + len(one.unread)
+            self._todo += [_Work(part, before, folder) for part, before in one.unread]
             self._large += [(entry, had, folder) for entry, had in one.files]
-            one.unread, one.files = [], []
+            if one.after is not None:
+                count = max(self._count, 1)
+                folder.left += count
+                self._todo += [
+                    _Work(one.part, one.before, folder, Share(number, count, one.after))
+                    for number in range(count)
+                ]
+            one.unread, one.files, one.after = [], [], None
         return folders[0]
 
-    def _put(self, saved: Sequence[tuple[OpenFolder, int]], above: _Folder) -> None:
-        """A folder was begun: close it, if there is nothing left to do in it."""
-        folder = self._adopt(saved, above)
-        if not folder.left:
+    def _put(self, saved: Sequence[tuple[OpenFolder, int]], work: _Work) -> None:
+        """What was to be done was begun: close the folder, if there is nothing left to do in it."""
+        if work.share is not None:
+            self._adopt(saved, None, into=work.folder)
+            self._one_less(work.folder)
+        elif not (folder := self._adopt(saved, work.folder)).left:
             self._closed(folder)
 
     def _closed(self, folder: _Folder) -> None:
@@ -223,25 +255,25 @@ class Spreading:
             places: dict[int, dict[bytes, Location]] = {}
             for number, sink in self._living.receivers.items():
                 found = places[number] = {}
-                for _, before, _ in given:
-                    tree = before.get(number)
+                for work in given:
+                    tree = work.before.get(number)
                     place = sink.repository.index.find(tree, tree=True) if tree else None
                     if tree and place is not None:
                         found[tree] = place
-            task = Task([(part, before) for part, before, _ in given], places, _TASK)
+            task = Task([(work.part, work.before, work.share) for work in given], places, _TASK)
             try:
                 content = pickle.dumps(task)
             except Exception:  # of a source of somebody else, whose parts cannot leave this process
-                self._save_here(given)
+                for work in given:
+                    self._save_here(work)
             else:
                 worker.busy = given
                 worker.send_bytes(content)
             if not self._todo:
                 return
 
-    def _save_here(self, given: Sequence[tuple[Part, Before, _Folder]]) -> None:
-        for part, before, folder in given:
-            self._put(unfinished(self._saver.save(part, before)), folder)
+    def _save_here(self, work: _Work, most: int | None = None) -> None:
+        self._put(unfinished(self._saver.save(work.part, work.before, most=most, share=work.share)), work)
 
     def _serve(self, timeout: float) -> Sequence[Worker]:
         """Take in what workers have sent, and answer them; those that are done with what they were given."""
@@ -264,8 +296,9 @@ class Spreading:
         elif isinstance(message, Raised):
             raise message.error
         elif isinstance(message, Refused):
-            given, worker.busy = worker.busy or (), None
-            self._save_here(given)
+            refused, worker.busy = worker.busy or (), None
+            for work in refused:
+                self._save_here(work)
         elif isinstance(message, Done):
             self._take_done(worker, message)
 
@@ -286,7 +319,7 @@ class Spreading:
         )
 
     def _take_done(self, worker: Worker, done: Done) -> None:
-        given: Sequence[tuple[Part, Before, _Folder]] = worker.busy or ()
+        given: Sequence[_Work] = worker.busy or ()
         worker.busy = None
         self.problems += done.problems
         self.entries += done.entries
@@ -299,15 +332,15 @@ class Spreading:
                 self._living.fail(number, error)
         for pack in done.packs:
             self._note(pack)
-        for (part, before, folder), saved in zip(given, done.saved, strict=True):
+        for work, saved in zip(given, done.saved, strict=True):
             if saved is None:
-                self._todo.append((part, before, folder))
+                self._todo.append(work)
             elif isinstance(saved, list):
-                self._put(saved, folder)
+                self._put(saved, work)
             else:
                 for number, nodes in saved.items():
-                    folder.open.nodes[number].update(nodes)
-                self._one_less(folder)
+                    work.folder.open.nodes[number].update(nodes)
+                self._one_less(work.folder)
 
     def _note(self, pack: StoredPack) -> None:
         sink = self._living.receivers.get(pack.repository)

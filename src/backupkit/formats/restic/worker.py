@@ -101,13 +101,13 @@ class Worker:
         end = entries + task.most
         saved: list[Saved] = []
         try:
-            for part, before in task.folders:
+            for part, before, share in task.folders:
                 left = end - self._saver.entries
                 if left <= 0:
                     saved.append(None)
                     continue
-                folder = self._saver.save(part, before, most=left)
-                if folder.done:
+                folder = self._saver.save(part, before, most=left, share=share)
+                if folder.done and share is None:
                     above: dict[int, dict[str, str]] = {number: {} for number in self._living.receivers}
                     self._saver.close(folder, above)
                     saved.append(above)
