@@ -50,6 +50,7 @@ FILES: frozenset[Contents] = frozenset({"files"})
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers for small trees, a few folders for each."""
     monkeypatch.setattr(spreading, "_WORTH", 10)
+    monkeypatch.setattr(spreading, "_SOON", 0)
     monkeypatch.setattr(spreading, "_TASK", 40)
     monkeypatch.setattr(spreading, "_MEANWHILE", 1)
     monkeypatch.setattr(spreading, "_LARGEST", 200_000)
@@ -289,6 +290,7 @@ def test_a_folder_of_many_files_is_shared_by_workers(
     tmp_path: Path, started: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folders, "_AT_ONCE", 16)
+    monkeypatch.setattr(folders, "_MANY", 20)
     folder, random = tmp_path / "tree" / "flat", Random(2)
     folder.mkdir(parents=True)
     for number in range(300):
@@ -421,6 +423,7 @@ def ready(setup):
 
 start, it.workers._started = it.workers._started, ready
 spreading._WORTH = 1
+spreading._SOON = 0
 it.run(it.place(it.Path(sys.argv[1])), it.Hanging(sys.argv[2]), workers=2)
 """
 

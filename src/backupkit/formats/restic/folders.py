@@ -16,6 +16,7 @@ from backupkit.formats.restic.storing import Content, ContentReader, Living, Rec
 from backupkit.model import Entry, Owner, Part, Passed, Problem
 
 _AT_ONCE = 512  # entries of a folder of which it is asked at once whether they are unchanged
+_MANY = 8000  # unchanged files, of which one that is read counts as five, after which a folder may be shared
 _OFTEN, _MUCH = 200, 8 << 20  # entries, or bytes, after which it is told how far a part is
 
 # By the numbers of repositories: the ids of the trees that a folder had before. Empty where it was something else;
@@ -142,6 +143,7 @@ class FolderSaver(Generic[F]):
         self._linked: dict[tuple[int, int], Mapping[int, Content]] = {}
         self._told = (0, reader.read)
         self._path = ""
+        self._effort = 0
         self._largest = largest
 
     def save(
@@ -216,6 +218,7 @@ class FolderSaver(Generic[F]):
                 known[number] = receiver.nodes_of(before[number]) if before.get(number) else {}
             except BackupKitError as error:
                 self._living.fail(number, error)
+        effort = self._effort
         children = part.read() if share is None else share.of(part)
         while batch := [*islice(children, _AT_ONCE)]:
             unchanged = self._unchanged(batch, known)
@@ -232,7 +235,8 @@ class FolderSaver(Generic[F]):
                     self._take(one, folder, known, unchanged)
                     if self.entries - self._told[0] >= _OFTEN or self._reader.read - self._told[1] >= _MUCH:
                         self.tell(one.path)
-            if end is not None and self.entries >= end and share is None:
+            many = self._effort - effort >= _MANY
+            if many and end is not None and self.entries >= end and share is None:
                 last = _last_name(batch, part.entry.path)
                 if last is not None and next(children, None) is not None:
                     folder.after = last
@@ -268,6 +272,7 @@ class FolderSaver(Generic[F]):
         unchanged: Mapping[int, Mapping[str, Node]],
     ) -> None:
         name = entry.path.rpartition("/")[2]
+        self._effort += 1
         if entry.kind in ("file", "hardlink"):
             contents, missing = self._known_contents(entry, name, unchanged)
             if missing:
@@ -276,6 +281,7 @@ class FolderSaver(Generic[F]):
                     folder.files.append((entry, had))
                     return
                 self._path = entry.path
+                self._effort += 4
                 stored = self._reader.stored(entry, missing, self.problems)
                 if stored is None:
                     return
