@@ -420,3 +420,19 @@ def test_cancelling_ends_a_wait() -> None:
         raise SourceError("failure", path="a", retryable=True)
     with pytest.raises(OperationCancelledError):
         next(waiting)
+
+
+def test_what_other_threads_tell_is_heard_by_the_operations_own_before_its_next_event() -> None:
+    heard: list[tuple[Event, int]] = []
+
+    def observer(event: Event) -> None:
+        heard.append((event, threading.get_ident()))
+
+    with Running("run", "shop", observers=[observer], clock=Clock(), cancel=None) as running:
+        other = threading.Thread(target=running.tell, args=(Waiting(1.0, "the cable"),))
+        other.start()
+        other.join()
+        assert len(heard) == 1
+        running.tell(BytesRead(1))
+    assert [event for event, _ in heard[1:]] == [Waiting(1.0, "the cable"), BytesRead(1)]
+    assert {thread for _, thread in heard} == {threading.get_ident()}

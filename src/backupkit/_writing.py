@@ -17,7 +17,7 @@ from backupkit.errors import (
     OperationCancelledError,
     OutcomeUnknownError,
 )
-from backupkit.model import Backup, Contents, DestinationResult, Written
+from backupkit.model import Backup, Contents, DestinationResult, Problem, Written
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Compressor, Destination, Encryptor, FansOut, Format, Repository, Source
 from backupkit.retrying import Retry
@@ -112,7 +112,12 @@ class Writing:
                 tags=self.tags,
                 retry=self.retry,
                 failed=failures.__setitem__,
+                noticed=self._noticed,
             )
+
+    def _noticed(self, problem: Problem) -> None:
+        self.running.add(problem)
+        self.running.keep()  # an attempt that is repeated makes no other one
 
     def _told(self, written: Mapping[int, Written], failures: Mapping[int, BackupKitError]) -> int:
         """Put everything on the report, and give a destination that failed what another one has."""

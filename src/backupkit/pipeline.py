@@ -343,6 +343,8 @@ class BackupPipeline(Backups):
 
     def _places(self) -> Sequence[str]:
         """Where killed runs, and killed verifications, may have left something."""
+        if self.format.shares_bytes:  # what lies there belongs to all pipelines together
+            return ("",)
         return (f"{self.name}/", f"backupkit/{self.name}/")
 
     def _own(self, listed: Iterable[Backup]) -> list[Backup]:

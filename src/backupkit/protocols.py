@@ -354,12 +354,14 @@ class FansOut(Format, Protocol):
         tags: Sequence[str],
         retry: Retry,
         failed: Callable[[int, BackupKitError], None],
+        noticed: Callable[[Problem], None],
     ) -> Mapping[int, Written]:
         """Write one backup, under one name, at each destination; what was written where, by index.
 
         As `Repository.write` otherwise. Each entry is read once at most. A destination that fails is told to
         `failed`, on the caller's thread, and the others go on; when all have, their error is raised, or a group
-        of them. Parts are handed over unread, and whoever reads them says so by `Part.passed`.
+        of them. `noticed` hears, before anything is read, what a person should know even if the run fails, such as
+        that a repository was made. Parts are handed over unread, and whoever reads them says so by `Part.passed`.
         What waits does so by `retry.sleep`, which cancelling ends.
         """
         ...

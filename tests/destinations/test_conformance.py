@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from backupkit.destinations.fan_out import FanOut
 from backupkit.destinations.local import LocalDestination
 from backupkit.destinations.opening import open_destination
+from backupkit.destinations.stall_limited import StallLimited
 from backupkit.protocols import Destination, HasLeftovers, OnThisMachine
 from backupkit.testing.destinations import DestinationTests, FaultyDestination, MemoryDestination
 
@@ -40,6 +42,13 @@ class TestFanOutOfOne(DestinationTests):
     @pytest.fixture
     def destination(self, tmp_path: Path) -> Destination:
         return FanOut([LocalDestination(tmp_path)])
+
+
+class TestStallLimited(DestinationTests):
+    @pytest.fixture
+    def destination(self, tmp_path: Path) -> Iterator[Destination]:
+        with StallLimited(LocalDestination(tmp_path)) as limited:
+            yield limited
 
 
 class TestLocalDestinationThatIsMadeByTheFirstWrite(DestinationTests):

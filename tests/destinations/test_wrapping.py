@@ -10,6 +10,7 @@ import pytest
 
 from backupkit import Directory, LocalDestination, ReadOnly, Retrying, Throttled, open_repository
 from backupkit.destinations.opening import open_destination, within
+from backupkit.destinations.stall_limited import StallLimited
 from backupkit.destinations.wrapping import innermost
 from backupkit.protocols import Destination, HasLeftovers, LimitsStalls, OnThisMachine
 from backupkit.testing.destinations import FaultyDestination, MemoryDestination
@@ -21,6 +22,7 @@ WRAPPERS: dict[str, Callable[[Destination], Destination]] = {
     "Throttled": lambda inner: Throttled(inner, "1GB"),
     "ReadOnly": ReadOnly,
     "FaultyDestination": FaultyDestination,
+    "StallLimited": StallLimited,
     "several": lambda inner: Retrying(Throttled(FaultyDestination(Retrying(inner)), "1GB")),
 }
 every_wrapper = pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS.keys())

@@ -18,6 +18,7 @@ from backupkit import (
     DestinationError,
     Directory,
     KeepLast,
+    Leftovers,
     LocalDestination,
     MaximumStorage,
     MinimumSize,
@@ -142,6 +143,22 @@ def test_a_new_repository_is_told_and_the_second_run_says_nothing(
     assert "a new one was made" in problem.message
     assert first.destinations[0].problems == (problem,)
     assert pipeline.run().problems == ()
+
+
+def test_that_a_repository_was_made_is_told_by_the_run_that_failed_in_it(make: Any, tmp_path: Path) -> None:
+    nothing = Scripted("app", {"app": SourceError("gone", path="app")})
+    with pytest.raises(SourceError) as caught:
+        make(nothing, stored(tmp_path / "backup")).run()
+    report = caught.value.report
+    assert report is not None
+    assert "a new one was made" in messages(report.problems, "warning")[0]
+
+
+def test_that_a_repository_was_made_is_told_though_the_run_had_to_begin_again(make: Any, app: Path) -> None:
+    flaky = Failing(MemoryDestination(), "data/", times=3, retryable=True)
+    report = make(Directory(app), flaky, retry=Retry(tries=2, wait=0)).run()
+    assert report.outcome == "succeeded"
+    assert ["a new one was made" in one for one in messages(report.problems)] == [True]
 
 
 def test_where_something_else_is_no_repository_is_made(make: Any, app: Path, tmp_path: Path) -> None:
@@ -355,6 +372,21 @@ def test_a_snapshot_that_added_nothing_is_no_smaller_than_those_before(
     assert [one.check for one in pipeline.monitor().problems] == ["SizeAnomaly", "MinimumSize"]
 
 
+def test_what_a_killed_run_left_is_found_and_swept_wherever_it_lies(
+    make: Any, app: Path, tmp_path: Path
+) -> None:
+    place = stored(tmp_path / "backup")
+    pipeline = make(Directory(app), place, checks=[Leftovers()])
+    pipeline.run()
+    partial = place.folder / "data" / ".abc.0123456789abcdef.partial"
+    partial.write_bytes(b"x")
+    os.utime(partial, (0, 0))
+    assert [one.check for one in pipeline.monitor().problems] == ["Leftovers"]
+    assert len(pipeline.clean().destinations[0].swept) == 1
+    assert not partial.exists()
+    assert pipeline.monitor().problems == ()
+
+
 # Locks
 
 
@@ -383,6 +415,20 @@ def test_who_uses_the_repository_alone_keeps_a_run_a_restore_and_a_cleaning_out(
             pipeline.clean()
     assert len(pipeline.list().backups) == 3
     assert outcomes(pipeline.clean()) == ["succeeded"]
+
+
+def test_waiting_for_the_repository_can_be_cancelled(make: Any, app: Path, tmp_path: Path) -> None:
+    place = stored(tmp_path / "backup")
+    make(Directory(app), place).run()
+    cancel = threading.Event()
+    pipeline = make(Directory(app), place, format=Restic(lock_wait=timedelta(hours=1)))
+    other = opened(place)
+    with held(other.objects, other.sealer, exclusive=True, wait=timedelta(0)):
+        timer = threading.Timer(0.2, cancel.set)
+        timer.start()
+        with pytest.raises(OperationCancelledError):
+            pipeline.run(cancel=cancel)
+        timer.join()
 
 
 def test_a_run_whose_lock_was_taken_away_stores_no_snapshot(make: Any, app: Path, tmp_path: Path) -> None:

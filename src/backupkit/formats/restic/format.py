@@ -128,6 +128,7 @@ class Restic:
         tags: Sequence[str],
         retry: Retry,
         failed: Callable[[int, BackupKitError], None],
+        noticed: Callable[[Problem], None],
     ) -> Mapping[int, Written]:
         """See `protocols.FansOut`. New repositories get the chunker parameter of the others."""
         self.check(compressor, encryptor)
@@ -153,6 +154,7 @@ class Restic:
             executor=executor,
             retry=retry,
             failed=failed,
+            noticed=noticed,
         )
 
     def _access(self, encryptor: Encryptor | Passphrase | None) -> Access:

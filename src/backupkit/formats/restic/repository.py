@@ -102,6 +102,7 @@ class ResticRepository:
             executor=self._executor,
             retry=retry,
             failed=lambda _number, _error: None,  # the only one there is: it is raised
+            noticed=lambda _problem: None,  # it is among those of what was written
         )
         return written[0]
 

@@ -41,8 +41,10 @@ def write_snapshots(
     executor: Executor | None,
     retry: Retry,
     failed: Callable[[int, BackupKitError], None],
+    noticed: Callable[[Problem], None],
 ) -> Mapping[int, Written]:
-    """What was written where; what failed where is told to `failed`. Only when all fail are their errors raised.
+    """What was written where. What failed where is told to `failed`, and of a new repository `noticed` hears at
+    once. Only when all fail are their errors raised.
 
     An exception of the entries themselves passes through; no snapshot is left then. SourceError if there was
     nothing to store.
@@ -51,6 +53,9 @@ def write_snapshots(
     leases: dict[int, Lease] = {}
     with ExitStack() as stack:
         repositories, made = _opened(destinations, access, retry, executor, failures)
+        news = {number: _news(repositories[number]) for number in made}
+        for problem in news.values():
+            noticed(problem)
         # On this thread, because only that of the program can arrange for the signals that come with a lock.
         for number, repository in repositories.items():
             with failures.noted(number):
@@ -66,8 +71,8 @@ def write_snapshots(
             writer = RepositoryWriter(repositories[number], compressor, executor)
             stack.callback(writer.close)
             sinks[number] = Sink(writer, run, known[number])
-            if number in made:
-                sinks[number].problems.append(_news(repositories[number]))
+            if number in news:
+                sinks[number].problems.append(news[number])
         written = _written(dict(sorted(sinks.items())), entries, run, retry, failures)
     for number, one in written.items():
         if (error := leases[number].left_behind) is not None:
@@ -175,7 +180,7 @@ def _opened(
             executor, missing, lambda place: access.made(place, retry, polynomial=polynomial), failures
         )
         repositories |= made
-    return dict(sorted(repositories.items())), set(missing)
+    return dict(sorted(repositories.items())), missing.keys() & repositories.keys()
 
 
 def _news(repository: OpenedRepository) -> Problem:
