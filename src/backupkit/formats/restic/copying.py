@@ -28,13 +28,13 @@ def copy_snapshot(
         return
     writer = RepositoryWriter(other, compressor, executor)
     try:
-        folders = [snapshot.tree]
+        folders, seen = [snapshot.tree], {snapshot.tree}
         while folders:
             tree = folders.pop()
-            if writer.holds(bytes.fromhex(tree), tree=True):
-                continue  # and so all below it, as it was written last
+            # Also of one that is there: what broke off may have left it without all that is in it.
             for node in nodes_of(source, tree, ""):
-                if node["type"] == "dir":
+                if node["type"] == "dir" and node["subtree"] not in seen:
+                    seen.add(node["subtree"])
                     folders.append(node["subtree"])
                 for id in node.get("content") or ():
                     _copy_blob(source, writer, bytes.fromhex(id), each, tree=False)

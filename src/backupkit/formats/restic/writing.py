@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -12,6 +13,8 @@ from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.packing import PackWriter
 from backupkit.formats.restic.packs import PackedBlob
 from backupkit.protocols import Compressor
+
+_LATE = 600  # seconds after which packs are indexed, as restic does: what a killed run stored is found by the next
 
 
 class RepositoryWriter:
@@ -32,6 +35,7 @@ class RepositoryWriter:
         self._packs = PackWriter(repository.objects, repository.sealer, compressor, executor, self._note)
         self._unindexed: list[tuple[str, Sequence[PackedBlob], str]] = []  # with what an index says of it
         self._unindexed_blobs = 0
+        self._indexed = time.monotonic()
 
     def holds(self, id: bytes, *, tree: bool = False) -> bool:
         """Whether the repository has this blob, or will have it when all is flushed."""
@@ -91,7 +95,8 @@ class RepositoryWriter:
         self._unindexed_blobs += len(blobs)
 
     def _write_full_index(self) -> None:
-        if self._unindexed_blobs >= FULL:
+        late = self._unindexed and time.monotonic() - self._indexed > _LATE
+        if late or self._unindexed_blobs >= FULL:
             self._write_index()
 
     def _write_index(self) -> None:
@@ -104,3 +109,4 @@ class RepositoryWriter:
                 self._distrusted.discard((blob.tree, blob.id))
         self._unindexed.clear()
         self._unindexed_blobs = 0
+        self._indexed = time.monotonic()
