@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from backupkit.destinations.local import LocalDestination
-from backupkit.formats.restic import keys, locks, writing
+from backupkit.formats.restic import keys, locks, packing
 from backupkit.formats.restic.format import Restic
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Destination
@@ -122,7 +122,7 @@ def cheapen() -> None:
     """Let keys cost nothing and packs be small, so that a little tree fills several."""
     vars(keys).update(usual_cost=lambda: keys.Cost(2, 8, 1))
     vars(locks).update(_SETTLING=0)
-    vars(writing).update(PACK_SIZE=300_000)
+    vars(packing).update(PACK_SIZE=300_000)
 
 
 def wish(process: subprocess.Popen[str], case: Case) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from backupkit import BackupPipeline, Command, Directory, Passphrase
-from backupkit.formats.restic import go_json, writing
+from backupkit.formats.restic import go_json, packing
 from backupkit.formats.restic.documents import decode
 from backupkit.formats.restic.format import Restic
 from backupkit.formats.restic.objects import Objects
@@ -181,7 +181,7 @@ def test_neighbouring_blobs_are_spread_over_packs(
     destination: MemoryDestination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that from sizes in a pack nobody learns those of neighbours in a file."""
-    monkeypatch.setattr(writing, "PACK_SIZE", 100_000)
+    monkeypatch.setattr(packing, "PACK_SIZE", 100_000)
     entries = [with_content(Entry(path=f"{number:03}"), os.urandom(5000)) for number in range(100)]
     packs = stored(destination, *entries)
     where = {blob.id: pack for pack, blobs in packs.items() for blob in blobs}

@@ -20,7 +20,7 @@ import pytest
 
 from backupkit import BackupPipeline, Directory
 from backupkit.destinations.local import LocalDestination
-from backupkit.formats.restic import locks, writing
+from backupkit.formats.restic import locks, packing
 from backupkit.formats.restic.format import Restic
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Destination
@@ -38,7 +38,7 @@ Try: TypeAlias = Callable[[Case], str]
 
 @pytest.fixture(autouse=True)
 def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "PACK_SIZE", 300_000)
+    monkeypatch.setattr(packing, "PACK_SIZE", 300_000)
     monkeypatch.setattr(locks, "_SETTLING", 0)
 
 

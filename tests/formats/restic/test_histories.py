@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from backupkit.formats.restic import keys, locks, writing
+from backupkit.formats.restic import keys, locks, packing
 from backupkit.formats.restic.format import Restic
 from backupkit.protocols import Format
 from backupkit.testing.repository_machine import RepositoryMachine
@@ -24,7 +24,7 @@ class ResticMachine(RepositoryMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(keys, "usual_cost", lambda: keys.Cost(2, 8, 1))
         self.patch.setattr(locks, "_SETTLING", 0)
-        self.patch.setattr(writing, "PACK_SIZE", 300_000)  # so that there are several, of each type
+        self.patch.setattr(packing, "PACK_SIZE", 300_000)  # so that there are several, of each type
 
     def make_format(self) -> Format:
         return Restic(cache=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backupkit.errors import IntegrityError
-from backupkit.formats.restic.index import BlobIndex, Location, index_fields
+from backupkit.formats.restic.index import BlobIndex, Location, index_document, pack_text
 from backupkit.formats.restic.layout import storage_id
 from backupkit.formats.restic.packs import PackedBlob
 from tests.formats.restic.stock import made_here
@@ -61,7 +62,9 @@ def test_a_pack_that_two_index_objects_describe_in_part_is_one_pack() -> None:
 
 
 def test_an_index_object_is_what_the_design_document_shows() -> None:
-    fields = index_fields([(PACK, [blob(A, uncompressed=511), blob(B, tree=True, offset=38)])])
+    fields = json.loads(
+        index_document([pack_text(PACK, [blob(A, uncompressed=511), blob(B, tree=True, offset=38)])])
+    )
     assert fields == {
         "packs": [
             {
@@ -94,7 +97,8 @@ def packs(draw: st.DrawFn) -> dict[str, list[PackedBlob]]:
 @given(packs())
 def test_what_was_written_is_read_back(given: dict[str, list[PackedBlob]]) -> None:
     index = BlobIndex()
-    index.take(index_fields(given.items()), where="an index")
+    document = index_document(pack_text(*one) for one in given.items())
+    index.take(json.loads(document), where="an index")
     assert index.blobs_by_pack() == given
 
 

@@ -12,7 +12,7 @@ from backupkit.errors import IntegrityError
 from backupkit.formats.restic.blobs import seal_blob
 from backupkit.formats.restic.cache import Cache
 from backupkit.formats.restic.config import Config
-from backupkit.formats.restic.index import index_fields
+from backupkit.formats.restic.index import index_document, pack_text
 from backupkit.formats.restic.layout import object_name
 from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.opened import OpenedRepository
@@ -31,7 +31,9 @@ def with_a_blob(destination: MemoryDestination, *, tree: bool = False) -> tuple[
     pack.add(ID, *seal_blob(PLAIN, Store(), repository.sealer))
     finished = pack.finished(repository.sealer)
     repository.objects.write("data", finished.content, finished.id)
-    repository.objects.save("index", index_fields([(finished.id, finished.blobs)]), repository.sealer)
+    repository.objects.save(
+        "index", index_document([pack_text(finished.id, finished.blobs)]), repository.sealer
+    )
     repository.load_index()
     return repository, object_name("data", finished.id)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backupkit.formats.restic import go_json
-from backupkit.formats.restic.index import index_fields
+from backupkit.formats.restic.index import index_document, pack_text
 from backupkit.formats.restic.layout import storage_id
 from backupkit.formats.restic.packs import Pack
 from backupkit.formats.restic.quoting import quote, unquote
@@ -105,7 +105,9 @@ def store_tree(repository: Opened, names: list[bytes]) -> None:
     pack.add(bytes.fromhex(storage_id(plain)), repository.sealer.seal(plain), 0)
     finished = pack.finished(repository.sealer)
     repository.objects.write("data", finished.content, finished.id)
-    repository.objects.save("index", index_fields([(finished.id, finished.blobs)]), repository.sealer)
+    repository.objects.save(
+        "index", index_document([pack_text(finished.id, finished.blobs)]), repository.sealer
+    )
     snapshot = {
         "time": time_text(datetime(2026, 1, 31, 12, tzinfo=UTC)),
         "tree": storage_id(plain),

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import NamedTuple
 
@@ -59,6 +60,10 @@ class Cache:
         )
         self._unwritable = False
         self._lock = threading.RLock()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """For another process: the same folder, opened anew."""
+        return partial(Cache, folder=self._folder, limit=self._limit), (self._repository,)
 
     def get(self, kind: ObjectKind, id: str) -> bytes | None:
         """The bytes of an object, not checked."""

@@ -16,9 +16,9 @@ _COMPRESSED = 2  # the encoding version, before the compressed document
 _LIMIT = 1 << 28  # bytes of one document; restic keeps its largest, indexes, below 8 MiB
 
 
-def encode(document: Mapping[str, Any], sealer: Sealer, *, compressed: bool = True) -> bytes:
-    """A document as it is stored. The config is not compressed, so that any version can read its own."""
-    plain = go_json.dumps(document)
+def encode(document: Mapping[str, Any] | bytes, sealer: Sealer, *, compressed: bool = True) -> bytes:
+    """A document, or its JSON, as it is stored. The config is not compressed: any version can read its own."""
+    plain = document if isinstance(document, bytes) else go_json.dumps(document)
     if compressed:
         plain = bytes([_COMPRESSED]) + zstandard.ZstdCompressor().compress(plain)
     return sealer.seal(plain)

@@ -138,19 +138,21 @@ class BlobIndex:
         return Location(self._packs.idx_to_k(number).hex(), offset, length, uncompressed)
 
 
-def index_fields(packs: Iterable[tuple[str, Sequence[PackedBlob]]]) -> dict[str, Any]:
-    """The index object that describes these packs."""
-    return {"packs": [{"id": pack, "blobs": [_blob_fields(blob) for blob in blobs]} for pack, blobs in packs]}
+def index_document(packs: Iterable[str]) -> bytes:
+    """The index object that describes packs, of each of which the text is given."""
+    return ('{"packs":[' + ",".join(packs) + "]}").encode()
 
 
-def _blob_fields(blob: PackedBlob) -> dict[str, Any]:
-    fields = {
-        "id": blob.id.hex(),
-        "type": "tree" if blob.tree else "data",
-        "offset": blob.offset,
-        "length": blob.length,
-    }
-    return fields | {"uncompressed_length": blob.uncompressed} if blob.uncompressed else fields
+def pack_text(pack: str, blobs: Iterable[PackedBlob]) -> str:
+    """What an index says of a pack. As text: by way of a document it takes four times as long."""
+    return f'{{"id":"{pack}","blobs":[{",".join(map(_blob_text, blobs))}]}}'
+
+
+def _blob_text(blob: PackedBlob) -> str:
+    id, tree, offset, length, uncompressed = blob
+    kind = "tree" if tree else "data"
+    text = f'{{"id":"{id.hex()}","type":"{kind}","offset":{offset},"length":{length}'
+    return f'{text},"uncompressed_length":{uncompressed}}}' if uncompressed else text + "}"
 
 
 def _offset(blob: PackedBlob) -> int:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -35,6 +37,7 @@ _HIGH_BITS = ((stat.S_ISUID, 1 << 23), (stat.S_ISGID, 1 << 22), (stat.S_ISVTX, 1
 _USUAL_MODES: Mapping[Kind, int] = {"directory": 0o755, "symlink": 0o777}  # where a source gave none
 _NO_NAMES = frozenset(("", ".", ".."))
 _NO_XATTRS: Mapping[str, bytes] = MappingProxyType({})
+_PLAIN_NAME = re.compile(r"[ !#-%'-;=?-\[\]-~]*")  # what neither JSON, nor Go for HTML, writes in another way
 _UNSET = text_ns(NO_TIME)
 
 
@@ -70,19 +73,16 @@ def node_text(
 ) -> str:
     """One entry as it stands in a tree. `owner` and `now_ns` are for what has no owner or time of its own."""
     kind, origin = entry.kind, entry.origin
-    owner = entry.owner or owner
     modified = ns_text(now_ns if entry.modified_ns is None else entry.modified_ns)
-    fields = [f'{{"name":{text(quote(name))},"type":"{_TYPES[kind][0]}"']
-    if mode := go_mode(kind, entry.mode):
-        fields.append(f'"mode":{mode}')
-    changed = modified if origin is None else ns_text(origin.changed_ns)
+    quoted = f'"{name}"' if _PLAIN_NAME.fullmatch(name) else text(quote(name))
+    changed = (
+        modified if origin is None or origin.changed_ns == entry.modified_ns else ns_text(origin.changed_ns)
+    )
     # restic records the time of the last access only on demand, and else the other one in its place.
-    fields.append(f'"mtime":"{modified}","atime":"{modified}","ctime":"{changed}"')
-    fields.append(f'"uid":{owner.uid},"gid":{owner.gid}')
-    if owner.user:
-        fields.append(f'"user":{text(owner.user)}')
-    if owner.group:
-        fields.append(f'"group":{text(owner.group)}')
+    fields = [
+        f'{{"name":{quoted},{_kind_text(kind, entry.mode)}'
+        f'"mtime":"{modified}","atime":"{modified}","ctime":"{changed}",{_owner_text(entry.owner or owner)}'
+    ]
     links = 0
     if origin is not None:
         fields.append(f'"inode":{origin.inode}')
@@ -94,7 +94,7 @@ def node_text(
         fields.append(f'"links":{links}')
     if kind == "symlink":
         fields += _target_fields(entry.target or "")
-    if attributes := attributes_of(entry):
+    if (entry.xattrs or entry.rows) and (attributes := attributes_of(entry)):
         each = (
             f'{{"name":{text(key)},"value":"{b64encode(value).decode()}"}}'
             for key, value in attributes.items()
@@ -109,6 +109,20 @@ def node_text(
     if subtree is not None:
         fields.append(f'"subtree":"{subtree.hex()}"')
     return ",".join(fields) + "}"
+
+
+@lru_cache(maxsize=1024)
+def _kind_text(kind: Kind, mode: int | None) -> str:
+    bits = go_mode(kind, mode)
+    return f'"type":"{_TYPES[kind][0]}",' + (f'"mode":{bits},' if bits else "")
+
+
+@lru_cache(maxsize=1024)
+def _owner_text(owner: Owner) -> str:
+    names = f',"user":{text(owner.user)}' if owner.user else ""
+    if owner.group:
+        names += f',"group":{text(owner.group)}'
+    return f'"uid":{owner.uid},"gid":{owner.gid}{names}'
 
 
 def attributes_of(entry: Entry) -> Mapping[str, bytes]:

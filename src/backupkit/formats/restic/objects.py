@@ -133,7 +133,7 @@ class Objects:
         return decode(self.read(kind, id), sealer, where=self.where(kind, id))
 
     def save(self, kind: ObjectKind, document: Any, sealer: Sealer) -> str:
-        """Store a document; its id."""
+        """Store a document, or its JSON; its id."""
         content = encode(document, sealer)
         id = storage_id(content)
         self.write(kind, [content], id)

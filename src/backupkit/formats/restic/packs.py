@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from backupkit.errors import IntegrityError
-from backupkit.formats.restic.layout import storage_id
 from backupkit.formats.restic.sealing import OVERHEAD, Sealer
 
 _PLAIN = struct.Struct("<BI32s")
@@ -16,6 +16,7 @@ _COMPRESSED = struct.Struct("<BII32s")
 _LENGTH = struct.Struct("<I")
 MAX_HEADER = 16 << 20  # bytes that restic reads of a header
 MAX_BLOBS = (MAX_HEADER - OVERHEAD) // _COMPRESSED.size
+_PIECE = 1 << 18  # bytes, at least, of which the content of a pack consists
 _EAGER = 4096  # bytes that are read for a header before its length is known
 
 
@@ -54,17 +55,32 @@ class Pack:
         self.tree = tree
         self.size = 0
         self.blobs: list[PackedBlob] = []
-        self._content: list[bytes] = []
+        self._pieces: list[bytes] = []
+        self._small: list[bytes] = []  # of the next piece
+        self._small_size = 0
 
     def add(self, id: bytes, sealed: bytes, uncompressed: int) -> None:
         self.blobs.append(PackedBlob(id, self.tree, self.size, len(sealed), uncompressed))
-        self._content.append(sealed)
         self.size += len(sealed)
+        self._small.append(sealed)
+        self._small_size += len(sealed)
+        if self._small_size >= _PIECE:
+            self._join()
 
     def take(self, other: Pack) -> None:
         """Add all that is in another one."""
-        for blob, sealed in zip(other.blobs, other._content, strict=True):
-            self.add(blob.id, sealed, blob.uncompressed)
+        for id, _, offset, length, uncompressed in other.blobs:
+            self.blobs.append(PackedBlob(id, self.tree, self.size + offset, length, uncompressed))
+        self.size += other.size
+        self._small += [*other._pieces, *other._small]
+        self._join()
+
+    def _join(self) -> None:
+        # Hashing and storing thousands of small pieces takes many times as long, and joining all in the end takes
+        # the memory of another pack.
+        self._pieces.append(self._small[0] if len(self._small) == 1 else b"".join(self._small))
+        self._small.clear()
+        self._small_size = 0
 
     @property
     def full(self) -> bool:
@@ -74,13 +90,17 @@ class Pack:
     def finished(self, sealer: Sealer) -> FinishedPack:
         """Put the header behind the blobs, which takes the time of a hash over all."""
         header = sealer.seal(b"".join(map(_record, self.blobs)))
-        # Joined: hashing and storing thousands of small pieces takes many times as long.
-        content = b"".join((*self._content, header, _LENGTH.pack(len(header))))
         if parse_header(header, sealer, where="the pack's header") != self.blobs:
             raise IntegrityError(
                 "A pack's header came out wrong: test this machine's memory.", where="memory"
             )
-        return FinishedPack(storage_id(content), [content], self.blobs, len(content))
+        self._small += (header, _LENGTH.pack(len(header)))
+        self._join()
+        hashed = hashlib.sha256()
+        for piece in self._pieces:
+            hashed.update(piece)
+        size = self.size + len(header) + _LENGTH.size
+        return FinishedPack(hashed.hexdigest(), self._pieces, self.blobs, size)
 
 
 def read_header(

@@ -58,12 +58,13 @@ class Parent:
             above, _, name = folder.rpartition("/")
             node = self.nodes_in(above or "/").get(name)
             tree = node.get("subtree") if node is not None and node["type"] == "dir" else None
-        nodes: Mapping[str, Node] = {} if tree is None else self._load(tree)
+        nodes: Mapping[str, Node] = {} if tree is None else self.nodes_of(tree)
         self._held = {path: held for path, held in self._held.items() if _is_above(path, folder)}
         self._held[folder] = nodes
         return nodes
 
-    def _load(self, tree: str) -> Mapping[str, Node]:
+    def nodes_of(self, tree: str) -> Mapping[str, Node]:
+        """The nodes of the folder that has this tree."""
         try:
             content = self._repository.load(bytes.fromhex(tree), tree=True)
             where = f"tree {tree} at {self._repository.location}"

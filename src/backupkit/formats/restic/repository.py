@@ -48,6 +48,7 @@ class ResticRepository:
         compressor: Compressor,
         access: Access,
         executor: Executor | None,
+        workers: int | None,
         host: str,
         program: str,
     ) -> None:
@@ -56,6 +57,7 @@ class ResticRepository:
         self._compressor = compressor
         self._access = access
         self._executor = executor
+        self._workers = workers
         self._host = host
         self._program = program
         self._opened: OpenedRepository | None = None
@@ -86,7 +88,13 @@ class ResticRepository:
                 "A backup is written under a pipeline's name: open the repository with one."
             )
         run = Run(
-            name=self._name, time=time, contents=contents, tags=tags, host=self._host, program=self._program
+            name=self._name,
+            time=time,
+            contents=contents,
+            tags=tags,
+            host=self._host,
+            program=self._program,
+            workers=self._workers,
         )
         written = write_snapshots(
             {0: self._destination},

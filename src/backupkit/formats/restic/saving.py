@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 
-from backupkit._chunks import closing_iterator
-from backupkit._flattening import flattened
-from backupkit.errors import (
-    BackupKitError,
-    ConfigurationError,
-    HookError,
-    IntegrityError,
-    OperationCancelledError,
-    SourceError,
-    told,
-)
-from backupkit.formats.restic.chunking import Chunker
+from backupkit.errors import BackupKitError, IntegrityError
+from backupkit.formats.restic.exchange import WorkerDiedError
+from backupkit.formats.restic.folders import Counts, content_of, place_of, tree_before
 from backupkit.formats.restic.nodes import node_text
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.parents import Node, Parent, is_unchanged, parent_of
 from backupkit.formats.restic.snapshots import Snapshot, Summary, new_fields
+from backupkit.formats.restic.spreading import Spreading
+from backupkit.formats.restic.storing import Content, ContentReader, Living, NobodyLeft, odd_names
 from backupkit.formats.restic.times import ns_of, utc_now
 from backupkit.formats.restic.tree_building import TreeBuilder, owner_of
 from backupkit.formats.restic.writing import RepositoryWriter
 from backupkit.model import Contents, Entry, Part, Passed, Problem
-from backupkit.retrying import Retry, is_retryable
+from backupkit.retrying import Retry
 
-_OFTEN, _MUCH = 200, 8 << 20  # entries, or bytes, after which it is told how far a part is
-_PATIENCE = (
-    20  # entries that are tried again; where more fail, the disk does, and waiting for each would take days
-)
+__all__ = ["NobodyLeft", "Run", "Sink", "SnapshotWriter"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,23 +35,7 @@ class Run:
     tags: Sequence[str]
     host: str
     program: str
-
-
-@dataclass(slots=True)
-class _Counts:
-    """Of files and folders: those that the snapshot before had not, those that are others now, the others."""
-
-    new: int = 0
-    changed: int = 0
-    unmodified: int = 0
-
-
-@dataclass(slots=True)
-class Content:
-    """What a file's node says of its content: the ids of its blobs, and its size."""
-
-    ids: list[bytes] = field(default_factory=list)
-    size: int = 0
+    workers: int | None = None  # processes that read folders; None: one for each usable processor
 
 
 class Sink:
@@ -74,10 +46,9 @@ class Sink:
         self.repository: OpenedRepository = writer.repository
         self.run = run
         self.problems: list[Problem] = []
-        self.size = 0
-        self._begun = utc_now()
+        self.counts = Counts()
         self._owner = owner_of(os.geteuid(), os.getegid())
-        self._files, self._folders = _Counts(), _Counts()
+        self._begun = utc_now()
         self._trees = TreeBuilder(self._store_folder)
         self.known = snapshots
         self._snapshots = [
@@ -102,25 +73,47 @@ class Sink:
         above, _, name = path.rpartition("/")
         return self._parent.nodes_in(above or "/").get(name) if self._parent else None
 
+    @property
+    def polynomial(self) -> int:
+        return self.repository.config.polynomial
+
+    def add(self, id: bytes, plain: bytes, *, tree: bool = False) -> None:
+        self.writer.add(id, plain, tree=tree)
+
+    def close(self) -> None:
+        self.writer.close()
+
+    def nodes_of(self, tree: bytes) -> Mapping[str, Node]:
+        return self._parent.nodes_of(tree.hex()) if self._parent is not None else {}
+
+    def tree_content(self, tree: bytes) -> bytes | None:
+        """The plain bytes of a tree of before, if it can be read."""
+        return self.repository.load(tree, tree=True) if self.nodes_of(tree) else None
+
+    def held(self, nodes: Mapping[str, Node], files: Mapping[str, Node]) -> Mapping[str, Node]:
+        return {name: node for name, node in files.items() if self._holds_content(node)}
+
     def unchanged_content(self, entry: Entry, path: str) -> Content | None:
         """The content of a file that is what it was, if all of it is in the repository."""
         node = self.node_before(path)
         if node is None or not is_unchanged(entry, node):
             return None
-        ids = [bytes.fromhex(id) for id in node.get("content") or ()]
-        return Content(ids, entry.size or 0) if all(map(self.writer.holds, ids)) else None
+        return content_of(node) if self._holds_content(node) else None
+
+    def _holds_content(self, node: Node) -> bool:
+        return all(self.writer.holds(bytes.fromhex(id)) for id in node.get("content") or ())
 
     def put(self, entry: Entry, path: str, content: Content | None, *, unchanged: bool = False) -> None:
         """Note an entry that is no folder; `content` is that of a file."""
         before = self.node_before(path)
         if before is None:
-            self._files.new += 1
+            self.counts.files_new += 1
         elif unchanged:
-            self._files.unmodified += 1
+            self.counts.files_unmodified += 1
         else:
-            self._files.changed += 1
+            self.counts.files_changed += 1
         size = content.size if content is not None else 0
-        self.size += size
+        self.counts.size += size
         node = node_text(
             entry,
             path.rpartition("/")[2],
@@ -133,6 +126,13 @@ class Sink:
 
     def put_folder(self, entry: Entry, path: str) -> None:
         self._trees.open(path, entry)
+
+    def put_part(self, entry: Entry, path: str, nodes: Mapping[str, str]) -> None:
+        """A folder with all that is in it; `nodes` by their names."""
+        self._trees.open(path, entry)
+        above = "/" if path == "/" else f"{path}/"
+        for name, node in nodes.items():
+            self._trees.add(above + name, node, real=entry.origin is not None)
 
     def flush(self) -> None:
         """Store all that is open, then what finds it; only the snapshot is missing then."""
@@ -149,7 +149,7 @@ class Sink:
 
     def finish(self, *, paths: Sequence[str], complete: bool) -> Snapshot:
         """Store the snapshot, after all that it refers to was flushed."""
-        writer, files, folders = self.writer, self._files, self._folders
+        writer, counts = self.writer, self.counts
         fields = new_fields(
             name=self.run.name,
             time=self.run.time,
@@ -164,17 +164,17 @@ class Sink:
             summary=Summary(
                 begun=self._begun,
                 ended=utc_now(),
-                files_new=files.new,
-                files_changed=files.changed,
-                files_unmodified=files.unmodified,
-                dirs_new=folders.new,
-                dirs_changed=folders.changed,
-                dirs_unmodified=folders.unmodified,
+                files_new=counts.files_new,
+                files_changed=counts.files_changed,
+                files_unmodified=counts.files_unmodified,
+                dirs_new=counts.dirs_new,
+                dirs_changed=counts.dirs_changed,
+                dirs_unmodified=counts.dirs_unmodified,
                 data_blobs=writer.data_blobs,
                 tree_blobs=writer.tree_blobs,
                 added=writer.added,
                 added_packed=writer.added_packed,
-                size=self.size,
+                size=counts.size,
             ),
         )
         repository = self.repository
@@ -184,11 +184,11 @@ class Sink:
     def _store_folder(self, path: str, entry: Entry, id: bytes, content: bytes) -> str:
         before = self.node_before(path)
         if before is None:
-            self._folders.new += 1
+            self.counts.dirs_new += 1
         elif before.get("subtree") == id.hex():
-            self._folders.unmodified += 1
+            self.counts.dirs_unmodified += 1
         else:
-            self._folders.changed += 1
+            self.counts.dirs_changed += 1
         self.writer.add(id, content, tree=True)
         return node_text(
             entry, path.rpartition("/")[2], owner=self._owner, now_ns=ns_of(self.run.time), subtree=id
@@ -213,16 +213,40 @@ class SnapshotWriter:
     """
 
     def __init__(self, sinks: Mapping[int, Sink], retry: Retry) -> None:
-        self.sinks = dict(sinks)
-        self.failures: dict[int, BackupKitError] = {}
         self.problems: list[Problem] = []
-        self.entries = 0
-        self.read = 0
-        self._retry = retry
-        self._given_up = 0
+        self._entries = 0
+        self._living = Living(sinks)
+        self._reader = ContentReader(self._living, retry)
+        run = next(iter(sinks.values())).run
+        self._spreading = Spreading(
+            self._living,
+            self._reader,
+            retry,
+            owner=owner_of(os.geteuid(), os.getegid()),
+            now_ns=ns_of(run.time),
+            count=run.workers,
+        )
+        self._spreading.problems = self.problems
         self._roots: list[str] = []
-        self._chunkers: dict[int, Chunker] = {}
         self._linked: dict[tuple[int, int], Mapping[int, Content]] = {}
+
+    @property
+    def sinks(self) -> Mapping[int, Sink]:
+        return self._living.receivers
+
+    @property
+    def failures(self) -> Mapping[int, BackupKitError]:
+        return self._living.failures
+
+    @property
+    def read(self) -> int:
+        """Bytes of content."""
+        return self._reader.read + self._spreading.read
+
+    @property
+    def entries(self) -> int:
+        """How many were taken in."""
+        return self._entries + self._spreading.entries
 
     @property
     def complete(self) -> bool:
@@ -236,70 +260,58 @@ class SnapshotWriter:
 
     def write(self, entries: Iterable[Entry | Problem | Part]) -> None:
         """Take in all of them. An exception of `entries` itself passes through."""
-        for entry in entries:
-            if isinstance(entry, Part):
-                self._take_part(entry)
-            else:
-                self._take(entry)
+        try:
+            for one in entries:
+                if isinstance(one, Problem):
+                    self.problems.append(one)
+                elif isinstance(one, Part):
+                    self._take_part(one)
+                else:
+                    self._take(one)
+            self._spreading.finish()
+        except WorkerDiedError as error:
+            raise BackupKitError(str(error)) from error
+        finally:
+            self._spreading.close()
 
     def each(self, call: Callable[[Sink], None]) -> None:
         """Do it with every repository; NobodyLeft if all have failed."""
-        for number in [*self.sinks]:
-            self._with(number, call)
+        self._living.each(lambda _, sink: call(sink))
 
     def each_numbered(self, call: Callable[[int, Sink], None]) -> None:
         """The same, for what must know which one it is."""
-        for number in [*self.sinks]:
-            self._with(number, partial(call, number))
-
-    def _with(self, number: int, call: Callable[[Sink], None]) -> None:
-        """Do it with one of them, if it has not failed."""
-        sink = self.sinks.get(number)
-        if sink is None:
-            return
-        try:
-            call(sink)
-        except (OperationCancelledError, ConfigurationError):  # what two sources both hold fails everywhere
-            raise
-        except BackupKitError as error:
-            self.failures[number] = error
-            del self.sinks[number]
-            sink.writer.close()
-            if not self.sinks:
-                raise NobodyLeft from error
+        self._living.each(call)
 
     def _take_part(self, part: Part) -> None:
-        entries, read = self.entries, self.read
-        for inner in flattened(iter([part])):
-            self._take(inner)
-            if self.entries - entries >= _OFTEN or self.read - read >= _MUCH:
-                path = inner.path or part.entry.path
-                part.passed(Passed(path, self.entries - entries, self.read - read))
-                entries, read = self.entries, self.read
-        part.passed(Passed(part.entry.path, self.entries - entries, self.read - read))
+        path = place_of(part.entry)
+        self._note_root(part.entry, path)
+        nodes = {number: sink.node_before(path) for number, sink in self.sinks.items()}
+        before = {number: tree_before(node) for number, node in nodes.items() if node is not None}
+        folder = self._spreading.save(part, before)
+        if part.wanted or any(folder.values()):
+            self._living.each(lambda number, sink: sink.put_part(part.entry, path, folder[number]))
+            self._entries += 1
+            part.passed(Passed(part.entry.path, 1, 0))
 
-    def _take(self, entry: Entry | Problem) -> None:
-        if isinstance(entry, Problem):
-            self.problems.append(entry)
-            return
+    def _take(self, entry: Entry) -> None:
         path = place_of(entry)
         self._note_root(entry, path)
         if entry.kind == "directory":
-            self.each(lambda sink: sink.put_folder(entry, path))
+            self._living.each(lambda _, sink: sink.put_folder(entry, path))
         elif entry.kind in ("file", "hardlink"):
             if not self._take_file(entry, path):
                 return
         else:
-            self.each(lambda sink: sink.put(entry, path, None))
-        self.problems += _odd_names(entry)
-        self.entries += 1
+            self._living.each(lambda _, sink: sink.put(entry, path, None))
+        self.problems += odd_names(entry)
+        self._entries += 1
 
     def _note_root(self, entry: Entry, path: str) -> None:
         if self._roots and _is_at_or_below(path, self._roots[-1]):
             return
         root = path if entry.origin is not None else "/" + path.split("/")[1]
         self._roots.append(root)
-        self.each(lambda sink: sink.begin_root(root))
+        self._living.each(lambda _, sink: sink.begin_root(root))
 
     def _take_file(self, entry: Entry, path: str) -> bool:
         origin = entry.origin
@@ -308,101 +320,23 @@ class SnapshotWriter:
         unchanged: set[int] = set()
 
         def recall(number: int, sink: Sink) -> None:
-            if (content := sink.unchanged_content(entry, path)) is not None:
+            if number not in contents and (content := sink.unchanged_content(entry, path)) is not None:
                 contents[number] = content
                 unchanged.add(number)
 
-        for number in [*self.sinks]:
-            if number not in contents:
-                self._with(number, partial(recall, number))
+        self._living.each(recall)
         if missing := [number for number in self.sinks if number not in contents]:
-            read = self._read(entry, missing)
-            if read is None:
+            stored = self._reader.stored(entry, missing, self.problems)
+            if stored is None:
                 return False
-            contents |= read
+            contents |= stored
         if link is not None:
             self._linked[link] = contents
-
-        def put(number: int, sink: Sink) -> None:
-            sink.put(entry, path, contents[number], unchanged=number in unchanged)
-
-        self.each_numbered(put)
+        self._living.each(
+            lambda number, sink: sink.put(entry, path, contents[number], unchanged=number in unchanged)
+        )
         return True
-
-    def _read(self, entry: Entry, numbers: Sequence[int]) -> Mapping[int, Content] | None:
-        """Store the content in these repositories; None if it could not be read, which is a problem."""
-        retry = self._retry if self._given_up < _PATIENCE else replace(self._retry, tries=1)
-        try:
-            for attempt in retry.attempts():
-                with attempt:
-                    contents = self._read_once(entry, numbers)
-        except (OperationCancelledError, HookError, NobodyLeft):
-            raise
-        except Exception as error:
-            self._given_up += is_retryable(error)
-            self.problems.append(_lost(entry, error))
-            return None
-        self.problems += entry.warnings
-        return contents
-
-    def _read_once(self, entry: Entry, numbers: Sequence[int]) -> Mapping[int, Content]:
-        entry.warnings.clear()
-        entry.rows.clear()
-        groups: dict[int, list[int]] = {}
-        for number in numbers:
-            if number in self.sinks:
-                groups.setdefault(self.sinks[number].repository.config.polynomial, []).append(number)
-        contents = {polynomial: Content() for polynomial in groups}
-        for polynomial in groups:
-            self._chunkers.setdefault(polynomial, Chunker(polynomial)).begin()
-
-        def store(polynomial: int, blobs: Iterator[bytes]) -> None:
-            content = contents[polynomial]
-            for blob in blobs:
-                id = hashlib.sha256(blob).digest()
-                content.ids.append(id)
-                content.size += len(blob)
-                for number in groups[polynomial]:
-                    self._with(number, lambda sink: sink.writer.add(id, blob))  # noqa: B023  # called at once
-
-        with closing_iterator(entry.chunks()) as chunks:
-            for chunk in chunks:
-                self.read += len(chunk)
-                for polynomial in groups:
-                    store(polynomial, self._chunkers[polynomial].add(chunk))
-        for polynomial in groups:
-            store(polynomial, self._chunkers[polynomial].rest())
-        return {number: contents[polynomial] for polynomial, own in groups.items() for number in own}
-
-
-class NobodyLeft(Exception):  # noqa: N818  # what it ends with is raised by who has all errors
-    """Every repository has failed."""
-
-
-def place_of(entry: Entry) -> str:
-    """Where an entry stands in a snapshot: where it is on this machine, or below the root."""
-    return entry.origin.path if entry.origin is not None else f"/{entry.path}"
 
 
 def _is_at_or_below(path: str, root: str) -> bool:
     return path == root or root == "/" or path.startswith(f"{root}/")
-
-
-def _odd_names(entry: Entry) -> Iterator[Problem]:
-    """Names of extended attributes are texts in a tree, so that others would come back as something else."""
-    for name in entry.xattrs:
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            yield Problem(
-                message=f"The extended attribute {name!r} of {entry.path!r} cannot be kept under its name, which "
-                "is not UTF-8.",
-                severity="warning",
-                path=entry.path,
-            )
-
-
-def _lost(entry: Entry, error: Exception) -> Problem:
-    if isinstance(error, SourceError):
-        return Problem(message=str(error), severity=error.severity, path=entry.path)
-    return Problem(message=f"{entry.path} could not be read: {told(error)}", path=entry.path)

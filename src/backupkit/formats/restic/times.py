@@ -25,13 +25,9 @@ def utc_now() -> datetime:
 def ns_text(ns: int) -> str:
     """Nanoseconds since 1970, as they stand in a tree: in UTC, so that they are the same everywhere."""
     seconds, fraction = divmod(ns, _NS)
-    if not _EARLIEST <= seconds <= _LATEST:
-        seconds = min(max(seconds, _EARLIEST), _LATEST)
-    day, second = divmod(seconds, _DAY)
-    text = f"{_day_text(day)}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
     if fraction:
-        return f"{text}.{fraction:09d}".rstrip("0") + "Z"
-    return text + "Z"
+        return f"{_second_text(seconds)}.{fraction:09d}".rstrip("0") + "Z"
+    return _second_text(seconds) + "Z"
 
 
 def time_text(time: datetime) -> str:
@@ -70,6 +66,14 @@ def text_time(text: str) -> datetime:
         return _EPOCH + timedelta(microseconds=text_ns(text) // 1000)
     except OverflowError as error:
         raise ValueError(f"{text[:40]!r} is beyond all times") from error
+
+
+@lru_cache(maxsize=4096)
+def _second_text(seconds: int) -> str:
+    if not _EARLIEST <= seconds <= _LATEST:
+        seconds = min(max(seconds, _EARLIEST), _LATEST)
+    day, second = divmod(seconds, _DAY)
+    return f"{_day_text(day)}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
 
 
 @lru_cache(maxsize=4096)
