@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from backupkit import Backups
+from backupkit import Backups, Directory
 from backupkit.destinations.local import LocalDestination
 from backupkit.errors import BackupKitError, BackupNotFoundError, DestinationError, IntegrityError
 from backupkit.formats.restic.config import Config
@@ -217,10 +217,13 @@ def test_wherever_a_destination_fails_what_was_read_is_right_and_the_failure_is_
 
 def test_what_is_restored_above_everything_comes_back_where_it_was(tmp_path: Path) -> None:
     place = tmp_path / "srv/app"
+    place.mkdir(parents=True)
+    (place / "data").write_bytes(b"content")
     destination = LocalDestination(tmp_path / "repository", create=True)
     path = str(place / "data").lstrip("/")
-    backup = written(destination, [file(path, b"content")])
-    place.mkdir(parents=True)
+    # By a source, so that the folders above are described as they are: this changes those of the machine.
+    backup = written(destination, [one for one in Directory(place).entries() if isinstance(one, Entry)])
+    (place / "data").unlink()
     report = backups_at(destination).restore(backup, to="/", include=[path], overwrite=True)
     assert report.outcome == "succeeded", report.problems
     assert (place / "data").read_bytes() == b"content"
