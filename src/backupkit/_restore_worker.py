@@ -66,11 +66,15 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """So many more entries and bytes are done, and what was wrong with some of them; `last` is said at the end."""
+    """So many more entries and bytes are done, and what was wrong with some of them; `last` is said at the end.
+
+    `lost` is what could not be read at all, which others may have met too.
+    """
 
     entries: int
     read: int
     problems: tuple[Problem, ...]
+    lost: tuple[Problem, ...]
     last: bool
 
 
@@ -91,6 +95,7 @@ class _Worker:
         self._stopped = threading.Event()
         self._told = time.monotonic()
         self._entries = self._read = 0
+        self._lost: list[Problem] = []
 
     def work(self) -> None:
         stretches = _received(self._connection, self._stopped)
@@ -105,6 +110,7 @@ class _Worker:
             enters=lambda folder: stretch.enters(folder) and self._selection.enters(folder),
             wants=lambda entry: stretch.has(entry) and self._selection.means(entry),
             executor=executor,
+            lost=self._lost.append,
         )
 
     def _watched(self, entries: Iterator[Entry]) -> Iterator[Entry]:
@@ -140,7 +146,8 @@ class _Worker:
     def _tell(self, problems: tuple[Problem, ...], *, last: bool) -> None:
         entries, read, self._entries, self._read = self._entries, self._read, 0, 0
         self._told = time.monotonic()
-        self._connection.send(Passed(entries, read, problems, last))
+        lost, self._lost[:] = (*self._lost,), ()
+        self._connection.send(Passed(entries, read, problems, lost, last))
 
 
 def _received(connection: Connection, stopped: threading.Event) -> Iterator[Stretch]:

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from backupkit._operation import Running
 from backupkit._parallel import usable_processors
 from backupkit._restore_worker import Job, Key, Passed, Stretch, is_apart, key_of
+from backupkit._restoring import Lost
 from backupkit.errors import RestoreError
 from backupkit.events import BytesRead
 from backupkit.model import Backup, Entry
@@ -149,7 +150,9 @@ class RestoreWorkers:
     def __exit__(self, *_: object) -> None:
         self._close()
 
-    def around(self, entries: Iterable[Entry], stretches: Stretches, running: Running) -> Iterator[Entry]:
+    def around(
+        self, entries: Iterable[Entry], stretches: Stretches, running: Running, lost: Lost
+    ) -> Iterator[Entry]:
         """Entries that are not apart: the folders first, then, when the workers have done theirs, the others."""
         later: list[Entry] = []
         for entry in entries:
@@ -157,10 +160,10 @@ class RestoreWorkers:
                 yield entry
             else:
                 later.append(entry)
-        self._work([*stretches.divided(_STRETCHES * len(self._all))], running)
+        self._work([*stretches.divided(_STRETCHES * len(self._all))], running, lost)
         yield from later
 
-    def _work(self, todo: list[Stretch], running: Running) -> None:
+    def _work(self, todo: list[Stretch], running: Running, lost: Lost) -> None:
         todo.reverse()
         while todo or any(one.busy for one in self._all):
             for one in self._all:
@@ -171,7 +174,7 @@ class RestoreWorkers:
             ready = wait([one.connection for one in self._all], _PATIENCE)
             for one in self._all:
                 if one.connection in ready:
-                    self._receive(one, running)
+                    self._receive(one, running, lost)
 
     def _send(self, one: _Process, stretch: Stretch) -> None:
         try:
@@ -179,7 +182,7 @@ class RestoreWorkers:
         except OSError as error:
             raise _death(one) from error
 
-    def _receive(self, one: _Process, running: Running) -> None:
+    def _receive(self, one: _Process, running: Running, lost: Lost) -> None:
         try:
             message: Passed | Exception = one.connection.recv()
         except (EOFError, OSError) as error:
@@ -192,6 +195,8 @@ class RestoreWorkers:
             running.tell(BytesRead(message.read))
         for problem in message.problems:
             running.add(problem)
+        for problem in message.lost:
+            lost.add(problem)
         one.busy = one.busy and not message.last
 
     def _close(self) -> None:

@@ -175,6 +175,26 @@ class InPlace:
             self.size += entry.size or 0
 
 
+class Lost:
+    """What of a backup cannot be read at all: known from the check, and no obstacle to restoring the rest."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self._told = False
+        self.found: dict[str | None, Problem] = {}
+
+    def add(self, problem: Problem) -> None:
+        """Of each path once, however often it is met."""
+        if self.found.setdefault(problem.path, problem) is problem and self._told:
+            self._running.add(problem)
+
+    def tell(self) -> None:
+        """Add what was found to the report, and from now on what will be found."""
+        self._told = True
+        for problem in self.found.values():
+            self._running.add(problem)
+
+
 def obstacles(problems: Sequence[Problem]) -> str:
     errors = [problem.message for problem in problems if problem.severity == "error"]
     more = f" … and {len(errors) - 3} more" if len(errors) > 3 else ""

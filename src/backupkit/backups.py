@@ -16,7 +16,15 @@ from backupkit._operation import Running, Telling, has_errors, raise_all, utc_no
 from backupkit._parallel import default_executor
 from backupkit._parts import all_fitting
 from backupkit._pinning import pin_everywhere
-from backupkit._restoring import InPlace, RestoreOptions, is_database, location_of, obstacles, opened_target
+from backupkit._restoring import (
+    InPlace,
+    Lost,
+    RestoreOptions,
+    is_database,
+    location_of,
+    obstacles,
+    opened_target,
+)
 from backupkit._shares import share_of
 from backupkit._verifying import verify_copy
 from backupkit.databases.urls import DatabaseURL
@@ -195,7 +203,8 @@ class Backups:
         `only` the databases or the files, of the latest backup that holds those; `include` and `exclude` are
         gitignore patterns, or whole paths, within the backup. What would be in the way is found before
         anything is written (RestoreError); `dry_run` stops there and reports it. An entry that is damaged or
-        cannot be written is a problem of the report, which then says "incomplete".
+        cannot be written, and a folder of a snapshot that cannot be read, is a problem of the report, which then
+        says "incomplete".
 
         `overwrite`, `setuid`, `resume`, `sparse`, `max_size` and `max_entries` are those of `DirectoryTarget`,
         for a folder; a target that was made has its own. What `resume` leaves as it is counts as `skipped`.
@@ -208,6 +217,7 @@ class Backups:
         with self._running("restore", cancel, telling=None if dry_run else self._telling()) as running:
             running.dry_run = dry_run
             in_place = InPlace(running)
+            lost = Lost(running)
             options = RestoreOptions(
                 overwrite=overwrite,
                 setuid=setuid,
@@ -239,17 +249,20 @@ class Backups:
                     workers = workers_for(repository, backup, destination, target, selection, expected)
                     if workers is not None:
                         stack.enter_context(workers)
+                every = _read_within(repository, backup, enters=selection.enters, lost=lost.add)
                 if include:
-                    selection.learn(_read_within(repository, backup, enters=selection.enters))
-                    chosen = _chosen(repository, backup, selection)
+                    selection.learn(every)
+                    chosen = _chosen(repository, backup, selection, lost)
                 else:
-                    chosen = selection.learning(_read_within(repository, backup, enters=selection.enters))
+                    chosen = selection.learning(every)
                 stretches = Stretches()
                 chosen = stretches.learning(chosen)
                 for problem in target.check(chosen):
                     running.add(problem)
                 for _ in chosen:
                     pass  # a check may stop early, and they are counted as they come
+                if not selection.count and lost.found:
+                    raise RestoreError(obstacles([*lost.found.values()]), path=where)
                 if not selection.count and not has_errors(running.problems):
                     raise RestoreError(
                         f"Nothing in the backup {backup.id} matches what was asked for: look at its entries.",
@@ -257,21 +270,26 @@ class Backups:
                     )
                 if dry_run:
                     running.entries = selection.count - running.skipped
-                    outcome: Outcome = "failed" if has_errors(running.problems) else "succeeded"
+                    in_the_way = has_errors(running.problems)
+                    lost.tell()
+                    outcome: Outcome = "failed" if in_the_way else running.outcome
                     running.destinations.append(_used(backup, outcome))
                     return running.finish(outcome)
                 if has_errors(running.problems):
                     raise RestoreError(obstacles(running.problems), path=where)
+                lost.tell()
                 running.expect(selection.size - in_place.size)
                 if workers is None and stretches.worth:
                     workers = workers_for(repository, backup, destination, target, selection, stretches.count)
                     if workers is not None:
                         stack.enter_context(workers)
                 if workers is not None and stretches.worth:
-                    rest = stretches.rest(lambda wants: filter(wants, _chosen(repository, backup, selection)))
-                    entries = workers.around(rest, stretches, running)
+                    rest = stretches.rest(
+                        lambda wants: filter(wants, _chosen(repository, backup, selection, lost))
+                    )
+                    entries = workers.around(rest, stretches, running, lost)
                 else:
-                    entries = _chosen(repository, backup, selection)
+                    entries = _chosen(repository, backup, selection, lost)
                 for problem in target.write(in_place.around(entries)):
                     running.add(problem)
             running.destinations.append(_used(backup, running.outcome))
@@ -430,8 +448,8 @@ class Backups:
         )
 
 
-def _chosen(repository: Repository, backup: Backup, selection: Selection) -> Iterator[Entry]:
-    return _read_within(repository, backup, enters=selection.enters, wants=selection.means)
+def _chosen(repository: Repository, backup: Backup, selection: Selection, lost: Lost) -> Iterator[Entry]:
+    return _read_within(repository, backup, enters=selection.enters, wants=selection.means, lost=lost.add)
 
 
 def _read_within(
@@ -440,10 +458,11 @@ def _read_within(
     *,
     enters: Callable[[str], bool],
     wants: Callable[[Entry], bool] = lambda entry: True,
+    lost: Callable[[Problem], None] | None = None,
 ) -> Iterator[Entry]:
     """Those entries of a backup that are wanted, without looking into folders that need not be entered."""
     if isinstance(repository, ReadsWithin):
-        return repository.read_within(backup, enters=enters, wants=wants)
+        return repository.read_within(backup, enters=enters, wants=wants, lost=lost)
     return filter(wants, repository.read(backup))
 
 

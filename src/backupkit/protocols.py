@@ -315,9 +315,17 @@ class ReadsWithin(Repository, Protocol):
     """A repository that need not read through a whole backup to find some of its entries."""
 
     def read_within(
-        self, backup: Backup, *, enters: Callable[[str], bool], wants: Callable[[Entry], bool]
+        self,
+        backup: Backup,
+        *,
+        enters: Callable[[str], bool],
+        wants: Callable[[Entry], bool],
+        lost: Callable[[Problem], None] | None = None,
     ) -> Iterator[Entry]:
-        """Yield those entries of `read` that `wants` says yes to, in folders at paths that `enters` says yes to."""
+        """Yield those entries of `read` that `wants` says yes to, in folders at paths that `enters` says yes to.
+
+        With `lost`, a damaged folder or entry, other than the root, is told to it and passed over; else it raises.
+        """
         ...
 
 
@@ -325,7 +333,12 @@ class BackupReader(Protocol):
     """One backup, for another process to read: can be pickled. Secret, because it holds the key."""
 
     def read_within(
-        self, *, enters: Callable[[str], bool], wants: Callable[[Entry], bool], executor: Executor | None
+        self,
+        *,
+        enters: Callable[[str], bool],
+        wants: Callable[[Entry], bool],
+        executor: Executor | None,
+        lost: Callable[[Problem], None] | None = None,
     ) -> Iterator[Entry]:
         """See `ReadsWithin`."""
         ...

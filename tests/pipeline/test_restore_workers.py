@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backupkit import BackupPipeline, Backups, Directory, Passphrase, RestoreError
+from backupkit import BackupPipeline, Backups, Directory, RestoreError
 from backupkit import _restore_workers as workers
 from backupkit._restore_worker import is_apart
 from backupkit._restore_workers import Stretches
@@ -23,8 +23,7 @@ from backupkit.formats.restic import keys
 from backupkit.formats.restic.format import Restic
 from backupkit.model import Entry
 from backupkit.testing.trees import Folder, Hardlink, Node, Symlink, tree
-
-SECRET = Passphrase("correct horse battery staple")
+from tests.formats.restic.snapshots_made import SECRET, spoil_tree
 
 
 @pytest.fixture(autouse=True)
@@ -123,6 +122,19 @@ def test_workers_restore_only_what_was_asked_for(
     found = described(tmp_path / "out" / str(app).lstrip("/"))
     del found["03/07"]
     assert found == expected
+
+
+def test_a_folder_that_cannot_be_read_is_one_problem_whoever_met_it(
+    backups: Backups, app: Path, tmp_path: Path, processes: list[workers._Process]
+) -> None:
+    (destination,) = backups.destinations
+    spoil_tree(destination, backups.find(), f"{str(app)[1:]}/04")
+    report = backups.restore(to=tmp_path / "out")
+    assert len(processes) == 2
+    assert (report.outcome, len(report.problems)) == ("incomplete", 1)
+    assert report.problems[0].path == f"{str(app)[1:]}/04"
+    found = described(tmp_path / "out" / str(app).lstrip("/"))
+    assert found == {path: what for path, what in described(app).items() if not path.startswith("04/")}
 
 
 def test_what_a_worker_could_not_restore_is_a_problem_and_the_others_are_restored(

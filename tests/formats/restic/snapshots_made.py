@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from backupkit.formats.restic.format import Restic
+from backupkit.formats.restic.reading import nodes_of
 from backupkit.model import Backup, Entry
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Destination
@@ -31,3 +32,19 @@ def written(destination: Destination, entries: Sequence[Entry], *, minutes: int 
         )
     assert not [problem for problem in result.problems if problem.severity == "error"]
     return result.backup
+
+
+def spoil_tree(destination: Destination, backup: Backup, path: str) -> None:
+    """Turn a bit over in what says what is in this folder of a backup."""
+    with Restic().open(destination, name=None, encryptor=SECRET) as repository:
+        opened, tree = repository._open(), repository._snapshot_of(backup).tree
+        above = ""
+        for name in path.split("/"):
+            nodes = {node["name"]: node for node in nodes_of(opened, tree, above)}
+            tree, above = nodes[name]["subtree"], f"{above}/{name}"
+        (place,) = opened.places(bytes.fromhex(tree), tree=True)
+    name = f"data/{place.pack[:2]}/{place.pack}"
+    content = bytearray(b"".join(destination.read(name)))
+    content[place.offset + 20] ^= 1
+    destination.delete(name)
+    destination.write(name, [bytes(content)])

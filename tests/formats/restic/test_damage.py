@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from backupkit import Backups
-from backupkit.errors import BackupKitError, BackupNotFoundError, IntegrityError
+from backupkit.errors import BackupKitError, BackupNotFoundError, IntegrityError, RestoreError
 from backupkit.formats.restic import opened
 from backupkit.formats.restic.cache import Cache
 from backupkit.formats.restic.format import Restic
 from backupkit.model import Backup, Problem, Share
 from backupkit.testing.destinations import MemoryDestination
-from tests.formats.restic.snapshots_made import SECRET, file, written
+from tests.formats.restic.snapshots_made import SECRET, file, spoil_tree, written
 
 ENTRIES = [
     file("app/a", b"the first file"),
@@ -263,6 +263,35 @@ def test_a_blob_that_stands_in_two_packs_is_read_from_the_other_one() -> None:
             read += 1
         one.objects[pack] = whole
     assert read == len([name for name in one.objects if name.startswith("data/")]) - 1
+
+
+def test_of_a_damaged_folder_everything_around_it_is_restored_and_it_is_named(
+    stored: Stored, tmp_path: Path
+) -> None:
+    destination = _copy(stored)
+    spoil_tree(destination, stored.backup, "app/deep")
+    backups = backups_at(destination)
+    for dry_run, there in ((True, False), (False, True)):
+        report = backups.restore(stored.backup, to=tmp_path, dry_run=dry_run)
+        assert report.outcome == "incomplete"
+        (problem,) = report.problems
+        assert (problem.path, problem.severity) == ("app/deep", "error")
+        assert "The folder 'app/deep' cannot be read" in problem.message
+        assert (tmp_path / "z").exists() is there
+    restored = {str(one.relative_to(tmp_path)): one for one in tmp_path.rglob("*") if one.is_file()}
+    assert restored.keys() == stored.contents.keys() - {"app/deep/c"}
+    assert all(one.read_bytes() == stored.contents[path] for path, one in restored.items())
+
+
+def test_if_all_that_was_asked_for_is_in_a_damaged_folder_that_is_said(
+    stored: Stored, tmp_path: Path
+) -> None:
+    destination = _copy(stored)
+    spoil_tree(destination, stored.backup, "app/deep")
+    with pytest.raises(RestoreError, match="'app/deep' cannot be read"):
+        backups_at(destination).restore(stored.backup, to=tmp_path, include=["app/deep/c"])
+    with pytest.raises(IntegrityError, match="'app/deep' cannot be read"):
+        [*backups_at(destination).entries(stored.backup)]
 
 
 def _copy(stored: Stored) -> MemoryDestination:

@@ -14,7 +14,7 @@ from backupkit.errors import IntegrityError
 from backupkit.formats.restic.loading import BATCHES_AHEAD, Batch, Loader, Trees
 from backupkit.formats.restic.nodes import entry_of, parse_tree
 from backupkit.formats.restic.opened import OpenedRepository
-from backupkit.model import Entry
+from backupkit.model import Entry, Problem
 
 _AHEAD = (
     4096  # entries that are known before they are given out, so that their contents can be fetched together
@@ -39,12 +39,14 @@ def entries_of(
     executor: Executor | None,
     enters: Callable[[str], bool] = everywhere,
     wants: Callable[[Entry], bool] = everything,
+    lost: Callable[[Problem], None] | None = None,
 ) -> Iterator[Entry]:
     """The entries of a snapshot with this tree, a folder before what is in it, siblings in order of their names.
 
     What is in a folder that is not entered, and what is not wanted, is left out, and not loaded.
-    IntegrityError where a tree is not what was written; what is wrong with the content of a file is raised by its
-    chunks. Of several links to one file, the later ones are hard links to the first.
+    IntegrityError where a tree is not what was written, unless that is told to `lost` (see `ReadsWithin`); what is
+    wrong with the content of a file is raised by its chunks. Of several links to one file, the later ones are
+    hard links to the first.
     """
     loader = Loader(repository, executor)
     linked: dict[tuple[int, int], str] = {}
@@ -52,13 +54,19 @@ def entries_of(
     batch = Batch()
     batches = files = 0
     where = f"a tree at {repository.location}"
-    for path, node in walk(repository, tree, executor=executor, enters=enters):
+    for path, node in walk(repository, tree, executor=executor, enters=enters, lost=lost):
         content = first = None
-        if node["type"] == "file":
-            ids = [*map(bytes.fromhex, node.get("content") or ())]
-            content = FileContent(loader, repository, files, path, _size(node, path), ids)
-            first = _first_link(path, node, linked)
-        entry = entry_of(node, path, where=where, content=content, first=first)
+        try:
+            if node["type"] == "file":
+                ids = [*map(bytes.fromhex, node.get("content") or ())]
+                content = FileContent(loader, repository, files, path, _size(node, path), ids)
+                first = _first_link(path, node, linked)
+            entry = entry_of(node, path, where=where, content=content, first=first)
+        except IntegrityError as error:
+            if lost is None:
+                raise
+            lost(Problem(message=str(error), path=path, destination=repository.location))
+            continue
         if entry is None or not wants(entry):
             continue
         if content is not None:
@@ -85,9 +93,16 @@ class SnapshotReader:
     tree: str
 
     def read_within(
-        self, *, enters: Callable[[str], bool], wants: Callable[[Entry], bool], executor: Executor | None
+        self,
+        *,
+        enters: Callable[[str], bool],
+        wants: Callable[[Entry], bool],
+        executor: Executor | None,
+        lost: Callable[[Problem], None] | None = None,
     ) -> Iterator[Entry]:
-        return entries_of(self.repository, self.tree, executor=executor, enters=enters, wants=wants)
+        return entries_of(
+            self.repository, self.tree, executor=executor, enters=enters, wants=wants, lost=lost
+        )
 
 
 class FileContent:
@@ -175,8 +190,9 @@ def walk(
     *,
     executor: Executor | None,
     enters: Callable[[str], bool] = everywhere,
+    lost: Callable[[Problem], None] | None = None,
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each node with its path, in the order of `entries_of`."""
+    """Each node with its path, in the order of `entries_of`; `lost` hears of a folder that cannot be read."""
     trees = Trees(repository, executor)
     levels: list[_Level] = []
 
@@ -202,7 +218,13 @@ def walk(
         if node["type"] == "dir" and enters(path):
             if node.get("subtree"):
                 level.folders.popleft()
-            levels.append(loaded(node.get("subtree"), path))
+            try:
+                levels.append(loaded(node.get("subtree"), path))
+            except IntegrityError as error:
+                message = f"The folder {path!r} cannot be read: {error}"
+                if lost is None:
+                    raise IntegrityError(message, where=path) from error
+                lost(Problem(message=message, path=path, destination=repository.location))
 
 
 def nodes_of(repository: OpenedRepository, tree: str | None, path: str) -> Sequence[Mapping[str, Any]]:

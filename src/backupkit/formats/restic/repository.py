@@ -134,11 +134,18 @@ class ResticRepository:
         yield from entries_of(repository, self._snapshot_of(backup).tree, executor=self._executor)
 
     def read_within(
-        self, backup: Backup, *, enters: Callable[[str], bool], wants: Callable[[Entry], bool]
+        self,
+        backup: Backup,
+        *,
+        enters: Callable[[str], bool],
+        wants: Callable[[Entry], bool],
+        lost: Callable[[Problem], None] | None = None,
     ) -> Iterator[Entry]:
         repository = self._locked()
         tree = self._snapshot_of(backup).tree
-        yield from entries_of(repository, tree, executor=self._executor, enters=enters, wants=wants)
+        yield from entries_of(
+            repository, tree, executor=self._executor, enters=enters, wants=wants, lost=lost
+        )
 
     def reader(self, backup: Backup) -> SnapshotReader:
         return SnapshotReader(self._locked(), self._snapshot_of(backup).tree)
