@@ -11,6 +11,7 @@ from backupkit import (
     BackupNotFoundError,
     BackupPipeline,
     Directory,
+    IntegrityError,
     MachineLock,
     Passphrase,
     RepositoryNotFoundError,
@@ -84,6 +85,26 @@ def test_without_the_passphrase_nothing_can_be_seen(app: Path, place: Path) -> N
         open_repository(place)
     with pytest.raises(WrongPassphraseError, match="No key of the repository"):
         open_repository(place, "another one, of many words")
+
+
+@pytest.mark.parametrize(
+    ("lost", "told"), [("config", "There is no config at"), ("keys", "No key of the repository")]
+)
+def test_a_repository_without_its_config_or_its_keys_is_a_damaged_one_and_not_an_empty_place(
+    app: Path, place: Path, lost: str, told: str
+) -> None:
+    run(app, place)
+    locks = MachineLock(place.parent / "locks")
+    pipeline = BackupPipeline("shop", Directory(app), place, encryptor=PASSPHRASE, format=FORMAT, lock=locks)
+    for path in [place / "config"] if lost == "config" else (place / "keys").iterdir():
+        path.unlink()
+    for verb in (pipeline.list, pipeline.run, pipeline.verify, pipeline.clean):
+        with pytest.raises(IntegrityError, match=told):
+            verb()
+    assert any(told in problem.message for problem in pipeline.monitor().problems)
+    with pytest.raises(IntegrityError, match=told):
+        open_repository(place, PASSPHRASE)
+    assert (place / "config").exists() is (lost == "keys")
 
 
 def test_an_empty_repository_has_no_backups(stock: Restic, place: Path) -> None:

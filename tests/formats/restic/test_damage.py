@@ -107,8 +107,8 @@ def test_a_fault_of_any_object_gives_no_wrong_byte(stored: Stored, kind: str, fa
 @pytest.mark.parametrize("kind", KINDS)
 def test_verifying_names_the_object_that_has_a_fault(stored: Stored, kind: str, fault: str) -> None:
     told_instead = {
-        ("config", "deleted"): "There is no ",
-        ("keys", "deleted"): "No key of the repository",
+        ("config", "deleted"): "There is no config at ",
+        ("keys", "deleted"): "No key of the repository at memory:memory is left",
         ("index", "deleted"): "in no index",
         ("snapshots", "deleted"): f"There is no snapshot {stored.backup.id}",
         # What cannot be read could be anybody's: it is listed as damaged, and this one is not there.

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from backupkit.errors import BackupKitError, ConfigurationError, ObjectNotFoundError, UnsupportedCodecError
-from backupkit.formats.restic.layout import CONFIG
+from backupkit.formats.restic.layout import CONFIG, ObjectKind, id_in
 from backupkit.model import Contents, Entry, Part, Problem, Written
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Compressor, Destination, Encryptor
@@ -63,12 +63,16 @@ class Restic:
 
     @staticmethod
     def is_at(destination: Destination) -> bool:
-        """Whether there is a repository: an object `config`, and keys beside it."""
+        """Whether there is a repository, be it a damaged one: a config, keys and snapshots, or two of these."""
+
+        def has(kind: ObjectKind) -> bool:
+            return any(id_in(stored.name) is not None for stored in destination.list(f"{kind}/"))
+
         try:
             destination.stat(CONFIG)
         except ObjectNotFoundError:
-            return False
-        return next(iter(destination.list("keys/")), None) is not None
+            return has("keys") and has("snapshots")
+        return has("keys") or has("snapshots")
 
     def check(self, compressor: Compressor | None, encryptor: Encryptor | Passphrase | None) -> None:
         if compressor is not None and compressor.algorithm not in _ALGORITHMS:

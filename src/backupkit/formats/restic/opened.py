@@ -23,7 +23,7 @@ from backupkit.formats.restic.config import Config
 from backupkit.formats.restic.documents import decode, encode
 from backupkit.formats.restic.index import BlobIndex, Location
 from backupkit.formats.restic.keys import KeyFile, made_key_file
-from backupkit.formats.restic.layout import CONFIG, object_name, storage_id
+from backupkit.formats.restic.layout import CONFIG, ObjectKind, object_name, storage_id
 from backupkit.formats.restic.locks import Lease
 from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.sealing import MasterKey, Sealer
@@ -178,10 +178,20 @@ class OpenedRepository:
 
 
 def open_existing(objects: Objects, passphrase: Passphrase) -> OpenedRepository:
-    """Open the repository there; RepositoryNotFoundError if there is none, WrongPassphraseError if no key fits."""
+    """Open the repository there.
+
+    RepositoryNotFoundError if there is none, WrongPassphraseError if no key fits, IntegrityError if what is needed
+    to open it was lost.
+    """
     try:
         sealed = objects.read_config()
     except ObjectNotFoundError as error:
+        if _has(objects, "snapshots"):  # which are written after the config
+            raise IntegrityError(
+                f"There is no {CONFIG} at {objects.location}, but there are snapshots, which are useless without: "
+                f"put the object {CONFIG} back from a copy of this very repository.",
+                where=f"{CONFIG} at {objects.location}",
+            ) from error
         raise RepositoryNotFoundError(
             f"There is no repository at {objects.location}: correct the location, or let a run make one there."
         ) from error
@@ -193,6 +203,12 @@ def open_existing(objects: Objects, passphrase: Passphrase) -> OpenedRepository:
             damaged = error
             continue
         return OpenedRepository(objects, Config.parse(fields, location=objects.location), key)
+    if damaged is None and not _has(objects, "keys"):
+        raise IntegrityError(
+            f"No key of the repository at {objects.location} is left, and nothing can be read without: put the "
+            "objects of keys/ back from a copy of this very repository.",
+            where=f"keys/ at {objects.location}",
+        )
     raise damaged or WrongPassphraseError(
         f"No key of the repository at {objects.location} opens with the passphrase from {passphrase.origin}: "
         "give the one that it was made with, or that was added to it."
@@ -235,6 +251,10 @@ def create(objects: Objects, passphrase: Passphrase, *, polynomial: int | None =
         return opened
     _delete_keys(objects, [id for id, other in _fitting_keys(objects, passphrase) if other != key])
     return OpenedRepository(objects, config, key)
+
+
+def _has(objects: Objects, kind: ObjectKind) -> bool:
+    return next(iter(objects.list(kind)), None) is not None
 
 
 def _delete_keys(objects: Objects, ids: Iterable[str]) -> None:
