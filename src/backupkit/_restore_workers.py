@@ -218,7 +218,7 @@ def _started(job: bytes) -> _Process:
     try:
         process = (
             subprocess.Popen(  # our own program; not `multiprocessing`, which may run the application's again
-                [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
+                [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -105,6 +105,17 @@ def test_workers_restore_what_one_process_would(
     assert report.read == sum(one.size or 0 for one in expected if one.kind == "file")
 
 
+def test_workers_run_nothing_that_lies_in_the_working_directory(
+    backups: Backups, tmp_path: Path, processes: list[workers._Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "uploads" / "multiprocessing.py").write_text("open('was run', 'w')")
+    monkeypatch.chdir(tmp_path / "uploads")
+    assert backups.restore(to=tmp_path / "out").outcome == "succeeded"
+    assert len(processes) == 2
+    assert os.listdir() == ["multiprocessing.py"]
+
+
 def test_workers_restore_only_what_was_asked_for(
     backups: Backups, app: Path, tmp_path: Path, processes: list[workers._Process]
 ) -> None:

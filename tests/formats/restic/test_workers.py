@@ -170,6 +170,17 @@ def nobody_left(pids: Sequence[int]) -> bool:
     return not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
+def test_workers_run_nothing_that_lies_in_the_working_directory(
+    tmp_path: Path, tree: Path, started: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "uploads" / "multiprocessing.py").write_text("open('was run', 'w')")
+    monkeypatch.chdir(tmp_path / "uploads")
+    run(place(tmp_path, "repository"), Directory(tree), workers=1)
+    assert started
+    assert os.listdir() == ["multiprocessing.py"]
+
+
 def test_workers_save_exactly_what_one_process_does(tmp_path: Path, tree: Path, started: list[int]) -> None:
     alone, spread = place(tmp_path, "alone"), place(tmp_path, "spread")
     passed: list[Passed] = []

@@ -165,7 +165,7 @@ def _started(setup: bytes) -> Worker:
     said = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
     try:
         process = subprocess.Popen(  # our own program
-            [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
+            [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno())],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=said,
