@@ -65,6 +65,11 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
+class Ready:
+    """The first word of a worker that could make something of its job."""
+
+
+@dataclass(frozen=True, slots=True)
 class Passed:
     """So many more entries and bytes are done, and what was wrong with some of them; `last` is said at the end.
 
@@ -188,7 +193,9 @@ def main(connection: Connection) -> None:
     )  # Ctrl-C reaches all; what is to be done then, the parent says
     with suppress(EOFError, BrokenPipeError, ConnectionResetError, OperationCancelledError):
         try:
-            _Worker(connection, pickle.loads(connection.recv_bytes())).work()  # noqa: S301  # from our parent
+            job = pickle.loads(connection.recv_bytes())  # noqa: S301  # from our parent
+            connection.send(Ready())
+            _Worker(connection, job).work()
         except (EOFError, BrokenPipeError, ConnectionResetError, OperationCancelledError):
             raise
         except Exception as error:

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 
 from backupkit._operation import Running
 from backupkit._parallel import usable_processors
-from backupkit._restore_worker import Job, Key, Passed, Stretch, is_apart, key_of
+from backupkit._restore_worker import Job, Key, Passed, Ready, Stretch, is_apart, key_of
 from backupkit._restoring import Lost
 from backupkit.errors import RestoreError
 from backupkit.events import BytesRead
@@ -30,6 +30,7 @@ _FIRST = 256  # entries in the first stretches that are noted; they are joined w
 _STRETCHES = 8  # that each worker gets, one after the other, so that all end at the same time
 _ENTRY = 16 << 10  # bytes that take as long to restore as a file without content
 _PATIENCE = 0.2  # seconds until it is asked again whether all was cancelled
+_START = 60.0  # seconds in which a worker must have begun, or is done without
 _LEAVE = 5.0  # seconds in which a worker must have ended
 
 
@@ -86,6 +87,7 @@ class Stretches:
 class _Process:
     process: subprocess.Popen[bytes]
     connection: Connection
+    ready: bool = False
     busy: bool = False
 
 
@@ -151,30 +153,55 @@ class RestoreWorkers:
         self._close()
 
     def around(
-        self, entries: Iterable[Entry], stretches: Stretches, running: Running, lost: Lost
+        self,
+        entries: Iterable[Entry],
+        apart: Callable[[Callable[[Entry], bool]], Iterable[Entry]],
+        stretches: Stretches,
+        running: Running,
+        lost: Lost,
     ) -> Iterator[Entry]:
-        """Entries that are not apart: the folders first, then, when the workers have done theirs, the others."""
+        """Entries that are not apart: the folders first, then, when the workers have done theirs, the others.
+
+        If no worker can read the backup, as where its destination is made of what only the application's own script
+        has, `apart` reads the rest: it is asked for those for which it is told yes.
+        """
         later: list[Entry] = []
         for entry in entries:
             if entry.kind == "directory":
                 yield entry
             else:
                 later.append(entry)
-        self._work([*stretches.divided(_STRETCHES * len(self._all))], running, lost)
+        if not self._work([*stretches.divided(_STRETCHES * len(self._all))], running, lost):
+            yield from apart(lambda entry: is_apart(entry, stretches.linked))
         yield from later
 
-    def _work(self, todo: list[Stretch], running: Running, lost: Lost) -> None:
+    def _work(self, todo: list[Stretch], running: Running, lost: Lost) -> bool:
+        """Whether they could; if not, nothing was done."""
         todo.reverse()
+        latest = time.monotonic() + _START
         while todo or any(one.busy for one in self._all):
             for one in self._all:
-                if todo and not one.busy:
+                if todo and one.ready and not one.busy:
                     one.busy = True
                     self._send(one, todo.pop())
             running.check_cancelled()
             ready = wait([one.connection for one in self._all], _PATIENCE)
-            for one in self._all:
+            for one in [*self._all]:
                 if one.connection in ready:
                     self._receive(one, running, lost)
+                elif not one.ready and time.monotonic() > latest:
+                    self._leave_out(one)
+            if not self._all:
+                return False
+        return True
+
+    def _leave_out(self, one: _Process) -> None:
+        """One that cannot begin."""
+        self._all.remove(one)
+        one.connection.close()
+        one.process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            one.process.wait(1)
 
     def _send(self, one: _Process, stretch: Stretch) -> None:
         try:
@@ -184,10 +211,19 @@ class RestoreWorkers:
 
     def _receive(self, one: _Process, running: Running, lost: Lost) -> None:
         try:
-            message: Passed | Exception = one.connection.recv()
+            message: Ready | Passed | Exception = one.connection.recv()
         except (EOFError, OSError) as error:
+            if not one.ready:
+                self._leave_out(one)
+                return
             raise _death(one) from error
+        if isinstance(message, Ready):
+            one.ready = True
+            return
         if isinstance(message, Exception):
+            if not one.ready:
+                self._leave_out(one)
+                return
             raise message
         running.entries += message.entries
         running.read += message.read

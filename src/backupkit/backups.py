@@ -284,10 +284,11 @@ class Backups:
                     if workers is not None:
                         stack.enter_context(workers)
                 if workers is not None and stretches.worth:
-                    rest = stretches.rest(
-                        lambda wants: filter(wants, _chosen(repository, backup, selection, lost))
-                    )
-                    entries = workers.around(rest, stretches, running, lost)
+
+                    def those(wants: Callable[[Entry], bool]) -> Iterator[Entry]:
+                        return filter(wants, _chosen(repository, backup, selection, lost))
+
+                    entries = workers.around(stretches.rest(those), those, stretches, running, lost)
                 else:
                     entries = _chosen(repository, backup, selection, lost)
                 for problem in target.write(in_place.around(entries)):

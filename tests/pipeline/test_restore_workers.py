@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import stat
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from backupkit import BackupPipeline, Backups, Directory, RestoreError
 from backupkit import _restore_workers as workers
 from backupkit._restore_worker import is_apart
 from backupkit._restore_workers import Stretches
+from backupkit.destinations.local import LocalDestination
 from backupkit.errors import OperationCancelledError
 from backupkit.events import BytesRead, Event
 from backupkit.formats.restic import keys
@@ -116,6 +119,24 @@ def test_workers_run_nothing_that_lies_in_the_working_directory(
     assert os.listdir() == ["multiprocessing.py"]
 
 
+def test_where_no_worker_can_make_the_destination_everything_is_restored_without(
+    backups: Backups, app: Path, tmp_path: Path, processes: list[workers._Process],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    class Script(LocalDestination):
+        """As one that an application's own script defines, which is another module in any other process."""
+
+    Script.__module__, Script.__qualname__ = "__main__", "Script"
+    monkeypatch.setattr(sys.modules["__main__"], "Script", Script, raising=False)
+    mine = Script(tmp_path / "repository")
+    assert type(pickle.loads(pickle.dumps(mine))) is Script
+    report = Backups("shop", mine, encryptor=SECRET, format=Restic()).restore(to=tmp_path / "out")
+    assert len(processes) == 2
+    assert (report.outcome, report.problems) == ("succeeded", ())
+    assert report.entries == len([*backups.entries()])
+    assert described(tmp_path / "out" / str(app).lstrip("/")) == described(app)
+
+
 def test_workers_restore_only_what_was_asked_for(
     backups: Backups, app: Path, tmp_path: Path, processes: list[workers._Process]
 ) -> None:
@@ -186,7 +207,7 @@ def test_a_worker_that_is_killed_ends_the_restore_with_an_error(
 ) -> None:
     def kill(event: Event) -> None:
         if isinstance(event, BytesRead):
-            processes[0].process.send_signal(signal.SIGKILL)
+            next(one for one in processes if one.busy).process.send_signal(signal.SIGKILL)
 
     watched = Backups("shop", backups.destinations, encryptor=SECRET, format=Restic(), observers=[kill])
     with pytest.raises(RestoreError, match="was killed by signal 9"):
