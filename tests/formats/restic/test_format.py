@@ -41,6 +41,13 @@ def _kept(entries: Sequence[Entry], backup: Backup) -> Iterator[Entry]:
 
 def _filled(entry: Entry, backup: Backup) -> Entry:
     linked = entry.kind == "hardlink"  # which files are the same one is said by their inode
+    if (
+        entry.kind == "directory"
+        and entry.mode is None
+        and entry.modified_ns is None
+        and entry.origin is None
+    ):
+        return replace(entry, owner=None)  # nobody described it
     return replace(
         entry,
         kind="file" if linked else entry.kind,

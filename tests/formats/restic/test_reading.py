@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.reading import entries_of
 from backupkit.formats.restic.sealing import MasterKey
-from backupkit.model import Backup, Entry, StoredObject
+from backupkit.formats.restic.snapshots import Snapshot
+from backupkit.model import Backup, Entry, Origin, StoredObject
 from backupkit.protocols import Chunks, Destination
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 from tests.formats.restic.snapshots_made import SECRET, file, written
@@ -229,6 +231,50 @@ def test_what_is_restored_above_everything_comes_back_where_it_was(tmp_path: Pat
     assert (place / "data").read_bytes() == b"content"
 
 
+def test_folders_that_no_source_described_stay_as_they_are_when_something_is_restored_into_them(
+    tmp_path: Path,
+) -> None:
+    destination = MemoryDestination()
+    backup = written(destination, [file("db-dumps/shop.sql", b"1"), file("photos/2026/a", b"2")])
+    folders = [tmp_path / "db-dumps", tmp_path / "photos" / "2026", tmp_path / "photos"]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    for folder in folders:
+        folder.chmod(0o2770)
+        os.utime(folder, ns=(0, 5))
+    report = backups_at(destination).restore(backup, to=tmp_path, overwrite=True)
+    assert (report.outcome, report.problems) == ("succeeded", ())
+    assert (tmp_path / "photos/2026/a").read_bytes() == b"2"
+    assert {folder.stat().st_mode & 0o7777 for folder in folders} == {0o2770}
+    assert (tmp_path / "photos").stat().st_mtime_ns == 5
+
+
+def test_a_folder_that_a_source_passes_over_is_described_as_it_is_on_this_machine(tmp_path: Path) -> None:
+    inner = tmp_path / "app" / "between"
+    inner.mkdir(parents=True)
+    inner.chmod(0o710)
+    app = Entry(path="app", kind="directory", mode=0o755, origin=Origin(str(tmp_path / "app"), 1, 1, 1, 1))
+    deep = replace(file("app/between/a", b"1"), origin=Origin(str(inner / "a"), 2, 1, 1, 1))
+    destination = MemoryDestination()
+    backup = written(destination, [app, deep])
+    (found,) = [one for one in backups_at(destination).entries(backup) if one.path == str(inner)[1:]]
+    assert (found.mode, found.modified_ns) == (0o710, inner.stat().st_mtime_ns)
+
+
+def test_files_of_one_inode_that_differ_in_content_are_no_links_to_each_other(tmp_path: Path) -> None:
+    contents = {"a": b"one", "b": b"another", "c": b"one"}
+    changed = {"a": 9, "b": 10, "c": 9}
+    entries = [
+        replace(file(name, content), origin=Origin(f"/{name}", 7, 8, 3, changed[name]))
+        for name, content in contents.items()
+    ]
+    destination = MemoryDestination()
+    backup = written(destination, entries)
+    assert backups_at(destination).restore(backup, to=tmp_path).outcome == "succeeded"
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == contents
+    assert (tmp_path / "a").samefile(tmp_path / "c")
+
+
 def test_an_index_that_names_a_missing_pack_makes_its_blobs_unreadable_and_no_others() -> None:
     destination = MemoryDestination()
     content = os.urandom(100)
@@ -286,11 +332,13 @@ TREE: dict[str, Any] = {
 
 def test_trees_that_nobody_writes_are_read_or_refused() -> None:
     read = refused = 0
+    fields = {"time": "2026-01-31T12:00:00Z", "tree": ROOT}
+    snapshot = Snapshot.parse(fields, "cc" * 32, where="it")
     for changed in with_one_changed(TREE):
         content = json.dumps(changed).encode()
         repository = Made({bytes.fromhex(ROOT): content, bytes.fromhex(BELOW): b'{"nodes": null}'})
         try:
-            for entry in entries_of(repository, ROOT, executor=None):
+            for entry in entries_of(repository, snapshot, executor=None):
                 os.fsencode(entry.path)
                 list(entry.chunks())
             read += 1

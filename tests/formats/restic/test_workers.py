@@ -30,7 +30,7 @@ from backupkit.formats.restic.nodes import parse_tree
 from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.opened import OpenedRepository, create, open_existing
 from backupkit.formats.restic.writing import RepositoryWriter
-from backupkit.model import Contents, Entry, Part, Passed, Problem, Written
+from backupkit.model import Backup, Contents, Entry, Part, Passed, Problem, Written
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Destination
 from backupkit.retrying import Retry
@@ -179,6 +179,35 @@ def test_workers_run_nothing_that_lies_in_the_working_directory(
     run(place(tmp_path, "repository"), Directory(tree), workers=1)
     assert started
     assert os.listdir() == ["multiprocessing.py"]
+
+
+def test_a_file_that_is_changed_between_reading_two_of_its_names_is_read_under_both(tmp_path: Path) -> None:
+    first, second = tmp_path / "tree" / "a", tmp_path / "tree" / "b"
+    first.parent.mkdir()
+    first.write_bytes(b"before")
+    os.link(first, second)
+    source = Directory(first.parent)
+
+    def changing() -> Iterator[Entry]:
+        for entry in source.entries():
+            assert isinstance(entry, Entry)
+            if entry.path == "tree/b":
+                second.write_bytes(b"after!")
+                status = second.stat()
+                origin = replace(entry.origin, changed_ns=status.st_ctime_ns) if entry.origin else None
+                entry = replace(entry, modified_ns=status.st_mtime_ns, origin=origin)
+            yield entry
+
+    def content(name: str, backup: Backup) -> bytes:
+        (found,) = [one for one in repository.read(backup) if one.path.endswith(f"/{name}")]
+        return b"".join(found.chunks())
+
+    with Restic().open(place(tmp_path, "all"), name="app", encryptor=PASSPHRASE) as repository:
+        backup = repository.write(changing(), time=NOON, contents=FILES, retry=Retry(tries=1)).backup
+        assert (content("a", backup), content("b", backup)) == (b"before", b"after!")
+        later = NOON + timedelta(hours=1)
+        backup = repository.write(source.entries(), time=later, contents=FILES, retry=Retry(tries=1)).backup
+        assert (content("a", backup), content("b", backup)) == (b"after!", b"after!")
 
 
 def test_workers_save_exactly_what_one_process_does(tmp_path: Path, tree: Path, started: list[int]) -> None:

@@ -23,6 +23,9 @@ _OFTEN, _MUCH = 200, 8 << 20  # entries, or bytes, after which it is told how fa
 # where there was nothing, it is missing.
 Before: TypeAlias = Mapping[int, bytes]
 
+# What all names of a file have in common: device, inode, times, size.
+Link: TypeAlias = tuple[int, int, int, int | None, int | None]
+
 
 class Share(NamedTuple):
     """One of `shares` of what comes in a folder after a name, for folders of many files."""
@@ -140,7 +143,7 @@ class FolderSaver(Generic[F]):
         self._living = living
         self._reader = reader
         self._passed = passed
-        self._linked: dict[tuple[int, int], Mapping[int, Content]] = {}
+        self._linked: dict[Link, Mapping[int, Content]] = {}
         self._told = (0, reader.read)
         self._path = ""
         self._effort = 0
@@ -286,7 +289,7 @@ class FolderSaver(Generic[F]):
                 if stored is None:
                     return
                 contents = {**contents, **stored} if contents else stored
-            if (link := _link_of(entry)) is not None:
+            if (link := link_of(entry)) is not None:
                 self._linked[link] = contents
         else:
             contents = {}
@@ -332,7 +335,7 @@ class FolderSaver(Generic[F]):
     ) -> tuple[Mapping[int, Content], Sequence[int]]:
         """What is known without reading, by repository, and the numbers of those for which nothing is."""
         contents: dict[int, Content] = {}
-        if (link := _link_of(entry)) is not None:
+        if (link := link_of(entry)) is not None:
             contents.update(self._linked.get(link, ()))
         for number, nodes in unchanged.items():
             if number not in contents and name in nodes:
@@ -364,7 +367,13 @@ def _last_name(batch: Sequence[Entry | Problem | Part], folder: str) -> bytes | 
     return None
 
 
-def _link_of(entry: Entry) -> tuple[int, int] | None:
-    """What all names of a file have in common, if it has several."""
+def link_of(entry: Entry) -> Link | None:
+    """What all names of a file have in common, if it has several, until it is changed.
+
+    What was changed after it was read under one name has to be read under the next one: the node will have the new
+    times, by which the next run takes its content for unchanged.
+    """
     origin = entry.origin
-    return (origin.device, origin.inode) if origin is not None and origin.links > 1 else None
+    if origin is None or origin.links < 2:
+        return None
+    return origin.device, origin.inode, origin.changed_ns, entry.modified_ns, entry.size

@@ -34,7 +34,9 @@ _TYPES: Mapping[Kind, tuple[str, int]] = {
 }
 _KINDS: Mapping[str, Kind] = {node: kind for kind, (node, _) in _TYPES.items() if kind != "hardlink"}
 _HIGH_BITS = ((stat.S_ISUID, 1 << 23), (stat.S_ISGID, 1 << 22), (stat.S_ISVTX, 1 << 20))
-_USUAL_MODES: Mapping[Kind, int] = {"directory": 0o755, "symlink": 0o777}  # where a source gave none
+UNDESCRIBED = 0o755
+"""The mode that a folder has in a repository if its source gave none."""
+_USUAL_MODES: Mapping[Kind, int] = {"directory": UNDESCRIBED, "symlink": 0o777}  # where a source gave none
 _NO_NAMES = frozenset(("", ".", ".."))
 _NO_XATTRS: Mapping[str, bytes] = MappingProxyType({})
 _PLAIN_NAME = re.compile(r"[ !#-%'-;=?-\[\]-~]*")  # what neither JSON, nor Go for HTML, writes in another way

@@ -98,6 +98,10 @@ class OpenedRepository:
         if self._looked is None:
             self.load_index()
 
+    def look_again(self) -> None:
+        """Have the index looked through for what is new before it is needed next: snapshots were listed."""
+        self._looked = None
+
     def size_of(self, id: bytes) -> int:
         """Of the plain bytes of a blob that files are made of; 0 if nobody knows it."""
         self.need_index()

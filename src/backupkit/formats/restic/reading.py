@@ -7,19 +7,22 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 from backupkit.errors import IntegrityError
 from backupkit.formats.restic.loading import BATCHES_AHEAD, Batch, Loader, Trees
-from backupkit.formats.restic.nodes import entry_of, parse_tree
+from backupkit.formats.restic.nodes import UNDESCRIBED, entry_of, parse_tree
 from backupkit.formats.restic.opened import OpenedRepository
+from backupkit.formats.restic.snapshots import Snapshot
 from backupkit.model import Entry, Problem
 
 _AHEAD = (
     4096  # entries that are known before they are given out, so that their contents can be fetched together
 )
 _COMPARED = 16  # blobs of a file in place that are compared before those that differ are fetched
+
+_File: TypeAlias = tuple[int, int, bytes]  # a device, an inode, and what is in it
 
 
 def everywhere(folder: str) -> bool:
@@ -34,39 +37,50 @@ def everything(entry: Entry) -> bool:
 
 def entries_of(
     repository: OpenedRepository,
-    tree: str,
+    snapshot: Snapshot,
     *,
     executor: Executor | None,
     enters: Callable[[str], bool] = everywhere,
     wants: Callable[[Entry], bool] = everything,
     lost: Callable[[Problem], None] | None = None,
 ) -> Iterator[Entry]:
-    """The entries of a snapshot with this tree, a folder before what is in it, siblings in order of their names.
+    """The entries of a snapshot, a folder before what is in it, siblings in order of their names.
 
     What is in a folder that is not entered, and what is not wanted, is left out, and not loaded.
     IntegrityError where a tree is not what was written, unless that is told to `lost` (see `ReadsWithin`); what is
     wrong with the content of a file is raised by its chunks. Of several links to one file, the later ones are
     hard links to the first.
+
+    A folder that no source described, such as the one of all dumps, has no mode, time or owner, so that restoring
+    leaves alone those of the one in its place: in the repository it has the run's time, and no inode.
     """
     loader = Loader(repository, executor)
-    linked: dict[tuple[int, int], str] = {}
+    linked: dict[_File, str] = {}
     ahead: deque[tuple[Entry, int]] = deque()
     batch = Batch()
     batches = files = 0
     where = f"a tree at {repository.location}"
-    for path, node in walk(repository, tree, executor=executor, enters=enters, lost=lost):
+    for path, node in walk(repository, snapshot.tree, executor=executor, enters=enters, lost=lost):
         content = first = None
         try:
             if node["type"] == "file":
                 ids = [*map(bytes.fromhex, node.get("content") or ())]
                 content = FileContent(loader, repository, files, path, _size(node, path), ids)
-                first = _first_link(path, node, linked)
+                first = _first_link(path, node, linked, content)
             entry = entry_of(node, path, where=where, content=content, first=first)
         except IntegrityError as error:
             if lost is None:
                 raise
             lost(Problem(message=str(error), path=path, destination=repository.location))
             continue
+        if (
+            entry is not None
+            and entry.kind == "directory"
+            and entry.modified_ns == snapshot.time_ns
+            and entry.mode == UNDESCRIBED
+            and not node.get("inode")
+        ):
+            entry = replace(entry, mode=None, modified_ns=None, owner=None)
         if entry is None or not wants(entry):
             continue
         if content is not None:
@@ -90,7 +104,7 @@ class SnapshotReader:
     """See `protocols.BackupReader`."""
 
     repository: OpenedRepository = field(repr=False)
-    tree: str
+    snapshot: Snapshot
 
     def read_within(
         self,
@@ -101,7 +115,7 @@ class SnapshotReader:
         lost: Callable[[Problem], None] | None = None,
     ) -> Iterator[Entry]:
         return entries_of(
-            self.repository, self.tree, executor=executor, enters=enters, wants=wants, lost=lost
+            self.repository, self.snapshot, executor=executor, enters=enters, wants=wants, lost=lost
         )
 
 
@@ -243,11 +257,18 @@ def _unsaid(path: str) -> IntegrityError:
     return IntegrityError(f"The snapshot does not say what is in the folder {where!r}.", where=where)
 
 
-def _first_link(path: str, node: Mapping[str, Any], linked: dict[tuple[int, int], str]) -> str | None:
-    """The earlier path of the same file, if this is another link to one."""
+def _first_link(
+    path: str, node: Mapping[str, Any], linked: dict[_File, str], content: FileContent
+) -> str | None:
+    """The earlier path of the same file, if this is another link to one.
+
+    What differs in content is no such link, whatever its inode: it was changed while it was read, or its file
+    system gives the same number to several files.
+    """
     if (node.get("links") or 0) < 2 or not (inode := node.get("inode")):
         return None
-    first = linked.setdefault((node.get("device_id") or 0, inode), path)
+    ids = hashlib.sha256(b"".join(content.ids)).digest()
+    first = linked.setdefault((node.get("device_id") or 0, inode, ids), path)
     return None if first == path else first
 
 

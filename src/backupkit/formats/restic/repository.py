@@ -115,6 +115,7 @@ class ResticRepository:
         except RepositoryNotFoundError:
             return
         self._known, self._unreadable = {}, {}
+        opened.look_again()
         damaged: dict[str, IntegrityError] = {}
         for id, snapshot in named(opened.snapshots(damaged=damaged)):
             backup = snapshot.backup(id, opened.location)
@@ -131,7 +132,7 @@ class ResticRepository:
 
     def read(self, backup: Backup) -> Iterator[Entry]:
         repository = self._locked()
-        yield from entries_of(repository, self._snapshot_of(backup).tree, executor=self._executor)
+        yield from entries_of(repository, self._snapshot_of(backup), executor=self._executor)
 
     def read_within(
         self,
@@ -142,13 +143,13 @@ class ResticRepository:
         lost: Callable[[Problem], None] | None = None,
     ) -> Iterator[Entry]:
         repository = self._locked()
-        tree = self._snapshot_of(backup).tree
+        snapshot = self._snapshot_of(backup)
         yield from entries_of(
-            repository, tree, executor=self._executor, enters=enters, wants=wants, lost=lost
+            repository, snapshot, executor=self._executor, enters=enters, wants=wants, lost=lost
         )
 
     def reader(self, backup: Backup) -> SnapshotReader:
-        return SnapshotReader(self._locked(), self._snapshot_of(backup).tree)
+        return SnapshotReader(self._locked(), self._snapshot_of(backup))
 
     def copy(self, backup: Backup, to: Destination, *, each: Callable[[Chunks], Chunks] = iter) -> Backup:
         repository = self._locked()

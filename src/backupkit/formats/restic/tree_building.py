@@ -75,7 +75,7 @@ class TreeBuilder:
         while self._open and not f"{path}/".startswith(f"{self._open[-1].path}/"):
             self._close()
         if self._open:
-            return self._below_open(path)
+            return self._below_open(path, real)
         if (leading := self._leading.get(path)) is None:
             above, name = _split(path)
             if name in self._folder_above(above, real).nodes:
@@ -89,7 +89,7 @@ class TreeBuilder:
     def _folder_above(self, path: str, real: bool) -> _Folder:
         return self._leading["/"] if path == "/" else self._folder(path, real)
 
-    def _below_open(self, path: str) -> _Folder:
+    def _below_open(self, path: str, real: bool) -> _Folder:
         """The folder of this path, with those in between that the source left out."""
         while self._open[-1].path != path:
             below = self._open[-1]
@@ -97,7 +97,8 @@ class TreeBuilder:
             if name in below.nodes:
                 raise _taken(f"{below.path}/{name}")
             below.nodes[name] = ""
-            self._open.append(_Folder(f"{below.path}/{name}", None))
+            between = f"{below.path}/{name}"
+            self._open.append(_Folder(between, _described(between) if real else None))
         return self._open[-1]
 
     def _close(self) -> None:
