@@ -15,14 +15,14 @@ from multiprocessing.connection import Connection, Pipe, wait
 from backupkit._operation import Running
 from backupkit._parallel import usable_processors
 from backupkit._restore_worker import Job, Key, Passed, Ready, Stretch, is_apart, key_of
-from backupkit._restoring import Lost
 from backupkit.errors import RestoreError
 from backupkit.events import BytesRead
-from backupkit.model import Backup, Entry
+from backupkit.model import Backup, Entry, Problem
 from backupkit.protocols import Destination, OnThisMachine, ReadsElsewhere, Repository, Target
 from backupkit.selection import Selection
 from backupkit.targets import DirectoryTarget
 
+_MOST = 4  # workers, each of which takes 60 MiB and more
 WORTH = 4000  # entries that take longer than starting a process
 _MOST_LINKS = 20_000  # files with several names, whose paths every worker is told
 _MOST_KEPT = 20_000  # folders and the like that are remembered, lest they be read twice
@@ -113,8 +113,11 @@ def workers_for(
         or usable_processors() == 1
     ):
         return None
+    reader = repository.reader(backup)
+    if reader is None:
+        return None
     job = Job(
-        reader=repository.reader(backup),
+        reader=reader,
         target=replace(target, skipped=None),
         include=(*selection.include,),
         exclude=(*selection.exclude,),
@@ -140,7 +143,7 @@ class RestoreWorkers:
         except Exception as error:
             raise ValueError("the destination cannot be given to another process") from error
         try:
-            for _ in range(usable_processors()):
+            for _ in range(min(usable_processors(), _MOST)):
                 self._all.append(_started(content))
         except OSError as error:
             self._close()
@@ -158,7 +161,7 @@ class RestoreWorkers:
         apart: Callable[[Callable[[Entry], bool]], Iterable[Entry]],
         stretches: Stretches,
         running: Running,
-        lost: Lost,
+        lost: Callable[[Problem], None],
     ) -> Iterator[Entry]:
         """Entries that are not apart: the folders first, then, when the workers have done theirs, the others.
 
@@ -175,7 +178,7 @@ class RestoreWorkers:
             yield from apart(lambda entry: is_apart(entry, stretches.linked))
         yield from later
 
-    def _work(self, todo: list[Stretch], running: Running, lost: Lost) -> bool:
+    def _work(self, todo: list[Stretch], running: Running, lost: Callable[[Problem], None]) -> bool:
         """Whether they could; if not, nothing was done."""
         todo.reverse()
         latest = time.monotonic() + _START
@@ -209,7 +212,7 @@ class RestoreWorkers:
         except OSError as error:
             raise _death(one) from error
 
-    def _receive(self, one: _Process, running: Running, lost: Lost) -> None:
+    def _receive(self, one: _Process, running: Running, lost: Callable[[Problem], None]) -> None:
         try:
             message: Ready | Passed | Exception = one.connection.recv()
         except (EOFError, OSError) as error:
@@ -232,7 +235,7 @@ class RestoreWorkers:
         for problem in message.problems:
             running.add(problem)
         for problem in message.lost:
-            lost.add(problem)
+            lost(problem)
         one.busy = one.busy and not message.last
 
     def _close(self) -> None:

@@ -288,7 +288,7 @@ class Backups:
                     def those(wants: Callable[[Entry], bool]) -> Iterator[Entry]:
                         return filter(wants, _chosen(repository, backup, selection, lost))
 
-                    entries = workers.around(stretches.rest(those), those, stretches, running, lost)
+                    entries = workers.around(stretches.rest(those), those, stretches, running, lost.add)
                 else:
                     entries = _chosen(repository, backup, selection, lost)
                 for problem in target.write(in_place.around(entries)):

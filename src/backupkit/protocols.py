@@ -348,7 +348,9 @@ class BackupReader(Protocol):
 class ReadsElsewhere(ReadsWithin, Protocol):
     """A repository of which other processes can read a backup at the same time."""
 
-    def reader(self, backup: Backup) -> BackupReader: ...
+    def reader(self, backup: Backup) -> BackupReader | None:
+        """None where each of them would need so much memory that one process should do it."""
+        ...
 
 
 @runtime_checkable

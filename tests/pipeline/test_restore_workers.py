@@ -22,7 +22,7 @@ from backupkit._restore_workers import Stretches
 from backupkit.destinations.local import LocalDestination
 from backupkit.errors import OperationCancelledError
 from backupkit.events import BytesRead, Event
-from backupkit.formats.restic import keys
+from backupkit.formats.restic import keys, repository
 from backupkit.formats.restic.format import Restic
 from backupkit.model import Entry
 from backupkit.testing.trees import Folder, Hardlink, Node, Symlink, tree
@@ -135,6 +135,19 @@ def test_where_no_worker_can_make_the_destination_everything_is_restored_without
     assert (report.outcome, report.problems) == ("succeeded", ())
     assert report.entries == len([*backups.entries()])
     assert described(tmp_path / "out" / str(app).lstrip("/")) == described(app)
+
+
+def test_on_many_processors_there_are_four_workers_and_none_for_a_repository_of_very_many_blobs(
+    backups: Backups, app: Path, tmp_path: Path, processes: list[workers._Process],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(workers, "usable_processors", lambda: 64)
+    assert backups.restore(to=tmp_path / "out").outcome == "succeeded"
+    assert len(processes) == 4
+    monkeypatch.setattr(repository, "_MOST_SHARED", 100)
+    assert backups.restore(to=tmp_path / "another").outcome == "succeeded"
+    assert len(processes) == 4
+    assert described(tmp_path / "another") == described(tmp_path / "out")
 
 
 def test_workers_restore_only_what_was_asked_for(

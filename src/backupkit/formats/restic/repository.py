@@ -31,6 +31,8 @@ from backupkit.model import Backup, Contents, Entry, Part, Passed, Problem, Shar
 from backupkit.protocols import Chunks, Compressor, Destination
 from backupkit.retrying import Retry
 
+_MOST_SHARED = 1_000_000  # blobs, of which the table takes 62 MB in each process that reads a snapshot
+
 _Key: TypeAlias = tuple[str, str]
 
 
@@ -148,8 +150,11 @@ class ResticRepository:
             repository, snapshot, executor=self._executor, enters=enters, wants=wants, lost=lost
         )
 
-    def reader(self, backup: Backup) -> SnapshotReader:
-        return SnapshotReader(self._locked(), self._snapshot_of(backup))
+    def reader(self, backup: Backup) -> SnapshotReader | None:
+        repository = self._locked()
+        snapshot = self._snapshot_of(backup)
+        repository.need_index()
+        return SnapshotReader(repository, snapshot) if len(repository.index) <= _MOST_SHARED else None
 
     def copy(self, backup: Backup, to: Destination, *, each: Callable[[Chunks], Chunks] = iter) -> Backup:
         repository = self._locked()
