@@ -41,9 +41,16 @@ def verify_copy(
         running.add(Problem(message=message, severity="warning", destination=backup.location))
     if damaged:
         places = "1 place" if len(damaged) == 1 else f"{len(damaged)} places"
+        # Of what is shared, a new backup relies on the same bytes.
+        advice = (
+            "Others, and the next one, rely on the same bytes: move the damaged objects away, run `restic repair "
+            "index` and then another backup, and verify that."
+            if backup.shared
+            else "Keep an older good backup and make a new one."
+        )
         raise IntegrityError(
             f"The backup {backup.id} at {backup.location} is damaged ({places}; first: {damaged[0].message}) "
-            "Keep an older good backup and make a new one.",
+            f"{advice}",
             where=backup.id,
         )
 

@@ -17,6 +17,7 @@ from backupkit.errors import (
     OperationCancelledError,
     OutcomeUnknownError,
 )
+from backupkit.marks import damaged_last, read_marks
 from backupkit.model import Backup, Contents, DestinationResult, Problem, Written
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Compressor, Destination, Encryptor, FansOut, Format, Repository, Source
@@ -140,6 +141,8 @@ class Writing:
                 except BackupKitError as error:
                     self.running.fail(destination.location, error)
                     continue
+            if own.backup.shared:
+                self._warn_of_damage(own.backup, self._bounded(destination))
             stored += own.backup.stored
             self.running.destinations.append(
                 DestinationResult(
@@ -150,6 +153,23 @@ class Writing:
                 )
             )
         return stored
+
+    def _warn_of_damage(self, backup: Backup, destination: Destination) -> None:
+        """What is unchanged was not stored again, so that it is as damaged as it was."""
+        try:
+            damaged = damaged_last(read_marks(destination, self.name))
+        except BackupKitError:  # it is there, and whoever verifies it will know
+            return
+        if damaged is not None:
+            self.running.add(
+                Problem(
+                    message=f"The backup {damaged[1]} was found damaged, and {backup.id} relies on what is stored "
+                    "already, so that it may lack the same: verify it. If it does, move the damaged objects away, "
+                    "run `restic repair index` and then another backup.",
+                    severity="warning",
+                    destination=backup.location,
+                )
+            )
 
     def _copied(self, failure: BackupKitError, good: Backup, to: Destination) -> Backup:
         """Give a destination that failed the backup that another one has; the sources are not read again."""

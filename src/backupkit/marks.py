@@ -119,6 +119,14 @@ def read_marks(destination: Destination, name: str | None, id_: str | None = Non
     return marks
 
 
+def damaged_last(marks: Marks) -> tuple[str, str] | None:
+    """The name and the id of the backup that was found damaged last, unless any was found whole since."""
+    damaged = {of: known.times["damaged"] for of, known in marks.items() if "damaged" in known.times}
+    verified = [known.times["verified"] for known in marks.values() if "verified" in known.times]
+    last = max(damaged, key=damaged.__getitem__, default=None)
+    return None if last is None or any(time > damaged[last] for time in verified) else last
+
+
 def apply(marks: Marks, backup: Backup) -> Backup:
     """The backup with what its marks say; of two that contradict each other the newest, or the worse one, wins.
 

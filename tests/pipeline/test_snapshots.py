@@ -17,6 +17,7 @@ from backupkit import (
     ConfigurationError,
     DestinationError,
     Directory,
+    IntegrityError,
     KeepLast,
     Leftovers,
     LocalDestination,
@@ -663,3 +664,29 @@ def test_the_whole_path_on_s3(
     assert same_tree(app, everything(app, tmp_path / "restored")) == []
     assert outcomes(pipeline.clean()) == ["succeeded", "succeeded"]
     assert len(pipeline.list().backups) == 2
+
+
+def test_a_run_after_damage_warns_that_it_relies_on_the_same_until_that_is_cured(
+    make: Any, app: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "backup"
+    pipeline = make(Directory(app), stored(place))
+    pipeline.run()
+    packs = [path for path in (place / "data").rglob("*") if path.is_file()]
+    largest = max(packs, key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[1000] ^= 1
+    largest.chmod(0o600)
+    largest.write_bytes(content)
+    with pytest.raises(IntegrityError, match="Others, and the next one, rely on the same bytes"):
+        pipeline.verify()
+    (warning,) = pipeline.run().problems
+    assert "was found damaged" in warning.message
+    with pytest.raises(IntegrityError):
+        pipeline.verify()  # the new one
+    largest.unlink()
+    client("installed").at(place, tmp_path / "cache").run("rebuild-index")
+    (warning,) = pipeline.run().problems
+    assert pipeline.verify().outcome == "succeeded"
+    assert pipeline.run().problems == ()
+    assert [pipeline.verify(one).outcome for one in pipeline.list().backups] == ["succeeded"] * 4
