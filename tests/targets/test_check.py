@@ -30,6 +30,14 @@ from tests.targets.restoring import (
 )
 
 
+def test_nobody_is_told_to_move_away_a_link_that_leads_to_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "www").symlink_to("data")
+    (problem,) = check(tmp_path, folder("www"), overwrite=True)
+    assert "a link is at its place, which is not followed: restore to another folder" in problem.message
+    assert "move" not in problem.message
+
+
 def test_check_finds_nothing_wrong_and_touches_nothing(tmp_path: Path) -> None:
     assert (
         check(tmp_path / "new/deeper", folder("a"), file("a/b"), symlink("s", "x"), hardlink("h", "a/b"))

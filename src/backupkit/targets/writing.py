@@ -273,6 +273,10 @@ def check_gives_way(entry: Entry, there: os.stat_result | None, *, overwrite: bo
         return
     if folder:
         why = "a folder is at its place: move that away"
+    elif entry.kind == "directory" and stat.S_ISLNK(there.st_mode):
+        why = (
+            "a link is at its place, which is not followed: restore to another folder, or make a folder of it"
+        )
     elif entry.kind == "directory":
         why = "something that is no folder is at its place: move that away"
     elif not overwrite:
