@@ -187,18 +187,7 @@ def open_existing(objects: Objects, passphrase: Passphrase) -> OpenedRepository:
     RepositoryNotFoundError if there is none, WrongPassphraseError if no key fits, IntegrityError if what is needed
     to open it was lost.
     """
-    try:
-        sealed = objects.read_config()
-    except ObjectNotFoundError as error:
-        if _has(objects, "snapshots"):  # which are written after the config
-            raise IntegrityError(
-                f"There is no {CONFIG} at {objects.location}, but there are snapshots, which are useless without: "
-                f"put the object {CONFIG} back from a copy of this very repository.",
-                where=f"{CONFIG} at {objects.location}",
-            ) from error
-        raise RepositoryNotFoundError(
-            f"There is no repository at {objects.location}: correct the location, or let a run make one there."
-        ) from error
+    sealed = _config_at(objects)
     damaged: IntegrityError | None = None
     for _, key in _fitting_keys(objects, passphrase):
         try:
@@ -255,6 +244,24 @@ def create(objects: Objects, passphrase: Passphrase, *, polynomial: int | None =
         return opened
     _delete_keys(objects, [id for id, other in _fitting_keys(objects, passphrase) if other != key])
     return OpenedRepository(objects, config, key)
+
+
+def _config_at(objects: Objects) -> bytes:
+    try:
+        return objects.read_config()
+    except ObjectNotFoundError as error:
+        if not _has(objects, "snapshots"):
+            raise RepositoryNotFoundError(
+                f"There is no repository at {objects.location}: correct the location, or let a run make one there."
+            ) from error
+    try:
+        return objects.read_config()  # somebody has just made it, and snapshots, which come after it
+    except ObjectNotFoundError as error:
+        raise IntegrityError(
+            f"There is no {CONFIG} at {objects.location}, but there are snapshots, which are useless without: put "
+            f"the object {CONFIG} back from a copy of this very repository.",
+            where=f"{CONFIG} at {objects.location}",
+        ) from error
 
 
 def _has(objects: Objects, kind: ObjectKind) -> bool:
