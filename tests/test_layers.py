@@ -18,7 +18,7 @@ HERE = "tests/test_layers.py"
 LAYERS = (
     {
         *("errors", "model", "plain_data", "printable", "sizes", "state_folder", "zones"),
-        *("_chunks", "_flattening", "_parallel", "_program"),
+        *("_chunks", "_flattening", "_parallel", "_processes", "_program"),
     },
     {
         "protocols",

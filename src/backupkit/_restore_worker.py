@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import pickle
 import signal
 import threading
@@ -187,6 +188,7 @@ def main(connection: Connection) -> None:
         except Exception as error:
             connection.send(_sendable(error))
             connection.recv_bytes()  # until the parent has heard it
+    os._exit(0)  # without waiting for what may hang
 
 
 def _sendable(error: Exception) -> Exception:
