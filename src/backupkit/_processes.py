@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 from typing import IO
+
+from backupkit.errors import BackupKitError, told
 
 # Not by `multiprocessing`, which either runs the application's own program again or forks a process with threads.
 # The package stands in for itself until somebody asks for one of its names: all of it takes 0.13 s to import.
@@ -78,3 +81,12 @@ def end(process: subprocess.Popen[bytes], seconds: float) -> None:
         process.kill()
         with suppress(subprocess.TimeoutExpired):  # one that a dead mount keeps cannot even be killed
             process.wait(1)
+
+
+def sendable(error: Exception) -> Exception:
+    """The error, or what it says in one that can be sent to another process."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301  # our own
+    except Exception:
+        return BackupKitError(told(error))
+    return error

@@ -16,7 +16,8 @@ from multiprocessing.connection import Connection
 from typing import TypeAlias
 
 from backupkit._chunks import closing_iterator
-from backupkit.errors import BackupKitError, OperationCancelledError, told
+from backupkit._processes import sendable
+from backupkit.errors import OperationCancelledError
 from backupkit.model import Contents, Entry, Problem
 from backupkit.protocols import BackupReader
 from backupkit.selection import Selection
@@ -186,14 +187,6 @@ def main(connection: Connection) -> None:
         except (EOFError, BrokenPipeError, ConnectionResetError, OperationCancelledError):
             raise
         except Exception as error:
-            connection.send(_sendable(error))
+            connection.send(sendable(error))
             connection.recv_bytes()  # until the parent has heard it
     os._exit(0)  # without waiting for what may hang
-
-
-def _sendable(error: Exception) -> Exception:
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301  # our own
-    except Exception:
-        return BackupKitError(told(error))
-    return error

@@ -13,6 +13,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
+from backupkit._processes import sendable
 from backupkit.errors import BackupKitError, DestinationError, IntegrityError, told
 from backupkit.formats.restic.blobs import unseal_blob
 from backupkit.formats.restic.exchange import (
@@ -68,7 +69,7 @@ def work(connection: Connection) -> None:
         except (EOFError, BrokenPipeError, ConnectionResetError):
             raise
         except Exception as error:
-            connection.send(Raised(_sendable(error)))
+            connection.send(Raised(sendable(error)))
             connection.recv_bytes()  # until the parent has heard it
 
 
@@ -256,11 +257,3 @@ def _end_with_parent(descriptor: int, parent: int) -> None:
     while not watched.poll(_LOOK * 1000) and os.getppid() == parent:
         pass
     os._exit(1)
-
-
-def _sendable(error: Exception) -> Exception:
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301  # our own
-    except Exception:
-        return BackupKitError(told(error))
-    return error
