@@ -8,10 +8,11 @@ import subprocess
 import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
-from typing import IO
+from typing import IO, Any
 
 from backupkit.errors import BackupKitError, told
 
+_LOOK = 1.0  # seconds after which one looks whether its parent is still there
 # Not by `multiprocessing`, which either runs the application's own program again or forks a process with threads.
 # The package stands in for itself until somebody asks for one of its names: all of it takes 0.13 s to import.
 _PROGRAM = """
@@ -28,7 +29,7 @@ def whole(name):
     spec.loader.exec_module(package)
     return getattr(package, name)
 package.__getattr__ = whole
-getattr(import_module(sys.argv[2]), sys.argv[3])(connection)
+getattr(import_module(sys.argv[2]), sys.argv[3])(connection, int(sys.argv[4]))
 """
 
 
@@ -42,14 +43,15 @@ def check_can_start() -> None:
 def started(
     module: str, function: str, *, errors: IO[bytes] | None = None
 ) -> tuple[subprocess.Popen[bytes], Connection]:
-    """A process that calls this function of ours with the other end of the connection; OSError if none starts.
+    """A process that calls this function of ours with the other end of the connection, and the number of this one.
 
-    What it writes to its standard error goes to the file `errors`, or nowhere. Wait for it with `end`.
+    OSError if none starts. What it writes to its standard error goes to the file `errors`, or nowhere. Wait for it
+    with `end`.
     """
     ours, theirs = Pipe()
     try:
         process = subprocess.Popen(  # our own program
-            [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), module, function],
+            [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), module, function, str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL if errors is None else errors,
@@ -81,6 +83,14 @@ def end(process: subprocess.Popen[bytes], seconds: float) -> None:
         process.kill()
         with suppress(subprocess.TimeoutExpired):  # one that a dead mount keeps cannot even be killed
             process.wait(1)
+
+
+def received(connection: Connection, parent: int) -> Any:
+    """What comes next; EOFError if nothing can, also where the parent was killed and a fork of it holds its end."""
+    while not connection.poll(_LOOK):
+        if os.getppid() != parent:
+            raise EOFError
+    return connection.recv()
 
 
 def sendable(error: Exception) -> Exception:

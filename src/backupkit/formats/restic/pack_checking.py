@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import pickle
 import queue
 import signal
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import NamedTuple, TypeAlias
 
-from backupkit._processes import check_can_start, end, sendable, started
+from backupkit._processes import check_can_start, end, received, sendable, started
 from backupkit.errors import IntegrityError, ObjectNotFoundError
 from backupkit.formats.restic.blobs import unseal_blob
 from backupkit.formats.restic.fetching import ranges_of
@@ -24,7 +23,6 @@ from backupkit.formats.restic.packs import PackedBlob, read_header
 from backupkit.formats.restic.sealing import Sealer
 
 _LEAVE = 5.0  # seconds in which one that has nothing more to do must have ended
-_LOOK = 1.0  # seconds after which one looks whether its parent is still there
 
 Places: TypeAlias = Sequence[tuple[bytes, bool, Location]]
 """Blobs of one pack: their ids, whether they are trees, and where they stand."""
@@ -148,19 +146,15 @@ class SpreadChecker:
         return answer
 
 
-def work(connection: Connection) -> None:
+def work(connection: Connection, parent: int) -> None:
     """Check what comes until nothing more can come."""
-    parent = os.getppid()
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent ends this one
     answer: Checked | Exception
     with suppress(EOFError, OSError):
         checker: PackChecker = pickle.loads(connection.recv_bytes())  # noqa: S301  # from our parent
         while True:
-            while not connection.poll(_LOOK):
-                if os.getppid() != parent:  # of whom a fork may hold the other end open
-                    return
-            task = connection.recv()
+            task = received(connection, parent)
             try:
                 answer = checker.check(*task)
             except Exception as error:

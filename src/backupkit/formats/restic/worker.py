@@ -47,13 +47,13 @@ _BLOBS, _BYTES = 512, 8 << 20  # of which it is asked at once whether they are n
 _LOOK = 1.0  # seconds after which a worker looks whether it still has a parent
 
 
-def work(connection: Connection) -> None:
+def work(connection: Connection, parent: int) -> None:
     """Do what comes until nothing more can come."""
     gc.freeze()
     gc.set_threshold(100_000)  # little of what is made here refers to itself
     # Ctrl-C reaches all; what is to be done then, the parent says.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, args=(connection.fileno(), os.getppid()), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(connection.fileno(), parent), daemon=True).start()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone, or needs no more
         try:
             worker = Worker(connection, pickle.loads(connection.recv_bytes()))  # noqa: S301  # from our parent
