@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 from backupkit import Backups, IntegrityError
 from backupkit.destinations.local import LocalDestination
+from backupkit.errors import OperationCancelledError
+from backupkit.events import Event, Expected
 from backupkit.formats.restic import checking
 from backupkit.formats.restic.format import Restic
 from backupkit.formats.restic.index import Location
@@ -135,3 +138,19 @@ def test_verifying_by_several_processes_names_what_is_damaged(
     assert raised.value.report is not None
     assert any("app/" in (problem.path or "") for problem in raised.value.report.problems)
     assert len(processes) == 2
+
+
+def test_a_check_that_is_cancelled_leaves_no_process_behind(
+    folder: Path, processes: list[SpreadChecker]
+) -> None:
+    cancel = threading.Event()
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Expected):
+            cancel.set()
+
+    backups = Backups("shop", folder, encryptor=SECRET, format=Restic(), observers=[observe])
+    with pytest.raises(OperationCancelledError) as raised:
+        backups.verify(cancel=cancel)
+    assert raised.value.__traceback__ is not None  # which keeps what was under way when it was raised
+    assert all(process.poll() is not None for one in processes for process, _ in one._all)
