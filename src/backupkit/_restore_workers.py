@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, Pipe, wait
 
 from backupkit._operation import Running
-from backupkit._parallel import usable_processors
+from backupkit._parallel import python_command, usable_processors
 from backupkit._restore_worker import Job, Key, Passed, Stretch, is_apart, key_of
 from backupkit.errors import RestoreError
 from backupkit.events import BytesRead
@@ -213,7 +213,7 @@ def _started(job: bytes) -> _Process:
     try:
         process = (
             subprocess.Popen(  # our own program; not `multiprocessing`, which may run the application's again
-                [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
+                [*python_command(), "-c", _PROGRAM, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

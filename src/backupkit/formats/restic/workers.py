@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any
 
+from backupkit._parallel import python_command
 from backupkit.formats.restic.exchange import Message, Ready, Setup, WorkerDiedError
 
 _PATIENCE = 10.0  # seconds in which a worker must have begun
@@ -165,7 +166,7 @@ def _started(setup: bytes) -> Worker:
     said = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
     try:
         process = subprocess.Popen(  # our own program
-            [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
+            [*python_command(), "-c", _PROGRAM, str(theirs.fileno())],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=said,
