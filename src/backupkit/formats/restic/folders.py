@@ -23,6 +23,8 @@ _OFTEN, _MUCH = 200, 8 << 20  # entries, or bytes, after which it is told how fa
 # where there was nothing, it is missing.
 Before: TypeAlias = Mapping[int, bytes]
 
+Link: TypeAlias = tuple[int, int, int]  # see link_of
+
 
 class Share(NamedTuple):
     """One of `shares` of what comes in a folder after a name, for folders of many files."""
@@ -32,14 +34,21 @@ class Share(NamedTuple):
     after: bytes
 
     def of(self, part: Part) -> Iterator[Entry | Problem | Part]:
-        """What of the folder is in this share: each child is in one."""
+        """What of the folder is in this share: each child is in one.
+
+        Some problems may have been told before, which a report tells once: those of the folder itself, which
+        perhaps can no longer be read, and of the last child before, which come behind it.
+        """
         folder = part.entry.path
         for one in part.read():
             path = one.entry.path if isinstance(one, Part) else one.path
             if path is None or path == folder:
-                continue  # a problem of the folder itself, which was told before
+                yield one
+                continue
             name = sort_key(path.rpartition("/")[2])
-            if name > self.after and crc32(name) % self.shares == self.number:
+            if name < self.after or (name == self.after and not isinstance(one, Problem)):
+                continue
+            if crc32(name) % self.shares == self.number:
                 yield one
 
 
@@ -140,7 +149,7 @@ class FolderSaver(Generic[F]):
         self._living = living
         self._reader = reader
         self._passed = passed
-        self._linked: dict[tuple[int, int], Mapping[int, Content]] = {}
+        self._linked: dict[Link, Mapping[int, Content]] = {}
         self._told = (0, reader.read)
         self._path = ""
         self._effort = 0
@@ -286,7 +295,7 @@ class FolderSaver(Generic[F]):
                 if stored is None:
                     return
                 contents = {**contents, **stored} if contents else stored
-            if (link := _link_of(entry)) is not None:
+            if (link := link_of(entry)) is not None:
                 self._linked[link] = contents
         else:
             contents = {}
@@ -332,7 +341,7 @@ class FolderSaver(Generic[F]):
     ) -> tuple[Mapping[int, Content], Sequence[int]]:
         """What is known without reading, by repository, and the numbers of those for which nothing is."""
         contents: dict[int, Content] = {}
-        if (link := _link_of(entry)) is not None:
+        if (link := link_of(entry)) is not None:
             contents.update(self._linked.get(link, ()))
         for number, nodes in unchanged.items():
             if number not in contents and name in nodes:
@@ -364,7 +373,9 @@ def _last_name(batch: Sequence[Entry | Problem | Part], folder: str) -> bytes | 
     return None
 
 
-def _link_of(entry: Entry) -> tuple[int, int] | None:
-    """What all names of a file have in common, if it has several."""
+def link_of(entry: Entry) -> Link | None:
+    """What all names of a file have in common, if it has several, as long as it is not written to."""
     origin = entry.origin
-    return (origin.device, origin.inode) if origin is not None and origin.links > 1 else None
+    if origin is None or origin.links < 2:
+        return None
+    return origin.device, origin.inode, origin.changed_ns

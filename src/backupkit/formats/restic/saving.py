@@ -9,7 +9,7 @@ from datetime import datetime
 
 from backupkit.errors import BackupKitError, IntegrityError
 from backupkit.formats.restic.exchange import WorkerDiedError
-from backupkit.formats.restic.folders import Counts, content_of, place_of, tree_before
+from backupkit.formats.restic.folders import Counts, Link, content_of, link_of, place_of, tree_before
 from backupkit.formats.restic.nodes import node_text
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.parents import Node, Parent, is_unchanged, parent_of
@@ -228,7 +228,7 @@ class SnapshotWriter:
         )
         self._spreading.problems = self.problems
         self._roots: list[str] = []
-        self._linked: dict[tuple[int, int], Mapping[int, Content]] = {}
+        self._linked: dict[Link, Mapping[int, Content]] = {}
 
     @property
     def sinks(self) -> Mapping[int, Sink]:
@@ -285,8 +285,13 @@ class SnapshotWriter:
     def _take_part(self, part: Part) -> None:
         path = place_of(part.entry)
         self._note_root(part.entry, path)
-        nodes = {number: sink.node_before(path) for number, sink in self.sinks.items()}
-        before = {number: tree_before(node) for number, node in nodes.items() if node is not None}
+        before: dict[int, bytes] = {}
+
+        def look(number: int, sink: Sink) -> None:
+            if (node := sink.node_before(path)) is not None:
+                before[number] = tree_before(node)
+
+        self._living.each(look)
         folder = self._spreading.save(part, before)
         if part.wanted or any(folder.values()):
             self._living.each(lambda number, sink: sink.put_part(part.entry, path, folder[number]))
@@ -314,8 +319,7 @@ class SnapshotWriter:
         self._living.each(lambda _, sink: sink.begin_root(root))
 
     def _take_file(self, entry: Entry, path: str) -> bool:
-        origin = entry.origin
-        link = (origin.device, origin.inode) if origin is not None and origin.links > 1 else None
+        link = link_of(entry)
         contents: dict[int, Content] = dict(self._linked.get(link, {})) if link else {}
         unchanged: set[int] = set()
 
