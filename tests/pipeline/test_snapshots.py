@@ -527,6 +527,24 @@ def test_one_that_failed_and_came_back_is_given_the_snapshot_of_another(make: An
     assert content(pipeline, at="memory:late") == {"uploads/large": LARGE}
 
 
+def test_one_that_stalls_while_its_snapshot_is_given_to_another_does_not_hold_up_the_run(make: Any) -> None:
+    go_on = threading.Event()
+    try:
+        flaky = Failing(MemoryDestination("late"), "data/", times=2, retryable=True)
+        whole = Hanging(MemoryDestination("whole"), "data/", go_on)
+        pipeline = make(
+            Scripted("uploads", {"uploads/large": LARGE}),
+            [flaky, whole],
+            retry=Retry(tries=2, wait=0),
+            stall_limit=timedelta(seconds=0.3),
+        )
+        report = pipeline.run()
+        assert outcomes(report) == ["failed", "succeeded"]
+        assert "memory:whole did not answer" in messages(report.destinations[0].problems)[0]
+    finally:
+        go_on.set()
+
+
 @pytest.mark.parametrize("prefix", ["data/", "snapshots/"])
 def test_one_that_stalls_while_it_is_written_to_is_dropped(make: Any, app: Path, prefix: str) -> None:
     whole, inner = MemoryDestination("whole"), MemoryDestination("hangs")
