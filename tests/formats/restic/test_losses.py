@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -16,10 +18,10 @@ from typing import Any
 import pytest
 
 from backupkit._parallel import python_command
-from backupkit.compression import Zstd
+from backupkit.compression import Store, Zstd
 from backupkit.destinations.local import LocalDestination
 from backupkit.errors import ConfigurationError, DestinationError
-from backupkit.formats.restic import saving, spreading, workers
+from backupkit.formats.restic import packing, saving, spreading, workers
 from backupkit.formats.restic.folders import OpenFolder, Share
 from backupkit.formats.restic.nodes import parse_tree
 from backupkit.formats.restic.objects import Objects
@@ -30,7 +32,7 @@ from backupkit.passphrase import Passphrase
 from backupkit.protocols import Destination
 from backupkit.retrying import Retry
 from backupkit.sources.files import Directory
-from backupkit.testing.destinations import MemoryDestination
+from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 from tests.formats.restic import stock
 from tests.formats.restic.snapshots_made import NOON, file
 
@@ -127,8 +129,7 @@ def test_what_no_worker_can_be_given_is_not_read_in_the_midst_of_another_file(
         (tmp_path / "tree" / f"{number}").mkdir(parents=True)
         large = number in (1, 4)  # the other one comes when the second chunk of the first is read
         (tmp_path / "tree" / f"{number}" / "file").write_bytes(random.randbytes(5_000_000 if large else 10))
-    one = sink(MemoryDestination(), workers=2)
-    monkeypatch.setattr(one.repository.objects, "destination", LocalDestination(tmp_path / "r", create=True))
+    one = sink(LocalDestination(tmp_path / "repository", create=True), workers=2)
     writer = saving.SnapshotWriter({0: one}, Retry(tries=1))
     parts = Directory(tmp_path / "tree").parts()
     writer.write(replace(part, read=NeverSent(part.read)) for part in parts if isinstance(part, Part))
@@ -170,6 +171,21 @@ def test_a_repository_whose_snapshot_before_cannot_be_fetched_fails_alone(tmp_pa
     assert [*writer.failures] == [0]
     other.flush()
     assert content(other, tmp_path / "file") == b"content"
+
+
+def test_when_a_run_ends_nothing_waits_for_being_tried_again() -> None:
+    refuse = DestinationError("Not now.", location="memory:", retryable=True)
+    refusing = FaultyDestination(
+        MemoryDestination(),
+        [Fault(method="write", call=3, does=refuse, lasting=True)],  # after key and config
+    )
+    waiting = threading.Event()
+    objects = Objects(refusing, retry=Retry(tries=3, wait=1000, tell=lambda *_: waiting.set()))
+    writer = RepositoryWriter(create(objects, PASSPHRASE), Store(), None)
+    large = os.urandom(packing.PACK_SIZE)
+    writer.add(hashlib.sha256(large).digest(), large)
+    assert waiting.wait(10)
+    writer.close()
 
 
 class ShortOfMemory(ThreadPoolExecutor):
