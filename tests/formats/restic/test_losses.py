@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,9 +21,10 @@ import pytest
 from backupkit._parallel import python_command
 from backupkit.compression import Store, Zstd
 from backupkit.destinations.local import LocalDestination
-from backupkit.errors import ConfigurationError, DestinationError
+from backupkit.errors import ConfigurationError, DestinationError, RepositoryError
 from backupkit.formats.restic import packing, saving, spreading, workers
 from backupkit.formats.restic.folders import OpenFolder, Share
+from backupkit.formats.restic.locks import held
 from backupkit.formats.restic.nodes import parse_tree
 from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.opened import create
@@ -186,6 +188,21 @@ def test_when_a_run_ends_nothing_waits_for_being_tried_again() -> None:
     writer.add(hashlib.sha256(large).digest(), large)
     assert waiting.wait(10)
     writer.close()
+
+
+def test_what_was_stored_is_not_indexed_once_the_lock_is_lost() -> None:
+    place = MemoryDestination()
+    one = sink(place)
+    repository = one.repository
+    with held(repository.objects, repository.sealer, exclusive=False, wait=timedelta(0)) as repository.lease:
+        one.add(hashlib.sha256(b"content").digest(), b"content")
+        for lock in [*place.list("locks/")]:
+            place.delete(lock.name)
+        with pytest.raises(RepositoryError, match="was lost"):
+            one.flush()
+        one.writer.salvage()
+    assert [*place.list("data/")]
+    assert not [*place.list("index/")]
 
 
 class ShortOfMemory(ThreadPoolExecutor):
