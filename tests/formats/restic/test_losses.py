@@ -21,7 +21,7 @@ import pytest
 from backupkit._parallel import python_command
 from backupkit.compression import Store, Zstd
 from backupkit.destinations.local import LocalDestination
-from backupkit.errors import ConfigurationError, DestinationError, RepositoryError
+from backupkit.errors import BackupKitError, ConfigurationError, DestinationError, RepositoryError
 from backupkit.formats.restic import packing, saving, spreading, workers
 from backupkit.formats.restic.folders import OpenFolder, Share
 from backupkit.formats.restic.locks import held
@@ -98,6 +98,22 @@ def test_a_problem_of_the_last_entry_before_the_shares_is_told() -> None:
     assert second.path == "tree/b"
 
 
+def soon(monkeypatch: pytest.MonkeyPatch, then: Callable[[workers.Worker], None] = lambda _: None) -> None:
+    """Have workers at once, and something done when each is ready."""
+    monkeypatch.setattr(spreading, "_WORTH", 1)
+    monkeypatch.setattr(spreading, "_SOON", 0)
+    monkeypatch.setattr(spreading, "_MEANWHILE", 1)
+    start = workers._started
+
+    def waited_for(setup: bytes) -> workers.Worker:
+        worker = start(setup)
+        worker.connection.poll(10)
+        then(worker)
+        return worker
+
+    monkeypatch.setattr(workers, "_started", waited_for)
+
+
 class NeverSent:
     """Reads a part that cannot leave the process."""
 
@@ -115,17 +131,7 @@ class NeverSent:
 def test_what_no_worker_can_be_given_is_not_read_in_the_midst_of_another_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spreading, "_WORTH", 1)
-    monkeypatch.setattr(spreading, "_SOON", 0)
-    monkeypatch.setattr(spreading, "_MEANWHILE", 1)
-    start = workers._started
-
-    def waited_for(setup: bytes) -> workers.Worker:
-        worker = start(setup)
-        worker.connection.poll(10)
-        return worker
-
-    monkeypatch.setattr(workers, "_started", waited_for)
+    soon(monkeypatch)
     random = Random(1)
     for number in range(6):
         (tmp_path / "tree" / f"{number}").mkdir(parents=True)
@@ -138,6 +144,34 @@ def test_what_no_worker_can_be_given_is_not_read_in_the_midst_of_another_file(
     one.flush()
     for path in (tmp_path / "tree").glob("*/file"):
         assert content(one, path) == path.read_bytes()
+
+
+def test_a_killed_worker_is_missed_though_another_process_holds_its_connection_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(worker: workers.Worker) -> None:
+        worker.process.kill()
+        worker.process.wait()
+
+    soon(monkeypatch, kill)
+    pipe, held_open = workers.Pipe, []
+
+    def shared() -> Any:
+        ours, theirs = pipe()
+        held_open.append(os.dup(theirs.fileno()))  # as a process that was forked at this moment has it
+        return ours, theirs
+
+    monkeypatch.setattr(workers, "Pipe", shared)
+    for number in range(8):
+        (tmp_path / "tree" / f"{number}").mkdir(parents=True)
+        (tmp_path / "tree" / f"{number}" / "file").touch()
+    one = sink(LocalDestination(tmp_path / "repository", create=True), workers=1)
+    try:
+        with pytest.raises(BackupKitError, match="was killed by signal 9"):
+            saving.SnapshotWriter({0: one}, Retry(tries=1)).write(Directory(tmp_path / "tree").parts())
+    finally:
+        for descriptor in held_open:
+            os.close(descriptor)
 
 
 def test_nodes_for_a_repository_that_failed_before_the_folder_was_begun_are_left_out() -> None:
