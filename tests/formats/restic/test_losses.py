@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from multiprocessing.connection import Pipe
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -154,10 +155,10 @@ def test_a_killed_worker_is_missed_though_another_process_holds_its_connection_o
         worker.process.wait()
 
     soon(monkeypatch, kill)
-    pipe, held_open = workers.Pipe, []
+    held_open: list[int] = []
 
     def shared() -> Any:
-        ours, theirs = pipe()
+        ours, theirs = Pipe()
         held_open.append(os.dup(theirs.fileno()))  # as a process that was forked at this moment has it
         return ours, theirs
 
