@@ -518,7 +518,7 @@ def test_what_fails_in_passing_is_tried_again_without_reading_anew(make: Any) ->
 def test_one_that_failed_and_came_back_is_given_the_snapshot_of_another(make: Any) -> None:
     source = Scripted("uploads", {"uploads/large": LARGE})
     late, whole = MemoryDestination("late"), MemoryDestination("whole")
-    flaky = Failing(late, "data/", times=2, retryable=True)
+    flaky = Failing(late, "index/", times=2, retryable=True)  # of packs, two are stored at once
     pipeline = make(source, [flaky, whole], retry=Retry(tries=2, wait=0))
     report = pipeline.run()
     assert outcomes(report) == ["succeeded", "succeeded"]
@@ -530,7 +530,7 @@ def test_one_that_failed_and_came_back_is_given_the_snapshot_of_another(make: An
 def test_one_that_stalls_while_its_snapshot_is_given_to_another_does_not_hold_up_the_run(make: Any) -> None:
     go_on = threading.Event()
     try:
-        flaky = Failing(MemoryDestination("late"), "data/", times=2, retryable=True)
+        flaky = Failing(MemoryDestination("late"), "index/", times=2, retryable=True)  # the only one there is
         whole = Hanging(MemoryDestination("whole"), "data/", go_on)
         pipeline = make(
             Scripted("uploads", {"uploads/large": LARGE}),
