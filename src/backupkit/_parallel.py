@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import queue
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -31,19 +30,6 @@ def usable_processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def python_command() -> list[str]:
-    """How this Python is started once more, for a program of ours, with the flags that say where modules are found.
-
-    Never in the current folder, in which anybody may have put some; and names of files are the same texts there.
-    """
-    command = [sys.executable, "-P", f"-Xutf8={sys.flags.utf8_mode}"]
-    if sys.flags.isolated:
-        command.append("-I")
-    elif sys.flags.ignore_environment:
-        command.append("-E")
-    return command
 
 
 def default_executor() -> Executor:

@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from backupkit._parallel import python_command
+from backupkit import _processes
+from backupkit._processes import python_command
 from backupkit.compression import Store, Zstd
 from backupkit.destinations.local import LocalDestination
 from backupkit.errors import BackupKitError, ConfigurationError, DestinationError, RepositoryError
@@ -162,7 +163,7 @@ def test_a_killed_worker_is_missed_though_another_process_holds_its_connection_o
         held_open.append(os.dup(theirs.fileno()))  # as a process that was forked at this moment has it
         return ours, theirs
 
-    monkeypatch.setattr(workers, "Pipe", shared)
+    monkeypatch.setattr(_processes, "Pipe", shared)
     for number in range(8):
         (tmp_path / "tree" / f"{number}").mkdir(parents=True)
         (tmp_path / "tree" / f"{number}" / "file").touch()
@@ -276,14 +277,14 @@ def test_a_file_written_to_between_its_two_names_is_read_under_both() -> None:
 
 def test_a_process_of_ours_runs_no_module_of_the_current_folder(tmp_path: Path) -> None:
     (tmp_path / "socket.py").write_text("open('was-run', 'w')")
-    program = workers._PROGRAM.partition("connection = ")[0]
+    program = _processes._PROGRAM.partition("connection = ")[0]
     subprocess.run([*python_command(), "-c", program], cwd=tmp_path, check=True)
     assert not (tmp_path / "was-run").exists()
 
 
 @pytest.mark.parametrize("flags", [["-I"], ["-E"], ["-Xutf8=1"], ["-Xutf8=0"]], ids=str)
 def test_a_process_of_ours_has_the_flags_of_this_one(flags: list[str]) -> None:
-    ask = "import sys; from backupkit._parallel import python_command; print(python_command()[1:])"
+    ask = "import sys; from backupkit._processes import python_command; print(python_command()[1:])"
     program = f"import sys; sys.path[:] = {sys.path!r}; {ask}"
     done = subprocess.run(
         [sys.executable, *flags, "-c", program], capture_output=True, text=True, check=True, env=os.environ
