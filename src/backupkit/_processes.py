@@ -40,6 +40,19 @@ def check_can_start() -> None:
         raise ValueError("it is not known how Python is started here")
 
 
+def python_command() -> list[str]:
+    """How this Python is started once more, for a program of ours, with the flags that say where modules are found.
+
+    Never in the current folder, in which anybody may have put some; and names of files are the same texts there.
+    """
+    command = [sys.executable, "-P", f"-Xutf8={sys.flags.utf8_mode}"]
+    if sys.flags.isolated:
+        command.append("-I")
+    elif sys.flags.ignore_environment:
+        command.append("-E")
+    return command
+
+
 def started(
     module: str, function: str, *, errors: IO[bytes] | None = None
 ) -> tuple[subprocess.Popen[bytes], Connection]:
@@ -51,7 +64,7 @@ def started(
     ours, theirs = Pipe()
     try:
         process = subprocess.Popen(  # our own program
-            [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno()), module, function, str(os.getpid())],
+            [*python_command(), "-c", _PROGRAM, str(theirs.fileno()), module, function, str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL if errors is None else errors,

@@ -183,7 +183,12 @@ class Writing:
                         if pending is not None:  # the first attempt was the run itself
                             error, pending = pending, None
                             raise error
-                        with self._opened(source) as repository, self._bounded(to) as there:
+                        with ExitStack() as stack:
+                            whence: Destination = source
+                            if isinstance(self.format, FansOut):  # an archive does not fit into memory
+                                whence = stack.enter_context(self._bounded(source))
+                            repository = stack.enter_context(self._opened(whence))
+                            there = stack.enter_context(self._bounded(to))
                             copied = repository.copy(good, there, each=self.running.pass_on)
                             return replace(copied, location=to.location)
                     except OutcomeUnknownError as error:

@@ -519,13 +519,31 @@ def test_what_fails_in_passing_is_tried_again_without_reading_anew(make: Any) ->
 def test_one_that_failed_and_came_back_is_given_the_snapshot_of_another(make: Any) -> None:
     source = Scripted("uploads", {"uploads/large": LARGE})
     late, whole = MemoryDestination("late"), MemoryDestination("whole")
-    flaky = Failing(late, "data/", times=2, retryable=True)
+    flaky = Failing(late, "index/", times=2, retryable=True)  # of packs, two are stored at once
     pipeline = make(source, [flaky, whole], retry=Retry(tries=2, wait=0))
     report = pipeline.run()
     assert outcomes(report) == ["succeeded", "succeeded"]
     assert source.reads == ["uploads/large"]
     assert len({one.id for one in pipeline.list().backups}) == 1
     assert content(pipeline, at="memory:late") == {"uploads/large": LARGE}
+
+
+def test_one_that_stalls_while_its_snapshot_is_given_to_another_does_not_hold_up_the_run(make: Any) -> None:
+    go_on = threading.Event()
+    try:
+        flaky = Failing(MemoryDestination("late"), "index/", times=2, retryable=True)  # the only one there is
+        whole = Hanging(MemoryDestination("whole"), "data/", go_on)
+        pipeline = make(
+            Scripted("uploads", {"uploads/large": LARGE}),
+            [flaky, whole],
+            retry=Retry(tries=2, wait=0),
+            stall_limit=timedelta(seconds=0.3),
+        )
+        report = pipeline.run()
+        assert outcomes(report) == ["failed", "succeeded"]
+        assert "memory:whole did not answer" in messages(report.destinations[0].problems)[0]
+    finally:
+        go_on.set()
 
 
 @pytest.mark.parametrize("prefix", ["data/", "snapshots/"])

@@ -22,7 +22,8 @@ def copy_snapshot(
     each: Callable[[Chunks], Chunks] = iter,
 ) -> None:
     """Store what the other repository lacks, then the snapshot, as it is; nothing if it is there already."""
-    same = [one for one in other.snapshots() if one.fields == snapshot.fields]
+    # One that cannot be read must not keep others from being copied.
+    same = [one for one in other.snapshots(damaged={}) if one.fields == snapshot.fields]
     other.load_index()
     if same:
         return

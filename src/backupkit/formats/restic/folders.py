@@ -35,14 +35,21 @@ class Share(NamedTuple):
     after: bytes
 
     def of(self, part: Part) -> Iterator[Entry | Problem | Part]:
-        """What of the folder is in this share: each child is in one."""
+        """What of the folder is in this share: each child is in one.
+
+        Some problems may have been told before, which a report tells once: those of the folder itself, which
+        perhaps can no longer be read, and of the last child before, which come behind it.
+        """
         folder = part.entry.path
         for one in part.read():
             path = one.entry.path if isinstance(one, Part) else one.path
             if path is None or path == folder:
-                continue  # a problem of the folder itself, which was told before
+                yield one
+                continue
             name = sort_key(path.rpartition("/")[2])
-            if name > self.after and crc32(name) % self.shares == self.number:
+            if name < self.after or (name == self.after and not isinstance(one, Problem)):
+                continue
+            if crc32(name) % self.shares == self.number:
                 yield one
 
 

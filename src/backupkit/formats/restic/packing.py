@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
 
+from backupkit.errors import OperationCancelledError
 from backupkit.formats.restic.blobs import seal_blob
 from backupkit.formats.restic.index import FULL
 from backupkit.formats.restic.objects import Objects
@@ -19,6 +22,7 @@ _OPEN_PACKS = 2  # among which blobs are spread
 _INLINE = 64 << 10  # bytes; below, handing a blob to another thread costs more than sealing it
 _AHEAD = 24 << 20  # plain bytes that wait for being sealed
 _UPLOADS = 2  # packs that are stored at the same time
+_STEP = 0.5  # seconds between two looks whether a pack is to be tried again
 
 # Hears of a pack that is stored: its id, what is in it, its size.
 Stored = Callable[[str, Sequence[PackedBlob], int], None]
@@ -80,7 +84,9 @@ class PackWriter:
         executor: Executor | None,
         stored: Stored,
     ) -> None:
-        self._objects = objects
+        self._closing = threading.Event()
+        self._sleep = objects.retry.sleep
+        self._objects = Objects(objects.destination, retry=replace(objects.retry, sleep=self._wait))
         self._sealer = sealer
         self._compressor = compressor
         self._executor = executor
@@ -112,7 +118,11 @@ class PackWriter:
             self._take_stored()
 
     def close(self) -> None:
-        """Wait for what is under way, whatever came of it; what was stored is told all the same."""
+        """Wait for what is under way, whatever came of it; what was stored is told all the same.
+
+        Nothing is tried again: a destination may hang, and who waits for this have been interrupted by hand.
+        """
+        self._closing.set()
         for _, _, _, sealing in self._sealing:
             sealing.cancel()
         for storing in self._storing:
@@ -129,6 +139,14 @@ class PackWriter:
         if self._uploads is not None:
             self._uploads.shutdown()
             self._uploads = None
+
+    def _wait(self, seconds: float) -> None:
+        """Before a pack is tried again."""
+        while not self._closing.is_set():
+            self._sleep(min(seconds, _STEP))
+            if (seconds := seconds - _STEP) <= 0:
+                return
+        raise OperationCancelledError("Nothing more is stored here.")
 
     def _take_sealed(self) -> None:
         id, tree, length, future = self._sealing.popleft()

@@ -285,8 +285,13 @@ class SnapshotWriter:
     def _take_part(self, part: Part) -> None:
         path = place_of(part.entry)
         self._note_root(part.entry, path)
-        nodes = {number: sink.node_before(path) for number, sink in self.sinks.items()}
-        before = {number: tree_before(node) for number, node in nodes.items() if node is not None}
+        before: dict[int, bytes] = {}
+
+        def look(number: int, sink: Sink) -> None:
+            if (node := sink.node_before(path)) is not None:
+                before[number] = tree_before(node)
+
+        self._living.each(look)
         folder = self._spreading.save(part, before)
         if part.wanted or any(folder.values()):
             self._living.each(lambda number, sink: sink.put_part(part.entry, path, folder[number]))

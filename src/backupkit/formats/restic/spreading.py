@@ -91,6 +91,7 @@ class Spreading:
         self._path = ""
         self._saver = self._saver_here()
         self._todo: list[_Work] = []
+        self._here: list[_Work] = []  # what no worker can be given
         self._large: list[tuple[Entry, frozenset[int], _Folder]] = []
 
     def save(self, part: Part, before: Before) -> Mapping[int, Mapping[str, str]]:
@@ -186,7 +187,11 @@ class Spreading:
             if self._workers is not None and not workers:
                 self._count = 0  # none could begin, and none is to be waited for
             # A share would keep the workers waiting that are about to be ready.
-            if (
+            if self._here:
+                self._save_here(self._here.pop())
+                if workers:
+                    self._serve(0)
+            elif (
                 self._todo
                 and not any(worker.ready for worker in workers)
                 and not (workers and self._todo[-1].share is not None)
@@ -212,8 +217,7 @@ class Spreading:
         for one, place in opened:
             if into is not None and place < 0:
                 folder = into
-                for number, nodes in one.nodes.items():
-                    folder.open.nodes[number].update(nodes)
+                _put_into(folder.open, one.nodes)
             else:
                 folder = _Folder(one, folders[place] if place >= 0 else above, 0)
                 if place >= 0:
@@ -272,8 +276,7 @@ class Spreading:
             try:
                 content = pickle.dumps(task)
             except Exception:  # of a source of somebody else, whose parts cannot leave this process
-                for work in given:
-                    self._save_here(work)
+                self._here += given  # not now: a large file may be being read
             else:
                 worker.busy = given
                 worker.send_bytes(content)
@@ -304,9 +307,8 @@ class Spreading:
         elif isinstance(message, Raised):
             raise message.error
         elif isinstance(message, Refused):
-            refused, worker.busy = worker.busy or (), None
-            for work in refused:
-                self._save_here(work)
+            self._here += worker.busy or ()
+            worker.busy = None
         elif isinstance(message, Done):
             self._take_done(worker, message)
 
@@ -315,7 +317,11 @@ class Spreading:
         if sink is None:
             return None
         if isinstance(question, Tree):
-            return sink.tree_content(question.id)
+            try:
+                return sink.tree_content(question.id)
+            except BackupKitError as error:
+                self._living.fail(question.repository, error)
+                return None
         writer = sink.writer
         if isinstance(question, New):
             data = bytes(writer.expect(id) for id in _ids(question.data))
@@ -346,8 +352,7 @@ class Spreading:
             elif isinstance(saved, list):
                 self._put(saved, work)
             else:
-                for number, nodes in saved.items():
-                    work.folder.open.nodes[number].update(nodes)
+                _put_into(work.folder.open, saved)
                 self._one_less(work.folder)
 
     def _note(self, pack: StoredPack) -> None:
@@ -357,6 +362,13 @@ class Spreading:
                 sink.writer.note(pack.id, pack.packed(), pack.size)
             except BackupKitError as error:
                 self._living.fail(pack.repository, error)
+
+
+def _put_into(folder: OpenFolder, nodes: Mapping[int, Mapping[str, str]]) -> None:
+    """Add these nodes; those of a repository that had failed when the folder was begun are not needed."""
+    for number, own in nodes.items():
+        if number in folder.nodes:
+            folder.nodes[number].update(own)
 
 
 def _usual_count() -> int:

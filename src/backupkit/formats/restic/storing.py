@@ -77,7 +77,9 @@ class Living(Generic[R]):
             raise NobodyLeft from error
 
 
-class _MeanwhileError(Exception):
+class _NotOfTheFileError(Exception):
+    """What went wrong while a file was read, and is not to be taken for a failure of the file."""
+
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
@@ -103,7 +105,7 @@ class ContentReader:
         """Store the content in these repositories; None if it could not be read, which is a problem."""
         try:
             return self._stored_once(entry, numbers, problems)
-        except _MeanwhileError as error:
+        except _NotOfTheFileError as error:
             raise error.error from None
         except (OperationCancelledError, HookError, NobodyLeft, ConfigurationError):
             raise
@@ -126,7 +128,7 @@ class ContentReader:
                         error, first = first, None
                         raise error
                     contents = self._stored_once(entry, numbers, problems)
-        except _MeanwhileError as error:
+        except _NotOfTheFileError as error:
             raise error.error from None
         except (OperationCancelledError, HookError, NobodyLeft, ConfigurationError):
             raise
@@ -163,13 +165,7 @@ class ContentReader:
         if not plain:
             return dict.fromkeys(numbers, Content((), 0))
         id = hashlib.sha256(plain).digest()
-        receivers = self._living.receivers
-        for number in numbers:
-            if number in receivers:
-                try:
-                    receivers[number].add(id, plain)
-                except BackupKitError as error:
-                    self._living.fail(number, error)
+        self._store(id, plain, numbers)
         return dict.fromkeys(numbers, Content((id,), len(plain)))
 
     def _stored_in_pieces(self, chunks: Iterable[bytes], numbers: Sequence[int]) -> Mapping[int, Content]:
@@ -188,12 +184,7 @@ class ContentReader:
             for blob in blobs:
                 id = hashlib.sha256(blob).digest()
                 ids[polynomial].append(id)
-                for number in groups[polynomial]:
-                    if number in self._living.receivers:
-                        try:
-                            self._living.receivers[number].add(id, blob)
-                        except BackupKitError as error:
-                            self._living.fail(number, error)
+                self._store(id, blob, groups[polynomial])
 
         for chunk in chunks:
             size += len(chunk)
@@ -201,7 +192,7 @@ class ContentReader:
             try:
                 self.meanwhile()
             except BaseException as error:
-                raise _MeanwhileError(error) from error
+                raise _NotOfTheFileError(error) from error
             for polynomial in groups:
                 store(polynomial, self._chunkers[polynomial].add(chunk))
         for polynomial in groups:
@@ -209,6 +200,18 @@ class ContentReader:
         return {
             number: Content(ids[polynomial], size) for polynomial, own in groups.items() for number in own
         }
+
+    def _store(self, id: bytes, plain: bytes, numbers: Iterable[int]) -> None:
+        receivers = self._living.receivers
+        for number in numbers:
+            if number in receivers:
+                try:
+                    receivers[number].add(id, plain)
+                except BackupKitError as error:
+                    self._living.fail(number, error)
+                except Exception as error:
+                    # Blobs of files that were read before are lost with it, such as one that memory was short for.
+                    raise _NotOfTheFileError(error) from error
 
 
 def odd_names(entry: Entry) -> Iterator[Problem]:

@@ -42,7 +42,8 @@ class TreeBuilder:
         """Put a node at its place; `real`: the path is one of this machine."""
         above, name = _split(path)
         folder = self._folder(above, real)
-        if name in folder.nodes:
+        # Or it leads to another source's folder, which would take the place of this one in the end.
+        if name in folder.nodes or path in self._leading:
             raise _taken(path)
         folder.nodes[name] = node
 

@@ -51,8 +51,9 @@ def work(connection: Connection, parent: int) -> None:
     """Do what comes until nothing more can come."""
     gc.freeze()
     gc.set_threshold(100_000)  # little of what is made here refers to itself
-    # Ctrl-C reaches all; what is to be done then, the parent says.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C, the end of a terminal, and systemd's SIGTERM reach all; what is to be done then, the parent says.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(connection.fileno(), parent), daemon=True).start()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone, or needs no more
         try:

@@ -82,7 +82,10 @@ class Workers:
         """What those have sent that have sent something, waiting for the first; of each one message."""
         found = []
         by_connection = {one.connection: one for one in self.all}
-        for connection in wait([*by_connection], timeout):
+        said = wait([*by_connection], timeout)
+        if timeout and not said:
+            self._look_for_dead()
+        for connection in said:
             worker = by_connection[connection]  # type: ignore[index]  # what was given
             try:
                 message = worker.receive()
@@ -119,6 +122,14 @@ class Workers:
         self.all.remove(worker)
         worker.connection.close()
         _wait(worker, _LEAVE)
+
+    def _look_for_dead(self) -> None:
+        """A process that this program forked while one was started may hold its end of the connection open."""
+        for worker in [*self.all]:
+            if worker.process.poll() is not None and not worker.connection.poll():
+                if worker.ready:
+                    raise worker.death()
+                self._leave_out(worker)
 
     def _leave_out(self, worker: Worker) -> None:
         self.all.remove(worker)
