@@ -13,6 +13,7 @@ from backupkit.errors import BackupKitError
 from backupkit.formats.restic.nodes import node_text, sort_key, tree_content
 from backupkit.formats.restic.parents import Node, is_unchanged
 from backupkit.formats.restic.storing import Content, ContentReader, Living, Receiver, odd_names
+from backupkit.formats.restic.unchanged import Same, same
 from backupkit.model import Entry, Owner, Part, Passed, Problem
 
 _AT_ONCE = 512  # entries of a folder of which it is asked at once whether they are unchanged
@@ -65,8 +66,16 @@ class Folders(Receiver, Protocol):
 
     counts: Counts
 
-    def nodes_of(self, tree: bytes) -> Mapping[str, Node]:
-        """The nodes of a tree of before by name; none if it cannot be read."""
+    def content_of(self, tree: bytes) -> bytes:
+        """The plain bytes of a tree of before; none if it cannot be read."""
+        ...
+
+    def parsed(self, tree: bytes, content: bytes) -> Mapping[str, Node]:
+        """The nodes of that tree by name; none if this is not the content of one."""
+        ...
+
+    def holds_all(self, data: Sequence[bytes], trees: Sequence[bytes]) -> bool:
+        """Whether all these blobs are there, of which the trees are those of folders that come next."""
         ...
 
     def held(self, nodes: Mapping[str, Node], files: Mapping[str, Node]) -> Mapping[str, Node]:
@@ -86,6 +95,7 @@ class OpenFolder:
     unread: list[tuple[Part, Before]] = field(default_factory=list)
     open: list[OpenFolder] = field(default_factory=list)  # folders that were begun
     after: bytes | None = None  # the name after which all is left to do
+    same: bool = False  # the tree is that of before, in every repository
 
     @property
     def name(self) -> str:
@@ -176,6 +186,13 @@ class FolderSaver(Generic[F]):
             return
         entry, name = folder.part.entry, folder.name
         for number, receiver in [*self._living.receivers.items()]:
+            if folder.same:
+                receiver.counts.dirs_unmodified += 1
+                id = folder.before[number]
+                above[number][name] = node_text(
+                    entry, name, owner=self._owner, now_ns=self._now_ns, subtree=id
+                )
+                continue
             nodes = folder.nodes[number]
             content = tree_content(nodes[name] for name in sorted(nodes, key=sort_key))
             id = hashlib.sha256(content).digest()
@@ -212,15 +229,25 @@ class FolderSaver(Generic[F]):
         path = place_of(part.entry)
         receivers = self._living.receivers
         folder = OpenFolder(part, path, before, {number: {} for number in receivers})
-        known: dict[int, Mapping[str, Node]] = {}
+        contents: dict[int, bytes] = {}
         for number, receiver in [*receivers.items()]:
             try:
-                known[number] = receiver.nodes_of(before[number]) if before.get(number) else {}
+                contents[number] = receiver.content_of(before[number]) if before.get(number) else b""
             except BackupKitError as error:
                 self._living.fail(number, error)
         effort = self._effort
         children = part.read() if share is None else share.of(part)
-        while batch := [*islice(children, _AT_ONCE)]:
+        batch = [*islice(children, _AT_ONCE)]
+        if share is None and 0 < len(batch) < _AT_ONCE and self._is_same(folder, batch, contents):
+            return folder
+        known: dict[int, Mapping[str, Node]] = {}
+        for number, content in contents.items():
+            if (known_to := receivers.get(number)) is not None:
+                try:
+                    known[number] = known_to.parsed(before[number], content) if content else {}
+                except BackupKitError as error:
+                    self._living.fail(number, error)
+        while batch:
             unchanged = self._unchanged(batch, known)
             for one in batch:
                 if isinstance(one, Problem):
@@ -241,8 +268,45 @@ class FolderSaver(Generic[F]):
                 if last is not None and next(children, None) is not None:
                     folder.after = last
                     break
+            batch = [*islice(children, _AT_ONCE)]
         folder.unread.reverse()  # they are taken from the end
         return folder
+
+    def _is_same(
+        self, folder: OpenFolder, children: Sequence[Entry | Problem | Part], contents: Mapping[int, bytes]
+    ) -> bool:
+        """Whether all in a folder is what it was, in every repository; then it is as good as saved."""
+        found: dict[int, Same] = {}
+        for number, receiver in [*self._living.receivers.items()]:
+            content = contents[number]
+            one = same(content, children, owner=self._owner, now_ns=self._now_ns) if content else None
+            try:
+                if one is None or not receiver.holds_all(one.data, one.trees):
+                    return False
+            except BackupKitError as error:
+                self._living.fail(number, error)
+                continue
+            found[number] = one
+        parts = [one for one in children if isinstance(one, Part)]
+        folder.same = not parts
+        for place, part in enumerate(parts):
+            folder.unread.append((part, {number: one.trees[place] for number, one in found.items()}))
+        folder.unread.reverse()  # they are taken from the end
+        entries = len(children) - len(parts)
+        for number, one in found.items():
+            folder.nodes[number].update(one.nodes)
+            counts = self._living.receivers[number].counts
+            counts.size += one.size
+            counts.files_unmodified += one.files
+            counts.files_changed += entries - one.files  # as restic counts what is no file
+        self.entries += entries
+        self._effort += entries
+        for child in children:
+            if isinstance(child, Entry) and child.xattrs:
+                self.problems += odd_names(child)
+        if self.entries - self._told[0] >= _OFTEN:
+            self.tell(folder.part.entry.path)
+        return True
 
     def _unchanged(
         self, batch: list[Entry | Problem | Part], known: Mapping[int, Mapping[str, Node]]
