@@ -156,6 +156,11 @@ class FolderSaver(Generic[F]):
         self._effort = 0
         self._largest = largest
 
+    @property
+    def reads_much(self) -> bool:
+        """Whether of the entries so far more than one of a few dozen had to be read."""
+        return self._effort > 1.1 * self.entries
+
     def save(
         self, part: Part, before: Before, *, most: int | None = None, share: Share | None = None
     ) -> OpenFolder:
