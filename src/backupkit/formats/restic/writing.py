@@ -47,7 +47,9 @@ class RepositoryWriter:
 
     def holds_all(self, ids: Iterable[bytes]) -> bool:
         """Whether it has all these blobs of files."""
-        return all(map(self.holds, ids))
+        if self._distrusted or self._pending[False]:
+            return all(map(self.holds, ids))
+        return all(map(self.repository.index.holds, ids))
 
     def expect(self, id: bytes, *, tree: bool = False) -> bool:
         """Whether the blob is new; it then counts as held, because whoever asked will store it."""
