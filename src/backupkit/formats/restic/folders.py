@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 from zlib import crc32
 
@@ -17,6 +17,7 @@ from backupkit.formats.restic.unchanged import Same, same
 from backupkit.model import Entry, Owner, Part, Passed, Problem
 
 _AT_ONCE = 512  # entries of a folder of which it is asked at once whether they are unchanged
+_WHOLE = 4096  # entries of a folder, below which it is compared with its tree of before as a whole
 _MANY = 8000  # unchanged files, of which one that is read counts as five, after which a folder may be shared
 _OFTEN, _MUCH = 200, 8 << 20  # entries, or bytes, after which it is told how far a part is
 
@@ -242,9 +243,11 @@ class FolderSaver(Generic[F]):
                 self._living.fail(number, error)
         effort = self._effort
         children = part.read() if share is None else share.of(part)
-        batch = [*islice(children, _AT_ONCE)]
-        if share is None and 0 < len(batch) < _AT_ONCE and self._is_same(folder, batch, contents):
-            return folder
+        if share is None and all(contents.values()):
+            first = [*islice(children, _WHOLE)]
+            if 0 < len(first) < _WHOLE and self._is_same(folder, first, contents):
+                return folder
+            children = chain(first, children)
         known: dict[int, Mapping[str, Node]] = {}
         for number, content in contents.items():
             if (known_to := receivers.get(number)) is not None:
@@ -252,7 +255,7 @@ class FolderSaver(Generic[F]):
                     known[number] = known_to.parsed(before[number], content) if content else {}
                 except BackupKitError as error:
                     self._living.fail(number, error)
-        while batch:
+        while batch := [*islice(children, _AT_ONCE)]:
             unchanged = self._unchanged(batch, known)
             for one in batch:
                 if isinstance(one, Problem):
@@ -273,7 +276,6 @@ class FolderSaver(Generic[F]):
                 if last is not None and next(children, None) is not None:
                     folder.after = last
                     break
-            batch = [*islice(children, _AT_ONCE)]
         folder.unread.reverse()  # they are taken from the end
         return folder
 
