@@ -69,7 +69,7 @@ def test_the_latest_of_several_pipelines_is_not_guessed(make: Make, tmp_path: Pa
     place = stored(tmp_path / "place")
     for name in ("blog", "shop"):
         make(Scripted("uploads", FILES), place, name=name).run()
-    with pytest.raises(BackupNotFoundError, match=r"Several pipelines .*\(blog, shop\)"):
+    with pytest.raises(BackupNotFoundError, match=r"several names .*\(blog, shop\)"):
         open_repository(place).find()
     assert open_repository(place, name="shop").find().name == "shop"
     assert open_repository(place.folder / "blog").find().name == "blog"
