@@ -18,7 +18,7 @@ HERE = "tests/test_layers.py"
 LAYERS = (
     {
         *("errors", "model", "plain_data", "printable", "sizes", "state_folder", "zones"),
-        *("_chunks", "_flattening", "_parallel", "_program"),
+        *("_chunks", "_flattening", "_parallel", "_processes", "_program"),
     },
     {
         "protocols",
@@ -68,6 +68,7 @@ NEIGHBOURS = {
     ("zones", "errors"): "so is an unknown time zone",
     ("_flattening", "model"): "what is in the parts of a source",
     ("_parallel", "_chunks"): "who reads ahead closes what it read from",
+    ("_processes", "errors"): "what cannot be sent is told by one that can",
     ("plain_data", "model"): "reports and what is in them",
     ("plain_data", "errors"): "what cannot be read back is an error of ours",
     ("protocols", "events"): "the contracts name the values that pass through them",

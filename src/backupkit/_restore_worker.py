@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import pickle
 import signal
 import threading
@@ -15,7 +16,8 @@ from multiprocessing.connection import Connection
 from typing import TypeAlias
 
 from backupkit._chunks import closing_iterator
-from backupkit.errors import BackupKitError, OperationCancelledError, told
+from backupkit._processes import received, sendable
+from backupkit.errors import OperationCancelledError
 from backupkit.model import Contents, Entry, Problem
 from backupkit.protocols import BackupReader
 from backupkit.selection import Selection
@@ -84,8 +86,9 @@ def key_of(path: str) -> Key:
 
 
 class _Worker:
-    def __init__(self, connection: Connection, job: Job) -> None:
+    def __init__(self, connection: Connection, parent: int, job: Job) -> None:
         self._connection = connection
+        self._parent = parent
         self._job = job
         self._selection = Selection(include=job.include, exclude=job.exclude, only=job.only)
         self._stopped = threading.Event()
@@ -93,7 +96,7 @@ class _Worker:
         self._entries = self._read = 0
 
     def work(self) -> None:
-        stretches = _received(self._connection, self._stopped)
+        stretches = _received(self._connection, self._parent, self._stopped)
         with ThreadPoolExecutor(self._job.threads) if self._job.threads else nullcontext() as executor:
             for stretch in stretches:
                 entries = self._entries_of(stretch, executor)
@@ -143,7 +146,7 @@ class _Worker:
         self._connection.send(Passed(entries, read, problems, last))
 
 
-def _received(connection: Connection, stopped: threading.Event) -> Iterator[Stretch]:
+def _received(connection: Connection, parent: int, stopped: threading.Event) -> Iterator[Stretch]:
     """What is sent; `stopped` as soon as nothing more can come."""
     arrived: list[Stretch | None] = []
     news = threading.Condition()
@@ -152,7 +155,7 @@ def _received(connection: Connection, stopped: threading.Event) -> Iterator[Stre
         item: Stretch | None = None
         try:
             while True:
-                item = connection.recv()
+                item = received(connection, parent)
                 with news:
                     arrived.append(item)
                     news.notify()
@@ -172,7 +175,7 @@ def _received(connection: Connection, stopped: threading.Event) -> Iterator[Stre
         yield stretch
 
 
-def main(connection: Connection) -> None:
+def main(connection: Connection, parent: int) -> None:
     """Do what comes until nothing more can come."""
     gc.freeze()
     gc.set_threshold(100_000)  # little of what is made here refers to itself
@@ -181,17 +184,10 @@ def main(connection: Connection) -> None:
     )  # Ctrl-C reaches all; what is to be done then, the parent says
     with suppress(EOFError, BrokenPipeError, ConnectionResetError, OperationCancelledError):
         try:
-            _Worker(connection, pickle.loads(connection.recv_bytes())).work()  # noqa: S301  # from our parent
+            _Worker(connection, parent, pickle.loads(connection.recv_bytes())).work()  # noqa: S301  # from our parent
         except (EOFError, BrokenPipeError, ConnectionResetError, OperationCancelledError):
             raise
         except Exception as error:
-            connection.send(_sendable(error))
+            connection.send(sendable(error))
             connection.recv_bytes()  # until the parent has heard it
-
-
-def _sendable(error: Exception) -> Exception:
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301  # our own
-    except Exception:
-        return BackupKitError(told(error))
-    return error
+    os._exit(0)  # without waiting for what may hang

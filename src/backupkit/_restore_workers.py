@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.connection import Connection, wait
 
 from backupkit._operation import Running
 from backupkit._parallel import usable_processors
+from backupkit._processes import check_can_start, end, how_it_ended, started
 from backupkit._restore_worker import Job, Key, Passed, Stretch, is_apart, key_of
 from backupkit.errors import RestoreError
 from backupkit.events import BytesRead
@@ -110,44 +109,57 @@ def workers_for(
         or usable_processors() == 1
     ):
         return None
-    job = Job(
-        reader=repository.reader(backup),
-        target=replace(target, skipped=None),
-        include=(*selection.include,),
-        exclude=(*selection.exclude,),
-        only=selection.only,
-        threads=0 if isinstance(destination, OnThisMachine) else 2,  # which wait for the network
-    )
     try:
-        return RestoreWorkers(job)
+        workers = RestoreWorkers()
     except ValueError:
         return None
+    try:
+        # Locking the repository takes a while, in which they begin.
+        job = Job(
+            reader=repository.reader(backup),
+            target=replace(target, skipped=None),
+            include=(*selection.include,),
+            exclude=(*selection.exclude,),
+            only=selection.only,
+            threads=0 if isinstance(destination, OnThisMachine) else 2,  # which wait for the network
+        )
+        return workers if workers.take(job) else None
+    except BaseException:
+        workers.close()
+        raise
 
 
 class RestoreWorkers:
     """Processes that restore; a context manager, which none of them outlives. Started when it is made."""
 
-    def __init__(self, job: Job) -> None:
-        """ValueError if there can be none: the destination cannot be sent, or it is not known how to start them."""
+    def __init__(self) -> None:
+        """ValueError if there can be none: it is not known how to start them."""
         self._all: list[_Process] = []
-        if getattr(sys, "frozen", False) or not os.path.basename(sys.executable or "").startswith("python"):
-            raise ValueError("it is not known how Python is started here")
-        try:
-            content = pickle.dumps(job)
-        except Exception as error:
-            raise ValueError("the destination cannot be given to another process") from error
+        check_can_start()
         try:
             for _ in range(usable_processors()):
-                self._all.append(_started(content))
+                self._all.append(_started())
         except OSError as error:
-            self._close()
+            self.close()
             raise ValueError("no process could be started") from error
+
+    def take(self, job: Job) -> bool:
+        """Tell them what all is for; False, and they are closed, if it cannot be given to another process."""
+        try:
+            content = pickle.dumps(job)
+        except Exception:
+            self.close()
+            return False
+        for one in self._all:
+            with suppress(OSError):  # it has ended already: receiving will tell
+                one.connection.send_bytes(content)
+        return True
 
     def __enter__(self) -> RestoreWorkers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        self.close()
 
     def around(self, entries: Iterable[Entry], stretches: Stretches, running: Running) -> Iterator[Entry]:
         """Entries that are not apart: the folders first, then, when the workers have done theirs, the others."""
@@ -194,69 +206,22 @@ class RestoreWorkers:
             running.add(problem)
         one.busy = one.busy and not message.last
 
-    def _close(self) -> None:
+    def close(self) -> None:
         for one in self._all:
             one.connection.close()  # which tells it to leave nothing unfinished, and to end
-        end = time.monotonic() + _LEAVE
+        latest = time.monotonic() + _LEAVE
         for one in self._all:
-            try:
-                one.process.wait(max(0.1, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                one.process.kill()
-                with suppress(subprocess.TimeoutExpired):  # one that a dead mount keeps cannot even be killed
-                    one.process.wait(1)
+            end(one.process, max(0.1, latest - time.monotonic()))
         self._all.clear()
 
 
-def _started(job: bytes) -> _Process:
-    ours, theirs = Pipe()
-    try:
-        process = (
-            subprocess.Popen(  # our own program; not `multiprocessing`, which may run the application's again
-                [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-            )
-        )
-    except BaseException:
-        ours.close()
-        raise
-    finally:
-        theirs.close()
-    with suppress(OSError):  # it has ended already: receiving will tell
-        ours.send(sys.path)
-        ours.send_bytes(job)
-    return _Process(process, ours)
-
-
-# The package stands in for itself until somebody asks for one of its names: all of it takes 0.13 s to import.
-_PROGRAM = """
-import os, sys
-from importlib.util import find_spec, module_from_spec
-from multiprocessing.connection import Connection
-connection = Connection(int(sys.argv[1]))
-sys.path[:] = connection.recv()
-spec = find_spec("backupkit")
-package = sys.modules["backupkit"] = module_from_spec(spec)
-def whole(name):
-    del package.__getattr__
-    spec.loader.exec_module(package)
-    return getattr(package, name)
-package.__getattr__ = whole
-from backupkit._restore_worker import main
-main(connection)
-os._exit(0)
-"""
+def _started() -> _Process:
+    return _Process(*started("backupkit._restore_worker", "main"))
 
 
 def _death(one: _Process) -> RestoreError:
-    with suppress(subprocess.TimeoutExpired):
-        one.process.wait(1)
-    status = one.process.returncode
-    how = f"was killed by signal {-status}" if status and status < 0 else f"ended with status {status}"
     return RestoreError(
-        f"A process that restored files {how}: see whether memory was short, and restore again, with resume.",
+        f"A process that restored files {how_it_ended(one.process)}: see whether memory was short, and restore "
+        "again, with resume.",
         path="",
     )

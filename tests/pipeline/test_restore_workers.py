@@ -32,8 +32,8 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[workers._Process
     """Those that were started, for a few files already. All have ended when the test has."""
     started: list[workers._Process] = []
 
-    def start(job: bytes) -> workers._Process:
-        started.append(_start(job))
+    def start() -> workers._Process:
+        started.append(_start())
         return started[-1]
 
     _start = workers._started

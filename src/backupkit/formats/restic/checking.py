@@ -6,22 +6,21 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from backupkit._parallel import map_ordered, usable_processors
-from backupkit.errors import IntegrityError, ObjectNotFoundError
+from backupkit.errors import IntegrityError
 from backupkit.events import Expected
-from backupkit.formats.restic.blobs import unseal_blob
-from backupkit.formats.restic.fetching import ranges_of
 from backupkit.formats.restic.index import Location
 from backupkit.formats.restic.layout import object_name
 from backupkit.formats.restic.loading import Trees
 from backupkit.formats.restic.nodes import parse_tree
 from backupkit.formats.restic.opened import OpenedRepository
-from backupkit.formats.restic.packs import PackedBlob, read_header
+from backupkit.formats.restic.pack_checking import Checked, PackChecker, Places, SpreadChecker
 from backupkit.formats.restic.snapshots import Snapshot
 from backupkit.model import Passed, Problem, Share
 
+WORTH = 4000  # blobs that take longer to check than a process to start
+_SMALL = 256 << 10  # bytes of blobs, on average; larger ones are checked by threads as fast
 _ID = 32  # bytes
 
 
@@ -39,14 +38,6 @@ class Used:
                 yield id, tree
 
 
-class _Checked(NamedTuple):
-    """What came of one pack: plain bytes, what is wrong with its header, and with which of its blobs."""
-
-    read: int
-    flaws: Sequence[str]
-    damaged: dict[tuple[bytes, bool], str]
-
-
 class Checker:
     """Looks through one snapshot; used once, by one thread."""
 
@@ -54,6 +45,7 @@ class Checker:
         self._repository = repository.uncached()
         self._snapshot = snapshot
         self._executor = executor
+        self._packs = PackChecker(self._repository.objects, self._repository.sealer)
         self._sizes: dict[str, int] = {}
         self._used: dict[str, Used] = {}
         self._damaged: dict[tuple[bytes, bool], str] = {}
@@ -62,6 +54,7 @@ class Checker:
 
     def structure(self) -> Iterator[Problem]:
         """What can be told without the content of files: all trees, all packs, and their headers."""
+        self._begin()
         yield from self._folders()
         packs = [*self._used]
         with closing(map_ordered(self._executor, self._header_flaws, packs, self._window)) as found:  # type: ignore[type-var]  # a generator
@@ -72,33 +65,50 @@ class Checker:
 
     def data(self, share: Share | None) -> Iterator[Problem | Passed | Expected]:
         """The same, and each blob in those of the packs that belong to this share."""
-        yield from self._folders()
-        packs = [pack for pack in self._used if share is None or share.has(pack)]
-        yield Expected(sum(self._size_of(pack) for pack in packs))
-        yield Passed("", self.entries, 0)
-        with closing(map_ordered(self._executor, self._check, packs, self._window)) as found:  # type: ignore[type-var]  # a generator
-            for pack, checked in zip(packs, found, strict=True):
-                for flaw in checked.flaws:
-                    yield self._problem(flaw)
-                for blob, why in checked.damaged.items():
-                    yield from self._second_look(blob, why)
-                yield Passed(object_name("data", pack), 0, checked.read)
+        self._begin()
+        # They begin while the folders are read.
+        with SpreadChecker(self._packs, processes=self._further_processes()) as spread:
+            yield from self._folders()
+            packs = [pack for pack in self._used if share is None or share.has(pack)]
+            yield Expected(sum(self._size_of(pack) for pack in packs))
+            yield Passed("", self.entries, 0)
+
+            def check(pack: str) -> Checked:
+                """Called on any thread."""
+                return spread.check(pack, self._sizes[pack], self._places(pack))
+
+            with closing(map_ordered(self._executor, check, packs, self._window)) as found:  # type: ignore[type-var]  # a generator
+                for pack, checked in zip(packs, found, strict=True):
+                    for flaw in checked.flaws:
+                        yield self._problem(flaw)
+                    for blob, why in checked.damaged.items():
+                        yield from self._second_look(blob, why)
+                    yield Passed(object_name("data", pack), 0, checked.read)
         yield from self._named()
 
     @property
     def _window(self) -> int:
         return 2 * usable_processors()
 
+    def _further_processes(self) -> int:
+        """How many help this one: one for each other processor, where so many blobs are so small."""
+        blobs = len(self._repository.index)
+        small = sum(self._sizes.values()) <= blobs * _SMALL
+        return usable_processors() - 1 if self._executor and blobs >= WORTH and small else 0
+
     def _problem(self, message: str, path: str | None = None) -> Problem:
         where = self._repository.location
         return Problem(message=message, check="structure", path=path, destination=where)
 
-    def _folders(self) -> Iterator[Problem]:
-        """Read all trees, note what they refer to, and tell which of it is nowhere."""
+    def _begin(self) -> None:
         repository = self._repository
         repository.snapshot(self._snapshot.id)  # which raises what is wrong with it
         repository.load_index()
         self._sizes = dict(repository.objects.list("data"))
+
+    def _folders(self) -> Iterator[Problem]:
+        """Read all trees, note what they refer to, and tell which of it is nowhere."""
+        repository = self._repository
         trees = Trees(repository, self._executor)
         folders: list[tuple[bytes, str]] = [(bytes.fromhex(self._snapshot.tree), "")]
         seen: set[bytes] = set()
@@ -156,7 +166,7 @@ class Checker:
     def _lacks(self, place: Location) -> bool:
         return self._sizes.get(place.pack, 0) < place.offset + place.length
 
-    def _places(self, pack: str) -> list[tuple[bytes, bool, Location]]:
+    def _places(self, pack: str) -> Places:
         index = self._repository.index
         return [
             (id, tree, place)
@@ -169,61 +179,8 @@ class Checker:
         return sum(place.size for _, _, place in self._places(pack))
 
     def _header_flaws(self, pack: str) -> Sequence[str]:
-        """Whether the pack itself says what the index says of it. Called on any thread."""
-        repository = self._repository
-        places = self._places(pack)
-        size = self._sizes[pack]
-        where = repository.objects.where("data", pack)
-        after = max(place.offset + place.length for _, _, place in places)
-        expected = min(max(size - after, 0), 1 << 20)
-        kept: list[tuple[int, bytes]] = []
-
-        def read(start: int, length: int) -> bytes:
-            """All that is behind the last blob at once, where the header must be."""
-            if not kept:
-                begin = min(start, size - expected)
-                kept.append((begin, repository.objects.read_range(pack, begin, size - begin)))
-            begin, content = kept[0]
-            if start >= begin:
-                return content[start - begin : start - begin + length]
-            return repository.objects.read_range(pack, start, length)
-
-        try:
-            blobs = {*read_header(read, size, repository.sealer, where=where)}
-        except ObjectNotFoundError:
-            return [f"{where} is missing."]
-        except IntegrityError as error:
-            return [f"The header is damaged, so that the index cannot be made anew: {error}"]
-        for id, tree, place in places:
-            if PackedBlob(id, tree, place.offset, place.length, place.uncompressed) not in blobs:
-                return [f"{where} says itself that other blobs are in it than the index says."]
-        return []
-
-    def _check(self, pack: str) -> _Checked:
-        """Read all that is wanted of a pack. Called on any thread."""
-        repository = self._repository
-        damaged: dict[tuple[bytes, bool], str] = {}
-        where = repository.objects.where("data", pack)
-        places = self._places(pack)
-        count = 0
-        for tree in (False, True):
-            for part in ranges_of((id, place) for id, is_tree, place in places if is_tree == tree):
-                try:
-                    sealed = memoryview(
-                        repository.objects.read_range(pack, part.start, part.end - part.start)
-                    )
-                except (IntegrityError, ObjectNotFoundError) as error:
-                    damaged.update(((id, tree), str(error)) for id, _ in part.blobs)
-                    continue
-                for id, place in part.blobs:
-                    piece = sealed[place.offset - part.start :][: place.length]
-                    try:
-                        blob = unseal_blob(piece, place.uncompressed, id, repository.sealer, where=where)
-                    except IntegrityError as error:
-                        damaged[id, tree] = str(error)
-                    else:
-                        count += len(blob)
-        return _Checked(count, self._header_flaws(pack), damaged)
+        """Called on any thread."""
+        return self._packs.header_flaws(pack, self._sizes[pack], self._places(pack))
 
     def _second_look(self, blob: tuple[bytes, bool], why: str) -> Iterator[Problem]:
         """A blob is lost only if it is so every time, and everywhere."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from binascii import unhexlify
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from borghash import HashTable
@@ -44,12 +45,14 @@ class BlobIndex:
 
     def __init__(self) -> None:
         # Of keys alone: a pack is known by its position among them, which never changes.
-        self._packs = HashTable(key_size=32, value_size=1)
+        self._packs = packs = HashTable(key_size=32, value_size=1)
         self._tables = (
             HashTable(key_size=32, value_size=_PLACE.size),
             HashTable(key_size=32, value_size=_PLACE.size),
         )
         self._elsewhere: dict[tuple[bool, bytes], list[bytes]] = {}
+        # What is looked for one after the other stands in the same packs. Not by way of `self`, or that would stay.
+        self._named = lru_cache(maxsize=1024)(lambda number: packs.idx_to_k(number).hex())
 
     def __len__(self) -> int:
         return len(self._tables[0]) + len(self._tables[1])
@@ -135,7 +138,7 @@ class BlobIndex:
 
     def _location(self, place: bytes) -> Location:
         number, offset, length, uncompressed = _PLACE.unpack(place)
-        return Location(self._packs.idx_to_k(number).hex(), offset, length, uncompressed)
+        return Location(self._named(number), offset, length, uncompressed)
 
 
 def index_document(packs: Iterable[str]) -> bytes:

@@ -212,12 +212,7 @@ def entry_of(
             size=int(node.get("size", 0)) if content is not None else None,
             modified_ns=None if modified == _UNSET else modified,
             mode=permissions,
-            owner=Owner(
-                uid=int(node.get("uid", 0)),
-                gid=int(node.get("gid", 0)),
-                user=node.get("user") or None,
-                group=node.get("group") or None,
-            ),
+            owner=_owner(node.get("uid", 0), node.get("gid", 0), node.get("user"), node.get("group")),
             target=_target_of(node) if kind == "symlink" else first,
             xattrs=xattrs,
             device=device,
@@ -229,6 +224,11 @@ def entry_of(
         raise IntegrityError(
             f"{where} describes {path!r} in a way that nobody writes: {error}.", where=where
         ) from error
+
+
+@lru_cache(maxsize=1024)
+def _owner(uid: Any, gid: Any, user: Any, group: Any) -> Owner:
+    return Owner(uid=int(uid), gid=int(gid), user=user or None, group=group or None)
 
 
 def _target_fields(target: str) -> Sequence[str]:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
+from backupkit._processes import sendable
 from backupkit.errors import BackupKitError, DestinationError, IntegrityError, told
 from backupkit.formats.restic.blobs import unseal_blob
 from backupkit.formats.restic.exchange import (
@@ -46,13 +47,13 @@ _BLOBS, _BYTES = 512, 8 << 20  # of which it is asked at once whether they are n
 _LOOK = 1.0  # seconds after which a worker looks whether it still has a parent
 
 
-def work(connection: Connection) -> None:
+def work(connection: Connection, parent: int) -> None:
     """Do what comes until nothing more can come."""
     gc.freeze()
     gc.set_threshold(100_000)  # little of what is made here refers to itself
     # Ctrl-C reaches all; what is to be done then, the parent says.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, args=(connection.fileno(), os.getppid()), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(connection.fileno(), parent), daemon=True).start()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone, or needs no more
         try:
             worker = Worker(connection, pickle.loads(connection.recv_bytes()))  # noqa: S301  # from our parent
@@ -68,7 +69,7 @@ def work(connection: Connection) -> None:
         except (EOFError, BrokenPipeError, ConnectionResetError):
             raise
         except Exception as error:
-            connection.send(Raised(_sendable(error)))
+            connection.send(Raised(sendable(error)))
             connection.recv_bytes()  # until the parent has heard it
 
 
@@ -272,11 +273,3 @@ def _end_with_parent(descriptor: int, parent: int) -> None:
     while not watched.poll(_LOOK * 1000) and os.getppid() == parent:
         pass
     os._exit(1)
-
-
-def _sendable(error: Exception) -> Exception:
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301  # our own
-    except Exception:
-        return BackupKitError(told(error))
-    return error

@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from backupkit._processes import check_can_start, end, how_it_ended, started
 from backupkit.formats.restic.exchange import Message, Ready, Setup, WorkerDiedError
 
 _PATIENCE = 10.0  # seconds in which a worker must have begun
 _LEAVE = 5.0  # seconds in which one that has nothing more to do must have ended
-# Not by `multiprocessing`, which either runs the application's own program again or forks a process with threads.
-# The package stands in for itself until somebody asks for one of its names: all of it takes 0.13 s to import.
-_PROGRAM = """
-import sys
-from importlib.util import find_spec, module_from_spec
-from multiprocessing.connection import Connection
-connection = Connection(int(sys.argv[1]))
-sys.path[:] = connection.recv()
-spec = find_spec("backupkit")
-package = sys.modules["backupkit"] = module_from_spec(spec)
-def whole(name):
-    del package.__getattr__
-    spec.loader.exec_module(package)
-    return getattr(package, name)
-package.__getattr__ = whole
-from backupkit.formats.restic.worker import work
-work(connection)
-"""
 
 
 @dataclass(slots=True, eq=False)
@@ -66,12 +47,9 @@ class Worker:
             raise self.death() from error
 
     def death(self) -> WorkerDiedError:
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(1)
+        how = how_it_ended(self.process)
         self.said.seek(0)
         last = self.said.read()[-2000:].decode(errors="replace").strip().rpartition("\n")[2]
-        status = self.process.returncode
-        how = f"was killed by signal {-status}" if status and status < 0 else f"ended with status {status}"
         return WorkerDiedError(
             f"A process that read files for this run {how}{f' ({last})' if last else ''}: see whether memory was "
             "short, and run again, with Restic(workers=0) if it happens again."
@@ -88,8 +66,7 @@ class Workers:
             content = pickle.dumps(setup)
         except Exception as error:
             raise ValueError("the destination cannot be given to another process") from error
-        if not _is_python(sys.executable):
-            raise ValueError("it is not known how Python is started here")
+        check_can_start()
         self._latest = time.monotonic() + _PATIENCE
         try:
             for _ in range(count):
@@ -132,9 +109,9 @@ class Workers:
             if worker.busy is not None or not worker.ready:
                 worker.process.kill()
             worker.connection.close()
-        end = time.monotonic() + _LEAVE
+        latest = time.monotonic() + _LEAVE
         for worker in self.all:
-            _wait(worker, max(end - time.monotonic(), 0.1))
+            _wait(worker, max(latest - time.monotonic(), 0.1))
         self.all.clear()
 
     def dismiss(self, worker: Worker) -> None:
@@ -151,40 +128,17 @@ class Workers:
 
 
 def _wait(worker: Worker, seconds: float) -> None:
-    try:
-        worker.process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        worker.process.kill()
-        with suppress(subprocess.TimeoutExpired):  # one that a dead mount keeps cannot even be killed
-            worker.process.wait(1)
+    end(worker.process, seconds)
     worker.said.close()
 
 
 def _started(setup: bytes) -> Worker:
-    ours, theirs = Pipe()
     said = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
     try:
-        process = subprocess.Popen(  # our own program
-            [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-            pass_fds=(theirs.fileno(),),
-        )
+        process, connection = started("backupkit.formats.restic.worker", "work", errors=said)
     except BaseException:
         said.close()
-        ours.close()
         raise
-    finally:
-        theirs.close()
-    worker = Worker(process, ours, said)
     with suppress(OSError):  # it has ended already: receiving will tell
-        ours.send(sys.path)
-        ours.send_bytes(setup)
-    return worker
-
-
-def _is_python(executable: str | None) -> bool:
-    """Whether it looks like Python: within a server such as uWSGI, or a frozen program, it is that."""
-    name = os.path.basename(executable or "")
-    return name.startswith(("python", "pypy")) and not getattr(sys, "frozen", False)
+        connection.send_bytes(setup)
+    return Worker(process, connection, said)
