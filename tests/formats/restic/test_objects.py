@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -153,3 +154,40 @@ def test_a_range_of_a_pack_that_is_damaged_elsewhere_is_read(
         assert Objects(memory, cache=cache).read_range(ID, 0, 6, keep=True) == b"sealed"
         with pytest.raises(IntegrityError, match="cut short"):
             Objects(memory, cache=cache).read_range(ID, 7, 6, keep=True)
+
+
+def test_trees_that_stand_together_are_read_together(memory: MemoryDestination) -> None:
+    destination = FaultyDestination(memory)
+    objects = Objects(destination)
+    for start in range(0, len(CONTENT), 2):
+        assert objects.read_range(ID, start, 2, keep=True) == CONTENT[start : start + 2]
+    assert destination.calls["read"] == 1
+
+
+class WithBadSector(MemoryDestination):
+    """The byte at 8 cannot be read."""
+
+    def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        if start <= 8 and (length is None or start + length > 8):
+            raise DestinationError("Input/output error", location=self.location)
+        yield from super().read(name, start=start, length=length)
+
+
+def test_a_tree_is_read_where_one_beside_it_cannot_be() -> None:
+    destination = WithBadSector()
+    Objects(destination).write("data", [CONTENT], ID)
+    objects = Objects(destination)
+    assert objects.read_range(ID, 0, 6, keep=True) == b"sealed"
+    assert objects.read_range(ID, 9, 3, keep=True) == b"tes"
+    with pytest.raises(DestinationError):
+        objects.read_range(ID, 7, 2, keep=True)
+
+
+def test_trees_are_read_of_a_pack_of_any_length(memory: MemoryDestination) -> None:
+    content = bytes(range(256)) * 3000
+    memory.objects[object_name("data", ID)] = content
+    objects = Objects(memory)
+    for start in (0, (128 << 10) - 5, 128 << 10, 767_990, 3 * (128 << 10) - 1, *range(0, 767_000, 30_011)):
+        assert objects.read_range(ID, start, 10, keep=True) == content[start : start + 10]
+    with pytest.raises(IntegrityError, match="cut short"):
+        objects.read_range(ID, len(content) - 5, 10, keep=True)

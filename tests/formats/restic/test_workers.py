@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -29,6 +29,8 @@ from backupkit.formats.restic.format import Restic
 from backupkit.formats.restic.nodes import parse_tree
 from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.opened import OpenedRepository, create, open_existing
+from backupkit.formats.restic.parents import Node
+from backupkit.formats.restic.saving import Sink
 from backupkit.formats.restic.writing import RepositoryWriter
 from backupkit.model import Backup, Contents, Entry, Part, Passed, Problem, Written
 from backupkit.passphrase import Passphrase
@@ -242,6 +244,30 @@ def test_workers_read_nothing_that_is_unchanged(tmp_path: Path, tree: Path, star
     assert saved(spread)["data_blobs"] == 0
     assert saved(spread)["files_unmodified"] == sum(1 for file in tree.rglob("*") if is_file(file))
     assert sum(one.read for one in passed) == 0
+
+
+def test_a_folder_compared_as_a_whole_is_saved_as_one_compared_file_by_file(
+    tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, single = place(tmp_path, "whole"), place(tmp_path, "single")
+    for destination in (whole, single):
+        run(destination, Directory(tree), workers=0)
+    later = NOON + timedelta(hours=1)
+    parsed: list[bytes] = []
+    parse = Sink.parsed
+
+    def noted(sink: Sink, id: bytes, content: bytes) -> Mapping[str, Node]:
+        parsed.append(id)
+        return parse(sink, id, content)
+
+    monkeypatch.setattr(Sink, "parsed", noted)
+    run(whole, Directory(tree), workers=0, time=later)
+    few = len(parsed)
+    monkeypatch.setattr(folders, "_WHOLE", 0)
+    run(single, Directory(tree), workers=0, time=later)
+    assert saved(whole) == saved(single)
+    # Those of the file that has two names, and the empty one, are parsed in any case.
+    assert (few, len(parsed) - few) == (3, 1 + sum(1 for one in tree.rglob("*") if one.is_dir()))
 
 
 def test_patterns_leave_out_the_same_folders(tmp_path: Path, tree: Path, started: list[int]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 from zlib import crc32
 
@@ -13,9 +13,11 @@ from backupkit.errors import BackupKitError
 from backupkit.formats.restic.nodes import node_text, sort_key, tree_content
 from backupkit.formats.restic.parents import Node, is_unchanged
 from backupkit.formats.restic.storing import Content, ContentReader, Living, Receiver, odd_names
+from backupkit.formats.restic.unchanged import Same, same
 from backupkit.model import Entry, Owner, Part, Passed, Problem
 
 _AT_ONCE = 512  # entries of a folder of which it is asked at once whether they are unchanged
+_WHOLE = 4096  # entries of a folder, below which it is compared with its tree of before as a whole
 _MANY = 8000  # unchanged files, of which one that is read counts as five, after which a folder may be shared
 _OFTEN, _MUCH = 200, 8 << 20  # entries, or bytes, after which it is told how far a part is
 
@@ -75,8 +77,16 @@ class Folders(Receiver, Protocol):
 
     counts: Counts
 
-    def nodes_of(self, tree: bytes) -> Mapping[str, Node]:
-        """The nodes of a tree of before by name; none if it cannot be read."""
+    def content_of(self, tree: bytes) -> bytes:
+        """The plain bytes of a tree of before; none if it cannot be read."""
+        ...
+
+    def parsed(self, tree: bytes, content: bytes) -> Mapping[str, Node]:
+        """The nodes of that tree by name; none if this is not the content of one."""
+        ...
+
+    def holds_all(self, data: Sequence[bytes], trees: Sequence[bytes]) -> bool:
+        """Whether all these blobs are there, of which the trees are those of folders that come next."""
         ...
 
     def held(self, nodes: Mapping[str, Node], files: Mapping[str, Node]) -> Mapping[str, Node]:
@@ -96,6 +106,7 @@ class OpenFolder:
     unread: list[tuple[Part, Before]] = field(default_factory=list)
     open: list[OpenFolder] = field(default_factory=list)  # folders that were begun
     after: bytes | None = None  # the name after which all is left to do
+    same: bool = False  # the tree is that of before, in every repository
 
     @property
     def name(self) -> str:
@@ -156,6 +167,11 @@ class FolderSaver(Generic[F]):
         self._effort = 0
         self._largest = largest
 
+    @property
+    def reads_much(self) -> bool:
+        """Whether of the entries so far more than one of a few dozen had to be read."""
+        return self._effort > 1.1 * self.entries
+
     def save(
         self, part: Part, before: Before, *, most: int | None = None, share: Share | None = None
     ) -> OpenFolder:
@@ -186,6 +202,13 @@ class FolderSaver(Generic[F]):
             return
         entry, name = folder.part.entry, folder.name
         for number, receiver in [*self._living.receivers.items()]:
+            if folder.same:
+                receiver.counts.dirs_unmodified += 1
+                id = folder.before[number]
+                above[number][name] = node_text(
+                    entry, name, owner=self._owner, now_ns=self._now_ns, subtree=id
+                )
+                continue
             nodes = folder.nodes[number]
             content = tree_content(nodes[name] for name in sorted(nodes, key=sort_key))
             id = hashlib.sha256(content).digest()
@@ -222,14 +245,26 @@ class FolderSaver(Generic[F]):
         path = place_of(part.entry)
         receivers = self._living.receivers
         folder = OpenFolder(part, path, before, {number: {} for number in receivers})
-        known: dict[int, Mapping[str, Node]] = {}
+        contents: dict[int, bytes] = {}
         for number, receiver in [*receivers.items()]:
             try:
-                known[number] = receiver.nodes_of(before[number]) if before.get(number) else {}
+                contents[number] = receiver.content_of(before[number]) if before.get(number) else b""
             except BackupKitError as error:
                 self._living.fail(number, error)
         effort = self._effort
         children = part.read() if share is None else share.of(part)
+        if share is None and all(contents.values()):
+            first = [*islice(children, _WHOLE)]
+            if 0 < len(first) < _WHOLE and self._is_same(folder, first, contents):
+                return folder
+            children = chain(first, children)
+        known: dict[int, Mapping[str, Node]] = {}
+        for number, content in contents.items():
+            if (known_to := receivers.get(number)) is not None:
+                try:
+                    known[number] = known_to.parsed(before[number], content) if content else {}
+                except BackupKitError as error:
+                    self._living.fail(number, error)
         while batch := [*islice(children, _AT_ONCE)]:
             unchanged = self._unchanged(batch, known)
             for one in batch:
@@ -253,6 +288,42 @@ class FolderSaver(Generic[F]):
                     break
         folder.unread.reverse()  # they are taken from the end
         return folder
+
+    def _is_same(
+        self, folder: OpenFolder, children: Sequence[Entry | Problem | Part], contents: Mapping[int, bytes]
+    ) -> bool:
+        """Whether all in a folder is what it was, in every repository; then it is as good as saved."""
+        found: dict[int, Same] = {}
+        for number, receiver in [*self._living.receivers.items()]:
+            content = contents[number]
+            one = same(content, children, owner=self._owner, now_ns=self._now_ns) if content else None
+            try:
+                if one is None or not receiver.holds_all(one.data, one.trees):
+                    return False
+            except BackupKitError as error:
+                self._living.fail(number, error)
+                continue
+            found[number] = one
+        parts = [one for one in children if isinstance(one, Part)]
+        folder.same = not parts
+        for place, part in enumerate(parts):
+            folder.unread.append((part, {number: one.trees[place] for number, one in found.items()}))
+        folder.unread.reverse()  # they are taken from the end
+        entries = len(children) - len(parts)
+        for number, one in found.items():
+            folder.nodes[number].update(one.nodes)
+            counts = self._living.receivers[number].counts
+            counts.size += one.size
+            counts.files_unmodified += one.files
+            counts.files_changed += entries - one.files  # as restic counts what is no file
+        self.entries += entries
+        self._effort += entries
+        for child in children:
+            if isinstance(child, Entry) and child.xattrs:
+                self.problems += odd_names(child)
+        if self.entries - self._told[0] >= _OFTEN:
+            self.tell(folder.part.entry.path)
+        return True
 
     def _unchanged(
         self, batch: list[Entry | Problem | Part], known: Mapping[int, Mapping[str, Node]]

@@ -74,27 +74,39 @@ def node_text(
     subtree: bytes | None = None,
 ) -> str:
     """One entry as it stands in a tree. `owner` and `now_ns` are for what has no owner or time of its own."""
+    # Hot: this is done for every entry of every run.
     kind, origin = entry.kind, entry.origin
     modified = ns_text(now_ns if entry.modified_ns is None else entry.modified_ns)
     quoted = f'"{name}"' if _PLAIN_NAME.fullmatch(name) else text(quote(name))
-    changed = (
-        modified if origin is None or origin.changed_ns == entry.modified_ns else ns_text(origin.changed_ns)
-    )
-    # restic records the time of the last access only on demand, and else the other one in its place.
-    fields = [
-        f'{{"name":{quoted},{_kind_text(kind, entry.mode)}'
-        f'"mtime":"{modified}","atime":"{modified}","ctime":"{changed}",{_owner_text(entry.owner or owner)}'
-    ]
-    links = 0
+    changed, place, links = modified, "", ""
     if origin is not None:
-        fields.append(f'"inode":{origin.inode}')
-        links = 0 if kind in ("directory", "fifo") else origin.links
-        fields.append(f'"device_id":{origin.device}')
-    if size:
-        fields.append(f'"size":{size}')
-    if links:
-        fields.append(f'"links":{links}')
-    if kind == "symlink":
+        if origin.changed_ns != entry.modified_ns:
+            changed = ns_text(origin.changed_ns)
+        place = f',"inode":{origin.inode},"device_id":{origin.device}'
+        if origin.links and kind not in ("directory", "fifo"):
+            links = f',"links":{origin.links}'
+    own = entry.owner or owner
+    length = f',"size":{size}' if size else ""
+    end = '"content":null'
+    if content is not None:
+        end = '"content":[' + ",".join([f'"{id.hex()}"' for id in content]) + "]"
+    if subtree is not None:
+        end += f',"subtree":"{subtree.hex()}"'
+    if kind != "file" or entry.xattrs or entry.rows:
+        end = _rare_fields(entry) + end
+    # restic records the time of the last access only on demand, and else the other one in its place.
+    return (
+        f'{{"name":{quoted},{_kind_text(kind, entry.mode)}'
+        f'"mtime":"{modified}","atime":"{modified}","ctime":"{changed}",'
+        f"{_owner_text(own.uid, own.gid, own.user, own.group)}{place}"
+        f"{length}{links},{end}}}"
+    )
+
+
+def _rare_fields(entry: Entry) -> str:
+    """What stands before the content, and files mostly have not; with a comma after each."""
+    fields: list[str] = []
+    if entry.kind == "symlink":
         fields += _target_fields(entry.target or "")
     if (entry.xattrs or entry.rows) and (attributes := attributes_of(entry)):
         each = (
@@ -102,15 +114,9 @@ def node_text(
             for key, value in attributes.items()
         )
         fields.append(f'"extended_attributes":[{",".join(each)}]')
-    if entry.device is not None and kind in ("chardev", "blockdev"):
+    if entry.device is not None and entry.kind in ("chardev", "blockdev"):
         fields.append(f'"device":{os.makedev(*entry.device)}')
-    if content is None:
-        fields.append('"content":null')
-    else:
-        fields.append('"content":[' + ",".join(f'"{id.hex()}"' for id in content) + "]")
-    if subtree is not None:
-        fields.append(f'"subtree":"{subtree.hex()}"')
-    return ",".join(fields) + "}"
+    return "".join([f"{field}," for field in fields])
 
 
 @lru_cache(maxsize=1024)
@@ -120,11 +126,11 @@ def _kind_text(kind: Kind, mode: int | None) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _owner_text(owner: Owner) -> str:
-    names = f',"user":{text(owner.user)}' if owner.user else ""
-    if owner.group:
-        names += f',"group":{text(owner.group)}'
-    return f'"uid":{owner.uid},"gid":{owner.gid}{names}'
+def _owner_text(uid: int, gid: int, user: str | None, group: str | None) -> str:
+    names = f',"user":{text(user)}' if user else ""
+    if group:
+        names += f',"group":{text(group)}'
+    return f'"uid":{uid},"gid":{gid}{names}'
 
 
 def attributes_of(entry: Entry) -> Mapping[str, bytes]:

@@ -7,12 +7,15 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
-from backupkit.errors import IntegrityError, ObjectExistsError
+from backupkit.errors import BackupKitError, IntegrityError, ObjectExistsError, OperationCancelledError
 from backupkit.formats.restic.documents import decode, encode
 from backupkit.formats.restic.layout import CONFIG, ObjectKind, id_in, object_name, storage_id
 from backupkit.formats.restic.sealing import Sealer
 from backupkit.protocols import Destination
 from backupkit.retrying import Retry
+
+_BLOCK = 128 << 10  # bytes of a pack of trees that are read at once: some 40 trees of 50 files
+_BLOCKS = 16  # that are held: trees are asked for nearly in the order in which they were stored, in two packs
 
 T = TypeVar("T")
 
@@ -42,6 +45,7 @@ class Objects:
         self.cache = cache
         self.location = destination.location
         self._keeps_nothing = False
+        self._blocks: dict[tuple[str, int], bytes] = {}  # of packs of trees
         self._damaged: set[str] = set()  # packs
         self._keeping = threading.Lock()  # one at a time, lest many threads fetch the same pack
 
@@ -85,16 +89,43 @@ class Objects:
     def read_range(self, pack: str, start: int, length: int, *, keep: bool = False) -> bytes:
         """So many bytes of a pack, from `start`; IntegrityError if it ends before.
 
-        With `keep`, for packs of trees, of which more will be wanted, the whole pack comes into the cache.
+        With `keep`, for packs of trees, of which more will be wanted, the whole pack comes into the cache. Without
+        one, the block that this is in is held for a while.
         """
-        if keep and self.cache is not None and (kept := self._read_kept(pack, start, length)) is not None:
+        if keep and self.cache is None:
+            return self._read_in_block(pack, start, length)
+        if keep and (kept := self._read_kept(pack, start, length)) is not None:
             return kept
+        return self._read_range(pack, start, length)
+
+    def _read_in_block(self, pack: str, start: int, length: int) -> bytes:
+        number, offset = divmod(start, _BLOCK)
+        if offset + length > _BLOCK or pack in self._damaged:
+            return self._read_range(pack, start, length)
+        block = self._blocks.pop((pack, number), b"")
+        if len(block) < offset + length:
+            try:
+                block = self._read_range(pack, start - offset, offset + length, _BLOCK)
+            except OperationCancelledError:
+                raise
+            except BackupKitError:
+                self._damaged.add(pack)  # perhaps where nobody asked for it, as on a disk with a bad sector
+                return self._read_range(pack, start, length)
+        self._blocks[pack, number] = block  # as the one that was used last
+        if len(self._blocks) > _BLOCKS:
+            with suppress(KeyError, StopIteration, RuntimeError):  # another thread did the same
+                del self._blocks[next(iter(self._blocks))]
+        return block[offset : offset + length]
+
+    def _read_range(self, pack: str, start: int, length: int, most: int = 0) -> bytes:
+        """So many bytes, and up to `most` if there are more."""
+        most = max(length, most)
 
         def read() -> bytes:
-            return b"".join(self.destination.read(object_name("data", pack), start=start, length=length))
+            return b"".join(self.destination.read(object_name("data", pack), start=start, length=most))
 
         content = self._tried(read)
-        if len(content) != length:
+        if len(content) < length or len(content) > most:
             where = self.where("data", pack)
             raise IntegrityError(f"{where} is cut short: it ends before byte {start + length}.", where=where)
         return content

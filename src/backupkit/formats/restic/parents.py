@@ -65,8 +65,20 @@ class Parent:
 
     def nodes_of(self, tree: str) -> Mapping[str, Node]:
         """The nodes of the folder that has this tree."""
+        content = self.content_of(tree)
+        return self.parsed(tree, content) if content else {}
+
+    def content_of(self, tree: str) -> bytes:
+        """The plain bytes of this tree; none if it cannot be read."""
         try:
-            content = self._repository.load(bytes.fromhex(tree), tree=True)
+            return self._repository.load(bytes.fromhex(tree), tree=True)
+        except IntegrityError as error:
+            self._damaged(tree, error)
+            return b""
+
+    def parsed(self, tree: str, content: bytes) -> Mapping[str, Node]:
+        """The nodes by name that are the content of this tree; none if it is not one."""
+        try:
             where = f"tree {tree} at {self._repository.location}"
             return {node["name"]: node for node in parse_tree(content, where=where)}
         except IntegrityError as error:

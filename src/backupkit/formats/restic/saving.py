@@ -83,12 +83,19 @@ class Sink:
     def close(self) -> None:
         self.writer.close()
 
-    def nodes_of(self, tree: bytes) -> Mapping[str, Node]:
-        return self._parent.nodes_of(tree.hex()) if self._parent is not None else {}
+    def content_of(self, tree: bytes) -> bytes:
+        return self._parent.content_of(tree.hex()) if self._parent is not None else b""
+
+    def parsed(self, tree: bytes, content: bytes) -> Mapping[str, Node]:
+        return self._parent.parsed(tree.hex(), content) if self._parent is not None else {}
 
     def tree_content(self, tree: bytes) -> bytes | None:
         """The plain bytes of a tree of before, if it can be read."""
-        return self.repository.load(tree, tree=True) if self.nodes_of(tree) else None
+        content = self.content_of(tree)
+        return content if content and self.parsed(tree, content) else None
+
+    def holds_all(self, data: Sequence[bytes], trees: Sequence[bytes]) -> bool:
+        return self.writer.holds_all(data)
 
     def held(self, nodes: Mapping[str, Node], files: Mapping[str, Node]) -> Mapping[str, Node]:
         return {name: node for name, node in files.items() if self._holds_content(node)}

@@ -24,10 +24,10 @@ def utc_now() -> datetime:
 
 def ns_text(ns: int) -> str:
     """Nanoseconds since 1970, as they stand in a tree: in UTC, so that they are the same everywhere."""
-    seconds, fraction = divmod(ns, _NS)
+    fraction = ns % _NS
     if fraction:
-        return f"{_second_text(seconds)}.{fraction:09d}".rstrip("0") + "Z"
-    return _second_text(seconds) + "Z"
+        return f"{_second_text(ns // _NS)}.{fraction:09d}".rstrip("0") + "Z"
+    return _second_text(ns // _NS) + "Z"
 
 
 def time_text(time: datetime) -> str:

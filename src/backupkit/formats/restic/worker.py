@@ -184,16 +184,26 @@ class Remote:
     def close(self) -> None:
         self._packs.close()
 
-    def nodes_of(self, tree: bytes) -> Mapping[str, Node]:
+    def content_of(self, tree: bytes) -> bytes:
+        try:
+            return self._loaded(tree)
+        except BackupKitError:
+            return self._of_parent(tree)
+
+    def parsed(self, tree: bytes, content: bytes) -> Mapping[str, Node]:
         where = f"tree {tree.hex()} at {self._objects.location}"
         try:
-            content = self._loaded(tree)
             nodes = parse_tree(content, where=where)
-        except BackupKitError:
-            # The parent knows of other places, and tells what is damaged.
-            content = self._ask(Tree(self._number, tree))
-            nodes = () if content is None else parse_tree(content, where=where)
+        except IntegrityError:
+            content = self._of_parent(tree)
+            nodes = parse_tree(content, where=where) if content else ()
         return {node["name"]: node for node in nodes}
+
+    def holds_all(self, data: Sequence[bytes], trees: Sequence[bytes]) -> bool:
+        if not (data or trees):
+            return True
+        answer = self._asked(b"".join(data), trees)
+        return all(answer.data)
 
     def held(self, nodes: Mapping[str, Node], files: Mapping[str, Node]) -> Mapping[str, Node]:
         trees: list[bytes] = []
@@ -203,18 +213,24 @@ class Remote:
         ids = [id for node in files.values() for id in node.get("content") or ()]
         if not (ids or trees):
             return files
-        answer: HeldAnswer | None = self._ask(
-            Held(self._number, bytes.fromhex("".join(ids)), b"".join(trees))
-        )
+        answer = self._asked(bytes.fromhex("".join(ids)), trees)
+        if all(answer.data):
+            return files
+        missing = {id for id, is_held in zip(ids, answer.data, strict=True) if not is_held}
+        return {name: node for name, node in files.items() if missing.isdisjoint(node.get("content") or ())}
+
+    def _asked(self, data: bytes, trees: Sequence[bytes]) -> HeldAnswer:
+        answer: HeldAnswer | None = self._ask(Held(self._number, data, b"".join(trees)))
         if answer is None:
             raise self._failed_elsewhere()
         self.places.update(
             {tree: place for tree, place in zip(trees, answer.places, strict=True) if place is not None}
         )
-        if all(answer.data):
-            return files
-        missing = {id for id, is_held in zip(ids, answer.data, strict=True) if not is_held}
-        return {name: node for name, node in files.items() if missing.isdisjoint(node.get("content") or ())}
+        return answer
+
+    def _of_parent(self, tree: bytes) -> bytes:
+        """What the parent has of a tree, who knows of other places, and tells what is damaged."""
+        return self._ask(Tree(self._number, tree)) or b""
 
     def _loaded(self, tree: bytes) -> bytes:
         place = self.places.pop(tree, None)

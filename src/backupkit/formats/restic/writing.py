@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 
@@ -44,6 +44,12 @@ class RepositoryWriter:
         if self._distrusted and (tree, id) in self._distrusted:
             return False
         return self.repository.index.holds(id, tree=tree)
+
+    def holds_all(self, ids: Iterable[bytes]) -> bool:
+        """Whether it has all these blobs of files."""
+        if self._distrusted or self._pending[False]:
+            return all(map(self.holds, ids))
+        return all(map(self.repository.index.holds, ids))
 
     def expect(self, id: bytes, *, tree: bool = False) -> bool:
         """Whether the blob is new; it then counts as held, because whoever asked will store it."""
