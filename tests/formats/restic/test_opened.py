@@ -15,9 +15,12 @@ from backupkit.formats.restic.config import Config
 from backupkit.formats.restic.index import index_document, pack_text
 from backupkit.formats.restic.layout import object_name
 from backupkit.formats.restic.objects import Objects
-from backupkit.formats.restic.opened import OpenedRepository
+from backupkit.formats.restic.opened import OpenedRepository, create, open_existing
 from backupkit.formats.restic.packs import Pack
 from backupkit.formats.restic.sealing import MasterKey
+from backupkit.model import StoredObject
+from backupkit.passphrase import Passphrase
+from backupkit.protocols import Chunks
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 
 PLAIN = b"some plain bytes"
@@ -63,3 +66,42 @@ def test_a_torn_pack_in_the_cache_is_forgotten_and_the_blob_fetched(tmp_path: Pa
         kept.write_bytes(bytes(kept.stat().st_size))
         assert repository.load(ID, tree=True) == PLAIN
         assert not kept.exists()
+
+
+class LetsTwoBeFirst(MemoryDestination):
+    """Another process makes the repository at the same moment, and its config replaces ours."""
+
+    def __init__(self, others: dict[str, bytes]) -> None:
+        super().__init__()
+        self.others = others
+
+    def write(self, name: str, chunks: Chunks, *, overwrite: bool = False) -> StoredObject:
+        stored = super().write(name, chunks, overwrite=overwrite)
+        if name == "config":
+            self.objects |= self.others
+        return stored
+
+
+def test_of_two_that_were_both_the_first_the_one_whose_config_is_there_made_the_repository() -> None:
+    passphrase, other = Passphrase("the same for both"), MemoryDestination()
+    made = create(Objects(other), passphrase)
+    place = LetsTwoBeFirst(other.objects)
+    assert create(Objects(place), passphrase).config == made.config
+    assert open_existing(Objects(place), Passphrase("the same for both")).config == made.config
+
+
+class LosesKeys(MemoryDestination):
+    """Another process that was overtaken takes our key for one that nobody needs."""
+
+    def write(self, name: str, chunks: Chunks, *, overwrite: bool = False) -> StoredObject:
+        stored = super().write(name, chunks, overwrite=overwrite)
+        if name == "config":
+            for key in [one for one in self.objects if one.startswith("keys/")]:
+                del self.objects[key]
+        return stored
+
+
+def test_a_key_that_was_deleted_while_the_repository_was_made_is_stored_again() -> None:
+    place = LosesKeys()
+    made = create(Objects(place), Passphrase("mine"))
+    assert open_existing(Objects(place), Passphrase("mine")).config == made.config

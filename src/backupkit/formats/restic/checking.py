@@ -20,6 +20,7 @@ from backupkit.formats.restic.snapshots import Snapshot
 from backupkit.model import Passed, Problem, Share
 
 WORTH = 4000  # blobs that take longer to check than a process to start
+_MOST = 4  # processes, this one included, as for runs and restores
 _SMALL = 256 << 10  # bytes of blobs, on average; larger ones are checked by threads as fast
 _ID = 32  # bytes
 
@@ -94,7 +95,7 @@ class Checker:
         """How many help this one: one for each other processor, where so many blobs are so small."""
         blobs = len(self._repository.index)
         small = sum(self._sizes.values()) <= blobs * _SMALL
-        return usable_processors() - 1 if self._executor and blobs >= WORTH and small else 0
+        return min(usable_processors(), _MOST) - 1 if self._executor and blobs >= WORTH and small else 0
 
     def _problem(self, message: str, path: str | None = None) -> Problem:
         where = self._repository.location

@@ -222,7 +222,7 @@ def create(objects: Objects, passphrase: Passphrase, *, polynomial: int | None =
             "that is empty, or correct the location."
         )
     left = next(iter(_fitting_keys(objects, passphrase, any_left=True)), None)
-    made = None
+    made = content = None
     if left is not None:
         _, key = left
     else:
@@ -234,15 +234,20 @@ def create(objects: Objects, passphrase: Passphrase, *, polynomial: int | None =
         objects.write("keys", [content], made)
         _remember(passphrase, made, key)
     config = Config.made(polynomial)
+    sealed = encode(config.fields(), Sealer(key), compressed=False)
     try:
-        objects.write_config(encode(config.fields(), Sealer(key), compressed=False))
+        objects.write_config(sealed)
     except ObjectExistsError:  # somebody was faster
         opened = open_existing(objects, passphrase)
         # Unless they have found our key here and taken it.
         if made is not None and not opened.is_of(key):
             _delete_keys(objects, [made])
         return opened
+    if objects.read_config() != sealed:  # a place that lets two be the first
+        return open_existing(objects, passphrase)
     _delete_keys(objects, [id for id, other in _fitting_keys(objects, passphrase) if other != key])
+    if made is not None and content is not None and all(id != made for id, _ in objects.list("keys")):
+        objects.write("keys", [content], made)  # deleted by one that was overtaken here
     return OpenedRepository(objects, config, key)
 
 
