@@ -76,3 +76,25 @@ def test_it_can_go_to_another_process(tmp_path: Path) -> None:
         CALLS["read"](limited)
         with pickle.loads(pickle.dumps(limited)) as other:
             assert [*other.read("a")] == [b"content"]
+
+
+def test_a_call_that_outlasts_the_context_leaves_no_thread() -> None:
+    go_on, begun = threading.Event(), threading.Event()
+
+    def waits() -> None:
+        begun.set()
+        go_on.wait()
+
+    inner = FaultyDestination(holding_a(), [Fault(method="stat", does=waits, goes_on=True)])
+    inner.location = "memory:outlasts"
+    with StallLimited(inner) as limited:
+        asking = threading.Thread(target=lambda: limited.stat("a"))
+        asking.start()
+        begun.wait()
+    go_on.set()
+    asking.join()
+    limited.stat("a")
+    for thread in threading.enumerate():
+        if thread.name == "backupkit memory:outlasts":
+            thread.join(10)
+            assert not thread.is_alive()

@@ -25,7 +25,7 @@ class StallLimited(Wrapping):
     call is made anew, whatever became of the one before. Objects are read, and names listed, as a whole: for
     formats whose objects fit into memory.
 
-    The calls are made on threads that are kept for the next one until its context is left, because a format may
+    Within its context, the calls are made on threads that are kept for the next one, because a format may
     read thousands of small objects: a call takes 55 µs on the caller's own thread, 60 on one that is kept, and 225
     on a new one.
     """
@@ -35,12 +35,15 @@ class StallLimited(Wrapping):
         self._given = limit
         self._limit = limit_of(inner, limit)
         self._ends_by_itself = limit is None and isinstance(inner, LimitsStalls)
+        self._keeps = False
         self._idle: deque[_Caller] = deque()
 
     def __enter__(self) -> Self:
+        self._keeps = True
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._keeps = False
         while self._idle:
             self._idle.pop().dismiss()
 
@@ -88,10 +91,16 @@ class StallLimited(Wrapping):
         except BaseException:  # of the waiting itself, such as Ctrl-C
             caller.dismiss()
             raise
-        self._idle.append(caller)
+        self._keep(caller)
         if isinstance(answer, _Failure):
             raise answer.error
         return answer
+
+    def _keep(self, caller: _Caller) -> None:
+        if self._keeps:
+            self._idle.append(caller)
+        if not self._keeps:  # left meanwhile, by a thread that may have looked before this one was there
+            caller.dismiss()
 
 
 class _Failure:
