@@ -30,8 +30,9 @@ from backupkit.formats.restic.locks import held
 from backupkit.formats.restic.nodes import parse_tree
 from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.opened import create
+from backupkit.formats.restic.reading import entries_of
 from backupkit.formats.restic.writing import RepositoryWriter
-from backupkit.model import Entry, Origin, Part, Problem
+from backupkit.model import Entry, Origin, Part, Passed, Problem
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Destination
 from backupkit.retrying import Retry
@@ -76,6 +77,37 @@ def test_a_source_around_the_folder_of_one_before_is_refused(tmp_path: Path) -> 
     writer.write(Directory(tmp_path / "a" / "b").parts())
     with pytest.raises(ConfigurationError, match="Two sources hold"):
         writer.write(Directory(tmp_path, name="all").parts())
+
+
+def test_a_source_around_the_folder_of_one_before_goes_around_it_if_it_excludes_that(tmp_path: Path) -> None:
+    for path in ("x", "a/y", "a/b/z", "a/c/w", "d/v"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(path)
+    place = sink(MemoryDestination())
+    writer = saving.SnapshotWriter({0: place}, Retry(tries=1))
+    writer.write(Directory(tmp_path / "a" / "b").parts())
+    passed: list[Passed] = []
+    (outer,) = Directory(tmp_path, name="all", exclude=["a/b/"]).parts()
+    assert isinstance(outer, Part)
+    writer.write([replace(outer, passed=passed.append)])
+    writer.each(saving.Sink.flush)
+    snapshots = [place.finish(paths=writer.paths, complete=True)]
+    found = {
+        f"/{entry.path}"
+        for entry in entries_of(place.repository, snapshots[0], executor=None)
+        if entry.kind == "file"
+    }
+    assert found == {str(tmp_path / path) for path in ("x", "a/y", "a/b/z", "a/c/w", "d/v")}
+    assert sum(one.entries for one in passed) == writer.entries - 2
+    assert sum(one.read for one in passed) == writer.read - len("a/b/z")
+
+
+def test_a_source_in_the_folder_of_one_before_is_told_to_come_first(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    writer = saving.SnapshotWriter({0: sink(MemoryDestination())}, Retry(tries=1))
+    writer.write(Directory(tmp_path, exclude=["a/b/"]).parts())
+    with pytest.raises(ConfigurationError, match="give the source of the inner folder before"):
+        writer.write(Directory(tmp_path / "a" / "b").parts())
 
 
 def test_a_share_of_a_folder_that_can_no_longer_be_read_says_so(tmp_path: Path) -> None:

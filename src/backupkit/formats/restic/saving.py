@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from backupkit.errors import BackupKitError, IntegrityError
@@ -292,6 +292,9 @@ class SnapshotWriter:
     def _take_part(self, part: Part) -> None:
         path = place_of(part.entry)
         self._note_root(part.entry, path)
+        if any(root != path and _is_at_or_below(root, path) for root in self._roots):
+            self._take_around(part)
+            return
         before: dict[int, bytes] = {}
 
         def look(number: int, sink: Sink) -> None:
@@ -304,6 +307,24 @@ class SnapshotWriter:
             self._living.each(lambda number, sink: sink.put_part(part.entry, path, folder[number]))
             self._entries += 1
             part.passed(Passed(part.entry.path, 1, 0))
+
+    def _take_around(self, part: Part) -> None:
+        """A folder in which the folder of a source before lies: not as a whole, so that it goes around that one."""
+
+        def take(entry: Entry) -> None:
+            entries, read = self._entries, self._reader.read
+            self._take(entry)
+            part.passed(Passed(entry.path, self._entries - entries, self._reader.read - read))
+
+        if part.wanted:
+            take(part.entry)
+        for one in part.read():
+            if isinstance(one, Problem):
+                self.problems.append(one)
+            elif isinstance(one, Part):
+                self._take_part(replace(one, passed=part.passed))
+            else:
+                take(one)
 
     def _take(self, entry: Entry) -> None:
         path = place_of(entry)

@@ -80,10 +80,7 @@ class TreeBuilder:
         if (leading := self._leading.get(path)) is None:
             above, name = _split(path)
             if name in self._folder_above(above, real).nodes:
-                raise ConfigurationError(
-                    f"{path!r} was written already when a source came to something in it: give the source of the "
-                    "inner folder before that of the outer one."
-                )
+                raise _written(path)
             leading = self._leading[path] = _Folder(path, _described(path) if real else None)
         return leading
 
@@ -96,7 +93,7 @@ class TreeBuilder:
             below = self._open[-1]
             name = path[len(below.path) + 1 :].partition("/")[0]
             if name in below.nodes:
-                raise _taken(f"{below.path}/{name}")
+                raise _written(f"{below.path}/{name}")
             below.nodes[name] = ""
             between = f"{below.path}/{name}"
             self._open.append(_Folder(between, _described(between) if real else None))
@@ -127,6 +124,13 @@ def _split(path: str) -> tuple[str, str]:
 def _taken(path: str) -> ConfigurationError:
     return ConfigurationError(
         f"Two sources hold {path!r}, and a snapshot holds every path once: exclude it from one of them."
+    )
+
+
+def _written(path: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path!r} was written already when a source came to something in it: give the source of the inner folder "
+        "before that of the outer one, which must exclude it."
     )
 
 
