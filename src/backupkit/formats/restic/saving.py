@@ -15,14 +15,12 @@ from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.parents import Node, Parent, is_unchanged, parent_of
 from backupkit.formats.restic.snapshots import Snapshot, Summary, new_fields
 from backupkit.formats.restic.spreading import Spreading
-from backupkit.formats.restic.storing import Content, ContentReader, Living, NobodyLeft, odd_names
+from backupkit.formats.restic.storing import Content, ContentReader, Living, odd_names
 from backupkit.formats.restic.times import ns_of, utc_now
 from backupkit.formats.restic.tree_building import TreeBuilder, owner_of
 from backupkit.formats.restic.writing import RepositoryWriter
 from backupkit.model import Contents, Entry, Part, Passed, Problem
 from backupkit.retrying import Retry
-
-__all__ = ["NobodyLeft", "Run", "Sink", "SnapshotWriter"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,8 +20,9 @@ from backupkit.formats.restic.access import Access
 from backupkit.formats.restic.locks import Lease
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.polynomial import random_polynomial
-from backupkit.formats.restic.saving import NobodyLeft, Run, Sink, SnapshotWriter
+from backupkit.formats.restic.saving import Run, Sink, SnapshotWriter
 from backupkit.formats.restic.snapshots import Snapshot, free_time
+from backupkit.formats.restic.storing import NobodyLeft
 from backupkit.formats.restic.writing import RepositoryWriter
 from backupkit.model import Entry, Part, Problem, Written
 from backupkit.protocols import Compressor, Destination

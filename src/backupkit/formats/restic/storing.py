@@ -19,9 +19,8 @@ from backupkit.formats.restic.chunking import MIN, Chunker
 from backupkit.model import Entry, Problem
 from backupkit.retrying import Retry, is_retryable
 
-_PATIENCE = (
-    20  # entries that are tried again; where more fail, the disk does, and waiting for each would take days
-)
+# Entries that are tried again; where more fail, the disk does, and waiting for each would take days.
+_PATIENCE = 20
 
 
 class Content(NamedTuple):
