@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from backupkit._parallel import beside, map_ordered, read_ahead
 from backupkit.testing.executors import SerialExecutor
+from tests.leftovers import no_thread_left
 
 Executors = Callable[[], AbstractContextManager[Executor | None]]
 
@@ -185,12 +186,11 @@ def test_closing_closes_what_was_read_from_and_leaves_no_thread(read: int) -> No
         finally:
             ended.set()
 
-    before = threading.active_count()
-    ahead = read_ahead(items(), 2)
-    assert [next(ahead) for _ in range(read)] == [*range(read)]
-    ahead.close()
+    with no_thread_left():
+        ahead = read_ahead(items(), 2)
+        assert [next(ahead) for _ in range(read)] == [*range(read)]
+        ahead.close()
     assert ended.is_set() or not read
-    assert threading.active_count() == before
 
 
 def test_items_are_pulled_by_another_thread() -> None:
@@ -224,8 +224,10 @@ def test_what_fails_beside_is_raised_at_the_end_and_nothing_follows_it() -> None
 
 
 def test_an_error_of_ones_own_is_not_replaced_and_the_thread_ends() -> None:
-    before = threading.active_count()
-    with pytest.raises(ValueError, match="mine"), beside(lambda _: 1 / 0, 2) as give:  # noqa: PT012 - as here
+    with (  # noqa: PT012 - as here
+        no_thread_left(),
+        pytest.raises(ValueError, match="mine"),
+        beside(lambda _: 1 / 0, 2) as give,
+    ):
         give(1)
         raise ValueError("mine")
-    assert threading.active_count() == before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
 from pathlib import Path
@@ -35,6 +34,7 @@ from backupkit import (
 )
 from backupkit.testing.destinations import MemoryDestination
 from backupkit.testing.notifiers import RecordingNotifier
+from tests.leftovers import open_files
 from tests.pipeline.shop import Make, Scripted, names
 
 FILES = Scripted("app", {"app/a": b"a"})
@@ -194,7 +194,7 @@ def test_what_is_no_list_of_parts_is_refused_without_showing_it(make: Make, opti
 
 def test_the_constructor_does_no_io(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOT_SET", raising=False)
-    before = sorted(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else []
+    before = open_files()
     BackupPipeline(
         "shop",
         [
@@ -219,7 +219,7 @@ def test_the_constructor_does_no_io(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         observers=[LoggingObserver(), PrometheusObserver(textfile=tmp_path / "missing" / "x.prom")],
     )
     assert names(tmp_path) == []
-    assert (sorted(os.listdir("/proc/self/fd")) if before else []) == before
+    assert open_files() - before == set()
 
 
 def test_one_source_and_one_destination_need_no_list(make: Make, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from backupkit.sources.files import Directory
 from backupkit.sources.hooks import Around
 from backupkit.sources.parallel import Parallel
 from backupkit.testing.sources import SourceTests
+from tests.leftovers import no_file_left_open
 
 PATIENCE = timedelta(seconds=60)
 
@@ -58,12 +59,11 @@ class TestParallel(SourceTests):
 
     def test_nothing_is_opened_before_the_first_pull(self, source: Source) -> None:
         """Of the entries: their contents are begun before they are pulled, which is what this source is for."""
-        before = len(os.listdir("/dev/fd"))
-        entries = source.entries()
-        assert len(os.listdir("/dev/fd")) == before
-        next(entries)
-        entries.close()  # type: ignore[attr-defined] # it is a generator
-        assert len(os.listdir("/dev/fd")) == before
+        with no_file_left_open():
+            entries = source.entries()
+        with no_file_left_open():
+            next(entries)
+            entries.close()  # type: ignore[attr-defined] # it is a generator
 
 
 def contents(source: Source) -> dict[str, bytes]:

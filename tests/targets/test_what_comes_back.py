@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from backupkit.model import Entry, Owner
 from backupkit.targets import DirectoryTarget
 from backupkit.testing.entries import with_content
+from tests.leftovers import no_file_left_open
 from tests.targets.restoring import (
     WHEN,
     check,
@@ -130,10 +131,9 @@ def _open_descriptors() -> int:
 
 
 def test_no_descriptor_stays_open(tmp_path: Path) -> None:
-    before = set(os.listdir("/dev/fd"))
-    write(tmp_path, folder("a"), file("a/b"), hardlink("c/d", "a/b"), symlink("s", "a"), file("s/x"))
-    check(tmp_path, file("a/b"), file("c/x"))
-    assert set(os.listdir("/dev/fd")) == before
+    with no_file_left_open():
+        write(tmp_path, folder("a"), file("a/b"), hardlink("c/d", "a/b"), symlink("s", "a"), file("s/x"))
+        check(tmp_path, file("a/b"), file("c/x"))
 
 
 def test_a_symlink_comes_back_as_it_is_wherever_it_points(tmp_path: Path) -> None:

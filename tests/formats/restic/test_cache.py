@@ -19,6 +19,7 @@ from backupkit.formats.restic.cache import Cache, cache_folder
 from backupkit.formats.restic.layout import ObjectKind, storage_id
 from backupkit.formats.restic.objects import Objects
 from backupkit.testing.destinations import FaultyDestination, MemoryDestination
+from tests.leftovers import no_file_left_open
 
 REPOSITORY = storage_id(b"the repository")
 CONTENT = b"sealed bytes"
@@ -274,8 +275,6 @@ def test_what_nobody_closed_is_closed_when_nobody_needs_it_any_more(tmp_path: Pa
         cache = Cache(REPOSITORY, folder=tmp_path)
         cache.put("index", ID, CONTENT)
 
-    use()
-    before = len(os.listdir("/dev/fd"))
-    use()
-    gc.collect()
-    assert len(os.listdir("/dev/fd")) == before
+    with no_file_left_open():
+        use()
+        gc.collect()
