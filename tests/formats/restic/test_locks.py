@@ -41,6 +41,7 @@ from tests.formats.restic.stock import Opened, Restic, made, made_here, opened
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 AT_ONCE = timedelta(0)
+NOBODY = 1 << 22  # more than any process has as its number, so that none can come to have it
 ALICE = LockFile(
     time=NOW - MINUTE, exclusive=True, hostname="web7", username="alice", pid=4711, uid=1000, gid=1000
 )
@@ -79,13 +80,6 @@ def lock_ids(repository: Opened) -> list[str]:
 
 def put(repository: Opened, lock: LockFile) -> str:
     return repository.objects.save("locks", lock.fields(), repository.sealer)
-
-
-def ended_process() -> int:
-    """The number of a process that is there no more."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
 
 
 def of_this_host(**changes: Any) -> LockFile:
@@ -285,8 +279,8 @@ def test_the_locks_of_others_hold_for_who_may_not_write_too(repository: Opened, 
         (replace(ALICE, time=NOW + 60 * MINUTE), False, False),
         (of_this_host(), False, False),
         (of_this_host(pid=1), False, False),
-        (of_this_host(pid=ended_process()), True, False),
-        (of_this_host(pid=ended_process(), time=NOW - 8 * MINUTE), True, True),
+        (of_this_host(pid=NOBODY), True, False),
+        (of_this_host(pid=NOBODY, time=NOW - 8 * MINUTE), True, True),
         (of_this_host(pid=0), True, False),
         (of_this_host(pid=1 << 80), True, False),
     ],
@@ -309,7 +303,7 @@ def test_an_abandoned_lock_is_removed_by_who_takes_over(repository: Opened, cloc
 def test_the_lock_of_a_process_that_has_just_ended_says_when_it_is_taken_over(
     repository: Opened, clock: FrozenClock
 ) -> None:
-    put(repository, of_this_host(pid=ended_process()))
+    put(repository, of_this_host(pid=NOBODY))
     message = "the process has ended, and its lock is taken over when it is 8 minutes old, or at once after"
     with pytest.raises(RepositoryLockedError, match=message), hold(repository, clock=clock):
         pass
@@ -338,7 +332,7 @@ def test_stale_locks_are_removed_when_asked_to_and_no_others(repository: Opened,
         repository.objects.save("locks", {"no": "lock"}, repository.sealer),
     }
     put(repository, replace(ALICE, time=NOW - 31 * MINUTE))
-    put(repository, of_this_host(pid=ended_process()))
+    put(repository, of_this_host(pid=NOBODY))
     assert remove_stale(repository.objects, repository.sealer, clock=clock) == 2
     assert set(lock_ids(repository)) == stays
 

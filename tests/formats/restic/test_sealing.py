@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -122,7 +123,8 @@ def test_what_is_no_master_key_is_refused(fields: dict[str, object]) -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    for shown in (repr(KEY), repr(Sealer(KEY)), str(KEY)):
+    for one in (repr(KEY), repr(Sealer(KEY)), str(KEY)):
+        shown = re.sub(" at 0x[0-9a-f]+", "", one)  # an address may have two bytes of it by chance
         assert not any(
             f"{a:02x}{b:02x}" in shown or f"\\x{a:02x}\\x{b:02x}" in shown for a, b in pairwise(SECRET)
         )
