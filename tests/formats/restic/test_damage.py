@@ -294,6 +294,32 @@ def test_if_all_that_was_asked_for_is_in_a_damaged_folder_that_is_said(
         [*backups_at(destination).entries(stored.backup)]
 
 
+def test_a_snapshot_that_cannot_be_read_keeps_no_other_from_being_copied_to_its_repository(
+    stored: Stored,
+) -> None:
+    other = MemoryDestination()
+    written(other, [file("of another", b"backup")])
+    damaged = next(name for name in other.objects if name.startswith("snapshots/"))
+    other.objects[damaged] = b"no snapshot"
+    with Restic().open(_copy(stored), name="shop", encryptor=SECRET) as repository:
+        copied = repository.copy(stored.backup, other)
+    found = {
+        one.path: b"".join(one.chunks()) for one in backups_at(other).entries(copied) if one.kind == "file"
+    }
+    assert found == stored.contents
+
+
+def test_of_what_is_damaged_no_snapshot_is_made_elsewhere(stored: Stored) -> None:
+    destination, other = _copy(stored), MemoryDestination()
+    spoil_tree(destination, stored.backup, "app/deep")
+    with (
+        Restic().open(destination, name="shop", encryptor=SECRET) as repository,
+        pytest.raises(IntegrityError),
+    ):
+        repository.copy(stored.backup, other)
+    assert backups_at(other).list().backups == ()
+
+
 def _copy(stored: Stored) -> MemoryDestination:
     destination = MemoryDestination()
     destination.objects.update(stored.objects)

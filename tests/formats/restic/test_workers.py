@@ -23,7 +23,7 @@ from backupkit._parallel import default_executor
 from backupkit.compression import Zstd
 from backupkit.destinations.local import LocalDestination
 from backupkit.destinations.throttled import Throttled
-from backupkit.errors import BackupKitError, OperationCancelledError
+from backupkit.errors import BackupKitError, DestinationError, OperationCancelledError
 from backupkit.formats.restic import folders, saving, spreading, workers
 from backupkit.formats.restic.format import Restic
 from backupkit.formats.restic.nodes import parse_tree
@@ -448,6 +448,40 @@ def test_cancelling_ends_the_workers(tmp_path: Path, tree: Path, started: list[i
         run(place(tmp_path), Directory(tree), workers=2, each=cancel)
     assert len(started) == 2
     assert nobody_left(started)
+
+
+def test_signals_that_reach_a_whole_group_of_processes_do_not_end_the_workers(
+    tmp_path: Path, tree: Path, started: list[int]
+) -> None:
+    sent: set[int] = set()
+
+    def send(_: Passed) -> None:
+        for pid in set(started) - sent:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                os.kill(pid, number)
+            sent.add(pid)
+
+    run(place(tmp_path), Directory(tree), workers=2, each=send)
+    assert len(sent) == 2
+    alone = place(tmp_path, "alone")
+    run(alone, Directory(tree), workers=0)
+    assert saved(LocalDestination(tmp_path / "repository")) == saved(alone)
+
+
+def test_where_workers_cannot_store_the_run_fails_and_leaves_no_snapshot(
+    tmp_path: Path, tree: Path, started: list[int]
+) -> None:
+    destination = place(tmp_path)
+    data = tmp_path / "repository" / "data"
+    data.write_text("no folder")
+    with pytest.raises(DestinationError, match=r"could not be written at .*Not a directory"):
+        run(destination, Directory(tree), workers=2)
+    assert len(started) == 2
+    assert nobody_left(started)
+    assert [*opened(destination).snapshots()] == []
+    data.unlink()
+    run(destination, Directory(tree), workers=2)
+    stock.Restic(tmp_path / "repository").must("check", "--read-data")
 
 
 class Hanging(Directory):

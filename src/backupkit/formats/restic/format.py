@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from backupkit.formats.restic.repository import ResticRepository
 
 _ALGORITHMS = ("zstd", "store")
+_LEVEL = 3  # of zstd, unless another is asked for: about what restic stores as large, or less
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class Restic:
         with ResticRepository(
             destination,
             name=name,
-            compressor=compressor or Zstd(),
+            compressor=compressor or Zstd(_LEVEL),
             access=self._access(encryptor),
             executor=executor,
             workers=self.workers,
@@ -154,7 +155,7 @@ class Restic:
                 workers=self.workers,
             ),
             access=self._access(encryptor),
-            compressor=compressor or Zstd(),
+            compressor=compressor or Zstd(_LEVEL),
             executor=executor,
             retry=retry,
             failed=failed,
