@@ -245,16 +245,15 @@ class Spreading:
         if work.share is not None:
             self._adopt(saved, None, into=work.folder)
             self._one_less(work.folder)
-        elif not (folder := self._adopt(saved, work.folder)).left:
-            self._closed(folder)
-
-    def _closed(self, folder: _Folder) -> None:
-        if folder.above is not None:
-            self._saver.close(folder.open, folder.above.open.nodes)
-            self._one_less(folder.above)
+        else:
+            self._close_done(self._adopt(saved, work.folder))
 
     def _one_less(self, folder: _Folder) -> None:
         folder.left -= 1
+        self._close_done(folder)
+
+    def _close_done(self, folder: _Folder) -> None:
+        """Close a folder in which nothing is left to do, and those above in which it was the last."""
         while not folder.left and folder.above is not None:
             self._saver.close(folder.open, folder.above.open.nodes)
             folder = folder.above
