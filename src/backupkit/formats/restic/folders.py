@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -10,7 +9,7 @@ from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 from zlib import crc32
 
 from backupkit.errors import BackupKitError
-from backupkit.formats.restic.nodes import node_text, sort_key, tree_content
+from backupkit.formats.restic.nodes import node_text, sort_key, tree_of
 from backupkit.formats.restic.parents import Node, is_unchanged
 from backupkit.formats.restic.storing import Content, ContentReader, Living, Receiver, odd_names
 from backupkit.formats.restic.unchanged import Same, same
@@ -209,9 +208,7 @@ class FolderSaver(Generic[F]):
                     entry, name, owner=self._owner, now_ns=self._now_ns, subtree=id
                 )
                 continue
-            nodes = folder.nodes[number]
-            content = tree_content(nodes[name] for name in sorted(nodes, key=sort_key))
-            id = hashlib.sha256(content).digest()
+            id, content = tree_of(folder.nodes[number])
             before = folder.before.get(number)
             if before is None:
                 receiver.counts.dirs_new += 1

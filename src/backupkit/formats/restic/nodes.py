@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -143,6 +144,12 @@ def attributes_of(entry: Entry) -> Mapping[str, bytes]:
 def tree_content(nodes: Iterable[str]) -> bytes:
     """The plain bytes of a tree with these nodes, which must be sorted by the bytes of their names."""
     return ('{"nodes":[' + ",".join(nodes) + "]}\n").encode()
+
+
+def tree_of(nodes: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """The id and the plain bytes of the tree with these nodes, by name and in any order."""
+    content = tree_content(nodes[name] for name in sorted(nodes, key=sort_key))
+    return hashlib.sha256(content).digest(), content
 
 
 def sort_key(name: str) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import grp
-import hashlib
 import os
 import pwd
 import stat
@@ -11,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from backupkit.errors import ConfigurationError
-from backupkit.formats.restic.nodes import sort_key, tree_content
+from backupkit.formats.restic.nodes import tree_of
 from backupkit.model import Entry, Origin, Owner
 
 # Stores a folder's tree, and returns the node of the folder: (path, entry, id and content of the tree).
@@ -70,7 +69,7 @@ class TreeBuilder:
             if folder.path != "/":
                 above, name = _split(folder.path)
                 self._leading[above].nodes[name] = self._stored(folder)
-        return _tree_of(self._leading["/"])
+        return tree_of(self._leading["/"].nodes)
 
     def _folder(self, path: str, real: bool) -> _Folder:
         while self._open and not f"{path}/".startswith(f"{self._open[-1].path}/"):
@@ -107,13 +106,7 @@ class TreeBuilder:
 
     def _stored(self, folder: _Folder) -> str:
         entry = folder.entry or Entry(path=folder.path[1:], kind="directory")
-        return self._store(folder.path, entry, *_tree_of(folder))
-
-
-def _tree_of(folder: _Folder) -> tuple[bytes, bytes]:
-    nodes = folder.nodes
-    content = tree_content(nodes[name] for name in sorted(nodes, key=sort_key))
-    return hashlib.sha256(content).digest(), content
+        return self._store(folder.path, entry, *tree_of(folder.nodes))
 
 
 def _split(path: str) -> tuple[str, str]:
