@@ -207,9 +207,19 @@ class RestoreWorkers:
                     self._receive(one, running, lost)
                 elif not one.ready and time.monotonic() > latest:
                     self._leave_out(one)
+            if not ready:
+                self._look_for_dead()
             if not self._all:
                 return False
         return True
+
+    def _look_for_dead(self) -> None:
+        """A process that this program forked while one was started may hold its end of the connection open."""
+        for one in [*self._all]:
+            if one.process.poll() is not None and not one.connection.poll():
+                if one.ready:
+                    raise _death(one)
+                self._leave_out(one)
 
     def _leave_out(self, one: _Process) -> None:
         """One that cannot begin."""
