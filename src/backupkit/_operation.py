@@ -265,11 +265,15 @@ class Running:
     def passed(self, passed: Passed) -> None:
         """So much of a part of a source was dealt with: it is counted, told, and ended by cancelling."""
         self.check_cancelled()
-        self.entries += passed.entries
-        self.read += passed.read
         self.tell(EntryStarted(passed.path, None))
-        if passed.read:
-            self.tell(BytesRead(passed.read))
+        self.count(passed.entries, passed.read)
+
+    def count(self, entries: int, read: int) -> None:
+        """So many more entries and plain bytes were dealt with elsewhere; of the bytes, observers hear."""
+        self.entries += entries
+        self.read += read
+        if read:
+            self.tell(BytesRead(read))
 
 
 def _name_of(observer: Observer) -> str:

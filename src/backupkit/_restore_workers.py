@@ -15,7 +15,6 @@ from backupkit._parallel import usable_processors
 from backupkit._processes import check_can_start, end, how_it_ended, started
 from backupkit._restore_worker import Job, Key, Passed, Ready, Stretch, is_apart, key_of
 from backupkit.errors import RestoreError
-from backupkit.events import BytesRead
 from backupkit.model import Backup, Entry, Problem
 from backupkit.protocols import Destination, OnThisMachine, ReadsElsewhere, Repository, Target
 from backupkit.selection import Selection
@@ -207,9 +206,19 @@ class RestoreWorkers:
                     self._receive(one, running, lost)
                 elif not one.ready and time.monotonic() > latest:
                     self._leave_out(one)
+            if not ready:
+                self._look_for_dead()
             if not self._all:
                 return False
         return True
+
+    def _look_for_dead(self) -> None:
+        """A process that this program forked while one was started may hold its end of the connection open."""
+        for one in [*self._all]:
+            if one.process.poll() is not None and not one.connection.poll():
+                if one.ready:
+                    raise _death(one)
+                self._leave_out(one)
 
     def _leave_out(self, one: _Process) -> None:
         """One that cannot begin."""
@@ -239,10 +248,7 @@ class RestoreWorkers:
                 self._leave_out(one)
                 return
             raise message
-        running.entries += message.entries
-        running.read += message.read
-        if message.read:
-            running.tell(BytesRead(message.read))
+        running.count(message.entries, message.read)
         for problem in message.problems:
             running.add(problem)
         for problem in message.lost:

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from backupkit._operation import Running
 from backupkit.errors import ConfigurationError, DestinationError, IntegrityError
-from backupkit.events import BytesRead
 from backupkit.marks import write_mark
 from backupkit.model import Backup, Passed, Problem, Share
 from backupkit.protocols import ChecksData, Destination, Repository
@@ -90,10 +89,7 @@ def _found_in_data(
         if isinstance(found, Problem):
             yield found
         elif isinstance(found, Passed):
-            running.entries += found.entries
-            running.read += found.read
-            if found.read:
-                running.tell(BytesRead(found.read))
+            running.count(found.entries, found.read)
         else:
             running.tell(found)
 

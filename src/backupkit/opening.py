@@ -11,6 +11,7 @@ from backupkit.errors import DestinationError, RepositoryNotFoundError, WrongPas
 from backupkit.formats.restic.format import Restic
 from backupkit.formats.restic.layout import KINDS
 from backupkit.formats.zip.format import Zip
+from backupkit.model import Listing
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Destination, Encryptor, Observer
 
@@ -41,7 +42,8 @@ def open_repository(
                 "passphrase: give it."
             )
         format = Restic(create=False)
-        return _not_empty(Backups(name, place, encryptor=encryptor, format=format, observers=observers))
+        backups = Backups(name, place, encryptor=encryptor, format=format, observers=observers)
+        return _not_empty(backups, backups.list())
 
     def archives(place: Destination, name: str | None) -> Backups:
         format = Zip(legacy_time_zone=legacy_time_zone)
@@ -60,9 +62,7 @@ def open_repository(
         inside = inner.list()
         if inside.of_pipelines or (inside.backups and not listing.backups):
             return inner
-    if listing.problems:
-        raise RepositoryNotFoundError(listing.problems[0].message)
-    return _not_empty(backups)
+    return _not_empty(backups, listing)
 
 
 def _holds_snapshots(destination: Destination) -> bool:
@@ -72,9 +72,8 @@ def _holds_snapshots(destination: Destination) -> bool:
         return False  # listing it tells why
 
 
-def _not_empty(backups: Backups) -> Backups:
-    """The same; RepositoryNotFoundError if it has none of its name."""
-    listing = backups.list()
+def _not_empty(backups: Backups, listing: Listing) -> Backups:
+    """The same; RepositoryNotFoundError if its listing has none of its name."""
     if listing.problems:
         raise RepositoryNotFoundError(listing.problems[0].message)
     if not any(backups.name in (None, one.name) for one in listing.backups):

@@ -335,6 +335,15 @@ def test_a_place_without_backups_says_so(tmp_path: Path) -> None:
         open_repository(MemoryDestination(), name="blog")
 
 
+def test_a_place_is_listed_once_to_open_it(pipeline: BackupPipeline, destination: MemoryDestination) -> None:
+    pipeline.run()
+    asked = FaultyDestination(destination)
+    open_repository(asked)
+    assert asked.calls["list"] == 3, (
+        "one for the format, one for the backups, one for what is known about them"
+    )
+
+
 def test_a_pipelines_own_folder_is_a_place_too_and_its_marks_are_known(make: Make, tmp_path: Path) -> None:
     place = stored(tmp_path / "my backups")
     make(FILES, place).run()

@@ -9,13 +9,14 @@ import stat
 import sys
 import threading
 from collections.abc import Iterator
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backupkit import BackupPipeline, Backups, Directory, RestoreError
+from backupkit import BackupPipeline, Backups, Directory, RestoreError, _processes
 from backupkit import _restore_workers as workers
 from backupkit._restore_worker import is_apart
 from backupkit._restore_workers import Stretches
@@ -225,6 +226,36 @@ def test_a_worker_that_is_killed_ends_the_restore_with_an_error(
     watched = Backups("shop", backups.destinations, encryptor=SECRET, format=Restic(), observers=[kill])
     with pytest.raises(RestoreError, match="was killed by signal 9"):
         watched.restore(to=tmp_path / "out")
+
+
+def test_a_worker_that_is_killed_is_noticed_while_a_fork_holds_its_end_of_the_connection(
+    backups: Backups, tmp_path: Path, processes: list[workers._Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+
+    def pipe() -> tuple[Connection, Connection]:
+        """As if the application had forked another process at that very moment."""
+        ours, theirs = Pipe()
+        held.append(os.dup(theirs.fileno()))
+        return ours, theirs
+
+    def kill(event: Event) -> None:
+        if isinstance(event, BytesRead):
+            next(one for one in processes if one.busy).process.send_signal(signal.SIGKILL)
+
+    monkeypatch.setattr(_processes, "Pipe", pipe)
+    watched = Backups("shop", backups.destinations, encryptor=SECRET, format=Restic(), observers=[kill])
+    cancel = threading.Event()
+    latest = threading.Timer(20, cancel.set)  # or it would be waited for without end
+    latest.start()
+    try:
+        with pytest.raises(RestoreError, match="was killed by signal 9"):
+            watched.restore(to=tmp_path / "out", cancel=cancel)
+    finally:
+        latest.cancel()
+        for end in held:
+            os.close(end)
+    assert len(held) == len(processes) == 2
 
 
 def test_a_restore_that_is_cancelled_leaves_nothing_unfinished(backups: Backups, tmp_path: Path) -> None:
