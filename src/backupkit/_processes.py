@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from backupkit.errors import BackupKitError, told
 
-_LOOK = 1.0  # seconds after which one looks whether its parent is still there
+_LOOK = 1.0  # seconds after which one looks whether the other is still there
 # Not by `multiprocessing`, which either runs the application's own program again or forks a process with threads.
 # The package stands in for itself until somebody asks for one of its names: all of it takes 0.13 s to import.
 _PROGRAM = """
@@ -102,6 +102,14 @@ def received(connection: Connection, parent: int) -> Any:
     """What comes next; EOFError if nothing can, also where the parent was killed and a fork of it holds its end."""
     while not connection.poll(_LOOK):
         if os.getppid() != parent:
+            raise EOFError
+    return connection.recv()
+
+
+def answer_of(process: subprocess.Popen[bytes], connection: Connection) -> Any:
+    """What comes next from a process of ours; EOFError if it has ended, though a fork may hold its end."""
+    while not connection.poll(_LOOK):
+        if process.poll() is not None and not connection.poll():
             raise EOFError
     return connection.recv()
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 import pytest
 
-from backupkit import Backups, IntegrityError
+from backupkit import Backups, IntegrityError, _processes
 from backupkit.destinations.local import LocalDestination
 from backupkit.errors import OperationCancelledError
 from backupkit.events import Event, Expected
@@ -97,6 +98,30 @@ def test_what_a_process_that_died_was_at_is_done_here(checker: PackChecker, task
             process.kill()
             process.wait()
         assert spread.check(*task) == checker.check(*task)
+
+
+def test_a_process_that_died_is_noticed_while_a_fork_holds_its_end_of_the_connection(
+    checker: PackChecker, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+
+    def pipe() -> tuple[Connection, Connection]:
+        """As if the application had forked another process at that very moment."""
+        ours, theirs = Pipe()
+        held.append(os.dup(theirs.fileno()))
+        return ours, theirs
+
+    monkeypatch.setattr(_processes, "Pipe", pipe)
+    try:
+        with SpreadChecker(checker, processes=1) as spread:
+            for process, _ in spread._all:
+                process.kill()
+                process.wait()
+            assert spread.check(*task) == checker.check(*task)
+    finally:
+        for end in held:
+            os.close(end)
+    assert len(held) == 1
 
 
 def test_what_fails_in_another_process_fails_here(checker: PackChecker, task: Task) -> None:

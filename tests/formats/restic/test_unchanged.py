@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from backupkit.formats.restic.nodes import node_text, tree_content
+from backupkit.formats.restic.nodes import node_text, parse_tree, tree_content
+from backupkit.formats.restic.parents import is_unchanged
 from backupkit.formats.restic.unchanged import Same, same
 from backupkit.model import Entry, Origin, Owner, Part, Problem
 
@@ -137,3 +138,22 @@ def test_files_with_several_names_take_a_closer_look() -> None:
 )
 def test_what_nobody_writes_takes_a_closer_look(content: bytes) -> None:
     assert compared(CHILDREN, content) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, True),
+        ({"size": 8}, False),
+        ({"modified_ns": 1_500_000_001}, False),
+        ({"changed_ns": 3_000_000_001}, False),
+        ({"inode": 11}, False),
+    ],
+)
+def test_a_file_is_unchanged_only_with_the_same_size_times_and_inode(
+    change: dict[str, int], expected: bool
+) -> None:
+    of_entry = {key: value for key, value in change.items() if key in ("size", "modified_ns")}
+    of_origin = {key: value for key, value in change.items() if key not in of_entry}
+    (before,) = parse_tree(tree_content([node(ONE)]), where="it")
+    assert is_unchanged(moved(replace(ONE, **of_entry), **of_origin), before) is expected

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import NamedTuple, TypeAlias
 
-from backupkit._processes import check_can_start, end, received, sendable, started
+from backupkit._processes import answer_of, check_can_start, end, received, sendable, started
 from backupkit.errors import IntegrityError, ObjectNotFoundError
 from backupkit.formats.restic.blobs import unseal_blob
 from backupkit.formats.restic.fetching import ranges_of
@@ -106,7 +106,7 @@ class SpreadChecker:
         """With fewer processes where they cannot be started, or told where the packs are."""
         self._checker = checker
         self._all: list[tuple[subprocess.Popen[bytes], Connection]] = []
-        self._idle: queue.SimpleQueue[Connection] = queue.SimpleQueue()
+        self._idle: queue.SimpleQueue[tuple[subprocess.Popen[bytes], Connection]] = queue.SimpleQueue()
         if processes < 1:
             return
         with suppress(ValueError, OSError):
@@ -119,7 +119,7 @@ class SpreadChecker:
                 process, connection = started(__name__, "work")
                 self._all.append((process, connection))
                 connection.send_bytes(content)
-                self._idle.put(connection)
+                self._idle.put((process, connection))
 
     def __enter__(self) -> SpreadChecker:
         return self
@@ -132,15 +132,15 @@ class SpreadChecker:
 
     def check(self, pack: str, size: int, places: Places) -> Checked:
         try:
-            connection = self._idle.get_nowait()
+            process, connection = self._idle.get_nowait()
         except queue.Empty:
             return self._checker.check(pack, size, places)
         try:
             connection.send((pack, size, places))
-            answer: Checked | Exception = connection.recv()
+            answer: Checked | Exception = answer_of(process, connection)
         except (EOFError, OSError, pickle.UnpicklingError):  # it died
             return self._checker.check(pack, size, places)
-        self._idle.put(connection)
+        self._idle.put((process, connection))
         if isinstance(answer, Exception):
             raise answer
         return answer
