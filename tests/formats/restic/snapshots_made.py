@@ -38,10 +38,9 @@ def spoil_tree(destination: Destination, backup: Backup, path: str) -> None:
     """Turn a bit over in what says what is in this folder of a backup."""
     with Restic().open(destination, name=None, encryptor=SECRET) as repository:
         opened, tree = repository._open(), repository._snapshot_of(backup).tree
-        above = ""
         for name in path.split("/"):
-            nodes = {node["name"]: node for node in nodes_of(opened, tree, above)}
-            tree, above = nodes[name]["subtree"], f"{above}/{name}"
+            nodes = {node["name"]: node for node in nodes_of(opened, tree)}
+            tree = nodes[name]["subtree"]
         (place,) = opened.places(bytes.fromhex(tree), tree=True)
     name = f"data/{place.pack[:2]}/{place.pack}"
     content = bytearray(b"".join(destination.read(name)))

@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from backupkit import Backups, Directory
+from backupkit.compression import Store
 from backupkit.destinations.local import LocalDestination
 from backupkit.errors import BackupKitError, BackupNotFoundError, DestinationError, IntegrityError
 from backupkit.formats.restic.config import Config
+from backupkit.formats.restic.copying import copy_snapshot
 from backupkit.formats.restic.format import Restic
 from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.opened import OpenedRepository
@@ -346,3 +348,29 @@ def test_trees_that_nobody_writes_are_read_or_refused() -> None:
             refused += 1
     assert read
     assert refused
+
+
+def test_trees_that_nobody_writes_are_copied_or_refused() -> None:
+    copied = refused = 0
+    fields = {"time": "2026-01-31T12:00:00Z", "tree": ROOT}
+    snapshot = Snapshot.parse(fields, "cc" * 32, where="it")
+    for changed in with_one_changed(TREE):
+        content = json.dumps(changed).encode()
+        repository = Made({bytes.fromhex(ROOT): content, bytes.fromhex(BELOW): b'{"nodes": null}'})
+        other = Made({})
+        try:
+            copy_snapshot(repository, snapshot, other, compressor=Store(), executor=None)
+            copied += 1
+        except BackupKitError:
+            refused += 1
+            assert not [*other.objects.list("snapshots")]
+    assert copied
+    assert refused
+
+
+def test_a_folder_without_a_tree_is_named_when_it_cannot_be_copied() -> None:
+    tree = {"nodes": [{"name": "d", "type": "dir", "mtime": "2026-01-31T12:00:00Z"}]}
+    repository = Made({bytes.fromhex(ROOT): json.dumps(tree).encode()})
+    snapshot = Snapshot.parse({"time": "2026-01-31T12:00:00Z", "tree": ROOT}, "cc" * 32, where="it")
+    with pytest.raises(IntegrityError, match="does not say what is in the folder 'd'"):
+        copy_snapshot(repository, snapshot, Made({}), compressor=Store(), executor=None)

@@ -13,7 +13,6 @@ from backupkit.formats.restic.cache import Cache
 from backupkit.formats.restic.locks import Lease, held
 from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.opened import OpenedRepository, create, open_existing
-from backupkit.formats.restic.polynomial import random_polynomial
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Destination, OnThisMachine
 from backupkit.retrying import Retry
@@ -37,7 +36,7 @@ class Access:
         return self._cached(open_existing(Objects(destination, retry=retry), self.passphrase))
 
     def made(
-        self, destination: Destination, retry: Retry | None = None, *, polynomial: int | None = None
+        self, destination: Destination, retry: Retry | None = None, *, polynomial: int
     ) -> OpenedRepository:
         """A new one, with this chunker parameter; RepositoryNotFoundError if none is to be made."""
         if not self.creates:
@@ -45,7 +44,6 @@ class Access:
                 f"There is no repository at {destination.location}, and none is made there (create=False): mount "
                 "the place, or correct the location."
             )
-        polynomial = polynomial or random_polynomial()
         return self._cached(create(Objects(destination, retry=retry), self.passphrase, polynomial=polynomial))
 
     def locked(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 
 from backupkit.formats.restic.opened import OpenedRepository
-from backupkit.formats.restic.reading import nodes_of
+from backupkit.formats.restic.reading import nodes_of, subtree_of
 from backupkit.formats.restic.snapshots import Snapshot
 from backupkit.formats.restic.writing import RepositoryWriter
 from backupkit.protocols import Chunks, Compressor
@@ -29,14 +29,16 @@ def copy_snapshot(
         return
     writer = RepositoryWriter(other, compressor, executor)
     try:
-        folders, seen = [snapshot.tree], {snapshot.tree}
+        folders, seen = [(snapshot.tree, "")], {snapshot.tree}
         while folders:
-            tree = folders.pop()
+            tree, path = folders.pop()
             # Also of one that is there: what broke off may have left it without all that is in it.
-            for node in nodes_of(source, tree, ""):
-                if node["type"] == "dir" and node["subtree"] not in seen:
-                    seen.add(node["subtree"])
-                    folders.append(node["subtree"])
+            for node in nodes_of(source, tree):
+                if node["type"] == "dir":
+                    inner = f"{path}/{node['name']}" if path else node["name"]
+                    if (subtree := subtree_of(node, inner)) not in seen:
+                        seen.add(subtree)
+                        folders.append((subtree, inner))
                 for id in node.get("content") or ():
                     _copy_blob(source, writer, bytes.fromhex(id), each, tree=False)
             _copy_blob(source, writer, bytes.fromhex(tree), each, tree=True)

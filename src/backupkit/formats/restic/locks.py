@@ -24,7 +24,7 @@ from backupkit.errors import (
     RepositoryError,
     RepositoryLockedError,
 )
-from backupkit.formats.restic.documents import decode, encode
+from backupkit.formats.restic.documents import encode
 from backupkit.formats.restic.keys import user_name
 from backupkit.formats.restic.layout import object_name, storage_id
 from backupkit.formats.restic.objects import Objects
@@ -458,5 +458,4 @@ def _pause(seconds: float, between: Callable[[], None]) -> None:
 
 
 def _read(objects: Objects, sealer: Sealer, id: str) -> LockFile:
-    where = objects.where("locks", id)
-    return LockFile.parse(decode(objects.read("locks", id), sealer, where=where), where=where)
+    return LockFile.parse(objects.load("locks", id, sealer), where=objects.where("locks", id))

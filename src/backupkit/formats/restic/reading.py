@@ -210,9 +210,7 @@ def walk(
     trees = Trees(repository, executor)
     levels: list[_Level] = []
 
-    def loaded(id: str | None, path: str) -> _Level:
-        if id is None:
-            raise _unsaid(path)
+    def loaded(id: str, path: str) -> _Level:
         content = trees.load(bytes.fromhex(id), following())
         return _Level(path, parse_tree(content, where=_tree(repository, id)), enters)
 
@@ -233,7 +231,7 @@ def walk(
             if node.get("subtree"):
                 level.folders.popleft()
             try:
-                levels.append(loaded(node.get("subtree"), path))
+                levels.append(loaded(subtree_of(node, path), path))
             except IntegrityError as error:
                 message = f"The folder {path!r} cannot be read: {error}"
                 if lost is None:
@@ -241,20 +239,21 @@ def walk(
                 lost(Problem(message=message, path=path, destination=repository.location))
 
 
-def nodes_of(repository: OpenedRepository, tree: str | None, path: str) -> Sequence[Mapping[str, Any]]:
-    """The nodes in the folder at this path of a snapshot."""
-    if tree is None:
-        raise _unsaid(path)
+def nodes_of(repository: OpenedRepository, tree: str) -> Sequence[Mapping[str, Any]]:
+    """The nodes in the folder that has this tree."""
     return parse_tree(repository.load(bytes.fromhex(tree), tree=True), where=_tree(repository, tree))
+
+
+def subtree_of(node: Mapping[str, Any], path: str) -> str:
+    """The id of the tree of a folder, whose path this is; IntegrityError if the snapshot does not have it."""
+    tree: str | None = node.get("subtree")
+    if tree is None:
+        raise IntegrityError(f"The snapshot does not say what is in the folder {path!r}.", where=path)
+    return tree
 
 
 def _tree(repository: OpenedRepository, id: str) -> str:
     return f"tree {id} at {repository.location}"
-
-
-def _unsaid(path: str) -> IntegrityError:
-    where = path or "the root"
-    return IntegrityError(f"The snapshot does not say what is in the folder {where!r}.", where=where)
 
 
 def _first_link(
