@@ -153,7 +153,7 @@ def test_what_nobody_writes_takes_a_closer_look(content: bytes) -> None:
 def test_a_file_is_unchanged_only_with_the_same_size_times_and_inode(
     change: dict[str, int], expected: bool
 ) -> None:
-    of_entry = {key: value for key, value in change.items() if key in ("size", "modified_ns")}
+    of_entry: dict[str, Any] = {key: value for key, value in change.items() if key in ("size", "modified_ns")}
     of_origin = {key: value for key, value in change.items() if key not in of_entry}
     (before,) = parse_tree(tree_content([node(ONE)]), where="it")
     assert is_unchanged(moved(replace(ONE, **of_entry), **of_origin), before) is expected
