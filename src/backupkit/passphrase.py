@@ -154,5 +154,11 @@ class Passphrase:
         raise TypeError("a Passphrase is not pickled, lest the secret be stored: make it where it is used")
 
 
+def refuse_text(encryptor: object) -> None:
+    """ConfigurationError for a secret as it is, which no format takes for an encryptor."""
+    if isinstance(encryptor, str):
+        raise ConfigurationError("The encryptor is a text: write Passphrase(…) around it.")
+
+
 def _first_line(text: str) -> str:
     return text.split("\n", 1)[0].rstrip("\r")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from backupkit.errors import BackupKitError, ConfigurationError, ObjectNotFoundError, UnsupportedCodecError
 from backupkit.formats.restic.layout import CONFIG, ObjectKind, id_in
 from backupkit.model import Contents, Entry, Part, Problem, Written
-from backupkit.passphrase import Passphrase
+from backupkit.passphrase import Passphrase, refuse_text
 from backupkit.protocols import Compressor, Destination, Encryptor
 from backupkit.retrying import Retry
 
@@ -84,8 +84,7 @@ class Restic:
             raise ConfigurationError(
                 "A restic repository is always encrypted: give encryptor=Passphrase.from_env(…) or the like."
             )
-        if isinstance(encryptor, str):
-            raise ConfigurationError("The encryptor is a text: write Passphrase(…) around it.")
+        refuse_text(encryptor)
         if not isinstance(encryptor, Passphrase):
             raise UnsupportedCodecError(
                 f"A restic repository has an encryption of its own, not {encryptor.scheme!r}: give a Passphrase."

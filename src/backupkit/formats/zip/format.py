@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import TYPE_CHECKING
 
-from backupkit.errors import ConfigurationError, UnsupportedCodecError
+from backupkit.errors import UnsupportedCodecError
 from backupkit.formats.zip.naming import zone_of
 from backupkit.formats.zip.records import METHODS
-from backupkit.passphrase import Passphrase
+from backupkit.passphrase import Passphrase, refuse_text
 from backupkit.protocols import Compressor, Destination, Encryptor
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ class Zip:
             )
         if encryptor is None or isinstance(encryptor, Passphrase):
             return
-        if isinstance(encryptor, str):
-            raise ConfigurationError("The encryptor is a text: write Passphrase(…) around it.")
+        refuse_text(encryptor)
         scheme = encryptor.scheme
         if not scheme or scheme.strip("abcdefghijklmnopqrstuvwxyz0123456789-"):
             raise UnsupportedCodecError(
