@@ -27,7 +27,6 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import backupkit
 from programs import PASSPHRASE, Figures, Run, apart, show_figures, show_ratios, timed, warm
 from snapshot_trees import TREES, Change
 from trees import Tree
@@ -65,7 +64,7 @@ class Program(Protocol):
     def name(self) -> str: ...
     def make(self, folder: Path) -> None: ...
     def snapshot(self, folder: Path, tree: Path) -> Figures: ...
-    def restore(self, folder: Path, tree: Path, to: Path) -> Figures:
+    def restore(self, folder: Path, to: Path) -> Figures:
         """The newest snapshot, to an empty folder, which then holds the tree at any depth."""
 
     def verify(self, folder: Path, tree: Path) -> Figures: ...
@@ -82,7 +81,7 @@ class Restic:
     def snapshot(self, folder: Path, tree: Path) -> Figures:
         return self._timed(folder, "backup", str(tree))
 
-    def restore(self, folder: Path, tree: Path, to: Path) -> Figures:
+    def restore(self, folder: Path, to: Path) -> Figures:
         return self._timed(folder, "restore", "latest", "--target", str(to))
 
     def verify(self, folder: Path, tree: Path) -> Figures:
@@ -113,7 +112,7 @@ class Borg:
         (folder / f"snapshot-{number}").touch()  # one name is as good as another, but each can be given once
         return self._timed(folder, "create", f"::snapshot-{number}", str(tree))
 
-    def restore(self, folder: Path, tree: Path, to: Path) -> Figures:
+    def restore(self, folder: Path, to: Path) -> Figures:
         number = len(list(folder.glob("snapshot-*"))) - 1
         to.mkdir()
         script = 'cd "$1" && exec "$2" extract "$3"'  # it extracts into the folder in which it runs
@@ -147,7 +146,7 @@ class Ours:
     def snapshot(self, folder: Path, tree: Path) -> Figures:
         return self._timed("run", folder, tree)
 
-    def restore(self, folder: Path, tree: Path, to: Path) -> Figures:
+    def restore(self, folder: Path, to: Path) -> Figures:
         return self._timed("restore", folder, to)
 
     def verify(self, folder: Path, tree: Path) -> Figures:
@@ -203,10 +202,7 @@ def found(restics: list[str]) -> list[Program]:
     for program in restics:
         said = subprocess.run([program, "version"], check=True, capture_output=True, text=True).stdout
         programs.append(Restic(program, " ".join(said.split()[:2])))
-    programs.append(Borg("borg"))
-    if hasattr(backupkit, "Restic"):
-        programs.append(Ours())
-    return programs
+    return [*programs, Borg("borg"), Ours()]
 
 
 @dataclass(frozen=True)
@@ -262,7 +258,7 @@ class Case:
     def restored(self, program: Program, number: int) -> Figures:
         """Restore to a new folder, which stays: ext4 makes files slowly where many were removed a moment ago."""
         target = self.folder / f"{self.place(program).name}-restored-{number}"
-        figures = program.restore(self.place(program), self.tree, target)
+        figures = program.restore(self.place(program), target)
         if apart(measured, target) != apart(measured, self.tree):
             sys.exit(f"Not everything was restored by {program.name}.")
         return figures
@@ -279,10 +275,7 @@ def show(figures: Mapping[str, dict[str, list[Figures]]], programs: list[Program
         print(f"{operation}\n{title}\n")
         show_figures(figures[operation])
         pairs = [(program.name, own) for program in programs if program.name != own]
-        if own in figures[operation]:
-            show_ratios(figures[operation], pairs)
-        else:
-            print(flush=True)
+        show_ratios(figures[operation], pairs)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ from backupkit import (
     LocalDestination,
     Passphrase,
 )
-from backupkit.formats.restic import keys
 from backupkit.formats.restic.documents import encode
 from backupkit.formats.restic.format import Restic
 from backupkit.formats.restic.nodes import parse_tree
@@ -29,6 +28,7 @@ from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.opened import open_existing
 from backupkit.protocols import Source
 from tests import restics
+from tests.impatience import make_keys_cheap
 from tests.interop.odd_tree import facts, make
 from tests.restics import PASSWORD, Client
 from tests.storage.s3 import SECRET, S3Server
@@ -40,7 +40,7 @@ MiB = 1 << 20
 
 @pytest.fixture(autouse=True)
 def cheap_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "usual_cost", lambda: keys.Cost(2, 8, 1))
+    make_keys_cheap(monkeypatch)
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 
 from backupkit import DestinationError, Passphrase, Restic
 from backupkit.destinations.wrapping import Wrapping
-from backupkit.formats.restic import keys, locks
 from backupkit.model import StoredObject
 from backupkit.protocols import Chunks, Destination
+from tests.impatience import be_impatient
 from tests.restics import PASSWORD
 
 PASSPHRASE = Passphrase(PASSWORD)
@@ -21,9 +21,7 @@ FORMAT = Restic(cache=False, lock_wait=timedelta(0))
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scrypt that takes no time, and locks seen at once, as on a local disk."""
-    monkeypatch.setattr(keys, "usual_cost", lambda: keys.Cost(2, 8, 1))
-    monkeypatch.setattr(locks, "_SETTLING", 0.01)
+    be_impatient(monkeypatch)
 
 
 class Failing(Wrapping):

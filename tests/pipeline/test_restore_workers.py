@@ -23,11 +23,12 @@ from backupkit._restore_workers import Stretches
 from backupkit.destinations.local import LocalDestination
 from backupkit.errors import OperationCancelledError
 from backupkit.events import BytesRead, Event
-from backupkit.formats.restic import keys, repository
+from backupkit.formats.restic import repository
 from backupkit.formats.restic.format import Restic
 from backupkit.model import Entry
 from backupkit.testing.trees import Folder, Hardlink, Node, Symlink, tree
 from tests.formats.restic.snapshots_made import SECRET, spoil_tree
+from tests.impatience import make_keys_cheap
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +44,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[workers._Process
     monkeypatch.setattr(workers, "_started", start)
     monkeypatch.setattr(workers, "WORTH", 50)
     monkeypatch.setattr(workers, "_FIRST", 8)
-    monkeypatch.setattr(keys, "usual_cost", lambda: keys.Cost(2, 8, 1))
+    make_keys_cheap(monkeypatch)
     monkeypatch.setattr(workers, "usable_processors", lambda: 2)
     yield started
     assert all(one.process.poll() is not None for one in started)

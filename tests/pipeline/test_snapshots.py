@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,14 @@ def make(tmp_path: Path) -> Any:
         return BackupPipeline(name, sources, destinations, **(settings | options))
 
     return made
+
+
+@pytest.fixture
+def go_on() -> Iterator[threading.Event]:
+    """What a destination that hangs waits for; it comes at the end, whatever the test says."""
+    event = threading.Event()
+    yield event
+    event.set()
 
 
 def opened(place: Any) -> OpenedRepository:
@@ -528,64 +536,56 @@ def test_one_that_failed_and_came_back_is_given_the_snapshot_of_another(make: An
     assert content(pipeline, at="memory:late") == {"uploads/large": LARGE}
 
 
-def test_one_that_stalls_while_its_snapshot_is_given_to_another_does_not_hold_up_the_run(make: Any) -> None:
-    go_on = threading.Event()
-    try:
-        flaky = Failing(MemoryDestination("late"), "index/", times=2, retryable=True)  # the only one there is
-        whole = Hanging(MemoryDestination("whole"), "data/", go_on)
-        pipeline = make(
-            Scripted("uploads", {"uploads/large": LARGE}),
-            [flaky, whole],
-            retry=Retry(tries=2, wait=0),
-            stall_limit=timedelta(seconds=0.3),
-        )
-        report = pipeline.run()
-        assert outcomes(report) == ["failed", "succeeded"]
-        assert "memory:whole did not answer" in messages(report.destinations[0].problems)[0]
-    finally:
-        go_on.set()
+def test_one_that_stalls_while_its_snapshot_is_given_to_another_does_not_hold_up_the_run(
+    make: Any, go_on: threading.Event
+) -> None:
+    flaky = Failing(MemoryDestination("late"), "index/", times=2, retryable=True)  # the only one there is
+    whole = Hanging(MemoryDestination("whole"), "data/", go_on)
+    pipeline = make(
+        Scripted("uploads", {"uploads/large": LARGE}),
+        [flaky, whole],
+        retry=Retry(tries=2, wait=0),
+        stall_limit=timedelta(seconds=0.3),
+    )
+    report = pipeline.run()
+    assert outcomes(report) == ["failed", "succeeded"]
+    assert "memory:whole did not answer" in messages(report.destinations[0].problems)[0]
 
 
 @pytest.mark.parametrize("prefix", ["data/", "snapshots/"])
-def test_one_that_stalls_while_it_is_written_to_is_dropped(make: Any, app: Path, prefix: str) -> None:
+def test_one_that_stalls_while_it_is_written_to_is_dropped(
+    make: Any, app: Path, prefix: str, go_on: threading.Event
+) -> None:
     whole, inner = MemoryDestination("whole"), MemoryDestination("hangs")
-    go_on = threading.Event()
-    try:
-        hanging = Failing(inner, prefix, does=go_on.wait)
-        report = make(Directory(app), [hanging, whole], stall_limit=timedelta(seconds=0.3)).run()
-        assert outcomes(report) == ["failed", "succeeded"]
-        assert "did not move for 0.3 seconds" in messages(report.destinations[0].problems)[0]
-    finally:
-        go_on.set()
+    hanging = Failing(inner, prefix, does=go_on.wait)
+    report = make(Directory(app), [hanging, whole], stall_limit=timedelta(seconds=0.3)).run()
+    assert outcomes(report) == ["failed", "succeeded"]
+    assert "did not move for 0.3 seconds" in messages(report.destinations[0].problems)[0]
 
 
-def test_of_one_that_never_answers_to_its_snapshot_nobody_knows_how_it_ended(make: Any, app: Path) -> None:
+def test_of_one_that_never_answers_to_its_snapshot_nobody_knows_how_it_ended(
+    make: Any, app: Path, go_on: threading.Event
+) -> None:
     inner, whole = MemoryDestination("hangs"), MemoryDestination("whole")
-    go_on = threading.Event()
-    try:
-        hanging = Failing(inner, "snapshots/", does=go_on.wait, afterwards=True)
-        report = make(Directory(app), [hanging, whole], stall_limit=timedelta(seconds=0.3)).run()
-        assert outcomes(report) == ["unknown", "succeeded"]
-        assert messages(report.destinations[0].problems)[0].startswith("Whether memory:hangs has kept")
-        assert len(make(Directory(app), inner).list().backups) == 1
-    finally:
-        go_on.set()
+    hanging = Failing(inner, "snapshots/", does=go_on.wait, afterwards=True)
+    report = make(Directory(app), [hanging, whole], stall_limit=timedelta(seconds=0.3)).run()
+    assert outcomes(report) == ["unknown", "succeeded"]
+    assert messages(report.destinations[0].problems)[0].startswith("Whether memory:hangs has kept")
+    assert len(make(Directory(app), inner).list().backups) == 1
 
 
 @pytest.mark.parametrize("prefix", ["config", "index/", "snapshots/"])
-def test_one_that_stalls_while_it_is_read_is_dropped(make: Any, app: Path, prefix: str) -> None:
+def test_one_that_stalls_while_it_is_read_is_dropped(
+    make: Any, app: Path, prefix: str, go_on: threading.Event
+) -> None:
     whole, inner = MemoryDestination("whole"), MemoryDestination("hangs")
     make(Directory(app), [inner, whole]).run()
-    go_on = threading.Event()
-    try:
-        pipeline = make(
-            Directory(app), [Hanging(inner, prefix, go_on), whole], stall_limit=timedelta(seconds=0.3)
-        )
-        report = pipeline.run()
-        assert outcomes(report) == ["failed", "succeeded"]
-        assert "did not answer within 0.3 seconds" in messages(report.destinations[0].problems)[0]
-    finally:
-        go_on.set()
+    pipeline = make(
+        Directory(app), [Hanging(inner, prefix, go_on), whole], stall_limit=timedelta(seconds=0.3)
+    )
+    report = pipeline.run()
+    assert outcomes(report) == ["failed", "succeeded"]
+    assert "did not answer within 0.3 seconds" in messages(report.destinations[0].problems)[0]
 
 
 def test_a_run_can_go_to_one_of_several(make: Any, app: Path) -> None:

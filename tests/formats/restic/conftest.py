@@ -8,15 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from backupkit.formats.restic import keys, locks
 from tests.formats.restic.stock import Restic
+from tests.impatience import be_impatient
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scrypt that takes no time, which restic opens as well, and locks seen at once, as on a local disk."""
-    monkeypatch.setattr(keys, "usual_cost", lambda: keys.Cost(2, 8, 1))
-    monkeypatch.setattr(locks, "_SETTLING", 0.01)
+    be_impatient(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from backupkit.formats.restic import keys, locks, packing
+from backupkit.formats.restic import packing
 from backupkit.formats.restic.format import Restic
 from backupkit.protocols import Format
 from backupkit.testing.repository_machine import RepositoryMachine
+from tests.impatience import be_impatient
 from tests.restics import Client
 
 
@@ -22,8 +23,7 @@ class ResticMachine(RepositoryMachine):
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(keys, "usual_cost", lambda: keys.Cost(2, 8, 1))
-        self.patch.setattr(locks, "_SETTLING", 0)
+        be_impatient(self.patch, settling=0)
         self.patch.setattr(packing, "PACK_SIZE", 300_000)  # so that there are several, of each type
 
     def make_format(self) -> Format:

@@ -20,6 +20,7 @@ import pytest
 
 from backupkit.destinations.local import LocalDestination
 from backupkit.destinations.read_only import ReadOnly
+from backupkit.destinations.wrapping import Wrapping
 from backupkit.errors import (
     AccessDeniedError,
     DestinationError,
@@ -444,23 +445,17 @@ def test_a_lock_that_was_removed_is_not_refreshed(
 def test_a_lock_that_is_removed_while_it_is_refreshed_is_lost(
     repository: Opened, clock: FrozenClock, by_hand: None
 ) -> None:
-    destination = repository.objects.destination
-
-    class Removing:
+    class Removing(Wrapping):
         """Takes the old lock away as soon as the new one is there."""
-
-        location = destination.location
-        read, stat, list, delete = destination.read, destination.stat, destination.list, destination.delete
-        writes = 0
 
         def write(self, name: str, chunks: Chunks, *, overwrite: bool = False) -> StoredObject:
             old = lock_ids(repository)
-            stored = destination.write(name, chunks, overwrite=overwrite)
+            stored = super().write(name, chunks, overwrite=overwrite)
             for id in old:
                 repository.objects.delete("locks", id)
             return stored
 
-    with hold(at(Removing(), repository), clock=clock) as lease:
+    with hold(at(Removing(repository.objects.destination), repository), clock=clock) as lease:
         clock.advance(5 * MINUTE)
         lease.keep()
         assert lock_ids(repository) == []

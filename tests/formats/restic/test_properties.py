@@ -18,7 +18,6 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from backupkit.formats.restic import keys, locks
 from backupkit.formats.restic.chunking import MAX, MIN, Chunker
 from backupkit.formats.restic.format import Restic
 from backupkit.model import Backup, Entry, Owner, Problem
@@ -30,6 +29,7 @@ from backupkit.testing.destinations import MemoryDestination
 from backupkit.testing.entries import with_content
 from backupkit.testing.repositories import NOON
 from tests.formats.restic.test_format import kept
+from tests.impatience import be_impatient
 
 MiB = 1 << 20
 PASSPHRASE = Passphrase("five words are long enough")
@@ -41,8 +41,7 @@ FEW = settings(max_examples=25, deadline=None, suppress_health_check=[*HealthChe
 @pytest.fixture(scope="module", autouse=True)
 def _cheap_keys() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keys, "usual_cost", lambda: keys.Cost(2, 8, 1))
-        patch.setattr(locks, "_SETTLING", 0)
+        be_impatient(patch, settling=0)
         yield
 
 

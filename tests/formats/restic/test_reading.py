@@ -16,6 +16,7 @@ import pytest
 from backupkit import Backups, Directory
 from backupkit.compression import Store
 from backupkit.destinations.local import LocalDestination
+from backupkit.destinations.wrapping import Wrapping
 from backupkit.errors import BackupKitError, BackupNotFoundError, DestinationError, IntegrityError
 from backupkit.formats.restic.config import Config
 from backupkit.formats.restic.copying import copy_snapshot
@@ -25,8 +26,8 @@ from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.reading import entries_of
 from backupkit.formats.restic.sealing import MasterKey
 from backupkit.formats.restic.snapshots import Snapshot
-from backupkit.model import Backup, Entry, Origin, StoredObject
-from backupkit.protocols import Chunks, Destination
+from backupkit.model import Backup, Entry, Origin
+from backupkit.protocols import Destination
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 from tests.formats.restic.snapshots_made import SECRET, file, written
 from tests.formats.restic.test_hostile import with_one_changed
@@ -39,33 +40,20 @@ SMALL = [
 CONTENTS = {one.path: b"".join(one.chunks()) for one in SMALL}
 
 
-class Counting:
+class Counting(Wrapping):
     """A destination that knows what was read of its packs."""
 
     def __init__(self, inner: Destination) -> None:
-        self._inner = inner
-        self.location = inner.location
+        super().__init__(inner)
         self.requests = self.bytes = 0
 
     def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         if name.startswith("data/"):
             self.requests += 1
-        for chunk in self._inner.read(name, start=start, length=length):
+        for chunk in super().read(name, start=start, length=length):
             if name.startswith("data/"):
                 self.bytes += len(chunk)
             yield chunk
-
-    def write(self, name: str, chunks: Chunks, *, overwrite: bool = False) -> StoredObject:
-        return self._inner.write(name, chunks, overwrite=overwrite)
-
-    def stat(self, name: str) -> StoredObject:
-        return self._inner.stat(name)
-
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        return self._inner.list(prefix)
-
-    def delete(self, name: str) -> None:
-        self._inner.delete(name)
 
 
 @pytest.fixture(scope="module")
