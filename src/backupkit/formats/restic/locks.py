@@ -212,7 +212,7 @@ class Lease:
         """RepositoryError if the lock is no longer there: somebody else may have changed the repository.
 
         Asks the destination. A lock that could not be refreshed, as on a machine that slept, is brought up to date
-        if nobody has taken it. Called before what cannot be undone: a snapshot becomes visible, a pack is deleted.
+        if nobody has taken it. Called before what others rely on: an index is written, a snapshot becomes visible.
         """
         if self._id is None:
             return
