@@ -208,11 +208,11 @@ def _open_descriptors() -> set[int]:
 
     What others have left open may be closed at any moment: only what is new is of the source.
     """
-    return {int(number) for number in os.listdir(_DESCRIPTORS) if not _is_socket(int(number))}
+    return {int(number) for number in os.listdir(_DESCRIPTORS) if _is_open_and_no_socket(int(number))}
 
 
-def _is_socket(descriptor: int) -> bool:
+def _is_open_and_no_socket(descriptor: int) -> bool:
     try:
-        return stat.S_ISSOCK(os.fstat(descriptor).st_mode)
-    except OSError:  # that of the listing itself
+        return not stat.S_ISSOCK(os.fstat(descriptor).st_mode)
+    except OSError:  # that of the listing itself, which is another one when others have taken its number
         return False
