@@ -50,8 +50,8 @@ def main() -> None:
             now += timedelta(hours=6)
         now -= timedelta(hours=5)  # an hour after the last run
 
-        print("latest:", pipeline.find().id)
-        print("latest of the databases:", pipeline.find(only="databases").id)
+        print("latest:", pipeline.get().id)
+        print("latest of the databases:", pipeline.get(only="databases").id)
 
         print("monitor:", pipeline.monitor().outcome)
         (result,) = pipeline.clean().destinations

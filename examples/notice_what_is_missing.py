@@ -35,7 +35,7 @@ def main() -> None:
             (root / "uploads" / f"of-day-{day}.jpg").write_bytes(os.urandom(2_000))
             pipeline.run()
             now += timedelta(days=1)
-        whole = pipeline.find()
+        whole = pipeline.get()
 
         for photo in sorted((root / "uploads").iterdir())[:12]:
             photo.unlink()  # nobody meant to

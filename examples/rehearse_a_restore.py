@@ -47,7 +47,7 @@ def main(folder: Path) -> None:
     pipeline.run()
 
     report = pipeline.drill(scratch=folder / "scratch", assertions=[has_fruit])
-    print(f"drill: {report.outcome}; proven: {pipeline.find().proven is not None}")
+    print(f"drill: {report.outcome}; proven: {pipeline.get().proven is not None}")
     assert report.restore_took is not None  # how long everything took to come back
 
     report = pipeline.drill(scratch=folder / "scratch", assertions=[has_fruit, has_bananas])

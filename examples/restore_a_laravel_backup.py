@@ -46,12 +46,12 @@ def main() -> None:
         print(f"{old.id} by {old.made_by}, of {old.time:%Y-%m-%d %H:%M} UTC")
         print("holds:", ", ".join(sorted(backups.details(old).contents)))
         try:
-            backups.find("latest")
+            backups.get("latest")
         except BackupNotFoundError as error:
             print(error)
 
         print("verified:", backups.verify(old).outcome)
-        print("latest:", backups.find("latest").id)
+        print("latest:", backups.get("latest").id)
         backups.restore("latest", to=root / "restored", only="databases")
         print((root / "restored" / "db-dumps" / "mysql-shop.sql").read_text(), end="")
 

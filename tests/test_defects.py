@@ -237,7 +237,7 @@ def test_verifying_reads_every_byte_of_the_contents() -> None:
     large = os.urandom(100_000)
     one = pipeline(Scripted("app", {"app/large": large}), destination)
     one.run()
-    name = f"shop/{one.find().id}.zip"
+    name = f"shop/{one.get().id}.zip"
     archive = bytearray(destination.objects[name])
     archive[archive.index(large) + 50_000] ^= 1
     destination.objects[name] = bytes(archive)
@@ -402,7 +402,7 @@ def test_what_one_operation_is_told_holds_for_that_one_alone() -> None:
         one.run(cancel=cancel)
     before = len(events)
     one.run()
-    backup = one.details(one.find())
+    backup = one.details(one.get())
     assert backup.contents == {"files", "databases"}
     assert backup.tags == ()
     assert len(events) > before

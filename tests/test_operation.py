@@ -290,7 +290,7 @@ def test_no_observer_can_fail_a_run(pipeline: BackupPipeline, kind: type[object]
     assert report.outcome == "succeeded"
     failed = [problem for problem in report.problems if problem.check == "observer"]
     assert [problem.severity for problem in failed] == ["warning"] * 2
-    assert pipeline.find().good
+    assert pipeline.get().good
     assert source.reads == [*FILES], "nothing was done twice for it"
 
 

@@ -136,7 +136,7 @@ VERBS = [
     "details",
     "drill",
     "entries",
-    "find",
+    "get",
     "list",
     "monitor",
     "open",

@@ -199,7 +199,7 @@ class _Deleting:
         return None
 
     def _prune(self, repository: Repository) -> int:
-        self.pruned = repository.prune()
+        self.pruned = repository.prune(between=self._running.check_cancelled).freed
         return self.pruned
 
     def _as_known_now(self, backup: Backup) -> Backup:

@@ -121,13 +121,13 @@ class Backups:
 
     def entries(self, backup: Backup | str = "latest", *, at: str | None = None) -> Iterator[Entry]:
         """Yield the entries of a backup in the order they were written; content can be pulled meanwhile."""
-        backup = self.find(backup, at=at)
+        backup = self.get(backup, at=at)
         with self._repository_of(backup) as repository:
             yield from repository.read(backup)
 
     def open(self, backup: Backup | str, path: str, *, at: str | None = None) -> BinaryIO:
         """Open one entry for reading, streamed; IntegrityError while reading if it is damaged."""
-        backup = self.find(backup, at=at)
+        backup = self.get(backup, at=at)
         with ExitStack() as stack:
             repository = stack.enter_context(self._repository_of(backup))
             for entry in _read_within(
@@ -141,7 +141,7 @@ class Backups:
                     return cast("BinaryIO", io.BufferedReader(raw, 1 << 20))
         raise BackupNotFoundError(f"The backup {backup.id} holds no file {path!r}: look at its entries.")
 
-    def find(
+    def get(
         self, backup: Backup | str = "latest", *, at: str | None = None, only: Contents | None = None
     ) -> Backup:
         """The backup meant: an id, or the beginning of one, or "latest".
@@ -315,7 +315,7 @@ class Backups:
         """
         chosen_share = share_of(share, now=self._clock())
         with self._running("verify", cancel, telling=self._telling()) as running:
-            found = self.find(backup, at=at)
+            found = self.get(backup, at=at)
             copies, silent = self._copies(found, at)
             copies = copies or [found]
             for unreachable in silent:
@@ -354,11 +354,11 @@ class Backups:
         recorded; the others have it.
         """
         pin = pin_for(reason, until, now=self._clock())
-        return self._pinned(self.find(backup), pin)
+        return self._pinned(self.get(backup), pin)
 
     def unpin(self, backup: Backup | str) -> Backup:
         """Let cleaning remove the backup again; one that is not pinned stays so. As `pin` otherwise."""
-        return self._pinned(self.find(backup), None)
+        return self._pinned(self.get(backup), None)
 
     def _pinned(self, backup: Backup, pin: Pin | None) -> Backup:
         copies, silent = self._copies(backup, None)

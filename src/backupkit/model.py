@@ -17,7 +17,9 @@ Severity: TypeAlias = Literal["warning", "error"]
 Outcome: TypeAlias = Literal["succeeded", "incomplete", "failed"]
 DestinationOutcome: TypeAlias = Literal["succeeded", "incomplete", "failed", "unknown"]
 Verdict: TypeAlias = Literal["ok", "not ok", "not known"]
-Operation: TypeAlias = Literal["run", "restore", "verify", "drill", "clean", "monitor"]
+Operation: TypeAlias = Literal[
+    "run", "restore", "verify", "drill", "clean", "monitor", "prune", "repair", "copy"
+]
 MadeBy: TypeAlias = Literal["backupkit", "laravel-backup", "other"]
 Occasion: TypeAlias = Literal[
     "run succeeded",
@@ -318,6 +320,32 @@ class StoredObject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PruneLimits:
+    """How far pruning goes: what costs more than it gives back may stay.
+
+    `max_unused` is how many of the stored bytes may be of no use afterwards: a share of those that are of use, a
+    number of bytes, or None for any, so that nothing is stored anew. `max_repack` is how many stored bytes are
+    read and stored anew at most, the worst of them first; None for as many as it takes.
+    """
+
+    max_unused: float | int | None = 0.05
+    max_repack: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What pruning gave back, or would: bytes `freed` at the destination, less those that were stored anew.
+
+    `repacked` are the bytes of what was still of use in objects that were of little, and stored anew. `unused` are
+    the bytes that are left without being of use, because of the limits or because an interruption left them.
+    """
+
+    freed: int
+    repacked: int = 0
+    unused: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     """What `Repository.write` made, and everything that went wrong on the way, in order.
 
@@ -374,8 +402,8 @@ class DestinationResult:
 
     "unknown" is one that was sent a whole backup and did not answer: it may have it, or not.
     `plan` is set by clean (what was, or in a dry run would be, removed and kept), `swept` names the
-    leftovers of killed runs it found, `freed` counts the bytes it gave back. `summary` is set by monitor: how the
-    backups stand there.
+    leftovers of killed runs it found, `freed` counts the bytes it gave back, or would in a dry run, and `pruned`
+    says what pruning had to do with it. `summary` is set by monitor: how the backups stand there.
     """
 
     location: str
@@ -384,6 +412,7 @@ class DestinationResult:
     plan: RetentionPlan | None = None
     swept: tuple[StoredObject, ...] = ()
     freed: int = 0
+    pruned: Pruned | None = None
     summary: DestinationSummary | None = None
     problems: tuple[Problem, ...] = ()
 

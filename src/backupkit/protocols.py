@@ -29,6 +29,8 @@ from backupkit.model import (
     Part,
     Passed,
     Problem,
+    Pruned,
+    PruneLimits,
     Report,
     RepositoryState,
     RetentionPlan,
@@ -43,6 +45,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 Chunks: TypeAlias = Iterable[bytes]
+
+
+def nothing() -> None:
+    """What is done between two steps if nobody said anything."""
 
 
 class Source(Protocol):
@@ -254,9 +260,10 @@ class Repository(Protocol):
         time: datetime,
         contents: frozenset[Contents],
         tags: Sequence[str] = (),
+        host: str | None = None,
         retry: Retry,
     ) -> Written:
-        """Write one backup, listed only once it is finished.
+        """Write one backup, listed only once it is finished; of this machine, unless `host` names another.
 
         An entry that cannot be read in full is left out and becomes a problem, after `retry`; its
         `warnings` become problems too. An exception of the iterable itself ends the write and leaves nothing;
@@ -302,9 +309,18 @@ class Repository(Protocol):
         """Make the backup disappear. One that is gone already is no error."""
         ...
 
-    def prune(self) -> int:
-        """Delete what no backup refers to; return the bytes freed.
+    def prune(
+        self,
+        *,
+        without: Collection[Backup] = (),
+        limits: PruneLimits | None = None,
+        dry_run: bool = False,
+        between: Callable[[], None] = nothing,
+    ) -> Pruned:
+        """Delete what no backup refers to, as far as the limits say, or else the repository's own.
 
+        With `dry_run` nothing is done, and told what would be freed; as if the backups `without` were removed
+        already. `between` is called now and then and may raise to end it: what is left is done the next time.
         What the destination refuses to delete is raised after the rest was tried.
         """
         ...

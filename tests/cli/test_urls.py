@@ -111,4 +111,4 @@ def test_a_url_that_means_several_destinations_is_refused() -> None:
     places = [open_destination("s3://b/x", endpoint_url=f"https://{one}.example") for one in "ab"]
     pipeline = BackupPipeline("shop", SOURCE, places, encryptor=None)
     with pytest.raises(ConfigurationError, match="Several destinations"):
-        pipeline.find(at="s3://b/x")
+        pipeline.get(at="s3://b/x")

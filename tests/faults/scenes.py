@@ -279,7 +279,7 @@ class Run(Scene):
         for id_, is_whole in whole.items():
             expect(is_whole or id_ not in good, f"{id_} cannot be read and is called good")
         expect(older <= good, "the older backup is not good any more")
-        expect(not good or pipeline.find().id == max(good), "the newest good backup is not found")
+        expect(not good or pipeline.get().id == max(good), "the newest good backup is not found")
         states = [
             "the backup" if id_ in good else "the archive, unconfirmed" if is_whole else "a part, unconfirmed"
             for id_, is_whole in whole.items()
@@ -312,7 +312,7 @@ class Run(Scene):
         kinds = sorted(name.partition("Z-files.")[2] for name in new)
         expect(kinds == ["complete.json", "zip"], f"the next run made {new}")
         (result,) = report.destinations
-        latest = self.world.pipeline(place.destination).find()
+        latest = self.world.pipeline(place.destination).get()
         expect(result.backup is not None and latest.id == result.backup.id, "the next run is not the latest")
 
 
@@ -359,7 +359,7 @@ class Clean(Scene):
             archive, summary = (f"shop/{going}.{end}" in objects for end in ("zip", "complete.json"))
             expect(summary or not archive, f"the summary of {going} went before its archive")
         pipeline = self.world.pipeline(place.destination)
-        expect(pipeline.find().id == self.kept, "the newest good backup is not found")
+        expect(pipeline.get().id == self.kept, "the newest good backup is not found")
         listed = {one.id for one in pipeline.list().backups}
         archives = {ours(name) for name in objects if name.endswith(".zip")}
         expect(listed == archives, f"listed are {listed}, and there are {archives}")
@@ -421,7 +421,7 @@ class Verify(Scene):
     def again(self, place: Place) -> None:
         report = self.world.pipeline(place.destination, **self.later()).verify(self.newer)
         expect(report.outcome == "succeeded", f"the next verification: {report}")
-        backup = self.world.pipeline(place.destination).find()
+        backup = self.world.pipeline(place.destination).get()
         expect(backup.id == self.newer and backup.good, f"after the next verification it is {backup}")
         expect(backup.verified == self.world.started + timedelta(hours=1), f"verified {backup.verified}")
 

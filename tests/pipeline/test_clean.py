@@ -405,7 +405,7 @@ def test_a_listing_that_was_cut_short_once_costs_no_pin(
     for cut in (1, 2):  # that of what is known, that of the backups
         liar = FaultyDestination(destination, [Fault(method="list", does=None, call=cut)])
         make([FILES, DUMPS], liar, clock=clock, retention=KeepLast(1)).clean()
-        assert pipeline.find(made[0].id).pin is not None
+        assert pipeline.get(made[0].id).pin is not None
 
 
 def test_damage_that_is_found_while_cleaning_is_under_way_spares_the_last_good_one(

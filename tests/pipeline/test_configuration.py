@@ -44,7 +44,7 @@ FILES = Scripted("app", {"app/a": b"a"})
 def test_a_name_may_be_what_names_a_folder_everywhere(make: Make, name: str) -> None:
     pipeline = make(FILES, MemoryDestination(), name=name)
     pipeline.run()
-    assert pipeline.find().name == name
+    assert pipeline.get().name == name
 
 
 @pytest.mark.parametrize(

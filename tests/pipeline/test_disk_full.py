@@ -36,7 +36,7 @@ def older(make: Make, backups: Path) -> Backup:
     """A small backup from before there was so much."""
     pipeline = make(Scripted("app", {"app/a": b"an older a"}), backups)
     pipeline.run()
-    return pipeline.find()
+    return pipeline.get()
 
 
 def leave_pages(disk: Path, count: int) -> None:
@@ -56,7 +56,7 @@ def leave_inodes(disk: Path, count: int) -> None:
 
 
 def assert_unharmed(pipeline: BackupPipeline, older: Backup) -> None:
-    assert pipeline.find() == older
+    assert pipeline.get() == older
     assert content(pipeline) == {"app/a": b"an older a"}
     assert pipeline.verify(older).outcome == "succeeded"
 
@@ -100,7 +100,7 @@ def test_at_no_number_of_free_pages_does_a_run_pass_for_more_than_it_is(
             assert [Path(name).suffix for name in new] in ([], [".zip"])
             ends.append("failed, and unconfirmed" if new else "failed")
         (disk / "filler").unlink()
-        latest = pipeline.find()
+        latest = pipeline.get()
         if ends[-1] == "succeeded":
             assert content(pipeline) == FILES
         else:

@@ -103,14 +103,14 @@ def test_a_drill_restores_everything_asks_about_it_and_leaves_nothing(
 def test_a_drill_that_succeeded_proves_the_backup_wherever_that_is_listed(
     pipeline: BackupPipeline, scratch: Path, destination: MemoryDestination, clock: Clock
 ) -> None:
-    assert pipeline.find().proven is None
+    assert pipeline.get().proven is None
     pipeline.drill(scratch=scratch)
     proven = clock.now
-    backup = open_repository(destination).find()
+    backup = open_repository(destination).get()
     assert (backup.proven, backup.refuted, backup.verified, backup.good) == (proven, False, None, True)
     clock.forward(hours=1)
     pipeline.drill(scratch=scratch)
-    assert pipeline.find().proven == proven + timedelta(hours=1)
+    assert pipeline.get().proven == proven + timedelta(hours=1)
 
 
 async def an_async_one(_: Restored) -> None:
@@ -209,14 +209,14 @@ def test_an_assertion_that_fails_fails_the_drill_and_is_remembered(
     assert problem.message.startswith(message)
     assert problem.check == assertion.__name__
     assert report.destinations[0].outcome == "failed"
-    backup = pipeline.find()
+    backup = pipeline.get()
     assert report.destinations[0].backup == backup, "what was recorded is reported"
     assert (backup.proven, backup.refuted, backup.damaged) == (None, True, False)
     assert backup.good, "an assertion may be wrong: that is no damage"
     assert list(scratch.iterdir()) == []
     clock.forward(hours=1)
     pipeline.drill(scratch=scratch)
-    assert (pipeline.find().proven, pipeline.find().refuted) == (clock.now, False), "the newest drill counts"
+    assert (pipeline.get().proven, pipeline.get().refuted) == (clock.now, False), "the newest drill counts"
 
 
 def test_every_assertion_is_asked_even_if_one_failed(pipeline: BackupPipeline, scratch: Path) -> None:
@@ -264,14 +264,14 @@ def test_a_damaged_byte_marks_the_backup_as_verifying_it_would(
     pipeline: BackupPipeline, scratch: Path, destination: MemoryDestination
 ) -> None:
     pipeline.drill(scratch=scratch)
-    name = f"shop/{pipeline.find().id}.zip"
+    name = f"shop/{pipeline.get().id}.zip"
     archive = destination.objects[name]
     position = archive.index(b"note.txt") + 40
     destination.objects[name] = (
         archive[:position] + bytes([archive[position] ^ 0x20]) + archive[position + 1 :]
     )
     asked: list[Restored] = []
-    report = pipeline.drill(pipeline.find(), scratch=scratch, assertions=[asked.append])
+    report = pipeline.drill(pipeline.get(), scratch=scratch, assertions=[asked.append])
     assert (report.outcome, asked) == ("failed", [])
     backup = pipeline.list().backups[0]
     assert report.destinations[0].backup == backup
@@ -282,7 +282,7 @@ def test_a_damaged_byte_marks_the_backup_as_verifying_it_would(
 def test_an_archive_that_was_cut_is_damaged(
     pipeline: BackupPipeline, scratch: Path, destination: MemoryDestination
 ) -> None:
-    backup = pipeline.find()
+    backup = pipeline.get()
     name = f"shop/{backup.id}.zip"
     destination.objects[name] = destination.objects[name][:-100]
     assert pipeline.drill(backup, scratch=scratch).outcome == "failed"
@@ -388,7 +388,7 @@ def test_a_part_of_an_archive_that_does_not_say_what_it_holds_does_not_prove_it(
     source = Scripted("app", {"app/a": b"a", "db-dumps/shop.ldif": b"dn: a"})
     pipeline = make(source, destination)
     pipeline.run()
-    backup = replace(pipeline.find(), contents=frozenset())  # as of an archive of another program
+    backup = replace(pipeline.get(), contents=frozenset())  # as of an archive of another program
     problem = pipeline.drill(backup, scratch=scratch, only="files").problems[-1]
     assert "does not count as proven: only its files were rehearsed" in problem.message
     assert marks(destination) == []
@@ -543,7 +543,7 @@ def test_a_drill_is_believed_even_where_it_cannot_be_recorded(
     report = make(pipeline.sources, faulty).drill(scratch=scratch)
     assert report.outcome == "succeeded"
     assert messages(report.problems, "warning") == [
-        f"That the backup {pipeline.find().id} is proven could not be recorded: It is read-only."
+        f"That the backup {pipeline.get().id} is proven could not be recorded: It is read-only."
     ]
 
 
@@ -631,7 +631,7 @@ def test_what_a_killed_drill_left_is_removed_by_the_next_once_it_is_not_new(
     monkeypatch.setattr(time, "time", lambda: later)
     pipeline.drill(scratch=scratch)
     assert list(scratch.iterdir()) == []
-    assert pipeline.find().proven is not None
+    assert pipeline.get().proven is not None
 
 
 def test_the_folder_of_a_drill_that_goes_on_is_left_alone_however_old(

@@ -142,7 +142,7 @@ def test_a_mariadb_server_without_room_says_nothing_about_the_backup(
         pytest.raises(RestoreError, match="no room left for the data"),
     ):
         pipeline.drill(scratch=tmp_path, databases={"drill_me": full.url()})
-    backup = pipeline.find()
+    backup = pipeline.get()
     assert (backup.proven, backup.refuted) == (None, False)
     with closing(_mariadb(mariadb_server)) as connection, connection.cursor() as cursor:
         cursor.execute("DROP DATABASE drill_me")
@@ -268,7 +268,7 @@ def test_without_a_redis_server_to_start_its_dump_stays_a_file_and_a_warning_say
     assert (warning.severity, unproven.severity) == ("warning", "warning")
     assert "no redis-server is installed here" in warning.message
     assert "does not count as proven" in unproven.message
-    assert pipeline.find().proven is None
+    assert pipeline.get().proven is None
 
 
 @pytest.mark.services
@@ -328,7 +328,7 @@ def test_what_others_write_to_a_named_redis_server_before_the_load_stays_there(
         with pytest.raises(RestoreError, match="not empty"):
             pipeline.drill(scratch=tmp_path, databases={"cache": other.url()})
         assert connection.get("precious") == b"1"
-        assert not pipeline.find().refuted
+        assert not pipeline.get().refuted
         original.flushall()
 
 

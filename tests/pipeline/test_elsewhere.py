@@ -70,16 +70,16 @@ def test_the_latest_of_several_pipelines_is_not_guessed(make: Make, tmp_path: Pa
     for name in ("blog", "shop"):
         make(Scripted("uploads", FILES), place, name=name).run()
     with pytest.raises(BackupNotFoundError, match=r"several names .*\(blog, shop\)"):
-        open_repository(place).find()
-    assert open_repository(place, name="shop").find().name == "shop"
-    assert open_repository(place.folder / "blog").find().name == "blog"
+        open_repository(place).get()
+    assert open_repository(place, name="shop").get().name == "shop"
+    assert open_repository(place.folder / "blog").get().name == "blog"
 
 
 def test_no_id_at_all_means_no_backup(make: Make) -> None:
     pipeline = make(Scripted("uploads", FILES), MemoryDestination())
     pipeline.run()
     with pytest.raises(BackupNotFoundError):
-        pipeline.find("")
+        pipeline.get("")
 
 
 def test_the_last_bytes_of_an_opened_entry_are_given_out_only_when_all_is_authenticated(make: Make) -> None:

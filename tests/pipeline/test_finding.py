@@ -104,7 +104,7 @@ def test_a_destination_that_does_not_answer_is_a_problem_of_the_list(
     assert [(one.message, one.destination) for one in listing.problems] == [
         ("The cable was cut.", "memory:dead")
     ]
-    assert pipeline.find().location == "memory:memory"
+    assert pipeline.get().location == "memory:memory"
 
 
 def test_two_runs_at_the_same_moment_are_two_backups(pipeline: BackupPipeline) -> None:
@@ -119,31 +119,31 @@ def test_two_runs_at_the_same_moment_are_two_backups(pipeline: BackupPipeline) -
 def test_the_latest_is_the_newest_of_several(pipeline: BackupPipeline, clock: Clock) -> None:
     run(pipeline, clock)
     newest = run(pipeline, clock)
-    assert pipeline.find() == newest
+    assert pipeline.get() == newest
 
 
 def test_a_newer_one_that_holds_less_is_not_the_latest(pipeline: BackupPipeline, clock: Clock) -> None:
     full = run(pipeline, clock)
     run(pipeline, clock, only="databases")
     run(pipeline, clock, only="files")
-    assert pipeline.find() == full
+    assert pipeline.get() == full
 
 
 def test_the_latest_of_some_contents_may_hold_more(pipeline: BackupPipeline, clock: Clock) -> None:
     databases = run(pipeline, clock, only="databases")
     full = run(pipeline, clock)
     files = run(pipeline, clock, only="files")
-    assert pipeline.find(only="databases") == full
-    assert pipeline.find(only="files") == files
+    assert pipeline.get(only="databases") == full
+    assert pipeline.get(only="files") == files
     newer = run(pipeline, clock, only="databases")
-    assert pipeline.find(only="databases") == newer
+    assert pipeline.get(only="databases") == newer
     assert databases.good
 
 
 def test_an_incomplete_one_is_not_the_latest(pipeline: BackupPipeline, clock: Clock) -> None:
     good = run(pipeline, clock)
     run(pipeline, clock, incomplete=True)
-    assert pipeline.find() == good
+    assert pipeline.get() == good
 
 
 def test_an_unconfirmed_one_is_not_the_latest(
@@ -152,7 +152,7 @@ def test_an_unconfirmed_one_is_not_the_latest(
     good = run(pipeline, clock)
     unconfirmed = run(pipeline, clock)
     destination.delete(f"shop/{unconfirmed.id}.complete.json")
-    assert pipeline.find() == good
+    assert pipeline.get() == good
 
 
 def test_a_damaged_one_is_not_the_latest(
@@ -164,33 +164,33 @@ def test_a_damaged_one_is_not_the_latest(
     destination.objects[archive] = destination.objects[archive][:-1]
     with pytest.raises(IntegrityError):
         pipeline.verify(damaged)
-    assert pipeline.find() == good
+    assert pipeline.get() == good
 
 
 def test_without_a_good_one_there_is_no_latest_and_the_newest_is_named(
     pipeline: BackupPipeline, clock: Clock
 ) -> None:
     with pytest.raises(BackupNotFoundError, match="There is no backup 'latest' at memory:memory"):
-        pipeline.find()
+        pipeline.get()
     incomplete = run(pipeline, clock, incomplete=True)
     with pytest.raises(BackupNotFoundError, match=f"The newest is {incomplete.id}: name it to use it"):
-        pipeline.find()
+        pipeline.get()
     run(pipeline, clock, only="databases")
     with pytest.raises(BackupNotFoundError, match="say only= to want less"):
-        pipeline.find()
+        pipeline.get()
 
 
 def test_the_latest_is_the_newest_of_all_destinations_unless_one_is_named(make: Make, clock: Clock) -> None:
     one, two = MemoryDestination("one"), MemoryDestination("two")
     pipeline = make([FILES, DUMPS], [one, two], clock=clock)
     pipeline.run()
-    assert pipeline.find().location == "memory:one"
+    assert pipeline.get().location == "memory:one"
     clock.forward(hours=1)
     pipeline.run(to="memory:two")
-    assert pipeline.find().location == "memory:two"
-    assert pipeline.find(at="memory:one").time < clock.now
+    assert pipeline.get().location == "memory:two"
+    assert pipeline.get(at="memory:one").time < clock.now
     with pytest.raises(ConfigurationError, match=r"There is no destination .*/three.*memory:one, memory:two"):
-        pipeline.find(at="/three")
+        pipeline.get(at="/three")
 
 
 def test_without_a_pipeline_the_latest_holds_all_that_any_backup_holds(
@@ -198,10 +198,10 @@ def test_without_a_pipeline_the_latest_holds_all_that_any_backup_holds(
 ) -> None:
     run(pipeline, clock, only="files")
     backups = open_repository(destination)
-    assert backups.find().contents == {"files"}
+    assert backups.get().contents == {"files"}
     full = run(pipeline, clock)
     run(pipeline, clock, only="files")
-    assert backups.find() == full
+    assert backups.get() == full
 
 
 # Ids
@@ -211,37 +211,37 @@ def test_the_beginning_of_an_id_is_enough_if_it_is_the_beginning_of_one(
     pipeline: BackupPipeline, clock: Clock
 ) -> None:
     early, late = run(pipeline, clock), run(pipeline, clock)
-    assert pipeline.find(early.id) == early
-    assert pipeline.find("2026-11-23T05") == late
+    assert pipeline.get(early.id) == early
+    assert pipeline.get("2026-11-23T05") == late
     with pytest.raises(BackupNotFoundError, match=r"is the beginning of several backups \(.*\): say more"):
-        pipeline.find("2026-11-23")
+        pipeline.get("2026-11-23")
 
 
 def test_a_whole_id_is_no_beginning(pipeline: BackupPipeline) -> None:
     pipeline.run()
     pipeline.run(only="databases")
-    full = pipeline.find()
-    assert pipeline.find(full.id) == full
-    assert pipeline.find(f"{full.id}-databases").contents == {"databases"}
+    full = pipeline.get()
+    assert pipeline.get(full.id) == full
+    assert pipeline.get(f"{full.id}-databases").contents == {"databases"}
 
 
 def test_a_backup_that_is_not_good_can_be_named(pipeline: BackupPipeline, clock: Clock) -> None:
     incomplete = run(pipeline, clock, incomplete=True)
-    assert pipeline.find(incomplete.id) == incomplete
+    assert pipeline.get(incomplete.id) == incomplete
 
 
 def test_one_backup_at_two_destinations_is_not_ambiguous(make: Make) -> None:
     pipeline = make(FILES, [MemoryDestination("one"), MemoryDestination("two")])
     pipeline.run()
-    id_ = pipeline.find().id
-    assert pipeline.find(id_[:10]).location == "memory:one"
-    assert pipeline.find(id_, at="memory:two").location == "memory:two"
+    id_ = pipeline.get().id
+    assert pipeline.get(id_[:10]).location == "memory:one"
+    assert pipeline.get(id_, at="memory:two").location == "memory:two"
 
 
 def test_an_unknown_id_is_an_error_that_says_where_it_was_looked_for(pipeline: BackupPipeline) -> None:
     pipeline.run()
     with pytest.raises(BackupNotFoundError, match=r"There is no backup '1999' at memory:memory: list"):
-        pipeline.find("1999")
+        pipeline.get("1999")
 
 
 def test_an_unknown_id_may_be_where_nobody_answers(make: Make, destination: MemoryDestination) -> None:
@@ -249,7 +249,7 @@ def test_an_unknown_id_may_be_where_nobody_answers(make: Make, destination: Memo
         MemoryDestination("dead"), [Fault(method="list", does=down(retryable=True), call=None)]
     )
     with pytest.raises(BackupNotFoundError, match=r"not every destination answered: The cable was cut"):
-        make(FILES, [destination, dead]).find("2026")
+        make(FILES, [destination, dead]).get("2026")
 
 
 def test_only_the_pipelines_own_backups_are_found(
@@ -276,7 +276,7 @@ def test_a_backup_of_another_place_is_refused(pipeline: BackupPipeline, make: Ma
     pipeline.run()
     elsewhere = make(FILES, MemoryDestination("elsewhere"))
     with pytest.raises(ConfigurationError, match="is at memory:memory, which is none of memory:elsewhere"):
-        elsewhere.details(pipeline.find())
+        elsewhere.details(pipeline.get())
 
 
 # Looking inside
@@ -350,8 +350,8 @@ def test_a_pipelines_own_folder_is_a_place_too_and_its_marks_are_known(make: Mak
     within = open_repository(place.folder / "shop")
     assert within.name == "shop"
     within.verify()
-    assert within.find().verified is not None
-    assert open_repository(place.folder / "shop/").find() == within.find() == open_repository(place).find()
+    assert within.get().verified is not None
+    assert open_repository(place.folder / "shop/").get() == within.get() == open_repository(place).get()
 
 
 def test_the_passphrase_may_be_a_text_or_an_object(make: Make, destination: MemoryDestination) -> None:

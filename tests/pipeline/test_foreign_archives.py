@@ -71,11 +71,11 @@ def test_latest_is_none_that_was_not_verified(
     put(destination, OLD)
     put(destination, "export")
     with pytest.raises(BackupNotFoundError, match="verify it if it is unconfirmed"):
-        pipeline.find()
+        pipeline.get()
     pipeline.verify(OLD)
-    assert pipeline.find().id == OLD
+    assert pipeline.get().id == OLD
     put(destination, NEWER)
-    assert pipeline.find().id == OLD
+    assert pipeline.get().id == OLD
 
 
 def test_one_can_be_named_and_restored_before_it_was_verified(
@@ -102,7 +102,7 @@ def test_a_url_and_a_passphrase_are_enough(tmp_path: Path) -> None:
         backups = open_repository(url, SECRET)
         assert [one.id for one in backups.list().backups] == [OLD]
         assert backups.verify(OLD).outcome == "succeeded"
-        assert backups.find().contents == {"files", "databases"}
+        assert backups.get().contents == {"files", "databases"}
         assert content(backups) == FILES
 
 
@@ -111,7 +111,7 @@ def test_somebodys_archives_in_a_neighbours_folder_do_not_make_latest_ambiguous(
 ) -> None:
     pipeline.run()
     destination.write("photos/holiday.zip", [by_zipfile()])
-    assert open_repository(destination, SECRET).find().name == "shop"
+    assert open_repository(destination, SECRET).get().name == "shop"
 
 
 def test_a_pipelines_folder_is_found_though_archives_lie_in_a_folder_of_it(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_only_what_can_be_the_pipelines_is_cleaned(make: Make, destination: Memo
         "shop/export.zip",
         "shop/only-db-2020-01-01-00-00-00.zip",
     ]
-    assert pipeline.find("export").verified, "what is known of it stays too"
+    assert pipeline.get("export").verified, "what is known of it stays too"
 
 
 def test_removing_one_takes_what_is_known_of_it(make: Make, destination: MemoryDestination) -> None:

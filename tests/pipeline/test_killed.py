@@ -157,10 +157,10 @@ def test_what_a_killed_verification_left_is_swept_too(
 ) -> None:
     pipeline.run()
     before = names(folders[-1])
-    left = f"backupkit/shop/{pipeline.find().id}/.2026-11-23T03-00-00.000000Z-verified.{'0' * 16}.partial"
+    left = f"backupkit/shop/{pipeline.get().id}/.2026-11-23T03-00-00.000000Z-verified.{'0' * 16}.partial"
     (folders[-1] / left).parent.mkdir(parents=True)
     (folders[-1] / left).write_bytes(b"{")
-    assert pipeline.find().verified is None
+    assert pipeline.get().verified is None
     (result,) = pipeline.clean().destinations
     assert [one.name for one in result.swept] == [left]
     assert names(folders[-1]) == before

@@ -156,7 +156,7 @@ def test_damage_and_a_drill_that_failed_are_told_until_a_newer_backup_is_whole(
     clock.forward(hours=1)
     pipeline.run()
     assert pipeline.drill(assertions=[lambda restored: False]).outcome == "failed"
-    archive = f"shop/{pipeline.find().id}.zip"
+    archive = f"shop/{pipeline.get().id}.zip"
     destination.objects[archive] = destination.objects[archive][:-1]
     clock.forward(hours=1)
     with pytest.raises(IntegrityError):

@@ -70,9 +70,9 @@ def test_the_folder_of_a_pipeline_within_means_its_snapshots(app: Path, place: P
     run(app, place, "shop")
     run(app, place, "mail")
     with pytest.raises(BackupNotFoundError, match=r"backups of several names .* \(mail, shop\)"):
-        open_repository(place, PASSWORD).find()
-    assert open_repository(place / "mail", PASSWORD).find().name == "mail"
-    assert open_repository(place, PASSWORD, name="shop").find().name == "shop"
+        open_repository(place, PASSWORD).get()
+    assert open_repository(place / "mail", PASSWORD).get().name == "mail"
+    assert open_repository(place, PASSWORD, name="shop").get().name == "shop"
     with pytest.raises(RepositoryNotFoundError, match="no backups of typo"):
         open_repository(place / "typo", PASSWORD)
 
@@ -120,8 +120,8 @@ def test_what_restic_alone_has_made_just_works(stock: Restic, app: Path, place: 
     newest, older = backups.list().backups
     assert {newest.name, older.name} == {os.uname().nodename}
     assert (newest.made_by, newest.good) == ("other", True)
-    assert backups.find() == newest
-    assert backups.find(older.id) == older
+    assert backups.get() == newest
+    assert backups.get(older.id) == older
     assert f"{app}/folder/b"[1:] in [entry.path for entry in backups.entries()]
     backups.restore(to=tmp_path / "restored")
     assert same_tree(app, tmp_path.joinpath("restored", *app.parts[1:])) == []
@@ -137,9 +137,9 @@ def test_of_snapshots_of_several_hosts_the_latest_is_asked_for_by_one(
     stock.backup(app, options=["--host", "web2"])
     backups = open_repository(place, PASSWORD)
     with pytest.raises(BackupNotFoundError, match=r"\(web1, web2\)"):
-        backups.find()
-    assert open_repository(place / "web1", PASSWORD).find().name == "web1"
-    assert open_repository(place, PASSWORD, name="web2").find().name == "web2"
+        backups.get()
+    assert open_repository(place / "web1", PASSWORD).get().name == "web1"
+    assert open_repository(place, PASSWORD, name="web2").get().name == "web2"
 
 
 def test_what_restic_made_does_not_count_where_a_pipeline_has_snapshots(
@@ -149,7 +149,7 @@ def test_what_restic_made_does_not_count_where_a_pipeline_has_snapshots(
     stock.backup(app)
     backups = open_repository(place, PASSWORD)
     assert [one.made_by for one in backups.list().backups] == ["other", "backupkit"]
-    assert backups.find().name == "shop"
+    assert backups.get().name == "shop"
 
 
 def test_any_of_the_repositorys_passphrases_opens_it(stock: Restic, app: Path, place: Path) -> None:
@@ -163,11 +163,11 @@ def test_any_of_the_repositorys_passphrases_opens_it(stock: Restic, app: Path, p
 
 def test_archives_are_still_archives(app: Path, place: Path) -> None:
     BackupPipeline("shop", Directory(app), place, encryptor=None, format=Zip()).run()
-    assert open_repository(place).find().shared is False
-    assert open_repository(place / "shop").find().name == "shop"
+    assert open_repository(place).get().shared is False
+    assert open_repository(place / "shop").get().name == "shop"
 
 
 def test_a_destination_that_is_no_folder_is_asked_too(app: Path) -> None:
     memory = MemoryDestination()
     BackupPipeline("shop", Directory(app), memory, encryptor=PASSPHRASE, format=FORMAT).run()
-    assert open_repository(memory, PASSWORD).find().name == "shop"
+    assert open_repository(memory, PASSWORD).get().name == "shop"

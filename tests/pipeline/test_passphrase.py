@@ -75,7 +75,7 @@ def test_a_weak_passphrase_is_a_warning_and_the_backup_is_good(
     assert [(one.severity, one.check) for one in report.problems] == [("warning", "passphrase")]
     assert "is easy to guess" in report.problems[0].message
     assert [event.problem for event in events if isinstance(event, ProblemFound)] == [*report.problems]
-    assert pipeline.find().good
+    assert pipeline.get().good
 
 
 def test_a_passphrase_that_is_not_there_fails_the_run_before_anything_is_read(

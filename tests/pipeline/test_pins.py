@@ -56,7 +56,7 @@ def test_a_backup_is_pinned_at_every_destination_and_returned_as_it_now_is(make:
     pin = Pin(reason="before the upgrade", until=until)
     assert (pinned.id, pinned.location, pinned.pin) == (backup.id, "memory:one", pin)
     assert pins(pipeline) == {"memory:one": pin, "memory:two": pin}
-    assert pipeline.find().pin == pin
+    assert pipeline.get().pin == pin
 
 
 @pytest.mark.parametrize("policy", [KeepLast(1), TieredRetention(max_size=1), RemoveAll()])
@@ -94,7 +94,7 @@ def test_a_pin_that_is_set_while_cleaning_is_under_way_counts(
     ]
     assert report.outcome == "succeeded"
     assert [one.freed for one in report.destinations] == [second.stored + third.stored]
-    assert other.find(first.id).pin == Pin(reason="just in time")
+    assert other.get(first.id).pin == Pin(reason="just in time")
 
 
 def test_a_pin_that_has_ended_holds_nothing(make: Make, destination: MemoryDestination, clock: Clock) -> None:
@@ -118,9 +118,9 @@ def test_pins_need_no_pipeline_and_no_passphrase(make: Make, tmp_path: Path, clo
         backups = open_repository(where)
         assert [one.pin for one in backups.list().backups] == [Pin(reason="the audit")]
         assert backups.unpin("latest").pin is None
-        assert pipeline.find().pin is None
+        assert pipeline.get().pin is None
         assert backups.pin(reason="the audit").pin == Pin(reason="the audit")
-    assert pipeline.find().pin == Pin(reason="the audit")
+    assert pipeline.get().pin == Pin(reason="the audit")
 
 
 def test_a_destination_that_refuses_is_named_and_the_others_have_the_pin(make: Make, clock: Clock) -> None:

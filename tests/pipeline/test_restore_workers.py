@@ -175,7 +175,7 @@ def test_a_folder_that_cannot_be_read_is_one_problem_whoever_met_it(
     backups: Backups, app: Path, tmp_path: Path, processes: list[workers._Process]
 ) -> None:
     (destination,) = backups.destinations
-    spoil_tree(destination, backups.find(), f"{str(app)[1:]}/04")
+    spoil_tree(destination, backups.get(), f"{str(app)[1:]}/04")
     report = backups.restore(to=tmp_path / "out")
     assert len(processes) == 2
     assert (report.outcome, len(report.problems)) == ("incomplete", 1)

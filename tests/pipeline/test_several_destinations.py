@@ -102,7 +102,7 @@ def test_one_that_fails_after_its_archive_has_it_unconfirmed(make: Make, source:
     at_whole, at_cut = (next(iter(open_repository(one).list().backups)) for one in (whole, cut))
     assert at_whole.good
     assert (at_cut.complete, at_cut.good) == (None, False)
-    assert pipeline.find() == at_whole
+    assert pipeline.get() == at_whole
 
 
 @pytest.mark.parametrize("missing", [0, 1])

@@ -604,7 +604,7 @@ def test_a_repository_that_does_not_open_does_not_hide_the_others(make: Any, app
     assert [one.location for one in listing.backups] == ["memory:good"]
     assert [one.destination for one in listing.problems] == ["memory:other"]
     assert outcomes(pipeline.run()) == ["failed", "succeeded"]
-    assert pipeline.find().location == "memory:good"
+    assert pipeline.get().location == "memory:good"
 
 
 def test_a_format_says_by_a_protocol_that_it_fans_out() -> None:
@@ -645,7 +645,7 @@ def test_snapshots_that_restic_made_are_listed_restored_and_never_planned(
     assert (foreign.made_by, foreign.name, foreign.contents) == ("other", os.uname().nodename, frozenset())
     report = pipeline.run()
     assert (report.read, report.problems) == (0, ())  # restic's snapshot is the one before
-    assert pipeline.find().made_by == "backupkit"
+    assert pipeline.get().made_by == "backupkit"
     plan = pipeline.clean(dry_run=True).destinations[0].plan
     assert plan is not None
     assert len(plan.keep) == 1

@@ -155,7 +155,7 @@ def test_a_warning_keeps_the_run_succeeded(make: Make) -> None:
     report = pipeline.run()
     assert report.outcome == "succeeded"
     assert sorted(messages(report.problems, "warning")) == ["a socket was skipped", "deleted meanwhile"]
-    assert pipeline.find().good
+    assert pipeline.get().good
 
 
 def test_a_source_that_breaks_off_is_an_error_whatever_it_calls_itself(make: Make) -> None:

@@ -62,12 +62,12 @@ def test_what_is_whole_is_verified_and_that_is_remembered(
     assert report.read == 260 + 50 + 260, "a second name is read too"
     (result,) = report.destinations
     assert (result.outcome, result.location) == ("succeeded", "memory:memory")
-    backup = pipeline.find()
+    backup = pipeline.get()
     assert (backup.verified, backup.damaged, backup.good) == (clock.now, False, True)
     clock.forward(hours=1)
     pipeline.verify()
-    assert pipeline.find().verified == clock.now
-    assert open_repository(destination).find().verified == clock.now
+    assert pipeline.get().verified == clock.now
+    assert open_repository(destination).get().verified == clock.now
 
 
 @pytest.mark.parametrize("passphrase", [None, Passphrase(SECRET)], ids=["plain", "encrypted"])
@@ -76,7 +76,7 @@ def test_no_byte_of_an_archive_can_change_unnoticed(
 ) -> None:
     pipeline = make(Directory(app), destination, encryptor=passphrase)
     pipeline.run()
-    backup = pipeline.find()
+    backup = pipeline.get()
     name = f"shop/{backup.id}.zip"
     archive = destination.objects[name]
     unnoticed = []
@@ -101,7 +101,7 @@ def test_an_archive_that_was_cut_is_damaged(
 ) -> None:
     pipeline = make(Directory(app), destination)
     pipeline.run()
-    name = f"shop/{pipeline.find().id}.zip"
+    name = f"shop/{pipeline.get().id}.zip"
     archive = destination.objects[name]
     destination.objects[name] = archive[: int(len(archive) * kept) if 0 < kept < 1 else int(kept)]
     with pytest.raises(IntegrityError):
@@ -124,7 +124,7 @@ def test_a_summary_that_was_changed_is_damage(
 ) -> None:
     pipeline = make(Directory(app), destination)
     pipeline.run()
-    name = f"shop/{pipeline.find().id}.complete.json"
+    name = f"shop/{pipeline.get().id}.complete.json"
     destination.objects[name] = change(destination.objects[name])  # type: ignore[operator]
     with pytest.raises(IntegrityError):
         pipeline.verify()
@@ -164,17 +164,17 @@ def test_damage_is_told_with_every_place_and_the_latest_falls_back(
     place = stored(tmp_path / "backups")
     pipeline = make(Scripted("app", files), place, clock=clock)
     pipeline.run()
-    older = pipeline.find()
+    older = pipeline.get()
     clock.forward(hours=1)
     pipeline.run()
-    newer = pipeline.find()
+    newer = pipeline.get()
 
     archive = place.folder / f"shop/{newer.id}.zip"
     data = archive.read_bytes()
     for path in ("app/b", "app/d"):
         data = flipped(data, data.index(files[path]) + 1000)
     archive.write_bytes(data)
-    assert pipeline.find() == newer, "nobody knows yet"
+    assert pipeline.get() == newer, "nobody knows yet"
     with pytest.raises(IntegrityError, match=r"is damaged \(2 places; first: app/b") as caught:
         pipeline.verify()
 
@@ -185,7 +185,7 @@ def test_damage_is_told_with_every_place_and_the_latest_falls_back(
     assert len(messages(report.problems)) == len({*messages(report.problems)}), "nothing is said twice"
     damaged = pipeline.list().backups[0]
     assert (damaged.id, damaged.damaged, damaged.good, damaged.verified) == (newer.id, True, False, None)
-    assert pipeline.find() == older
+    assert pipeline.get() == older
     assert pipeline.verify().outcome == "succeeded"
     pipeline.restore(to=tmp_path / "restored")
     assert (tmp_path / "restored/app/b").read_bytes() == files["app/b"]
@@ -196,7 +196,7 @@ def test_a_backup_that_turns_out_whole_is_good_again(
 ) -> None:
     pipeline = make(Scripted("app", {"app/a": b"a"}), destination, clock=clock)
     pipeline.run()
-    backup = pipeline.find()
+    backup = pipeline.get()
     name = f"shop/{backup.id}.zip"
     archive = destination.objects[name]
     destination.objects[name] = archive[:-1]
@@ -205,7 +205,7 @@ def test_a_backup_that_turns_out_whole_is_good_again(
     destination.objects[name] = archive  # a cable was loose
     clock.forward(hours=1)
     assert pipeline.verify(backup).outcome == "succeeded"
-    assert pipeline.find().good
+    assert pipeline.get().good
 
 
 def test_a_wrong_passphrase_proves_nothing(make: Make, app: Path, destination: MemoryDestination) -> None:
@@ -217,7 +217,7 @@ def test_a_wrong_passphrase_proves_nothing(make: Make, app: Path, destination: M
         assert caught.value.report is not None
         assert caught.value.report.outcome == "failed"
     assert destination.objects == before
-    assert open_repository(destination).find().good
+    assert open_repository(destination).get().good
 
 
 def test_a_destination_that_fails_proves_nothing(make: Make, destination: MemoryDestination) -> None:
@@ -273,7 +273,7 @@ def test_one_copy_can_be_verified_by_itself(copied: BackupPipeline) -> None:
 def test_a_damaged_copy_says_nothing_about_the_other(
     copied: BackupPipeline, copies: list[MemoryDestination]
 ) -> None:
-    name = f"shop/{copied.find().id}.zip"
+    name = f"shop/{copied.get().id}.zip"
     copies[0].objects[name] = copies[0].objects[name][:-1]
     with pytest.raises(IntegrityError) as caught:
         copied.verify()
@@ -283,13 +283,13 @@ def test_a_damaged_copy_says_nothing_about_the_other(
         "memory:one": False,
         "memory:two": True,
     }
-    assert copied.find().location == "memory:two"
+    assert copied.get().location == "memory:two"
 
 
 def test_when_all_copies_are_damaged_each_is_told(
     copied: BackupPipeline, copies: list[MemoryDestination]
 ) -> None:
-    name = f"shop/{copied.find().id}.zip"
+    name = f"shop/{copied.get().id}.zip"
     for copy in copies:
         copy.objects[name] = copy.objects[name][:-1]
     with pytest.raises(ExceptionGroup) as caught:

@@ -149,7 +149,7 @@ def test_every_database_of_a_server_is_dumped_and_drilled(
     assert found == sorted(names)
     report = pipeline.drill(scratch=tmp_path, compare_rows=True)
     assert (report.outcome, report.problems, len(report.dumps)) == ("succeeded", (), 3)
-    assert pipeline.find().proven is not None
+    assert pipeline.get().proven is not None
     left = client_of(parse_database_url(engine.server.url(names[0]))).databases()
     assert [one for one in left if one.startswith("backupkit")] == []
 

@@ -184,18 +184,18 @@ def backups(some: Backups) -> None:
     assert_type(Backups(None, ["/mnt/backup"], encryptor=None), Backups)
     assert_type(some.list(), Listing)
     assert_type(some.list().backups, tuple[Backup, ...])
-    assert_type(some.find(), Backup)
-    assert_type(some.find("2026", only="databases", at="/mnt"), Backup)
-    assert_type(some.details(some.find()), Backup)
+    assert_type(some.get(), Backup)
+    assert_type(some.get("2026", only="databases", at="/mnt"), Backup)
+    assert_type(some.details(some.get()), Backup)
     assert_type(some.entries("latest"), Iterator[Entry])
     assert_type(some.open("latest", "shop/a"), BinaryIO)
     assert_type(some.restore(to="/srv", include=["*.jpg"], overwrite=True), Report)
-    assert_type(some.restore(some.find(), to=DirectoryTarget(Path("/srv"), setuid=True)), Report)
+    assert_type(some.restore(some.get(), to=DirectoryTarget(Path("/srv"), setuid=True)), Report)
     assert_type(some.restore(to="/srv", resume=True, max_size="50GB", max_entries=10).skipped, int)
     assert_type(some.verify(), Report)
     assert_type(some.pin(reason="before the upgrade"), Backup)
     assert_type(some.pin("2026", reason="audit", until=datetime(2030, 1, 1)).pin, Pin | None)
-    assert_type(some.unpin(some.find()), Backup)
+    assert_type(some.unpin(some.get()), Backup)
     some.run()  # type: ignore[attr-defined]  # only a pipeline has sources
 
 

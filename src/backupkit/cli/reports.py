@@ -17,6 +17,9 @@ _NOUN: Mapping[Operation, str] = {
     "drill": "drill",
     "clean": "cleaning",
     "monitor": "health check",
+    "prune": "pruning",
+    "repair": "repair",
+    "copy": "copying",
 }
 _ENDED: Mapping[Outcome, str] = {
     "succeeded": "succeeded in",
@@ -106,8 +109,6 @@ def _headline(report: Report) -> str:
 def _facts(report: Report) -> list[str]:
     entries = counted(report.entries, "entry", "entries")
     match report.operation:
-        case "run":
-            return [entries, f"{format_size(report.read)} read", f"{format_size(report.written)} stored"]
         case "restore":
             finished = (
                 [f"{counted(report.skipped, 'was', 'were')} finished already"] if report.skipped else []
@@ -117,9 +118,11 @@ def _facts(report: Report) -> list[str]:
             return [entries, f"{format_size(report.read)} read and compared"]
         case "drill":
             return [entries, f"{format_size(report.written)} restored to scratch places"]
-        case "clean":
+        case "run" | "copy":
+            return [entries, f"{format_size(report.read)} read", f"{format_size(report.written)} stored"]
+        case "clean" | "prune":
             return [f"{format_size(sum(result.freed for result in report.destinations))} freed"]
-        case "monitor":
+        case "monitor" | "repair":
             return []
 
 

@@ -578,7 +578,7 @@ class RepositoryTests:
         with self.opened(destination) as repository:
             repository.remove(backup)
             repository.prune()
-            assert repository.prune() == 0
+            assert repository.prune().freed == 0
         assert self.listed(destination, name=None) == []
 
     def test_prune_takes_nothing_that_a_backup_needs(self) -> None:
@@ -591,7 +591,7 @@ class RepositoryTests:
         before = [*destination.list()]
         for name in ("shop", None):
             with self.opened(destination, name=name) as repository:
-                assert repository.prune() == 0
+                assert repository.prune().freed == 0
         assert [*destination.list()] == before
         assert self.read(destination, backups[0]) == self.expected(_sample(), backups[0])
 
@@ -615,7 +615,7 @@ class RepositoryTests:
                 self.read(destination, listed)
             with self.opened(destination) as repository:
                 between = _stored(destination)
-                assert repository.prune() == between - _stored(destination)
+                assert repository.prune().freed == between - _stored(destination)
                 repository.remove(backup)
                 repository.prune()
             assert [listed.id for listed in self.listed(destination)] == [kept.id]

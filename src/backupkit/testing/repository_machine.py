@@ -187,7 +187,7 @@ class RepositoryMachine(RuleBasedStateMachine):
     def prune(self) -> None:
         before = sum(map(len, self.destination.objects.values()))
         with self.repository() as repository:
-            freed = repository.prune()
+            freed = repository.prune().freed
         assert before - freed == sum(map(len, self.destination.objects.values()))
         self.after_prune()
 

@@ -187,14 +187,14 @@ def test_damage_is_remembered_and_a_whole_verification_is_needed_to_take_that_ba
     kept = {name: destination.objects.pop(name) for name in packs}
     problems_of(destination, backup)
     backups = backups_at(destination)
-    assert backups.find(backup.id).damaged
+    assert backups.get(backup.id).damaged
     destination.objects.update(kept)
     for number in (1, 2):
         assert backups.verify(backup, share=f"{number}/2").outcome == "succeeded"
-    assert backups.find(backup.id).damaged
+    assert backups.get(backup.id).damaged
     backups.verify(backup)
-    assert not backups.find(backup.id).damaged
-    assert backups.find(backup.id).verified is not None
+    assert not backups.get(backup.id).damaged
+    assert backups.get(backup.id).verified is not None
 
 
 def test_a_share_in_which_nothing_is_wrong_makes_no_backup_verified() -> None:
@@ -202,7 +202,7 @@ def test_a_share_in_which_nothing_is_wrong_makes_no_backup_verified() -> None:
     backup = written(destination, [file("a", os.urandom(900))])
     backups = backups_at(destination)
     assert backups.verify(backup, share="1/3").outcome == "succeeded"
-    assert backups.find(backup.id).verified is None
+    assert backups.get(backup.id).verified is None
 
 
 def test_each_pack_is_read_in_exactly_one_share(stored: Stored) -> None:
@@ -237,7 +237,7 @@ def test_damage_in_a_share_counts(stored: Stored) -> None:
                 backups_at(destination).verify(stored.backup, share=f"{number}/3")
             except IntegrityError:
                 found.append(destination)
-                assert backups_at(destination).find(stored.backup.id).damaged
+                assert backups_at(destination).get(stored.backup.id).damaged
     assert found
 
 

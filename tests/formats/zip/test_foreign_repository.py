@@ -171,14 +171,14 @@ def test_removing_it_begins_with_the_archive() -> None:
     assert [*destination.objects] == [f"shop/{LEGACY}.full.complete.json"]
     assert [*opened(destination).list()] == []
     freed = len(destination.objects[f"shop/{LEGACY}.full.complete.json"])
-    assert opened(destination).prune() == freed
+    assert opened(destination).prune().freed == freed
     assert not destination.objects
 
 
 def test_pruning_leaves_it_and_its_summary_alone() -> None:
     destination, backup = stored()
     opened(destination).confirm(backup)
-    assert opened(destination).prune() == 0
+    assert opened(destination).prune().freed == 0
     assert len(destination.objects) == 2
 
 

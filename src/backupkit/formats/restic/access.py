@@ -14,12 +14,8 @@ from backupkit.formats.restic.locks import Lease, held
 from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.opened import OpenedRepository, create, open_existing
 from backupkit.passphrase import Passphrase
-from backupkit.protocols import Destination, OnThisMachine
+from backupkit.protocols import Destination, OnThisMachine, nothing
 from backupkit.retrying import Retry
-
-
-def _nothing() -> None:
-    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +48,7 @@ class Access:
         *,
         exclusive: bool = False,
         or_without: bool = False,
-        between: Callable[[], None] = _nothing,
+        between: Callable[[], None] = nothing,
     ) -> AbstractContextManager[Lease]:
         """See `locks.held`."""
         return held(

@@ -31,6 +31,7 @@ from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.sealing import Sealer
 from backupkit.formats.restic.times import text_time, time_text, utc_now
 from backupkit.printable import printable
+from backupkit.protocols import nothing
 
 REFRESHED = timedelta(minutes=5)  # how often its holder puts a new lock in the place of the old
 STALE = timedelta(minutes=30)
@@ -131,10 +132,6 @@ class LockFile:
         return False
 
 
-def _nothing() -> None:
-    pass
-
-
 @contextmanager
 def held(
     objects: Objects,
@@ -143,7 +140,7 @@ def held(
     exclusive: bool,
     wait: timedelta,
     clock: Callable[[], datetime] = utc_now,
-    between: Callable[[], None] = _nothing,
+    between: Callable[[], None] = nothing,
     or_without: bool = False,
 ) -> Iterator[Lease]:
     """Hold a lock on a repository; RepositoryLockedError if another is in the way for longer than `wait`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -27,8 +27,19 @@ from backupkit.formats.restic.reading import SnapshotReader, entries_of
 from backupkit.formats.restic.saving import Run
 from backupkit.formats.restic.several import write_snapshots
 from backupkit.formats.restic.snapshots import Snapshot, named, unreadable
-from backupkit.model import Backup, Contents, Entry, Part, Passed, Problem, Share, Written
-from backupkit.protocols import Chunks, Compressor, Destination
+from backupkit.model import (
+    Backup,
+    Contents,
+    Entry,
+    Part,
+    Passed,
+    Problem,
+    Pruned,
+    PruneLimits,
+    Share,
+    Written,
+)
+from backupkit.protocols import Chunks, Compressor, Destination, nothing
 from backupkit.retrying import Retry
 
 _MOST_SHARED = 1_000_000  # blobs, of which the table takes 62 MB in each process that reads a snapshot
@@ -83,6 +94,7 @@ class ResticRepository:
         time: datetime,
         contents: frozenset[Contents],
         tags: Sequence[str] = (),
+        host: str | None = None,
         retry: Retry,
     ) -> Written:
         if self._name is None:
@@ -94,7 +106,7 @@ class ResticRepository:
             time=time,
             contents=contents,
             tags=tags,
-            host=self._host,
+            host=self._host if host is None else host,
             program=self._program,
             workers=self._workers,
         )
@@ -192,9 +204,16 @@ class ResticRepository:
             return  # somebody else was faster
         self._known.pop((backup.name, backup.id), None)
 
-    def prune(self) -> int:
+    def prune(
+        self,
+        *,
+        without: Collection[Backup] = (),
+        limits: PruneLimits | None = None,
+        dry_run: bool = False,
+        between: Callable[[], None] = nothing,
+    ) -> Pruned:
         """Nothing yet: what no snapshot refers to stays stored until restic's own `prune` deletes it."""
-        return 0
+        return Pruned(freed=0)
 
     def _open(self) -> OpenedRepository:
         if self._opened is None:

@@ -17,6 +17,7 @@ from backupkit.errors import (
 )
 from backupkit.formats.restic.chunking import MIN, Chunker
 from backupkit.model import Entry, Problem
+from backupkit.protocols import nothing
 from backupkit.retrying import Retry, is_retryable
 
 # Entries that are tried again; where more fail, the disk does, and waiting for each would take days.
@@ -92,7 +93,7 @@ class ContentReader:
 
     def __init__(self, living: Living[R], retry: Retry) -> None:
         self.read = 0  # bytes
-        self.meanwhile: Callable[[], None] = _nothing
+        self.meanwhile: Callable[[], None] = nothing
         self._living: Living[R] = living
         self._retry = retry
         self._given_up = 0
@@ -225,10 +226,6 @@ def odd_names(entry: Entry) -> Iterator[Problem]:
                 severity="warning",
                 path=entry.path,
             )
-
-
-def _nothing() -> None:
-    pass
 
 
 def _lost(entry: Entry, error: Exception) -> Problem:

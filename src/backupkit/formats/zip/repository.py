@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
@@ -29,8 +29,8 @@ from backupkit.formats.zip.naming import ObjectName, parse, summary_name
 from backupkit.formats.zip.ranges import DirectRanges, Ranges, SequentialRanges
 from backupkit.formats.zip.reader import ArchiveReader
 from backupkit.formats.zip.writer import ArchiveWriter
-from backupkit.model import Backup, Contents, Entry, Problem, StoredObject, Written
-from backupkit.protocols import Chunks, Compressor, Destination, Encryptor
+from backupkit.model import Backup, Contents, Entry, Problem, Pruned, PruneLimits, StoredObject, Written
+from backupkit.protocols import Chunks, Compressor, Destination, Encryptor, nothing
 from backupkit.retrying import Retry
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ class ZipRepository:
         time: datetime,
         contents: frozenset[Contents],
         tags: Sequence[str] = (),
+        host: str | None = None,
         retry: Retry,
     ) -> Written:
         if self._name is None:
@@ -96,7 +97,7 @@ class ZipRepository:
             name=self._name,
             time=time,
             contents=contents,
-            host=os.uname().nodename,
+            host=os.uname().nodename if host is None else host,
             tags=tuple(tags),
         )
         writer = ArchiveWriter(
@@ -244,18 +245,27 @@ class ZipRepository:
             with suppress(ObjectNotFoundError):  # somebody else was faster; it is gone, as was asked for
                 self._destination.delete(stored.name)
 
-    def prune(self) -> int:
+    def prune(
+        self,
+        *,
+        without: Collection[Backup] = (),
+        limits: PruneLimits | None = None,
+        dry_run: bool = False,
+        between: Callable[[], None] = nothing,
+    ) -> Pruned:
         found = [*self._objects()]
         archives = {(name.name, name.id) for _, name in found if name.kind == "archive"}
         freed = 0
         refused: DestinationError | None = None
         for stored, name in found:
+            between()
             # Asked again one by one: a listing may pass the archive's place just before it comes to be.
             if (name.name, name.id) not in archives and not any(
                 other.kind == "archive" for _, other in self._objects_of(name)
             ):
                 try:
-                    self._destination.delete(stored.name)
+                    if not dry_run:
+                        self._destination.delete(stored.name)
                     freed += stored.size
                 except ObjectNotFoundError:
                     pass
@@ -263,7 +273,7 @@ class ZipRepository:
                     refused = refused or error
         if refused is not None:
             raise refused
-        return freed
+        return Pruned(freed=freed)
 
     def _objects(self, prefix: str | None = None) -> Iterator[tuple[StoredObject, ObjectName]]:
         if prefix is None:
