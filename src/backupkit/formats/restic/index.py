@@ -116,6 +116,18 @@ class BlobIndex:
         """Further places of the same blob."""
         return [self._location(place) for place in self._elsewhere.get((tree, id), ())]
 
+    def count(self, *, tree: bool) -> int:
+        """How many blobs of this type are known."""
+        return len(self._tables[tree])
+
+    def number(self, id: bytes, *, tree: bool = False) -> int | None:
+        """Which of the blobs of its type this is, counted from 0 as they became known; None if it is none."""
+        try:
+            number: int = self._tables[tree].k_to_idx(id)
+        except KeyError:
+            return None
+        return number
+
     def packs(self) -> Iterator[str]:
         """The ids of all packs that are known."""
         return (pack.hex() for pack, _ in self._packs.items())
