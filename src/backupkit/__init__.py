@@ -69,6 +69,7 @@ from backupkit.model import (
     Owner,
     Pin,
     Problem,
+    Pruned,
     Removed,
     Report,
     RepositoryState,
@@ -84,6 +85,7 @@ from backupkit.observers import LoggingObserver, ProgressObserver
 from backupkit.opening import open_repository
 from backupkit.passphrase import Passphrase
 from backupkit.pipeline import BackupPipeline
+from backupkit.prune_limits import PruneLimits
 from backupkit.retention import (
     CountedRetention,
     KeepAll,
@@ -200,6 +202,8 @@ __all__ = [
     "ProgressObserver",
     "PrometheusObserver",
     "ProvenWithin",
+    "PruneLimits",
+    "Pruned",
     "ReadOnly",
     "Redis",
     "Removed",

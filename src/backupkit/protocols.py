@@ -30,7 +30,6 @@ from backupkit.model import (
     Passed,
     Problem,
     Pruned,
-    PruneLimits,
     Report,
     RepositoryState,
     RetentionPlan,
@@ -39,6 +38,7 @@ from backupkit.model import (
     Written,
 )
 from backupkit.passphrase import Passphrase
+from backupkit.prune_limits import PruneLimits
 from backupkit.retrying import Retry
 
 if TYPE_CHECKING:
