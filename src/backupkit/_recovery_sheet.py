@@ -82,28 +82,27 @@ def _described(
 ) -> Iterator[str]:
     names = [name] if name else sorted({backup.name for backup in repository.list()})
     where = str(destination.folder) if isinstance(destination, OnThisMachine) else destination.location
+    local = isinstance(destination, OnThisMachine)
     if isinstance(repository, HasKeys):
-        yield from _of_snapshots(names, destination, where, repository.essentials())
+        yield from _of_snapshots(names, where, repository.essentials(), local=local)
     else:
-        yield from _of_archives(names, where, encryptor)
+        yield from _of_archives(names, where, encryptor, local=local)
 
 
-def _of_snapshots(
-    names: Sequence[str], destination: Destination, where: str, essentials: Essentials
-) -> Iterator[str]:
+def _of_snapshots(names: Sequence[str], where: str, essentials: Essentials, *, local: bool) -> Iterator[str]:
     yield f"- What: snapshots of {_named(names)}"
     yield "- Format: repository of restic's, version 2"
     yield f"- Id of the repository: {essentials.repository}"
-    yield from _with_backupkit(where, "cli,snapshots")
+    yield from _with_backupkit(where, "cli,snapshots", local=local)
     yield ""
     yield "### With restic and nothing else"
     yield ""
     yield "Get restic from https://restic.net or the system's packages. It asks for the passphrase."
-    if not isinstance(destination, OnThisMachine):
+    if not local:
         yield "To restic, s3://bucket/folder is s3:s3.amazonaws.com/bucket/folder (or another store's address),"
         yield "gs://bucket/folder is gs:bucket:/folder, sftp://user@host/folder is sftp:user@host:/folder; others"
         yield "are reached by rclone:, or the whole is copied to a disk first. Put that in place of REPOSITORY."
-    place = shlex.quote(where) if isinstance(destination, OnThisMachine) else "REPOSITORY"
+    place = shlex.quote(where) if local else "REPOSITORY"
     yield ""
     yield "```sh"
     yield f"restic -r {place} snapshots"
@@ -146,7 +145,9 @@ def _origin(key: Key) -> str:
     return f"key {key.id[:8]}, of {printable(whose)}{made}{used}"
 
 
-def _of_archives(names: Sequence[str], where: str, encryptor: Encryptor | Passphrase | None) -> Iterator[str]:
+def _of_archives(
+    names: Sequence[str], where: str, encryptor: Encryptor | Passphrase | None, *, local: bool
+) -> Iterator[str]:
     yield f"- What: archives of {_named(names)}"
     foreign = None if encryptor is None or isinstance(encryptor, Passphrase) else encryptor.scheme
     if foreign:
@@ -157,27 +158,29 @@ def _of_archives(names: Sequence[str], where: str, encryptor: Encryptor | Passph
     if foreign:
         yield "- To restore: decrypt the newest by the program of that scheme, then unpack it as any ZIP file"
         return
-    yield from _with_backupkit(where, "cli")
+    yield from _with_backupkit(where, "cli", local=local)
     yield ""
     yield "### With 7-Zip and nothing else"
     yield ""
-    yield "Get 7-Zip from https://www.7-zip.org or the system's packages, and take the newest file from that place."
+    yield "Get 7-Zip from https://www.7-zip.org or the system's packages, and the newest file from that place."
     if encryptor is not None:
         yield "It asks for the passphrase; do not write it into the command."
     yield ""
     yield "```sh"
     for name in names or ["PIPELINE"]:
-        folder = shlex.quote(f"{where.rstrip('/')}/{name}")
-        yield f"7zz x -orestored {folder}/NEWEST.zip"
+        folder = shlex.quote(f"{where.rstrip('/')}/{name}") + "/" if local else ""
+        yield f"7zz x -orestored {folder}NEWEST.zip"
     yield "```"
 
 
-def _with_backupkit(where: str, extras: str) -> Iterator[str]:
+def _with_backupkit(where: str, extras: str, *, local: bool) -> Iterator[str]:
     place = shlex.quote(where)
     yield ""
     yield "### With backupkit"
     yield ""
     yield "On Linux or macOS with Python 3.11 or later; it asks for the passphrase."
+    if not local:
+        yield "Add what the place needs to the brackets: s3, gcs, azure, dropbox, sftp or webdav."
     yield ""
     yield "```sh"
     yield f"pip install 'backupkit[{extras}]'"

@@ -138,7 +138,8 @@ def test_of_archives_it_has_the_steps_with_7_zip_and_no_keys(tmp_path: Path) -> 
     places: Any = [tmp_path / "disk", MemoryDestination()]
     passphrase = Passphrase.from_env("BACKUP_ARCHIVE_PASSWORD")
     sheet = Backups("shop", places, encryptor=passphrase).recovery_sheet()
-    assert f"7zz x -orestored {tmp_path}/disk/shop/NEWEST.zip" in sheet
+    assert f"7zz x -orestored {tmp_path}/disk/shop/NEWEST.zip\n" in sheet
+    assert "7zz x -orestored NEWEST.zip\n" in sheet
     assert "it comes from: environment variable BACKUP_ARCHIVE_PASSWORD" in sheet
     assert "encrypted by AES-256" in sheet
     assert "## 2. memory:memory" in sheet

@@ -26,9 +26,10 @@ from backupkit.errors import (
 )
 from backupkit.formats.restic import locks
 from backupkit.formats.restic.format import Restic
-from backupkit.formats.restic.keys import made_key_file
+from backupkit.formats.restic.keys import KeyFile, made_key_file
 from backupkit.formats.restic.layout import storage_id
 from backupkit.formats.restic.objects import Objects
+from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.repository import ResticRepository
 from backupkit.formats.restic.sealing import MasterKey
 from backupkit.model import Key, StoredObject
@@ -253,6 +254,18 @@ def test_a_new_key_that_is_not_read_back_as_it_was_written_counts_for_nothing(
     assert [name for name in place.objects if name.startswith("keys/")] == [f"keys/{the_key(place).id}"]
 
 
+def test_a_new_key_that_does_not_open_this_repository_is_removed_again(
+    place: MemoryDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_another(_repository: OpenedRepository, passphrase: str) -> KeyFile:
+        return made_key_file(passphrase, MasterKey.made(), now=datetime.now(UTC))
+
+    monkeypatch.setattr(OpenedRepository, "key_file_for", of_another)
+    with opened(place) as repository, pytest.raises(IntegrityError, match="does not open the repository"):
+        repository.change_passphrase(Passphrase(NEW))
+    assert [name for name in place.objects if name.startswith("keys/")] == [f"keys/{the_key(place).id}"]
+
+
 class Keeps(Wrapping):
     """Lets no key be deleted."""
 
@@ -275,6 +288,28 @@ def test_a_change_that_could_not_remove_the_old_key_says_so_and_can_be_finished(
     with opened(place) as repository:
         assert len(repository.change_passphrase(Passphrase(NEW)).now) == 1
     assert not opens(place, OLD)
+
+
+class Unread(Wrapping):
+    """Does not give one object."""
+
+    name: str | None = None
+
+    def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        if name == self.name:
+            raise DestinationError("It is not to be had.", location=self.location)
+        return self.inner.read(name, start=start, length=length)
+
+
+def test_a_change_does_not_take_a_key_for_anothers_that_could_not_be_read(place: MemoryDestination) -> None:
+    old, unread = the_key(place), Unread(place)
+    add(place)
+    with opened(unread) as repository:
+        assert len(listed(repository)) == 2
+        unread.name = f"keys/{old.id}"
+        with pytest.raises(RepositoryError, match=r"which may be the old one's, .*It is not to be had"):
+            repository.change_passphrase(Passphrase(NEW))
+    assert opens(place, OLD)
 
 
 def test_no_more_keys_are_added_than_are_tried(place: MemoryDestination) -> None:
@@ -338,6 +373,7 @@ def test_wherever_a_change_breaks_off_one_of_the_two_opens_it_and_another_one_fi
         try:
             with opened(broken) as repository:
                 repository.change_passphrase(Passphrase(NEW))
+            assert not opens(place, OLD), f"although call {call} failed"
         except BackupKitError:
             pass
         if broken.calls < call:

@@ -21,7 +21,6 @@ from backupkit.formats.restic.locks import Lease
 from backupkit.formats.restic.opened import (
     MOST_KEYS,
     OpenedRepository,
-    forget_key,
     opened_before,
     unlocked,
 )
@@ -37,6 +36,7 @@ class _Found:
     content: bytes = b""
     file: KeyFile | None = None
     flaw: str | None = None
+    unread: bool = False  # the destination did not give it, so that it may be anybody's
 
 
 class Keyring:
@@ -89,6 +89,12 @@ class Keyring:
         """See `protocols.HasKeys`."""
         at = f"the repository at {self._objects.location}"
         found = self._found()
+        for id, one in found.items():
+            if one.unread:
+                raise RepositoryError(
+                    f"The passphrase of {at} was not changed, because its key {id[:8]}, which may be the old "
+                    f"one's, could not be read ({one.flaw}). Try again, or remove that key."
+                )
         added: Sequence[str] = ()
         try:
             if not any(self._opened_by(new, found)):
@@ -144,7 +150,7 @@ class Keyring:
             except ObjectNotFoundError:
                 continue  # removed since it was listed
             except (IntegrityError, DestinationError) as error:  # such as a bad sector
-                found[id] = _Found(flaw=str(error))
+                found[id] = _Found(flaw=str(error), unread=isinstance(error, DestinationError))
             else:
                 found[id] = _Found(content, file)
         return found
@@ -215,7 +221,6 @@ class Keyring:
         for id in ids:
             with suppress(ObjectNotFoundError):
                 self._objects.delete("keys", id)
-            forget_key(id)
 
     def _check_lease(self) -> None:
         if self._lease is not None:

@@ -37,7 +37,8 @@ _SETTLED = (
 )
 MOST_KEYS = 20  # key files that are tried, as restic does
 
-# Deriving a key takes half a second, and a pipeline opens its repository several times in an operation.
+# Deriving a key takes half a second, and a pipeline opens its repository several times in an operation. A key is
+# looked up here only where its file is listed: one that was removed opens nothing.
 _unlocked: weakref.WeakKeyDictionary[Passphrase, dict[str, MasterKey]] = weakref.WeakKeyDictionary()
 _unlocking = threading.Lock()
 
@@ -346,13 +347,6 @@ def unlocked(file: KeyFile, id: str, passphrase: Passphrase, *, where: str) -> M
     if key is not None:
         _remember(passphrase, id, key)
     return key
-
-
-def forget_key(id: str) -> None:
-    """Let no passphrase open anything by a key that was removed."""
-    with _unlocking:
-        for keys in _unlocked.values():
-            keys.pop(id, None)
 
 
 def _remember(passphrase: Passphrase, id: str, key: MasterKey) -> None:
