@@ -87,6 +87,8 @@ PUBLIC = [
     "ProgressObserver",
     "PrometheusObserver",
     "ProvenWithin",
+    "PruneLimits",
+    "Pruned",
     "ReadOnly",
     "Redis",
     "Removed",
@@ -147,6 +149,7 @@ VERBS = [
     "monitor",
     "open",
     "pin",
+    "prune",
     "recovery_sheet",
     "remove_key",
     "restore",
@@ -193,7 +196,14 @@ def test_past_its_subject_every_verb_takes_keywords_only() -> None:
     for name in VERBS:
         parameters = inspect.signature(getattr(backupkit.BackupPipeline, name)).parameters
         positional = [one.name for one in parameters.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
-        subjects = ([], ["backup"], ["backup", "path"], ["passphrase"], ["id"], ["new"])
+        subjects: tuple[list[str], ...] = (
+            [],
+            ["backup"],
+            ["backup", "path"],
+            ["passphrase"],
+            ["id"],
+            ["new"],
+        )
         assert positional in [["self", *subject] for subject in subjects], name
 
 

@@ -72,6 +72,7 @@ from backupkit.model import (
     Owner,
     Pin,
     Problem,
+    Pruned,
     Removed,
     Report,
     RepositoryState,
@@ -87,6 +88,7 @@ from backupkit.observers import LoggingObserver, ProgressObserver
 from backupkit.opening import open_repository
 from backupkit.passphrase import Passphrase
 from backupkit.pipeline import BackupPipeline
+from backupkit.prune_limits import PruneLimits
 from backupkit.retention import (
     CountedRetention,
     KeepAll,
@@ -206,6 +208,8 @@ __all__ = [
     "ProgressObserver",
     "PrometheusObserver",
     "ProvenWithin",
+    "PruneLimits",
+    "Pruned",
     "ReadOnly",
     "Redis",
     "Removed",
