@@ -1,6 +1,6 @@
 """Snapshots by backupkit, by restic and by borg, in turn, of the same trees.
 
-    python benchmarks/snapshots.py [--quick] [--rounds N] [--trees small large dump] [--restic PROGRAM …]
+    python benchmarks/snapshots.py [--quick] [--rounds N] [--trees small large dump] [--parts runs prune]
 
 In each round every program makes a repository anew (the peers before the clock runs, we in our first run), and then
 a first snapshot of a tree, one of the tree unchanged, and one after a hundredth of it has changed; it restores the
@@ -9,6 +9,8 @@ included, one after the other, on trees that are in memory: each is read before 
 system forget what it has read. What waits for the disk is written before each. restic and borg run with their
 defaults (zstd, and lz4), borg with `repokey-blake2`. Printed are minimum, median and maximum of each figure, and of
 the ratios of each round's pair: on a machine that others use too only the ratios say something.
+
+Then restic and we prune copies of one repository (snapshot_pruning.py). `--parts` picks what is measured.
 
 `--folder /dev/shm` leaves the disk out of it.
 """
@@ -27,6 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+import snapshot_pruning
 from programs import PASSPHRASE, Figures, Run, apart, show_figures, show_ratios, timed, warm
 from snapshot_trees import TREES, Change
 from trees import Tree
@@ -38,6 +41,8 @@ OPERATIONS = {
     "restore": "the third one into an empty folder",
     "verify": "all data of the repository: restic check --read-data, borg check --verify-data",
 }
+
+PARTS = ("runs", "prune")
 
 _OURS = """
 import sys
@@ -174,8 +179,13 @@ def main() -> None:
             folder.mkdir()
             made = apart(make, folder / "tree", scale)
             print(f"## {title}: {made.files} files, {made.size / 1e6:.0f} MB\n", flush=True)
-            case = Case(folder, programs, change)
-            show(case.measured(rounds), programs)
+            if "runs" in arguments.parts:
+                case = Case(folder, programs, change)
+                show(case.measured(rounds), programs)
+            if "prune" in arguments.parts:
+                restics = {one.name: one.program for one in programs if isinstance(one, Restic)}
+                pruning = snapshot_pruning.Pruning(folder, folder / "tree", restics, change)
+                snapshot_pruning.show(pruning.measured(rounds))
             shutil.rmtree(folder)
 
 
@@ -186,6 +196,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a tenth of the data, one round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--trees", nargs="+", choices=TREES, default=[*TREES])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what is measured")
     parser.add_argument(
         "--restic", nargs="+", default=["restic"], metavar="PROGRAM", help="one or several versions of it"
     )

@@ -120,6 +120,15 @@ def test_ten_small_packs_are_merged_and_nine_are_not() -> None:
     assert names(planned({name: small[name] for name in "abcdefghi"}, "abcdefghi").repack) == ""
 
 
+def test_packs_as_large_as_ours_are_not_merged_however_large_the_others_are() -> None:
+    """Or they would be again each time: merging them makes packs of the same size."""
+    packs: dict[str, Blobs] = {
+        chr(0x4E00 + number): [(chr(0x4E00 + number), 128 * MiB)] for number in range(500)
+    }
+    packs |= {name: [(name, 16 * MiB)] for name in "abcdefghijkl"}
+    assert names(planned(packs, "".join(packs)).repack) == ""
+
+
 def test_of_a_blob_that_stands_twice_the_copy_stays_that_is_stored_anew_already() -> None:
     # As an interrupted prune leaves it: "q" has what was of use in "p".
     plan = planned({"p": [("a", 5 * MiB), ("x", MiB)], "q": [("a", 5 * MiB)]}, "a")

@@ -181,5 +181,5 @@ class PackWriter:
 def _choices() -> Iterator[int]:
     """Numbers of open packs, that nobody can foretell."""
     while True:
-        for byte in os.urandom(256):
+        for byte in os.urandom(4096):  # seldom: each time the lock of Python is handed over
             yield byte % _OPEN_PACKS

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from backupkit.errors import IntegrityError
+from backupkit.formats.restic import packing
 from backupkit.formats.restic.index import BlobIndex
 from backupkit.formats.restic.layout import object_name
 from backupkit.formats.restic.packs import EMPTY, packed_size
@@ -185,9 +186,13 @@ class _Packs:
         return chosen
 
     def _target(self) -> float:
-        """The size from which on a pack is not small: about what the smallest few of many are."""
+        """The size from which on a pack is not small: about what the smallest few of many are.
+
+        No more than that of ours: they would count as small again when they were merged.
+        """
         sizes = sorted(self.size)
-        return max(_SMALL, sizes[len(sizes) * 3 // 100] if sizes else 0) * 4 / 5
+        usual = sizes[len(sizes) * 3 // 100] if sizes else 0
+        return min(max(_SMALL, usual), packing.PACK_SIZE) * 4 / 5
 
 
 def _is_used(index: BlobIndex, used: UsedBlobs, id: bytes, tree: bool) -> bool:
