@@ -89,6 +89,7 @@ PUBLIC = [
     "ReadOnly",
     "Redis",
     "Removed",
+    "Repaired",
     "Report",
     "RepositoryError",
     "RepositoryLockedError",

@@ -333,6 +333,18 @@ class Pruned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repaired:
+    """A damaged backup, and the one that holds what is left of it, made now or earlier; None if there is none.
+
+    `removed` says that the damaged one is gone.
+    """
+
+    damaged: Backup
+    by: Backup | None
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     """What `Repository.write` made, and everything that went wrong on the way, in order.
 
@@ -390,7 +402,8 @@ class DestinationResult:
     "unknown" is one that was sent a whole backup and did not answer: it may have it, or not.
     `plan` is set by clean (what was, or in a dry run would be, removed and kept), `swept` names the
     leftovers of killed runs it found, `freed` counts the bytes it gave back, or would in a dry run, and `pruned`
-    says what pruning had to do with it. `summary` is set by monitor: how the backups stand there.
+    says what pruning had to do with it. `summary` is set by monitor: how the backups stand there. `repaired` are
+    the backups that a repair found damaged.
     """
 
     location: str
@@ -401,6 +414,7 @@ class DestinationResult:
     freed: int = 0
     pruned: Pruned | None = None
     summary: DestinationSummary | None = None
+    repaired: tuple[Repaired, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
