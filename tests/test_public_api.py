@@ -145,6 +145,7 @@ VERBS = [
     "open",
     "pin",
     "prune",
+    "repair",
     "restore",
     "run",
     "send_summary",

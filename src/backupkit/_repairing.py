@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from backupkit._chunks import closing_iterator
 from backupkit._operation import Running
 from backupkit.errors import ConfigurationError, DestinationError
 from backupkit.marks import apply, read_marks, write_mark
@@ -37,23 +38,25 @@ def repair_at(
         return False
 
     repaired: list[Repaired] = []
-    for found in repository.repair(
+    steps = repository.repair(
         quick=quick,
         forget=may_go if forget else None,
         dry_run=dry_run,
         between=running.check_cancelled,
-    ):
-        running.check_cancelled()
-        if isinstance(found, Problem):
-            running.add(found)
-        elif isinstance(found, Passed):
-            running.count(found.entries, found.read)
-        elif isinstance(found, Repaired):
-            repaired.append(found)
-            if not dry_run and not found.removed:
-                _remember(running, destination, found.damaged, now)
-        else:
-            running.tell(found)
+    )
+    with closing_iterator(steps) as each:
+        for found in each:
+            running.check_cancelled()
+            if isinstance(found, Problem):
+                running.add(found)
+            elif isinstance(found, Passed):
+                running.count(found.entries, found.read)
+            elif isinstance(found, Repaired):
+                repaired.append(found)
+                if not dry_run and not found.removed:
+                    _remember(running, destination, found.damaged, now)
+            else:
+                running.tell(found)
     return DestinationResult(location=destination.location, outcome="succeeded", repaired=tuple(repaired))
 
 

@@ -8,10 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
-from backupkit import Backup, Backups, Report, Zip, Zstd
+from backupkit import Backup, BackupPipeline, Backups, Directory, Report, Zip, Zstd
 from backupkit.errors import (
     BackupKitError,
     ConfigurationError,
@@ -32,7 +33,7 @@ from backupkit.formats.restic.snapshots import Snapshot, named
 from backupkit.formats.restic.writing import RepositoryWriter
 from backupkit.protocols import Destination
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination, Method
-from tests.formats.restic.snapshots_made import SECRET, file, spoil_tree, written
+from tests.formats.restic.snapshots_made import NOON, SECRET, file, spoil_tree, written
 from tests.impatience import be_impatient
 
 SAME = file("app/same", b"in both of them")
@@ -272,15 +273,21 @@ def test_a_pinned_backup_stays_however_damaged(destination: MemoryDestination) -
     assert any("is pinned, and stays: audit" in one.message for one in report.problems)
 
 
-def test_the_next_run_stores_again_what_was_lost_and_the_damaged_backup_is_whole(
-    destination: MemoryDestination,
-) -> None:
-    backups = backups_at(destination)
-    damaged = backups.get()
+def test_the_next_run_stores_again_what_was_lost_and_the_damaged_backup_is_whole(tmp_path: Path) -> None:
+    for name in ("a", "b", "inner/c"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(os.urandom(100_000))
+    destination = MemoryDestination()
+    pipeline = BackupPipeline(
+        "shop", Directory(tmp_path), destination, encryptor=SECRET, format=Restic(), clock=lambda: NOON
+    )
+    pipeline.run()
+    damaged = pipeline.get()
     spoil(destination, largest(destination))
-    backups.repair()
-    written(destination, NEWER, minutes=10)
-    assert backups.verify(damaged).outcome == "succeeded"
+    assert len(lost_paths(pipeline.repair())) == 1
+    later = BackupPipeline("shop", Directory(tmp_path), destination, encryptor=SECRET, format=Restic())
+    later.run()
+    assert later.verify(damaged).outcome == "succeeded"
 
 
 def test_snapshots_of_others_are_left_as_they_are(destination: MemoryDestination) -> None:
@@ -344,6 +351,51 @@ def test_where_an_index_is_wrong_of_a_pack_the_pack_is_believed(destination: Mem
     again = opened_at(destination)
     again.load_index()
     assert again.index.blobs_by_pack() == packs
+
+
+def test_a_pack_of_which_an_index_says_less_than_there_is_is_read_again(
+    destination: MemoryDestination,
+) -> None:
+    repository = opened_at(destination)
+    repository.load_index()
+    packs = repository.index.blobs_by_pack()
+    for name in [name for name in destination.objects if name.startswith("index/")]:
+        destination.delete(name)
+    texts = [pack_text(pack, blobs[:1]) for pack, blobs in packs.items()]
+    repository.objects.save("index", index_document(texts), repository.sealer)
+    report = backups_at(destination).repair(quick=True)
+    (problem,) = report.problems
+    assert "of another size than the index says" in problem.message
+    (index,) = [name for name in destination.objects if name.startswith("index/")]
+    again = opened_at(destination)
+    said = again.objects.load("index", index.removeprefix("index/"), again.sealer)["packs"]
+    assert {pack["id"]: len(pack["blobs"]) for pack in said} == {
+        pack: len(blobs) for pack, blobs in packs.items()
+    }
+    assert len(said) == len(packs)
+
+
+class WrongOnce(MemoryDestination):
+    """The first byte of the first reading of each pack is wrong, as over a bad cable."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        content = b"".join(super().read(name, start=start, length=length))
+        if name.startswith("data/") and name not in self.seen:
+            self.seen.add(name)
+            content = bytes([content[0] ^ 1]) + content[1:]
+        yield content
+
+
+def test_what_is_right_at_the_second_reading_is_not_damaged(objects: Mapping[str, bytes]) -> None:
+    destination = WrongOnce()
+    destination.objects.update(objects)
+    report = backups_at(destination).repair()
+    assert len(destination.seen) == len(packs_of(destination))
+    assert report.problems == ()
 
 
 def test_a_key_that_cannot_be_read_is_named_and_left(destination: MemoryDestination) -> None:

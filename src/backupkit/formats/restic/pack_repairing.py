@@ -71,20 +71,15 @@ def damaged_packs(
 
 def stored_anew(
     writer: RepositoryWriter, packs: Sequence[DamagedPack], *, between: Callable[[], None] = nothing
-) -> int:
-    """Store and index the intact blobs of these packs which the repository, whose index knows none of these packs,
-    has nowhere else; how many those are.
-    """
-    count = 0
+) -> None:
+    """Store and index those intact blobs of these packs, which its index does not know, that stand nowhere else."""
     repository = writer.repository
     for pack in packs:
         for blob in pack.intact:
             between()
             if not writer.holds(blob.id, tree=blob.tree):
                 writer.add(blob.id, _read(repository, pack.id, blob), tree=blob.tree)
-                count += 1
     writer.flush()
-    return count
 
 
 def _looked_at_again(

@@ -122,9 +122,12 @@ class Repairer:
         """Have the index say what is right, and nothing else."""
         repository = self.repository
         readable = survey.headers.keys() - {pack.id for pack in packs}
-        taken = "taken into it, by what it says itself"
-        yield from self._packs_told(survey.unknown & readable, "in no index", taken)
-        yield from self._packs_told(survey.resized & readable, "of another size than the index says", taken)
+        for packs_found, state in (
+            (survey.unknown & readable, "in no index"),
+            (survey.resized & readable, "of another size than the index says"),
+        ):
+            headers = "its header" if len(packs_found) == 1 else "their headers"
+            yield from self._packs_told(packs_found, state, f"taken in by {headers}")
         if packs:
             repository.use_index(survey.index.without({pack.id for pack in packs}))
         for pack in packs:
