@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.impatience import be_impatient
 from tests.restics import PASSWORD
 
 pytestmark = pytest.mark.interop
+ALL = bool(os.environ.get("BACKUPKIT_TESTS_RESTIC"))
 BEGINNINGS = ("adding pack", "reindexing", "removing", "skipped")
 
 
@@ -36,10 +38,10 @@ def app(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def stock(tmp_path: Path) -> restics.Restic:
-    """A restic that has `repair`, at an empty repository."""
-    repository = restics.client("trixie").at(tmp_path / "repository", tmp_path / "cache")
+@pytest.fixture(params=restics.clients(restics.SUITES if ALL else restics.SUITES[:1]))
+def stock(tmp_path: Path, request: pytest.FixtureRequest) -> restics.Restic:
+    """A restic that has `repair`, which the installed one need not have, at an empty repository."""
+    repository = restics.client(request.param).at(tmp_path / "repository", tmp_path / "cache")
     repository.plant()
     return repository
 

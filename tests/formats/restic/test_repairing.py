@@ -31,6 +31,7 @@ from backupkit.formats.restic.packs import PackedBlob
 from backupkit.formats.restic.reading import walk
 from backupkit.formats.restic.snapshots import Snapshot, named
 from backupkit.formats.restic.writing import RepositoryWriter
+from backupkit.model import StoredObject
 from backupkit.protocols import Destination
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination, Method
 from tests.formats.restic.snapshots_made import NOON, SECRET, file, spoil_tree, written
@@ -396,6 +397,22 @@ def test_what_is_right_at_the_second_reading_is_not_damaged(objects: Mapping[str
     report = backups_at(destination).repair()
     assert len(destination.seen) == len(packs_of(destination))
     assert report.problems == ()
+
+
+class ListsLess(MemoryDestination):
+    """A listing of packs breaks off before the end, and does not say so."""
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        found = [*super().list(prefix)]
+        yield from found[: len(found) // 2] if prefix == "data/" else found
+
+
+def test_a_listing_that_breaks_off_costs_nothing(objects: Mapping[str, bytes]) -> None:
+    destination = ListsLess()
+    destination.objects.update(objects)
+    report = backups_at(destination).repair(forget=True)
+    assert report.problems == ()
+    assert destination.objects == dict(objects)
 
 
 def test_a_key_that_cannot_be_read_is_named_and_left(destination: MemoryDestination) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -62,6 +62,10 @@ def surveyed(
     # After the index, so that what is written meanwhile does not seem to be gone.
     sizes = dict(objects.list("data"))
     expected = _expected(said)
+    for pack in [pack for pack in expected if pack not in sizes]:
+        between()
+        with suppress(ObjectNotFoundError):  # a listing that was cut short once must cost no snapshot
+            sizes[pack] = objects.size_of_pack(pack)
     gone = frozenset(pack for pack in expected if pack not in sizes)
     unknown = frozenset(pack for pack in sizes if pack not in expected)
     resized = frozenset(pack for pack, size in expected.items() if sizes.get(pack, size) != size)
