@@ -42,6 +42,7 @@ OLDER = [SAME, file("app/deep/c", b"12345"), file("gone", os.urandom(3000))]
 NEWER = [SAME, file("app/deep/d", b"678"), file("large", os.urandom(600 << 10)), file("z", b"the last one")]
 KINDS = ("index", "data", "snapshots")
 FAULTS = ("flipped", "cut short", "emptied", "deleted")
+METHODS: Sequence[Method] = ("write", "read", "stat", "list", "delete")
 ALL = bool(os.environ.get("BACKUPKIT_TESTS_RESTIC"))
 FEW = FAULTS if ALL else ("flipped", "deleted")
 
@@ -485,44 +486,57 @@ def test_a_repository_that_is_in_use_is_not_repaired(destination: MemoryDestinat
         assert destination.objects == before
 
 
+@dataclass
+class Interruption:
+    """A call that fails, and with `dead` all that follow, as if the process had been killed there."""
+
+    method: Method
+    call: int
+    answer_lost: bool
+    dead: bool
+    happened: bool = False
+
+    def faults(self) -> Sequence[Fault]:
+        first = Fault(method=self.method, call=self.call, answer_lost=self.answer_lost, does=self.fail)
+        return [first, *(Fault(method=one, call=None, does=self.stay_dead, goes_on=True) for one in METHODS)]
+
+    def fail(self) -> None:
+        self.happened = True
+        raise DestinationError("The cable was cut.", location="memory:memory")
+
+    def stay_dead(self) -> None:
+        if self.happened and self.dead:
+            self.fail()
+
+
 def test_interrupted_at_any_call_nothing_is_lost_and_the_next_repair_finishes(
     objects: Mapping[str, bytes],
 ) -> None:
     def damaged() -> MemoryDestination:
+        """The newer backup, whose index is gone, lacks a file."""
         destination = holding(objects)
         spoil(destination, largest(destination))
-        destination.delete(next(name for name in objects if name.startswith("index/")))
+        destination.delete([name for name in objects if name.startswith("index/")][1])
         return destination
-
-    def fail() -> None:
-        raise DestinationError("The cable was cut.", location="memory:memory")
 
     counted = FaultyDestination(damaged())
     backups_at(counted).repair(forget=True)
-    before = judged(objects, damaged().objects)
-    expected = {id: whole.files for id, whole in before.items()}
-    methods: Sequence[Method] = ("write", "read", "list", "delete")
-    for method in methods:
+    expected = {id: whole.files for id, whole in judged(objects, damaged().objects).items()}
+    older = next(name for name in objects if name.startswith("snapshots/")).removeprefix("snapshots/")
+    for method in METHODS:
         for call in range(1, counted.calls[method] + 1):
-            if not ALL and call % 3:  # a sample
+            if not ALL and call % 4:  # a sample
                 continue
             destination = damaged()
-            faulty = FaultyDestination(
-                destination,
-                [
-                    Fault(
-                        method=method,
-                        call=call,
-                        answer_lost=bool(call % 2) and method in ("write", "delete"),
-                        does=fail,
-                    )
-                ],
+            cut = Interruption(
+                method, call, method in ("write", "delete") and bool(call % 2), bool(call // 4 % 2)
             )
             with suppress(BackupKitError, ExceptionGroup):
-                backups_at(faulty).repair(forget=True)
+                backups_at(FaultyDestination(destination, cut.faults())).repair(forget=True)
+            assert files_in(opened_at(destination), opened_at(destination).snapshot(older)) == expected[older]
             for name in [name for name in destination.objects if name.startswith("locks/")]:
                 destination.delete(name)
             backups_at(destination).repair(forget=True)
             repository = opened_at(destination)
             found = {one.original or one.id: files_in(repository, one) for one in repository.snapshots()}
-            assert found == expected, (method, call)
+            assert found == expected, cut
