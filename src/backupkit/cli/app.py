@@ -15,6 +15,7 @@ from backupkit.backups import Backups
 from backupkit.cli.choosing import Place, chosen_assertions, chosen_pipeline, given_passphrase
 from backupkit.cli.databases import database_url, named_databases
 from backupkit.cli.doctor import doctor
+from backupkit.cli.keys import keys
 from backupkit.cli.listings import detailed, listing_lines
 from backupkit.cli.options import (
     App,
@@ -475,6 +476,7 @@ def monitor(app: App = None, json: Json = False, quiet: Quiet = False) -> None:
 
 app.command()(summary)
 app.command()(doctor)
+app.add_typer(keys, name="key")
 
 
 def _contents(only: Only | None, *, databases: bool = False, files: bool = False) -> Contents | None:

@@ -292,6 +292,19 @@ def test_the_next_run_stores_again_what_was_lost_and_the_damaged_backup_is_whole
     assert later.verify(damaged).outcome == "succeeded"
 
 
+def test_pruning_waits_until_what_is_damaged_is_forgotten(destination: MemoryDestination) -> None:
+    backups = backups_at(destination)
+    spoil(destination, pack := largest(destination))
+    backups.repair()
+    with pytest.raises(IntegrityError, match="is in no index"):
+        backups.prune()
+    assert pack in destination.objects
+    backups.repair(forget=True)
+    backups.prune()
+    assert pack not in destination.objects
+    assert [backups.verify(one).outcome for one in backups.list().backups] == ["succeeded"] * 2
+
+
 def test_snapshots_of_others_are_left_as_they_are(destination: MemoryDestination) -> None:
     spoil(destination, largest(destination))
     before = {name for name in destination.objects if name.startswith("snapshots/")}
