@@ -357,6 +357,19 @@ class Written:
     read: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What became of a backup that a repository was to take over: a `copy`, or an `error` that kept it from it.
+
+    With neither, it was there already. `stored` are the bytes that were stored since the one before was told.
+    """
+
+    of: Backup
+    copy: Backup | None = None
+    error: Exception | None = None
+    stored: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A backup that stays, and every reason for it."""
