@@ -133,6 +133,7 @@ PUBLIC = [
 
 VERBS = [
     "clean",
+    "copy",
     "details",
     "drill",
     "entries",

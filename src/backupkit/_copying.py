@@ -268,10 +268,10 @@ class Copying:
         before = len(self.running.problems)
         entries, read = self.running.entries, self.running.read
         try:
-            for attempt in self.running.retry(self.to.retry).attempts():
+            for tried, attempt in enumerate(self.running.retry(self.to.retry).attempts()):
                 with attempt:
                     self.running.entries, self.running.read = entries, read
-                    copy = self._written(destination, source, backup, known, marks)
+                    copy = self._written(destination, source, backup, known, marks, again=tried > 0)
         except _OF_THE_BACKUP as error:
             return [self._failed(destination, backup, error)]
         if copy is None:
@@ -300,6 +300,8 @@ class Copying:
         backup: Backup,
         known: Listed,
         marks: Marks,
+        *,
+        again: bool,
     ) -> Backup | None:
         """The copy; None if it is there already, which of what others made is only known now."""
         details = source.details(backup)
@@ -316,6 +318,9 @@ class Copying:
                 self.to.opened(destination, backup.name, self.executor) as target,
                 closing_iterator(reading.entries()) as entries,
             ):
+                if again and (there := _found(target, backup.name, id)) is not None:
+                    # All but the answer, or the summary of an archive, had come through.
+                    return self._confirmed(destination, target, there, backup)
                 written = target.write(
                     entries,
                     time=backup.time,
@@ -339,6 +344,15 @@ class Copying:
         for problem in reading.inherited:
             self.running.add(replace(problem, severity="warning"))
         return replace(written.backup, location=destination.location)
+
+    def _confirmed(
+        self, destination: Destination, target: Repository, there: Backup, backup: Backup
+    ) -> Backup:
+        confirmed = target.confirm(there) if there.complete is None else there
+        if backup.good and not confirmed.good:
+            message = f"The copy of {backup.id} is {_state(confirmed)}: something of it could not be read."
+            self.running.add(Problem(message=message, destination=destination.location))
+        return replace(confirmed, location=destination.location)
 
     def _mark(self, destination: Destination, backup: Backup, copy: Backup, known: Known | None) -> None:
         """Pin it there too, unless that was done, or undone, there already."""
@@ -449,6 +463,10 @@ class Reading:
         if entry.kind not in ("file", "hardlink"):
             return entry
         return replace(entry, chunks=chunks, reusing=None, rows=rows, warnings=[], origin=origin)
+
+
+def _found(repository: Repository, name: str, id: str) -> Backup | None:
+    return next((one for one in repository.list() if (one.name, one.id) == (name, id)), None)
 
 
 def _stretches(backups: Iterable[Backup]) -> Iterator[tuple[str, Sequence[Backup]]]:

@@ -458,7 +458,8 @@ class Report:
     """How an operation ended: as a whole, and at each destination.
 
     `entries` and `read` count what was read (entries, plain bytes), `written` the bytes stored or restored,
-    `skipped` the entries that a resumed restore found finished; they are in neither of the others.
+    `skipped` the entries that a resumed restore found finished; they are in neither of the others. Of a copy, they
+    are the backups that were there already.
     Of a drill, `restore_took` is how long all was restored, without the checks before and the assertions after,
     and `dumps` are those that went to databases.
     `problems` holds all of them, those of the destinations included. Of a `dry_run`, nothing was done.

@@ -13,6 +13,7 @@ import typer
 import backupkit
 from backupkit.backups import Backups
 from backupkit.cli.choosing import Place, chosen_assertions, chosen_pipeline, given_passphrase
+from backupkit.cli.copying import copy
 from backupkit.cli.databases import database_url, named_databases
 from backupkit.cli.doctor import doctor
 from backupkit.cli.listings import detailed, listing_lines
@@ -448,7 +449,7 @@ def clean(app: App = None, dry_run: DryRun = False, json: Json = False, quiet: Q
         output.report(report, dry_clean_lines(report) if dry_run else None)
 
 
-for _verb in (retention, pin, unpin):
+for _verb in (copy, retention, pin, unpin):
     app.command()(_verb)
 
 
