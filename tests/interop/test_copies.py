@@ -8,7 +8,7 @@ import pytest
 
 from backupkit import BackupPipeline, Backups, Directory, MachineLock, Passphrase, open_repository
 from backupkit.formats.restic.format import Restic
-from backupkit.testing.trees import File, Folder, Symlink, same_tree, tree
+from backupkit.testing.trees import File, Folder, Node, Symlink, same_tree, tree
 from tests import restics
 from tests.impatience import be_impatient
 from tests.interop.made import run
@@ -28,7 +28,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    nodes = {
+    nodes: dict[str, Node] = {
         "deep": Folder(entries={"er": {"small": File("s", mode=0o751, modified_ns=10**18)}}, mode=0o750),
         "large": b"0123456789" * 100_000,
         "to": Symlink("nowhere"),

@@ -25,6 +25,7 @@ from backupkit.cli.options import (
 from backupkit.cli.output import Output
 from backupkit.cli.reports import problem_lines
 from backupkit.cli.texts import counted
+from backupkit.destinations.opening import open_destination
 from backupkit.errors import ConfigurationError, RepositoryNotFoundError
 from backupkit.formats.restic.format import Restic
 from backupkit.formats.zip.format import Zip
@@ -140,12 +141,18 @@ def copy(
 def _place_for_copies(
     url: str, secret: Passphrase | Encryptor | None, to_format: ToFormat | None, *, like: Backups
 ) -> Backups:
-    """The backups at a place, which may be empty; then they are to be of this format, or that of others."""
-    try:
-        found = open_repository(url, secret)
-    except RepositoryNotFoundError:
-        snapshots = like.format.shares_bytes if to_format is None else to_format is ToFormat.snapshots
-        return Backups(None, url, encryptor=secret, format=Restic() if snapshots else Zip())
+    """The backups at a place; where there are none, they are to be of this format, or that of others."""
+    format = ToFormat.snapshots if like.format.shares_bytes else ToFormat.zip
+    if Restic.is_at(open_destination(url)):  # be it without a snapshot
+        found = Backups(None, url, encryptor=secret, format=Restic())
+    else:
+        try:
+            found = open_repository(url, secret)
+        except RepositoryNotFoundError:
+            format = to_format or format
+            return Backups(
+                None, url, encryptor=secret, format=Restic() if format is ToFormat.snapshots else Zip()
+            )
     kept = ToFormat.snapshots if found.format.shares_bytes else ToFormat.zip
     if to_format not in (None, kept):
         raise ConfigurationError(
