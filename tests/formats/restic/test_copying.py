@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from hashlib import sha256
 
 import pytest
 
@@ -72,16 +73,19 @@ def test_trees_keep_their_ids_and_each_snapshot_the_id_of_its_original() -> None
 
 
 def test_a_copy_of_a_copy_names_the_first_original_and_is_known_there() -> None:
-    source, to = MemoryDestination(), MemoryDestination()
-    (backup,) = [written(source, folder("app", files=1))]
-    taken(source, to, [backup])
-    with FORMAT.open(to, name=None, encryptor=OTHER) as repository:
-        back = FORMAT.open(source, name=None, encryptor=SECRET)
-        with back as other:
-            results = other.take_over(
-                [backup], repository, retry=Retry(), passed=lambda _: None, noticed=lambda _: None
+    source, to, third = MemoryDestination(), MemoryDestination(), MemoryDestination()
+    backup = written(source, folder("app", files=1))
+    with (
+        FORMAT.open(source, name=None, encryptor=SECRET) as first,
+        FORMAT.open(to, name=None, encryptor=OTHER) as second,
+        FORMAT.open(third, name=None, encryptor=SECRET) as last,
+    ):
+        for whence, whither, copied in ((first, second, True), (second, last, True), (second, first, False)):
+            (result,) = whither.take_over(
+                [backup], whence, retry=Retry(), passed=lambda _: None, noticed=lambda _: None
             )
-            assert [(one.copy, one.error) for one in results] == [(None, None)]
+            assert (result.copy is not None, result.error) == (copied, None)
+        assert last._snapshot_of(backup).original == first._snapshot_of(backup).id
     assert len(trees(source, SECRET)) == 1
 
 
@@ -115,17 +119,26 @@ def test_what_was_copied_before_is_read_no_more() -> None:
     assert [(one.copy, one.stored) for one in taken(source, to, backups)[0]] == [(None, 0), (None, 0)]
 
 
-def test_a_damaged_snapshot_is_told_and_the_others_are_whole() -> None:
+@pytest.mark.parametrize("what", ["a folder", "a content"])
+def test_a_damaged_snapshot_is_told_and_the_others_are_whole(what: str) -> None:
     source, to = MemoryDestination(), MemoryDestination()
-    same, other = folder("app", files=2), folder("zoo", files=2)
-    damaged = written(source, [*same, *other])
+    other, same = folder("aaa", files=2), folder("app", files=2)
+    damaged = written(source, [*other, *same])
     good = written(source, same, minutes=1)
-    spoil_tree(source, damaged, "zoo")
+    if what == "a folder":
+        spoil_tree(source, damaged, "aaa")
+    else:
+        content = sha256(b"".join(other[1].chunks())).digest()
+        (place,) = opened(source, SECRET)._open().places(content, tree=False)
+        name = f"data/{place.pack[:2]}/{place.pack}"
+        pack = bytearray(source.objects[name])
+        pack[place.offset + 20] ^= 1
+        source.objects[name] = bytes(pack)
     results, _, _ = taken(source, to, [damaged, good])
     assert [(one.of.id, one.error is None) for one in results] == [(damaged.id, False), (good.id, True)]
     repository = opened(to, OTHER)
     assert [one.id for one in repository.list()] == [good.id]
-    assert [*repository.check_data(good, share=None)]
+    assert [len(b"".join(one.chunks())) for one in repository.read(good)] == [0, 2000, 2000]
     assert [*repository.check(good)] == []
 
 
