@@ -395,10 +395,17 @@ class Backups:
                 listed, silent = self._listed(at)
                 for error in silent:
                     running.add(Problem(message=str(error), destination=error.location))
-                chosen = to_be_copied(listed, name=self.name, to=to.name, where=self._where(at))
+                chosen = [*to_be_copied(listed, name=self.name, to=to.name, where=self._where(at))]
             else:
                 several = [backup] if isinstance(backup, str | Backup) else backup
-                chosen = [self.get(one, at=at) for one in several]
+                chosen = []
+                for one in several:
+                    found, silent = self._found(one, at=at)
+                    chosen.append(found)
+                    for error in silent:
+                        running.add(
+                            Problem(message=str(error), severity="warning", destination=error.location)
+                        )
             with self._executor() as executor:
                 copying = Copying(
                     running=running,

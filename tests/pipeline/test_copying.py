@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from os import urandom
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ from backupkit.testing.trees import File, Folder, Hardlink, Symlink, same_tree, 
 from tests.formats.restic.snapshots_made import spoil_tree
 from tests.formats.zip.foreign_archives import SECRET, by_pyzipper
 from tests.impatience import be_impatient
-from tests.pipeline.shop import Clock, Make, Scripted, content, down, messages
+from tests.pipeline.shop import Clock, Make, MiB, Scripted, content, down, messages
 from tests.pipeline.snapshots import FORMAT, PASSPHRASE
 
 OTHER = Passphrase("lantern gravel mosaic thirteen pebble")
@@ -457,7 +458,7 @@ def test_archives_of_laravel_backup_become_a_pipelines_snapshots(
 
 
 def test_a_pipeline_that_moved_goes_on_and_cleans_what_it_brought_along(make: Make, tmp_path: Path) -> None:
-    folder, clock = tree(tmp_path / "shop", {"a": b"a" * 1000}), Clock()
+    folder, clock = tree(tmp_path / "shop", {"a": urandom(MiB)}), Clock()
     policy = TieredRetention(keep_all_days=2, keep_daily_days=4, keep_weekly_weeks=0, keep_monthly_months=0)
     options = {"encryptor": PASSPHRASE, "retention": policy, "clock": clock}
     archives = make(Directory(folder), MemoryDestination(), **options)
@@ -467,7 +468,12 @@ def test_a_pipeline_that_moved_goes_on_and_cleans_what_it_brought_along(make: Ma
     snapshots = make(Directory(folder), there(), format=FORMAT, **options)
     archives.copy("all", to=snapshots)
     for pipeline in (archives, snapshots):
-        pipeline.run()
+        assert pipeline.run().read == MiB
+    clock.forward(hours=12)
+    for pipeline, read in ((archives, MiB), (snapshots, 0)):
+        assert pipeline.run().read == read
+    # Everything was read once more, as it stands in another place now, and nothing of it was stored again.
+    assert sum(one.stored for one in snapshots.list().backups) < 1.1 * MiB
     plans = [pipeline.clean(dry_run=True).destinations[0].plan for pipeline in (archives, snapshots)]
     kept, likewise = ([one.backup.id for one in plan.keep] for plan in plans if plan)
     assert kept == likewise
