@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeAlias
 
 from backupkit._chunks import closing_iterator
+from backupkit._copied_entries import CopiedEntries, OtherTroubleError, state_of
 from backupkit._operation import Running, has_errors, raise_all
 from backupkit.destinations.stall_limited import StallLimited
 from backupkit.errors import (
@@ -17,22 +18,16 @@ from backupkit.errors import (
     BackupNotFoundError,
     ConfigurationError,
     DestinationError,
-    HookError,
     IntegrityError,
     OperationCancelledError,
     SourceError,
     WrongPassphraseError,
-    told,
 )
 from backupkit.formats.backup_ids import backup_id
 from backupkit.marks import Known, Marks, write_mark, write_pin
 from backupkit.model import (
-    DUMPS,
     Backup,
-    Contents,
     DestinationResult,
-    Entry,
-    Origin,
     Problem,
 )
 from backupkit.passphrase import Passphrase
@@ -41,7 +36,6 @@ from backupkit.protocols import (
     Destination,
     Encryptor,
     Format,
-    ReadsWithin,
     Repository,
     TakesOver,
 )
@@ -53,7 +47,6 @@ if TYPE_CHECKING:
 Listed: TypeAlias = Mapping[tuple[str, str], Backup]
 """What is at a destination, by name and id."""
 
-_EPOCH = datetime.fromtimestamp(0, UTC)
 # What is wrong with one backup, and not with the place that it is in, or is to go to.
 _OF_THE_BACKUP = (BackupNotFoundError, IntegrityError, SourceError, WrongPassphraseError)
 _UNKNOWN_HOST = "unknown"  # where neither a backup nor its summary says it
@@ -204,8 +197,8 @@ class Copying:
         if backup.good and not there.good:
             self.running.add(
                 Problem(
-                    message=f"The backup {there.id} is at {there.location} already, and is {_state(there)}, unlike "
-                    f"that at {backup.location}: remove it there, and copy again.",
+                    message=f"The backup {there.id} is at {there.location} already, and is {state_of(there)}, "
+                    f"unlike that at {backup.location}: remove it there, and copy again.",
                     severity="warning",
                     destination=there.location,
                 )
@@ -305,7 +298,7 @@ class Copying:
     ) -> Backup | None:
         """The copy; None if it is there already, which of what others made is only known now."""
         details = source.details(backup)
-        reading = Reading(self.running, source, backup)
+        reading = CopiedEntries(self.running, source, backup)
         reading.learn(links=self.to.format.shares_bytes)
         contents = details.contents or reading.contents
         id = backup_id(backup.time, contents)
@@ -336,7 +329,7 @@ class Copying:
                         "have `clean` delete that, and copy again.",
                         location=destination.location,
                     )
-        except _OtherTroubleError as error:
+        except OtherTroubleError as error:
             raise error.error from None
         for problem in written.problems:
             if problem not in reading.inherited:
@@ -350,7 +343,7 @@ class Copying:
     ) -> Backup:
         confirmed = target.confirm(there) if there.complete is None else there
         if backup.good and not confirmed.good:
-            message = f"The copy of {backup.id} is {_state(confirmed)}: something of it could not be read."
+            message = f"The copy of {backup.id} is {state_of(confirmed)}: something of it could not be read."
             self.running.add(Problem(message=message, destination=destination.location))
         return replace(confirmed, location=destination.location)
 
@@ -372,99 +365,6 @@ class Copying:
         )
 
 
-class _OtherTroubleError(HookError):
-    """What went wrong while an entry was read, and is no damage of it: the place could not be asked, for instance.
-
-    Formats let a HookError end a run; anything else would be an entry that is left out.
-    """
-
-    def __init__(self, error: BackupKitError) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-class Reading:
-    """The entries of a backup, as a source gives them to whoever writes it again."""
-
-    def __init__(self, running: Running, repository: Repository, backup: Backup) -> None:
-        self._running = running
-        self._repository = repository
-        self._backup = backup
-        self._links: Mapping[str, int] = {}  # how many names the file at this path has
-        self._numbers: dict[str, int] = {}
-        self.contents: frozenset[Contents] = frozenset()
-        self.inherited: Sequence[Problem] = ()  # why the copy is as incomplete as the backup is
-        if not backup.good and backup.made_by != "other":
-            message = f"The backup {backup.id} at {backup.location} is {_state(backup)}, and so is its copy."
-            self.inherited = (Problem(message=message, destination=backup.location),)
-
-    def learn(self, *, links: bool) -> None:
-        """Look through the entries, if anything has to be known of them beforehand.
-
-        With `links`, which files have several names: snapshots say so with the first of them.
-        """
-        counted: dict[str, int] = {}
-        contents: set[Contents] = set()
-        if links or not self._backup.contents:
-            for entry in self._found([]):
-                self._running.check_cancelled()
-                if entry.kind == "hardlink" and entry.target is not None:
-                    counted[entry.target] = counted.get(entry.target, 1) + 1
-                if entry.kind != "directory":
-                    contents.add("databases" if entry.path.startswith(f"{DUMPS}/") else "files")
-        self.contents = frozenset(contents or {"files"})
-        if links:
-            self._links = counted
-            self._numbers = {path: number for number, path in enumerate(counted, start=1)}
-
-    def entries(self) -> Iterator[Entry | Problem]:
-        """All of them that can be read. What is damaged is a problem in its place."""
-        yield from self.inherited
-        lost: list[Problem] = []
-        for entry in self._found(lost):
-            yield from lost
-            lost.clear()
-            yield self._running.watched(self._again(entry))
-        yield from lost
-
-    def _found(self, lost: list[Problem]) -> Iterator[Entry]:
-        if isinstance(self._repository, ReadsWithin):
-            return self._repository.read_within(
-                self._backup, enters=lambda _: True, wants=lambda _: True, lost=lost.append
-            )
-        return self._repository.read(self._backup)
-
-    def _again(self, entry: Entry) -> Entry:
-        """The entry as it is written: its rows counted, its links known, other trouble than damage told apart."""
-        rows: dict[str, int] = {}
-
-        def chunks() -> Iterator[bytes]:
-            try:
-                yield from entry.chunks()
-            except (IntegrityError, WrongPassphraseError, OperationCancelledError):
-                raise
-            except BackupKitError as error:
-                raise _OtherTroubleError(error) from error
-            except Exception as error:
-                message = f"{entry.path} could not be read from {self._backup.location}: {told(error)}"
-                failure = DestinationError(message, location=self._backup.location)
-                raise _OtherTroubleError(failure) from error
-            rows.update(entry.rows)
-
-        first = entry.target if entry.kind == "hardlink" else entry.path
-        origin = None
-        if first is not None and (links := self._links.get(first)) is not None:
-            # Numbers that hold for this backup alone, and a time that no file has changed at, so that nobody takes
-            # it for a file of this machine.
-            time = (self._backup.time - _EPOCH) // timedelta(microseconds=1) * 1000
-            origin = Origin(
-                path=f"/{entry.path}", inode=self._numbers[first], device=0, links=links, changed_ns=time
-            )
-        if entry.kind not in ("file", "hardlink"):
-            return entry
-        return replace(entry, chunks=chunks, reusing=None, rows=rows, warnings=[], origin=origin)
-
-
 def _found(repository: Repository, name: str, id: str) -> Backup | None:
     return next((one for one in repository.list() if (one.name, one.id) == (name, id)), None)
 
@@ -473,7 +373,3 @@ def _stretches(backups: Iterable[Backup]) -> Iterator[tuple[str, Sequence[Backup
     """Those that follow each other and are at the same place, with that place."""
     for location, those in groupby(backups, key=lambda one: one.location):
         yield location, [*those]
-
-
-def _state(backup: Backup) -> str:
-    return "damaged" if backup.damaged else "unconfirmed" if backup.complete is None else "incomplete"

@@ -273,6 +273,8 @@ def test_what_of_an_archive_cannot_be_read_is_left_out_and_told(
     assert report.outcome == "incomplete"
     (copy,) = to.list().backups
     assert (copy.complete, content(to, copy)) == (False, {"app/a": b"one of the files"})
+    destination.objects[name] = archive  # put back from elsewhere
+    assert "is incomplete, unlike that at" in messages(shop.copy(to=to).problems, "warning")[0]
 
 
 def _turned(content: bytes, at: int) -> bytes:

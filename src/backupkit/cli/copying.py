@@ -142,17 +142,14 @@ def _place_for_copies(
     url: str, secret: Passphrase | Encryptor | None, to_format: ToFormat | None, *, like: Backups
 ) -> Backups:
     """The backups at a place; where there are none, they are to be of this format, or that of others."""
-    format = ToFormat.snapshots if like.format.shares_bytes else ToFormat.zip
     if Restic.is_at(open_destination(url)):  # be it without a snapshot
         found = Backups(None, url, encryptor=secret, format=Restic())
     else:
         try:
             found = open_repository(url, secret)
         except RepositoryNotFoundError:
-            format = to_format or format
-            return Backups(
-                None, url, encryptor=secret, format=Restic() if format is ToFormat.snapshots else Zip()
-            )
+            snapshots = like.format.shares_bytes if to_format is None else to_format is ToFormat.snapshots
+            return Backups(None, url, encryptor=secret, format=Restic() if snapshots else Zip())
     kept = ToFormat.snapshots if found.format.shares_bytes else ToFormat.zip
     if to_format not in (None, kept):
         raise ConfigurationError(
