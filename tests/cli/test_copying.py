@@ -24,7 +24,7 @@ def test_archives_are_copied_to_a_place_of_snapshots_and_then_passed_over(
     assert len([*(place / "snapshots").iterdir()]) == 1
 
 
-def test_a_new_place_gets_the_format_that_is_said_and_another_one_is_refused(
+def test_a_new_place_gets_the_format_of_the_backups_and_what_contradicts_it_is_2(
     unchanged: Shop, tmp_path: Path
 ) -> None:
     to = ("--to", str(tmp_path), *PASSPHRASE)
@@ -33,9 +33,6 @@ def test_a_new_place_gets_the_format_that_is_said_and_another_one_is_refused(
     done = unchanged.backupkit("copy", "backups", *to, "--to-format", "snapshots")
     assert (done.returncode, done.stdout) == (2, "")
     assert "is kept as zip, not as snapshots" in done.stderr
-
-
-def test_where_copies_go_must_be_said(unchanged: Shop) -> None:
     done = unchanged.backupkit("copy", "backups")
     assert (done.returncode, done.stdout) == (2, "")
     assert "give --to or --to-app" in done.stderr

@@ -65,12 +65,9 @@ def test_restic_and_we_make_the_same_copies_and_know_each_others(tmp_path: Path,
     everything = Backups(None, tmp_path / "source", encryptor=Passphrase(PASSWORD), format=FORMAT)
     assert everything.copy("all", to=_at(tmp_path / "ours")).outcome == "succeeded"
     theirs.copy_from(source)
-    facts = [
-        sorted((one["time"], one["tree"], one["original"]) for one in each.snapshots())
-        for each in (ours, theirs)
-    ]
-    assert facts[0] == facts[1]
-    assert [one[1] for one in facts[0]] == [one["tree"] for one in source.snapshots()]
+    copies = facts(ours)
+    assert copies == facts(theirs)
+    assert len(copies) == 2
     ours.copy_from(source)
     assert everything.copy("all", to=_at(tmp_path / "theirs")).skipped == 2
     assert [len([*(tmp_path / name / "snapshots").iterdir()]) for name in ("ours", "theirs")] == [2, 2]
@@ -78,6 +75,7 @@ def test_restic_and_we_make_the_same_copies_and_know_each_others(tmp_path: Path,
 
 
 def facts(stock: restics.Restic) -> list[tuple[str, str, str]]:
+    """Of each snapshot: its time, its tree and its original."""
     return [(one["time"], one["tree"], one["original"]) for one in stock.snapshots()]
 
 
