@@ -99,7 +99,7 @@ def backupkit_(
           encryptor=Passphrase.from_env("BACKUP_ARCHIVE_PASSWORD"),
       )
 
-    list, verify, restore, pin and unpin need no application, only the backups and their passphrase:
+    list, verify, restore, copy, pin and unpin need no application, only the backups and their passphrase:
     backupkit list /mnt/backup
 
     \b
