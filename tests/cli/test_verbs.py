@@ -320,7 +320,7 @@ def test_names_that_are_not_text_survive_json(saved: Shop) -> None:
     "verb",
     [
         *("demo", "run", "list", "verify", "restore", "drill", "clean", "retention", "monitor"),
-        *("pin", "unpin", "summary"),
+        *("copy", "pin", "unpin", "summary"),
     ],
 )
 def test_each_verb_teaches_by_example(unchanged: Shop, verb: str) -> None:
