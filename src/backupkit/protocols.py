@@ -39,6 +39,7 @@ from backupkit.model import (
     RetentionPlan,
     Share,
     StoredObject,
+    Taken,
     Written,
 )
 from backupkit.passphrase import Passphrase
@@ -403,6 +404,31 @@ class Repairs(Repository, Protocol):
         what is lost and so is not complete; it stays itself, unless `forget` says that it may go. `quick` reads no
         content. An interruption loses nothing, and doing it again finds nothing more to do. With `dry_run`, nothing
         is done, and told what would be.
+        """
+        ...
+
+
+@runtime_checkable
+class TakesOver(Repository, Protocol):
+    """A repository that can take backups over as another one has stored them, reading no entry of them."""
+
+    def takes_from(self, other: Repository) -> bool:
+        """Whether the other one, under whatever passphrase, is of its kind."""
+        ...
+
+    def take_over(
+        self,
+        backups: Sequence[Backup],
+        other: Repository,
+        *,
+        retry: Retry,
+        passed: Callable[[Passed], None],
+        noticed: Callable[[Problem], None],
+    ) -> Iterator[Taken]:
+        """Take these backups of the other repository over, in this order, and tell what became of each.
+
+        A backup of which something is damaged is not taken over. `passed` hears of what was read, and may raise to
+        end it; `noticed` of what a person should know. What an interrupted call has stored is used by the next.
         """
         ...
 
