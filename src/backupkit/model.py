@@ -333,6 +333,18 @@ class Pruned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repaired:
+    """A damaged backup, and the one that holds what is left of it, made now or earlier; None if there is none.
+
+    `removed` says that the damaged one is gone.
+    """
+
+    damaged: Backup
+    by: Backup | None
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
     """One of those that open a repository, each for a passphrase of its own. Holds no secret.
 
@@ -390,6 +402,19 @@ class Written:
     read: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What became of a backup that a repository was to take over: a `copy`, or an `error` that kept it from it.
+
+    With neither, it was there already. `stored` are the bytes that were stored since the one before was told.
+    """
+
+    of: Backup
+    copy: Backup | None = None
+    error: Exception | None = None
+    stored: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A backup that stays, and every reason for it."""
@@ -437,7 +462,7 @@ class DestinationResult:
     `plan` is set by clean (what was, or in a dry run would be, removed and kept), `swept` names the
     leftovers of killed runs it found, `freed` counts the bytes it gave back, or would in a dry run, and `pruned`
     says what pruning had to do with it. `summary` is set by monitor: how the backups stand there. `keys` is set by
-    what changes those of a repository.
+    what changes those of a repository. `repaired` are the backups that a repair found damaged.
     """
 
     location: str
@@ -449,6 +474,7 @@ class DestinationResult:
     pruned: Pruned | None = None
     summary: DestinationSummary | None = None
     keys: KeyChange | None = None
+    repaired: tuple[Repaired, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
@@ -480,7 +506,8 @@ class Report:
     """How an operation ended: as a whole, and at each destination.
 
     `entries` and `read` count what was read (entries, plain bytes), `written` the bytes stored or restored,
-    `skipped` the entries that a resumed restore found finished; they are in neither of the others.
+    `skipped` the entries that a resumed restore found finished; they are in neither of the others. Of a copy, they
+    are the backups that were there already.
     Of a drill, `restore_took` is how long all was restored, without the checks before and the assertions after,
     and `dumps` are those that went to databases.
     `problems` holds all of them, those of the destinations included. Of a `dry_run`, nothing was done.

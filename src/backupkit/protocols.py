@@ -33,11 +33,13 @@ from backupkit.model import (
     Passed,
     Problem,
     Pruned,
+    Repaired,
     Report,
     RepositoryState,
     RetentionPlan,
     Share,
     StoredObject,
+    Taken,
     Written,
 )
 from backupkit.passphrase import Passphrase
@@ -380,6 +382,53 @@ class ChecksData(Repository, Protocol):
         """Check the structure of a backup, and read back each stored object that holds some of its contents.
 
         With a share, only those objects that belong to it. Problems name the entries that are damaged.
+        """
+        ...
+
+
+@runtime_checkable
+class Repairs(Repository, Protocol):
+    """A repository of which the rest can still be used when something in it is damaged."""
+
+    def repair(
+        self,
+        *,
+        quick: bool,
+        forget: Callable[[Backup], bool] | None,
+        dry_run: bool,
+        between: Callable[[], None] = nothing,
+    ) -> Iterator[Problem | Passed | Expected | Repaired]:
+        """Make everything usable that is still right, and yield what was found and done, as it is.
+
+        What is lost is an error, which names the path. A damaged backup gets another one beside it, which lacks
+        what is lost and so is not complete; it stays itself, unless `forget` says that it may go. `quick` reads no
+        content. An interruption loses nothing, and doing it again finds nothing more to do. With `dry_run`, nothing
+        is done, and told what would be.
+        """
+        ...
+
+
+@runtime_checkable
+class TakesOver(Repository, Protocol):
+    """A repository that can take backups over as another one has stored them, reading no entry of them."""
+
+    def takes_from(self, other: Repository) -> bool:
+        """Whether the other one, under whatever passphrase, is of its kind."""
+        ...
+
+    def take_over(
+        self,
+        backups: Sequence[Backup],
+        other: Repository,
+        *,
+        retry: Retry,
+        passed: Callable[[Passed], None],
+        noticed: Callable[[Problem], None],
+    ) -> Iterator[Taken]:
+        """Take these backups of the other repository over, in this order, and tell what became of each.
+
+        A backup of which something is damaged is not taken over. `passed` hears of what was read, and may raise to
+        end it; `noticed` of what a person should know. What an interrupted call has stored is used by the next.
         """
         ...
 
