@@ -325,8 +325,8 @@ class Repository(Protocol):
         """Delete what no backup refers to, as far as the limits say, or else the repository's own.
 
         With `dry_run` nothing is done, and told what would be freed; as if the backups `without` were removed
-        already. `between` is called now and then and may raise to end it: what is left is done the next time.
-        What the destination refuses to delete is raised after the rest was tried.
+        already, which counts in a dry run only. `between` is called now and then and may raise to end it: what is
+        left is done the next time. What the destination refuses to delete is raised after the rest was tried.
         """
         ...
 

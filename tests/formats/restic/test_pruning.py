@@ -19,6 +19,7 @@ from backupkit.errors import (
 from backupkit.formats.restic import index_rewriting, packing, pruning
 from backupkit.formats.restic.access import Access
 from backupkit.formats.restic.format import Restic
+from backupkit.formats.restic.index import Location
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.model import Backup, Entry, Pruned
 from backupkit.protocols import Destination
@@ -146,6 +147,13 @@ def test_a_dry_run_says_what_would_be_freed_and_does_nothing(place: MemoryDestin
     assert (would.repacked, would.unused) == (done.repacked, done.unused)
 
 
+def test_what_is_still_there_is_kept_whatever_is_said_of_it(place: MemoryDestination) -> None:
+    backup = written(place, several(range(6)))
+    with Restic().open(place, name="shop", encryptor=SECRET) as repository:
+        assert repository.prune(without=[backup]) == Pruned(freed=0)
+    assert len(contents(place, backup)) == 6
+
+
 def test_blobs_that_are_stored_anew_are_copied_sealed_as_they_are(place: MemoryDestination) -> None:
     older = written(place, several(range(12)))
     written(place, several(range(6, 18)), minutes=1)
@@ -258,9 +266,7 @@ def test_a_pack_in_which_something_of_use_is_damaged_stays_and_all_else_is_prune
     from hashlib import sha256
 
     (location,) = opened(place).places(sha256(noise(victim)).digest(), tree=False)
-    spoilt = bytearray(place.objects[shared])
-    spoilt[location.offset + 30] ^= 1
-    place.objects[shared] = bytes(spoilt)
+    flip(place, location)
     with pytest.raises(IntegrityError, match=f"{shared} is damaged, and stays as it is"):
         pruned(place, older)
     assert shared in place.objects
@@ -273,6 +279,37 @@ def test_a_pack_in_which_something_of_use_is_damaged_stays_and_all_else_is_prune
             except IntegrityError:
                 lost.append(entry.path)
     assert lost == [f"{victim % 2}/{victim}"]
+
+
+@pytest.mark.parametrize("damaged", [0, 1])
+def test_where_one_of_two_copies_is_damaged_the_other_one_is_stored_anew(
+    place: MemoryDestination, damaged: int
+) -> None:
+    """Whichever was to stay: both are in packs that cannot."""
+    from hashlib import sha256
+
+    written(place, [file("begun")])
+    places = MemoryDestination("one"), MemoryDestination("other")
+    older = []
+    for number, other in enumerate(places):
+        other.objects.update(place.objects)
+        older.append(written(other, several([1, 2 + number]), minutes=1 + number))
+    place.objects.update(places[0].objects | places[1].objects)
+    newer = written(place, several([1]), minutes=3)
+    copies = opened(place).places(sha256(noise(1)).digest(), tree=False)
+    assert len(copies) == 2
+    flip(place, copies[damaged])
+    pruned(place, *older)
+    assert is_tidy(place)
+    assert contents(place, newer) == {"1/1": noise(1)}
+
+
+def flip(place: MemoryDestination, location: Location) -> None:
+    """Turn a bit over within a blob."""
+    name = f"data/{location.pack[:2]}/{location.pack}"
+    content = bytearray(place.objects[name])
+    content[location.offset + 30] ^= 1
+    place.objects[name] = bytes(content)
 
 
 def without(kind: str) -> Callable[[MemoryDestination], None]:

@@ -113,7 +113,7 @@ class Pruner:
                         self._refused = self._refused or read
                         damaged.add(piece.pack)
                         continue
-                    for blob, sealed in zip(piece.blobs, read, strict=True):
+                    for blob, sealed in read:
                         writer.add_sealed(blob, sealed)
             writer.flush()
         except BaseException:
@@ -140,16 +140,22 @@ class Pruner:
             for part in ranges_of((blob.id, Location(pack, *blob[2:])) for blob in by_place.values()):
                 yield _Piece(pack, part.start, part.end, [by_place[place.offset] for _, place in part.blobs])
 
-    def _read(self, piece: _Piece) -> tuple[_Piece, Sequence[bytes] | BackupKitError]:
-        """The sealed bytes of its blobs, looked into; called on any thread."""
+    def _read(self, piece: _Piece) -> tuple[_Piece, Sequence[tuple[PackedBlob, bytes]] | BackupKitError]:
+        """Its blobs and their sealed bytes, looked into; called on any thread."""
         where = self._objects.where("data", piece.pack)
-        try:
+        content = memoryview(b"")
+        with suppress(IntegrityError, ObjectNotFoundError):
             content = memoryview(self._objects.read_range(piece.pack, piece.start, piece.end - piece.start))
-            read: list[bytes] = []
+        read: list[tuple[PackedBlob, bytes]] = []
+        try:
             for blob in piece.blobs:
                 sealed = bytes(content[blob.offset - piece.start :][: blob.length])
-                unseal_blob(sealed, blob.uncompressed, blob.id, self._repository.sealer, where=where)
-                read.append(sealed)
+                try:
+                    unseal_blob(sealed, blob.uncompressed, blob.id, self._repository.sealer, where=where)
+                except IntegrityError:
+                    read.append(self._second_look(blob))
+                else:
+                    read.append((blob, sealed))
         except (IntegrityError, ObjectNotFoundError) as error:
             return piece, IntegrityError(
                 f"{object_name('data', piece.pack)} is damaged, and stays as it is: {error} Verify the backups, "
@@ -157,6 +163,22 @@ class Pruner:
                 where=where,
             )
         return piece, read
+
+    def _second_look(self, blob: PackedBlob) -> tuple[PackedBlob, bytes]:
+        """A blob once more, or from another pack: that one may be deleted, because this is the copy that stays."""
+        id, tree, *_ = blob
+        failure: BackupKitError | None = None
+        for place in self._repository.places(id, tree=tree):
+            where = self._objects.where("data", place.pack)
+            try:
+                sealed = self._objects.read_range(place.pack, place.offset, place.length)
+                unseal_blob(sealed, place.uncompressed, id, self._repository.sealer, where=where)
+            except (IntegrityError, ObjectNotFoundError) as error:
+                failure = error
+            else:
+                return PackedBlob(id, tree, place.offset, place.length, place.uncompressed), sealed
+        assert failure is not None  # noqa: S101  # the index has it
+        raise failure
 
     def _delete(self, packs: Mapping[str, int]) -> None:
         """Delete packs that no index has, or none has any more; what is refused is raised in the end."""

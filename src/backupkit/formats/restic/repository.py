@@ -287,7 +287,8 @@ class ResticRepository:
             repository = self._locked(exclusive=not dry_run, between=between)
         except RepositoryNotFoundError:
             return Pruned(freed=0)
-        spared = {(backup.name, backup.id) for backup in without}
+        # What is there is kept, whatever is said of it: only a dry run may know better.
+        spared = {(backup.name, backup.id) for backup in without} if dry_run else ()
         trees = [
             snapshot.tree
             for id, snapshot in named(repository.snapshots())
