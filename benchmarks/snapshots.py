@@ -184,7 +184,7 @@ def main() -> None:
                 show(case.measured(rounds), programs)
             if "prune" in arguments.parts:
                 restics = {one.name: one.program for one in programs if isinstance(one, Restic)}
-                pruning = snapshot_pruning.Pruning(folder, folder / "tree", restics, change)
+                pruning = snapshot_pruning.Pruning(folder / "pruning", tree, scale, restics)
                 snapshot_pruning.show(pruning.measured(rounds))
             shutil.rmtree(folder)
 

@@ -149,6 +149,7 @@ def test_after_restics_prune_we_find_nothing_to_do(stock: restics.Restic, folder
     stock.forget(by_time(stock)[0], prune=False)
     assert pruned(folder).freed > 4 * 60_000
     assert is_whole(stock)
+    assert has_nothing_to_do(stock)
     assert pipeline.verify().outcome == "succeeded"
 
 
@@ -199,6 +200,8 @@ def test_what_restic_packed_in_any_way_is_pruned(
     assert result.repacked > 2 * MiB
     assert is_whole(stock)
     assert has_nothing_to_do(stock)
+    stock.prune(options=["--repack-uncompressed"])
+    assert pruned(folder) == Pruned(freed=0)
     shop(folder, app).restore(by_time(stock)[0][:8], to=tmp_path / "restored")
     assert facts(tmp_path / "restored" / in_snapshot(app)) == facts(app)
 
