@@ -62,6 +62,8 @@ from backupkit.targets.routed import RoutedTarget
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from backupkit.browsing import BackupFileSystem
+
 
 class Backups:
     """The backups at one or more destinations: list, look into, verify and restore them.
@@ -141,6 +143,15 @@ class Backups:
                     return cast("BinaryIO", io.BufferedReader(raw, 1 << 20))
         raise BackupNotFoundError(f"The backup {backup.id} holds no file {path!r}: look at its entries.")
 
+    def file_system(self, *, at: str | None = None) -> BackupFileSystem:
+        """The backups as a read-only file system of fsspec's: `<id>/<path>`, and `latest/<path>`.
+
+        `at` names a destination; otherwise each backup is read from the first that has it. See `BackupFileSystem`.
+        """
+        from backupkit.browsing import BackupFileSystem  # which takes fsspec to import
+
+        return BackupFileSystem(self, at=at)
+
     def get(
         self, backup: Backup | str = "latest", *, at: str | None = None, only: Contents | None = None
     ) -> Backup:
@@ -171,6 +182,11 @@ class Backups:
             backup, found, wanted=wanted, silent=problems, where=self._where(at), name=self.name
         )
         return found_one, problems
+
+    def _latest_of(self, found: Sequence[Backup], *, at: str | None) -> Backup:
+        """The latest of those that were found; BackupNotFoundError if none is."""
+        wanted = self._wanted(None, found)
+        return meant("latest", found, wanted=wanted, silent=[], where=self._where(at), name=self.name)
 
     def restore(
         self,

@@ -163,8 +163,9 @@ class Entry:
     table of a dump has, if the source counted them.
 
     `reusing(descriptor)`, where it can be had, yields the very content that `chunks()` does, but takes from this
-    open file whatever that holds already at its place, so that only what differs has to be fetched. Who gives an
-    entry other `chunks` gives it another `reusing` too, or none.
+    open file whatever that holds already at its place, so that only what differs has to be fetched.
+    `within(start, stop)`, where it can be had, yields the bytes from `start` to `stop`, or to the end, without
+    reading what comes before. Who gives an entry other `chunks` gives it another `reusing` and `within`, or none.
     """
 
     path: str
@@ -179,6 +180,7 @@ class Entry:
     device: tuple[int, int] | None = None
     chunks: Callable[[], Iterator[bytes]] = field(default=no_chunks, compare=False, repr=False)
     reusing: Callable[[int], Iterator[bytes]] | None = field(default=None, compare=False, repr=False)
+    within: Callable[[int, int], Iterator[bytes]] | None = field(default=None, compare=False, repr=False)
     warnings: list[Problem] = field(default_factory=list, compare=False, repr=False)
     rows: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
     origin: Origin | None = field(default=None, compare=False, repr=False)

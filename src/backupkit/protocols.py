@@ -345,6 +345,24 @@ class ReadsWithin(Repository, Protocol):
         ...
 
 
+class Browser(Protocol):
+    """One backup, to be looked into here and there. Safe to use on several threads, for as long as one likes."""
+
+    def children(self, folder: str) -> Sequence[Entry]:
+        """The entries directly in the folder at this path, "" for the topmost ones, in the order of their names.
+
+        Content may be pulled at any time. NotADirectoryError or FileNotFoundError if it is no folder of the backup.
+        """
+        ...
+
+
+@runtime_checkable
+class Browses(Repository, Protocol):
+    """A repository of which single folders can be looked at, without keeping anybody from changing it meanwhile."""
+
+    def browser(self, backup: Backup) -> Browser: ...
+
+
 class BackupReader(Protocol):
     """One backup, for another process to read: can be pickled. Secret, because it holds the key."""
 

@@ -51,6 +51,8 @@ class Content(Protocol):
 
     def reusing(self, descriptor: int, /) -> Iterator[bytes]: ...
 
+    def within(self, start: int, stop: int, /) -> Iterator[bytes]: ...
+
 
 def go_mode(kind: Kind, mode: int | None) -> int:
     """The mode as Go has it; what has none is readable by its owner alone."""
@@ -228,6 +230,7 @@ def entry_of(
             rows=rows,
             chunks=no_chunks if content is None else content.chunks,
             reusing=None if content is None else content.reusing,
+            within=None if content is None else content.within,
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise IntegrityError(

@@ -19,6 +19,7 @@ from backupkit.errors import (
 )
 from backupkit.events import Expected
 from backupkit.formats.restic.access import Access
+from backupkit.formats.restic.browsing import SnapshotBrowser
 from backupkit.formats.restic.checking import Checker
 from backupkit.formats.restic.copying import copy_snapshot
 from backupkit.formats.restic.locks import Lease
@@ -167,6 +168,12 @@ class ResticRepository:
         snapshot = self._snapshot_of(backup)
         repository.need_index()
         return SnapshotReader(repository, snapshot) if len(repository.index) <= _MOST_SHARED else None
+
+    def browser(self, backup: Backup) -> SnapshotBrowser:
+        """Not locked, so that it may be used for weeks: a blob that a prune has moved is looked for again."""
+        repository = self._open()
+        repository.unlocked = True
+        return SnapshotBrowser(repository, self._snapshot_of(backup))
 
     def copy(self, backup: Backup, to: Destination, *, each: Callable[[Chunks], Chunks] = iter) -> Backup:
         repository = self._locked()
