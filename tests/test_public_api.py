@@ -136,6 +136,7 @@ VERBS = [
     "details",
     "drill",
     "entries",
+    "file_system",
     "get",
     "list",
     "monitor",

@@ -15,7 +15,13 @@ from fsspec.spec import AbstractFileSystem
 
 from backupkit.browsing.files import BackupFile, content_within, size_of
 from backupkit.browsing.shelf import Holder, Shelf
-from backupkit.errors import BackupKitError, BackupNotFoundError, ConfigurationError, IntegrityError
+from backupkit.errors import (
+    BackupKitError,
+    BackupNotFoundError,
+    ConfigurationError,
+    IntegrityError,
+    ObjectNotFoundError,
+)
 from backupkit.model import Backup, Entry, Kind
 
 _TYPES: dict[Kind, str] = {"file": "file", "hardlink": "file", "directory": "directory", "symlink": "link"}
@@ -245,10 +251,10 @@ class BackupFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has 
 
     @contextmanager
     def _gone(self, backup: Backup | None) -> Iterator[None]:
-        """What is damaged may only have been removed meanwhile, by somebody who was not kept from it."""
+        """What is damaged or missing may only have been removed meanwhile, by somebody who was not kept from it."""
         try:
             yield
-        except IntegrityError as error:
+        except (IntegrityError, ObjectNotFoundError) as error:
             if backup is not None and self._shelf.is_gone(backup):
                 raise BackupNotFoundError(f"The backup {backup.id} was removed meanwhile") from error
             raise
