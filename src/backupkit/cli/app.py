@@ -12,6 +12,7 @@ import typer
 
 import backupkit
 from backupkit.backups import Backups
+from backupkit.cli.browsing import cat, ls
 from backupkit.cli.choosing import Place, chosen_assertions, chosen_pipeline, given_passphrase
 from backupkit.cli.databases import database_url, named_databases
 from backupkit.cli.doctor import doctor
@@ -96,7 +97,7 @@ def backupkit_(
           encryptor=Passphrase.from_env("BACKUP_ARCHIVE_PASSWORD"),
       )
 
-    list, verify, restore, pin and unpin need no application, only the backups and their passphrase:
+    list, verify, restore, ls, cat, pin and unpin need no application, only the backups and their passphrase:
     backupkit list /mnt/backup
 
     \b
@@ -446,6 +447,10 @@ def clean(app: App = None, dry_run: DryRun = False, json: Json = False, quiet: Q
         with cancelled_by_signals() as cancel:
             report = pipeline.clean(dry_run=dry_run, cancel=cancel)
         output.report(report, dry_clean_lines(report) if dry_run else None)
+
+
+app.command()(ls)
+app.command()(cat)
 
 
 for _verb in (retention, pin, unpin):
