@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -194,13 +194,26 @@ def test_a_forked_process_goes_on_by_itself(saved: Kept) -> None:
         sender.send(fs.cat_file(f"{saved.latest}/large") == LARGE)
         sender.close()
 
-    with shelf._lock:  # which the child must not wait for
-        child = context.Process(target=read)
-        child.start()
-    assert receiver.poll(60)
-    assert receiver.recv()
-    child.join()
-    assert child.exitcode == os.EX_OK
+    locked, forked = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with shelf._lock:  # which nobody will let go in the child
+            locked.set()
+            forked.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    locked.wait()
+    child = context.Process(target=read)
+    child.start()
+    forked.set()
+    holder.join()
+    try:
+        assert receiver.poll(20)
+        assert receiver.recv()
+    finally:
+        child.kill()  # one that waits would keep this process from ending
+        child.join()
 
 
 def test_several_names_in_one_place_are_told_apart_by_id(tmp_path: Path) -> None:

@@ -140,16 +140,15 @@ def test_with_app_the_one_argument_is_the_path(place: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize("place", ["snapshot"], indirect=True)
 def test_a_pipe_that_is_closed_ends_it_quietly(place: Path) -> None:
-    path = f"{in_backup(place)}/uploads/photo.jpg"
+    # A short one, of which all is still in Python's hands when the pipe turns out to be closed.
     with subprocess.Popen(
-        [sys.executable, "-m", "backupkit", "cat", str(place), path],
+        [sys.executable, "-m", "backupkit", "cat", str(place), f"{in_backup(place)}/{ODD}"],
         env=os.environ | {"BACKUP_ARCHIVE_PASSWORD": PASSWORD},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        assert process.stdout.read(10) == LARGE[:10]
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
