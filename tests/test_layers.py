@@ -17,7 +17,7 @@ HERE = "tests/test_layers.py"
 # A room is a module or folder directly below the package. It may import what stands below it, and itself.
 LAYERS = (
     {
-        *("errors", "model", "plain_data", "printable", "sizes", "state_folder", "zones"),
+        *("errors", "model", "plain_data", "printable", "prune_limits", "sizes", "state_folder", "zones"),
         *("_chunks", "_flattening", "_parallel", "_processes", "_program"),
     },
     {
@@ -41,6 +41,7 @@ LAYERS = (
         "opening",
         *("browsing", "repository_urls"),
         "_finding",
+        *("_keys", "_recovery_sheet"),
         *("examining", "_trials"),
         "_operation",
         "_reading",
@@ -64,6 +65,8 @@ LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 
 # Within a layer: who may lean on whom, and why. Each pair goes one way.
 NEIGHBOURS = {
+    ("prune_limits", "errors"): "an unreadable limit is a ConfigurationError",
+    ("prune_limits", "sizes"): "it may be a size",
     ("sizes", "errors"): "an unreadable size is a ConfigurationError",
     ("state_folder", "errors"): "so is having nowhere to remember anything",
     ("zones", "errors"): "so is an unknown time zone",
@@ -114,6 +117,11 @@ NEIGHBOURS = {
     ("pipeline", "_cleaning"): "how a destination is cleaned",
     ("pipeline", "_monitoring"): "how the backups stand",
     ("_monitoring", "_cleaning"): "what killed runs left behind",
+    ("backups", "_keys"): "who may open the backups",
+    ("_keys", "_operation"): "what every operation has in common",
+    ("backups", "_recovery_sheet"): "what is printed for the worst case",
+    ("_recovery_sheet", "_keys"): "how a repository is opened",
+    ("_recovery_sheet", "_operation"): "the same",
     ("backups", "_pinning"): "how a backup is pinned everywhere",
     ("_pinning", "_operation"): "the same",
     ("backups", "_entry_file"): "how one entry is opened",

@@ -54,6 +54,9 @@ PUBLIC = [
     "KeepLast",
     "KeepWithin",
     "Kept",
+    "Key",
+    "KeyChange",
+    "KeyListing",
     "Leftovers",
     "Listing",
     "LocalDestination",
@@ -84,6 +87,8 @@ PUBLIC = [
     "ProgressObserver",
     "PrometheusObserver",
     "ProvenWithin",
+    "PruneLimits",
+    "Pruned",
     "ReadOnly",
     "Redis",
     "Removed",
@@ -132,16 +137,22 @@ PUBLIC = [
 ]
 
 VERBS = [
+    "add_key",
+    "change_passphrase",
     "clean",
     "details",
     "drill",
     "entries",
     "file_system",
     "get",
+    "keys",
     "list",
     "monitor",
     "open",
     "pin",
+    "prune",
+    "recovery_sheet",
+    "remove_key",
     "restore",
     "run",
     "send_summary",
@@ -186,7 +197,15 @@ def test_past_its_subject_every_verb_takes_keywords_only() -> None:
     for name in VERBS:
         parameters = inspect.signature(getattr(backupkit.BackupPipeline, name)).parameters
         positional = [one.name for one in parameters.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
-        assert positional in (["self"], ["self", "backup"], ["self", "backup", "path"]), name
+        subjects: tuple[list[str], ...] = (
+            [],
+            ["backup"],
+            ["backup", "path"],
+            ["passphrase"],
+            ["id"],
+            ["new"],
+        )
+        assert positional in [["self", *subject] for subject in subjects], name
 
 
 def test_no_signature_shows_what_is_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

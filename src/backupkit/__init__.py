@@ -63,12 +63,16 @@ from backupkit.model import (
     Examination,
     Finding,
     Kept,
+    Key,
+    KeyChange,
+    KeyListing,
     Listing,
     Notice,
     Origin,
     Owner,
     Pin,
     Problem,
+    Pruned,
     Removed,
     Report,
     RepositoryState,
@@ -84,6 +88,7 @@ from backupkit.observers import LoggingObserver, ProgressObserver
 from backupkit.opening import open_repository
 from backupkit.passphrase import Passphrase
 from backupkit.pipeline import BackupPipeline
+from backupkit.prune_limits import PruneLimits
 from backupkit.retention import (
     CountedRetention,
     KeepAll,
@@ -170,6 +175,9 @@ __all__ = [
     "KeepLast",
     "KeepWithin",
     "Kept",
+    "Key",
+    "KeyChange",
+    "KeyListing",
     "Leftovers",
     "Listing",
     "LocalDestination",
@@ -200,6 +208,8 @@ __all__ = [
     "ProgressObserver",
     "PrometheusObserver",
     "ProvenWithin",
+    "PruneLimits",
+    "Pruned",
     "ReadOnly",
     "Redis",
     "Removed",

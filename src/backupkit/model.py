@@ -18,7 +18,7 @@ Outcome: TypeAlias = Literal["succeeded", "incomplete", "failed"]
 DestinationOutcome: TypeAlias = Literal["succeeded", "incomplete", "failed", "unknown"]
 Verdict: TypeAlias = Literal["ok", "not ok", "not known"]
 Operation: TypeAlias = Literal[
-    "run", "restore", "verify", "drill", "clean", "monitor", "prune", "repair", "copy"
+    "run", "restore", "verify", "drill", "clean", "monitor", "prune", "repair", "copy", "rekey"
 ]
 MadeBy: TypeAlias = Literal["backupkit", "laravel-backup", "other"]
 Occasion: TypeAlias = Literal[
@@ -322,19 +322,6 @@ class StoredObject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PruneLimits:
-    """How far pruning goes: what costs more than it gives back may stay.
-
-    `max_unused` is how many of the stored bytes may be of no use afterwards: a share of those that are of use, a
-    number of bytes, or None for any, so that nothing is stored anew. `max_repack` is how many stored bytes are
-    read and stored anew at most, the worst of them first; None for as many as it takes.
-    """
-
-    max_unused: float | int | None = 0.05
-    max_repack: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
     """What pruning gave back, or would: bytes `freed` at the destination, less those that were stored anew.
 
@@ -345,6 +332,52 @@ class Pruned:
     freed: int
     repacked: int = 0
     unused: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One of those that open a repository, each for a passphrase of its own. Holds no secret.
+
+    `created`, `user` and `host` are what it says of its origin. `in_use` is the one that opened the repository now;
+    `flaw` says what is wrong with one that cannot be read.
+    """
+
+    id: str
+    location: str
+    created: datetime | None = None
+    user: str = ""
+    host: str = ""
+    in_use: bool = False
+    flaw: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyListing:
+    """The keys of all destinations, and what kept a destination from answering."""
+
+    keys: tuple[Key, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyChange:
+    """What was done to the keys of one repository, and those that open it `now`."""
+
+    added: tuple[Key, ...] = ()
+    removed: tuple[Key, ...] = ()
+    now: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Essentials:
+    """What nothing of a repository can be read without, a few kilobytes, sealed as it is stored.
+
+    `repository` is its id, `objects` are the bytes by their names at the destination; `keys` say whose each is.
+    """
+
+    repository: str
+    objects: Mapping[str, bytes]
+    keys: tuple[Key, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -405,7 +438,8 @@ class DestinationResult:
     "unknown" is one that was sent a whole backup and did not answer: it may have it, or not.
     `plan` is set by clean (what was, or in a dry run would be, removed and kept), `swept` names the
     leftovers of killed runs it found, `freed` counts the bytes it gave back, or would in a dry run, and `pruned`
-    says what pruning had to do with it. `summary` is set by monitor: how the backups stand there.
+    says what pruning had to do with it. `summary` is set by monitor: how the backups stand there. `keys` is set by
+    what changes those of a repository.
     """
 
     location: str
@@ -416,6 +450,7 @@ class DestinationResult:
     freed: int = 0
     pruned: Pruned | None = None
     summary: DestinationSummary | None = None
+    keys: KeyChange | None = None
     problems: tuple[Problem, ...] = ()
 
 

@@ -23,6 +23,9 @@ from backupkit.model import (
     Backup,
     Contents,
     Entry,
+    Essentials,
+    Key,
+    KeyChange,
     Notice,
     Occasion,
     Operation,
@@ -30,7 +33,6 @@ from backupkit.model import (
     Passed,
     Problem,
     Pruned,
-    PruneLimits,
     Report,
     RepositoryState,
     RetentionPlan,
@@ -39,6 +41,7 @@ from backupkit.model import (
     Written,
 )
 from backupkit.passphrase import Passphrase
+from backupkit.prune_limits import PruneLimits
 from backupkit.retrying import Retry
 
 if TYPE_CHECKING:
@@ -396,6 +399,40 @@ class ChecksData(Repository, Protocol):
 
         With a share, only those objects that belong to it. Problems name the entries that are damaged.
         """
+        ...
+
+
+@runtime_checkable
+class HasKeys(Repository, Protocol):
+    """A repository that several passphrases may open, each by a key of its own there.
+
+    At least one key always opens it with a passphrase that this one was opened with, or is being given.
+    """
+
+    def keys(self) -> Sequence[Key]:
+        """All of them, those that cannot be read included, in the order of their ids."""
+        ...
+
+    def add_key(self, passphrase: Passphrase) -> KeyChange:
+        """Let a passphrase open it, too. Nothing is added where it does already.
+
+        A key counts only after it was read back, and has opened the repository.
+        """
+        ...
+
+    def remove_key(self, id: str) -> KeyChange:
+        """Remove one key, by its whole id; RepositoryError if it is the last one, or the one in use."""
+        ...
+
+    def change_passphrase(self, new: Passphrase) -> KeyChange:
+        """Let the new passphrase open it, and then none of those that this repository was opened with.
+
+        Others' keys stay. Doing it again finishes what was interrupted, and does nothing where it is done.
+        """
+        ...
+
+    def essentials(self) -> Essentials:
+        """What could be put back if it were lost. IntegrityError if the key in use cannot be read."""
         ...
 
 

@@ -16,6 +16,7 @@ from backupkit.cli.browsing import cat, ls
 from backupkit.cli.choosing import Place, chosen_assertions, chosen_pipeline, given_passphrase
 from backupkit.cli.databases import database_url, named_databases
 from backupkit.cli.doctor import doctor
+from backupkit.cli.keys import keys
 from backupkit.cli.listings import detailed, listing_lines
 from backupkit.cli.options import (
     App,
@@ -34,6 +35,7 @@ from backupkit.cli.options import (
 )
 from backupkit.cli.output import Output
 from backupkit.cli.pinning import pin, unpin
+from backupkit.cli.pruning import prune
 from backupkit.cli.reports import dry_clean_lines, restore_lines
 from backupkit.cli.retention import retention
 from backupkit.cli.stopping import cancelled_by_signals
@@ -449,11 +451,7 @@ def clean(app: App = None, dry_run: DryRun = False, json: Json = False, quiet: Q
         output.report(report, dry_clean_lines(report) if dry_run else None)
 
 
-app.command()(ls)
-app.command()(cat)
-
-
-for _verb in (retention, pin, unpin):
+for _verb in (ls, cat, prune, retention, pin, unpin):
     app.command()(_verb)
 
 
@@ -478,6 +476,7 @@ def monitor(app: App = None, json: Json = False, quiet: Quiet = False) -> None:
 
 app.command()(summary)
 app.command()(doctor)
+app.add_typer(keys, name="key")
 
 
 def _contents(only: Only | None, *, databases: bool = False, files: bool = False) -> Contents | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from backupkit.cli.listings import contents, state
 from backupkit.cli.texts import columns, counted, duration, minutes
-from backupkit.model import DestinationResult, Operation, Outcome, Problem, Report, RetentionPlan
+from backupkit.model import DestinationResult, Operation, Outcome, Problem, Pruned, Report, RetentionPlan
 from backupkit.printable import printable
 from backupkit.sizes import format_size
 
@@ -20,6 +20,7 @@ _NOUN: Mapping[Operation, str] = {
     "prune": "pruning",
     "repair": "repair",
     "copy": "copying",
+    "rekey": "change of keys",
 }
 _ENDED: Mapping[Outcome, str] = {
     "succeeded": "succeeded in",
@@ -36,6 +37,8 @@ def report_lines(report: Report) -> Iterator[str]:
     yield _headline(report)
     if report.operation == "clean":
         yield from _plan_lines(report)
+    elif report.operation == "rekey":
+        yield from _indented(columns([row for result in report.destinations for row in _key_rows(result)]))
     else:
         yield from _indented(columns([_result(result) for result in report.destinations]))
     if report.operation == "drill":
@@ -74,10 +77,24 @@ def dry_clean_lines(report: Report) -> Iterator[str]:
     plans = [result.plan for result in report.destinations if result.plan is not None]
     yield (
         f"Nothing was deleted (dry run): {sum(len(plan.keep) for plan in plans)} would be kept, "
-        f"{sum(len(plan.remove) for plan in plans)} removed."
+        f"{sum(len(plan.remove) for plan in plans)} removed, "
+        f"{format_size(sum(result.freed for result in report.destinations))} freed."
     )
     yield from _plan_lines(report)
     yield from problem_lines(report.problems)
+
+
+def dry_prune_lines(report: Report) -> Iterator[str]:
+    """Yield what pruning would do."""
+    for result in report.destinations:
+        if result.pruned is not None:
+            yield f"{result.location}: {format_size(result.freed)} would be freed (dry run){_anew(result.pruned)}."
+    yield from problem_lines(report.problems)
+
+
+def _anew(pruned: Pruned) -> str:
+    anew = f", {format_size(pruned.repacked)} stored anew for it" if pruned.repacked else ""
+    return anew + (f", {format_size(pruned.unused)} of no use left" if pruned.unused else "")
 
 
 def problem_lines(problems: Iterable[Problem]) -> Iterator[str]:
@@ -122,15 +139,27 @@ def _facts(report: Report) -> list[str]:
             return [entries, f"{format_size(report.read)} read", f"{format_size(report.written)} stored"]
         case "clean" | "prune":
             return [f"{format_size(sum(result.freed for result in report.destinations))} freed"]
-        case "monitor" | "repair":
+        case "monitor" | "repair" | "rekey":
             return []
 
 
 def _result(result: DestinationResult) -> list[str]:
+    if result.pruned is not None:
+        return [result.outcome, f"{format_size(result.freed)} freed{_anew(result.pruned)}", result.location]
     if result.backup is None:
         return [result.outcome, "", "", result.location]
     backup = result.backup
     return [result.outcome, backup.id, format_size(backup.stored), result.location]
+
+
+def _key_rows(result: DestinationResult) -> Iterator[list[str]]:
+    changed = result.keys
+    if changed is None or not (changed.added or changed.removed):
+        yield [result.outcome if changed is None else "unchanged", "", result.location]
+        return
+    for verb, keys in (("added", changed.added), ("removed", changed.removed)):
+        for key in keys:
+            yield [verb, f"key {key.id[:8]}", result.location]
 
 
 def _health_lines(report: Report) -> Iterator[str]:

@@ -16,14 +16,17 @@ from backupkit.errors import (
     IntegrityError,
     ObjectNotFoundError,
     RepositoryNotFoundError,
+    WrongPassphraseError,
 )
 from backupkit.events import Expected
 from backupkit.formats.restic.access import Access
 from backupkit.formats.restic.browsing import SnapshotBrowser
 from backupkit.formats.restic.checking import Checker
 from backupkit.formats.restic.copying import copy_snapshot
+from backupkit.formats.restic.keyring import Keyring
 from backupkit.formats.restic.locks import Lease
 from backupkit.formats.restic.opened import OpenedRepository
+from backupkit.formats.restic.pruning import Pruner
 from backupkit.formats.restic.reading import SnapshotReader, entries_of
 from backupkit.formats.restic.saving import Run
 from backupkit.formats.restic.several import write_snapshots
@@ -32,15 +35,19 @@ from backupkit.model import (
     Backup,
     Contents,
     Entry,
+    Essentials,
+    Key,
+    KeyChange,
     Part,
     Passed,
     Problem,
     Pruned,
-    PruneLimits,
     Share,
     Written,
 )
+from backupkit.passphrase import Passphrase
 from backupkit.protocols import Chunks, Compressor, Destination, nothing
+from backupkit.prune_limits import PruneLimits
 from backupkit.retrying import Retry
 
 _MOST_SHARED = 1_000_000  # blobs, of which the table takes 62 MB in each process that reads a snapshot
@@ -63,6 +70,7 @@ class ResticRepository:
         access: Access,
         executor: Executor | None,
         workers: int | None,
+        limits: PruneLimits,
         host: str,
         program: str,
     ) -> None:
@@ -72,6 +80,7 @@ class ResticRepository:
         self._access = access
         self._executor = executor
         self._workers = workers
+        self._limits = limits
         self._host = host
         self._program = program
         self._opened: OpenedRepository | None = None
@@ -219,21 +228,63 @@ class ResticRepository:
         dry_run: bool = False,
         between: Callable[[], None] = nothing,
     ) -> Pruned:
-        """Nothing yet: what no snapshot refers to stays stored until restic's own `prune` deletes it."""
-        return Pruned(freed=0)
+        try:
+            repository = self._locked(exclusive=not dry_run, between=between)
+        except RepositoryNotFoundError:
+            return Pruned(freed=0)
+        spared = {(backup.name, backup.id) for backup in without}
+        trees = [
+            snapshot.tree
+            for id, snapshot in named(repository.snapshots())
+            if (snapshot.backup(id, "").name, id) not in spared
+        ]
+        if not dry_run:
+            repository.lease = self._lease
+        pruner = Pruner(repository, self._compressor, self._executor, between)
+        try:
+            return pruner.prune(trees, limits or self._limits, dry_run=dry_run)
+        finally:
+            repository.forget_index()
+
+    def keys(self) -> Sequence[Key]:
+        return Keyring(self._open(), self._access.passphrase).list()
+
+    def add_key(self, passphrase: Passphrase) -> KeyChange:
+        repository = self._locked()
+        return Keyring(repository, self._access.passphrase, lease=self._lease).add(passphrase)
+
+    def remove_key(self, id: str) -> KeyChange:
+        repository = self._locked(exclusive=True)
+        return Keyring(repository, self._access.passphrase, lease=self._lease).remove(id)
+
+    def change_passphrase(self, new: Passphrase) -> KeyChange:
+        try:
+            repository = self._locked(exclusive=True)
+        except WrongPassphraseError as error:
+            try:
+                repository = replace(self._access, passphrase=new).opened(self._destination)
+            except WrongPassphraseError:
+                raise error from None
+            return KeyChange(now=tuple(Keyring(repository, new).list()))  # it was changed before
+        return Keyring(repository, self._access.passphrase, lease=self._lease).change(new)
+
+    def essentials(self) -> Essentials:
+        return Keyring(self._open(), self._access.passphrase).essentials()
 
     def _open(self) -> OpenedRepository:
         if self._opened is None:
             self._opened = self._access.opened(self._destination)
         return self._opened
 
-    def _locked(self, *, exclusive: bool = False) -> OpenedRepository:
+    def _locked(self, *, exclusive: bool = False, between: Callable[[], None] = nothing) -> OpenedRepository:
         """The repository, locked until this is closed; to read where no lock can be written, without one."""
         repository = self._open()
         if self._lease is None or (exclusive and not self._lease.exclusive):
             self._lock.close()
             self._lease = None
-            lock = self._access.locked(repository, exclusive=exclusive, or_without=not exclusive)
+            lock = self._access.locked(
+                repository, exclusive=exclusive, or_without=not exclusive, between=between
+            )
             self._lease = self._lock.enter_context(lock)
             self._known = {}  # what was seen before may have changed until now
         return repository
