@@ -16,6 +16,7 @@ from backupkit.browsing import shelf as shelf_module
 from backupkit.destinations.wrapping import Wrapping
 from backupkit.model import StoredObject
 from backupkit.protocols import Chunks
+from backupkit.prune_limits import PruneLimits
 from backupkit.testing.destinations import MemoryDestination
 from tests.browsing.kept import LARGE, Kept, kept
 from tests.pipeline.snapshots import PASSPHRASE
@@ -122,7 +123,8 @@ def test_a_backup_that_was_removed_is_not_there(saved: Kept) -> None:
     assert not fs.exists(saved.id)
 
 
-def test_what_a_prune_has_moved_is_read_from_where_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("whose", ["restic's", "ours"])
+def test_what_a_prune_has_moved_is_read_from_where_it_is(tmp_path: Path, whose: str) -> None:
     place, app = tmp_path / "backup", tmp_path / "app"
     restic = client("installed").at(place, tmp_path / "cache")
     restic.plant()
@@ -139,14 +141,19 @@ def test_what_a_prune_has_moved_is_read_from_where_it_is(tmp_path: Path) -> None
         lock=MachineLock(tmp_path / "locks"),
     )
     pipeline.run()
-    first = restic.snapshots()[0]["short_id"]
+    first = pipeline.get()
     (app / "goes").unlink()
     pipeline.run()
     fs = pipeline.file_system()
     path = f"latest{app}/stays"
     assert fs.cat_file(path, 0, 10) == content[:10]
     packs = [one for one in (place / "data").rglob("*") if one.is_file() and one.stat().st_size > MiB]
-    restic.forget(first, options=["--max-unused", "0"])
+    with pipeline._repository_of(first) as repository:
+        repository.remove(first)
+    if whose == "ours":
+        pipeline.prune(limits=PruneLimits(max_unused=0))
+    else:
+        restic.prune(options=["--max-unused", "0"])
     assert [one for one in packs if one.exists()] == []
     assert fs.cat_file(path, 2 * MiB, 2 * MiB + 10) == content[2 * MiB : 2 * MiB + 10]
     with fs.open(path) as file:

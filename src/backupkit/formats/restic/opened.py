@@ -57,7 +57,7 @@ class OpenedRepository:
         self._key = key
         self.index = BlobIndex()
         self.lease: Lease | None = None  # of the lock that is held while it is written to
-        self.unlocked = False  # read beside programs that may move blobs into other packs
+        self.without_lock = False  # read beside programs that may move blobs into other packs
         self._loaded: set[str] = set()
         self._looked: float | None = None  # when, by the monotonic clock, index objects were listed last
         self._loading = threading.Lock()
@@ -137,7 +137,7 @@ class OpenedRepository:
     def load(self, id: bytes, *, tree: bool = False) -> bytes:
         """The plain bytes of a blob; IntegrityError if they are nowhere, or not what was written."""
         failure: IntegrityError | None = None
-        for last in (not self.unlocked, True):
+        for last in (not self.without_lock, True):
             index, moved = self.index, False
             for place in self.places(id, tree=tree):
                 try:

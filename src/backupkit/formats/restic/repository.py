@@ -181,7 +181,7 @@ class ResticRepository:
     def browser(self, backup: Backup) -> SnapshotBrowser:
         """Not locked, so that it may be used for weeks: a blob that a prune has moved is looked for again."""
         repository = self._open()
-        repository.unlocked = True
+        repository.without_lock = True
         return SnapshotBrowser(repository, self._snapshot_of(backup))
 
     def copy(self, backup: Backup, to: Destination, *, each: Callable[[Chunks], Chunks] = iter) -> Backup:
