@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from backupkit.browsing import BackupFileSystem
+from backupkit.browsing.file_system import _info
 from backupkit.errors import ConfigurationError
+from backupkit.model import Entry
 from tests.browsing.kept import LARGE, MODIFIED, ODD, Kept
 
 
@@ -200,6 +202,14 @@ def test_threads_share_it(shared: Kept, fs: BackupFileSystem) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "ns", [10**400, -(10**400), 253_402_300_800 * 10**9 - 1, -1, 1], ids=["far", "before", "last", "-1", "1"]
+)
+def test_a_time_that_nobody_writes_is_still_one(shared: Kept, fs: BackupFileSystem, ns: int) -> None:
+    found = _info("a", shared.pipeline.get(), Entry(path="a", modified_ns=ns))
+    assert datetime.fromtimestamp(found["mtime"], UTC).year in (1, 1969, 1970, 9999)
 
 
 def test_options_that_there_are_not_are_refused(shared: Kept) -> None:

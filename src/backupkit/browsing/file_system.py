@@ -27,6 +27,9 @@ from backupkit.model import Backup, Entry, Kind
 _TYPES: dict[Kind, str] = {"file": "file", "hardlink": "file", "directory": "directory", "symlink": "link"}
 _OF_FSSPEC = {"use_listings_cache", "listings_expiry_time", "max_paths", "asynchronous", "loop"}
 _EXPIRY = 60.0  # seconds
+# A second before the last one, lest a fraction is rounded up to the year 10000.
+_FIRST = int(datetime(1, 1, 1, tzinfo=UTC).timestamp())
+_LAST = int(datetime(9999, 12, 31, 23, 59, 58, tzinfo=UTC).timestamp())
 _NOT_SENT = (
     "a file system of backups that were opened already is not pickled, nor written as JSON: make one of their "
     "place, fsspec.filesystem('backupkit', repository=…, passphrase='env:…')"
@@ -165,7 +168,7 @@ class BackupFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has 
             backup, entry = self._found(self._strip_protocol(path))
         if entry is None or entry.modified_ns is None:
             return backup.time
-        return datetime.fromtimestamp(entry.modified_ns / 1e9, UTC)
+        return datetime.fromtimestamp(_seconds(entry.modified_ns), UTC)
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
         path = self._strip_protocol(path)
@@ -260,6 +263,11 @@ class BackupFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has 
             raise
 
 
+def _seconds(ns: int) -> float:
+    """Since 1970; what is in no calendar is in the first or the last year."""
+    return max(_FIRST, min(ns // 1_000_000_000, _LAST)) + ns % 1_000_000_000 / 1e9
+
+
 def _info(path: str, backup: Backup, entry: Entry | None) -> dict[str, Any]:
     made = backup.time.timestamp()
     if entry is None:
@@ -278,7 +286,7 @@ def _info(path: str, backup: Backup, entry: Entry | None) -> dict[str, Any]:
         "size": entry.size if kind == "file" else 0,
         "type": kind,
         "created": made,
-        "mtime": made if entry.modified_ns is None else entry.modified_ns / 1e9,
+        "mtime": made if entry.modified_ns is None else _seconds(entry.modified_ns),
         "islink": kind == "link",
         "backup": backup.id,
     }

@@ -152,6 +152,24 @@ def test_a_damaged_tree_ends_what_needs_it_and_nothing_else() -> None:
         looked.children("bad")
 
 
+def test_for_a_pack_that_is_lost_the_index_is_read_once_more_and_not_each_time(
+    large: tuple[MemoryDestination, Backup],
+) -> None:
+    place = MemoryDestination()
+    for stored in large[0].list():
+        place.write(stored.name, large[0].read(stored.name))
+    counting = Counting(place)
+    found = entry(browser(counting, large[1]), "large")
+    for stored in [*place.list("data/")]:
+        place.delete(stored.name)
+    counting.reads.clear()
+    for _ in range(3):
+        with pytest.raises(IntegrityError, match="is missing: blobs are lost with it"):
+            within(found, 1000, 2000)
+    read = [name for name, _ in counting.reads if name.startswith("index/")]
+    assert sorted(read) == [stored.name for stored in place.list("index/")]
+
+
 def test_an_index_that_gives_another_length_is_noticed(
     large: tuple[MemoryDestination, Backup], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,9 @@ class OpenedRepository:
         self.index = BlobIndex()
         self.lease: Lease | None = None  # of the lock that is held while it is written to
         self.without_lock = False  # read beside programs that may move blobs into other packs
+        self._missing: set[str] = (
+            set()
+        )  # packs that are not there, though an index says so that was just read
         self._loaded: set[str] = set()
         self._looked: float | None = None  # when, by the monotonic clock, index objects were listed last
         self._loading = threading.Lock()
@@ -143,7 +146,9 @@ class OpenedRepository:
                 try:
                     return self._load_from(place, id, tree)
                 except ObjectNotFoundError as error:
-                    moved = True
+                    moved = moved or place.pack not in self._missing
+                    if last:
+                        self._missing.add(place.pack)
                     where = self.objects.where("data", place.pack)
                     failure = failure or IntegrityError(
                         f"{where} is missing: blobs are lost with it.", where=where
