@@ -59,7 +59,7 @@ def place(tmp_path: Path, app: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def mounted(place: Path, tmp_path: Path) -> Iterator[Path]:
-    fusermount = require_tool("fusermount")
+    fusermount = require_tool("fusermount3")
     try:
         import fsspec.fuse  # noqa: F401
     except (ImportError, OSError) as error:
