@@ -29,6 +29,7 @@ PUBLIC = [
     "BackupPipeline",
     "Backups",
     "Command",
+    "Comparison",
     "ConfigurationError",
     "CountedRetention",
     "DatabaseHistory",
@@ -40,14 +41,18 @@ PUBLIC = [
     "DestinationError",
     "DestinationResult",
     "DestinationSummary",
+    "Difference",
+    "Differing",
     "Directory",
     "DirectoryTarget",
     "Entry",
     "Examination",
     "FileMemory",
     "Finding",
+    "Found",
     "FsspecSource",
     "FutureDated",
+    "Growth",
     "HookError",
     "IntegrityError",
     "KeepAll",
@@ -106,6 +111,7 @@ PUBLIC = [
     "Simulation",
     "SizeAnomaly",
     "SourceError",
+    "Statistics",
     "Store",
     "StoredObject",
     "Summary",
@@ -113,6 +119,7 @@ PUBLIC = [
     "TieredRetention",
     "UnsupportedCodecError",
     "VerifiedWithin",
+    "Version",
     "WebhookNotifier",
     "WrongPassphraseError",
     "Zip",
@@ -129,13 +136,16 @@ PUBLIC = [
     "plot_plan",
     "plot_retention",
     "simulate",
+    "versions_of",
 ]
 
 VERBS = [
     "clean",
     "details",
+    "diff",
     "drill",
     "entries",
+    "find",
     "get",
     "list",
     "monitor",
@@ -144,6 +154,7 @@ VERBS = [
     "restore",
     "run",
     "send_summary",
+    "statistics",
     "summary",
     "unpin",
     "verify",
@@ -185,7 +196,12 @@ def test_past_its_subject_every_verb_takes_keywords_only() -> None:
     for name in VERBS:
         parameters = inspect.signature(getattr(backupkit.BackupPipeline, name)).parameters
         positional = [one.name for one in parameters.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
-        assert positional in (["self"], ["self", "backup"], ["self", "backup", "path"]), name
+        assert positional in (
+            ["self"],
+            ["self", "backup"],
+            ["self", "backup", "path"],
+            ["self", "before", "after"],
+        ), name
 
 
 def test_no_signature_shows_what_is_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ def entries_of(
         try:
             if node["type"] == "file":
                 ids = [*map(bytes.fromhex, node.get("content") or ())]
-                content = FileContent(loader, repository, files, path, _size(node, path), ids)
+                content = FileContent(loader, repository, files, path, size_of(node, path), ids)
                 first = _first_link(path, node, linked, content)
             entry = entry_of(node, path, where=where, content=content, first=first)
         except IntegrityError as error:
@@ -73,15 +73,10 @@ def entries_of(
                 raise
             lost(Problem(message=str(error), path=path, destination=repository.location))
             continue
-        if (
-            entry is not None
-            and entry.kind == "directory"
-            and entry.modified_ns == snapshot.time_ns
-            and entry.mode == UNDESCRIBED
-            and not node.get("inode")
-        ):
-            entry = replace(entry, mode=None, modified_ns=None, owner=None)
-        if entry is None or not wants(entry):
+        if entry is None:
+            continue
+        entry = as_described(entry, node, snapshot)
+        if not wants(entry):
             continue
         if content is not None:
             files += 1
@@ -97,6 +92,30 @@ def entries_of(
             yield ahead.popleft()[0]
     while ahead:
         yield ahead.popleft()[0]
+
+
+def single_entry_of(
+    repository: OpenedRepository, snapshot: Snapshot, node: Mapping[str, Any], path: str, loader: Loader
+) -> Entry | None:
+    """The entry of one node by itself, None for what is none; a further link to a file is a file."""
+    content = None
+    if node["type"] == "file":
+        ids = [*map(bytes.fromhex, node.get("content") or ())]
+        content = FileContent(loader, repository, None, path, size_of(node, path), ids)
+    entry = entry_of(node, path, where=f"a tree at {repository.location}", content=content)
+    return None if entry is None else as_described(entry, node, snapshot)
+
+
+def as_described(entry: Entry, node: Mapping[str, Any], snapshot: Snapshot) -> Entry:
+    """The entry of a node; a folder that no source described has no mode, time or owner (see `entries_of`)."""
+    if (
+        entry.kind == "directory"
+        and entry.modified_ns == snapshot.time_ns
+        and entry.mode == UNDESCRIBED
+        and not node.get("inode")
+    ):
+        return replace(entry, mode=None, modified_ns=None, owner=None)
+    return entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +139,10 @@ class SnapshotReader:
 
 
 class FileContent:
-    """The content of one file of a pass, the `number`th; `batches` are those of its blobs, one by one."""
+    """The content of one file of a pass, the `number`th; `batches` are those of its blobs, one by one.
+
+    Without a number it belongs to no pass, and has no batches.
+    """
 
     __slots__ = ("_loader", "_number", "_path", "_pulled", "_repository", "batches", "ids", "size")
 
@@ -128,7 +150,7 @@ class FileContent:
         self,
         loader: Loader,
         repository: OpenedRepository,
-        number: int,
+        number: int | None,
         path: str,
         size: int,
         ids: Sequence[bytes],
@@ -142,6 +164,17 @@ class FileContent:
         self.ids = ids
         self.batches: list[Batch] = []
 
+    @property
+    def digest(self) -> str:
+        """See `Entry.digest`: the id of a blob is the hash of what is in it.
+
+        Several of them tell the content only where files are cut alike, as in one repository.
+        """
+        if len(self.ids) == 1:
+            return f"sha256:{self.ids[0].hex()}"
+        digest = hashlib.sha256(b"".join(self.ids)).hexdigest()  # of nothing, for an empty file
+        return f"blobs-{self._repository.config.id[:16]}:{digest}" if self.ids else f"sha256:{digest}"
+
     def chunks(self) -> Iterator[bytes]:
         """See `Entry.chunks`; IntegrityError if it is not as long as it was."""
         return self._checked(self._blobs())
@@ -152,7 +185,7 @@ class FileContent:
 
     def _blobs(self) -> Iterator[bytes]:
         again, self._pulled = self._pulled, True
-        if self._loader.is_in_order(self._number) and not again:
+        if self._number is not None and self._loader.is_in_order(self._number) and not again:
             return self._loader.together(zip(self.ids, self.batches, strict=True))
         return self._loader.alone(self.ids, self.size)
 
@@ -271,7 +304,7 @@ def _first_link(
     return None if first == path else first
 
 
-def _size(node: Mapping[str, Any], path: str) -> int:
+def size_of(node: Mapping[str, Any], path: str) -> int:
     size = node.get("size", 0)
     if type(size) is not int or size < 0:
         raise IntegrityError(f"{path!r} cannot be {size!r:.80} bytes long.", where=path)

@@ -20,8 +20,11 @@ from backupkit.errors import (
 from backupkit.events import Expected
 from backupkit.formats.restic.access import Access
 from backupkit.formats.restic.checking import Checker
+from backupkit.formats.restic.comparing import Side, SnapshotComparison
 from backupkit.formats.restic.copying import copy_snapshot
 from backupkit.formats.restic.locks import Lease
+from backupkit.formats.restic.looking import Searcher
+from backupkit.formats.restic.measuring import Measurer
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.reading import SnapshotReader, entries_of
 from backupkit.formats.restic.saving import Run
@@ -30,7 +33,10 @@ from backupkit.formats.restic.snapshots import Snapshot, named, unreadable
 from backupkit.model import (
     Backup,
     Contents,
+    Difference,
     Entry,
+    Found,
+    Growth,
     Part,
     Passed,
     Problem,
@@ -39,7 +45,7 @@ from backupkit.model import (
     Share,
     Written,
 )
-from backupkit.protocols import Chunks, Compressor, Destination, nothing
+from backupkit.protocols import Chunks, Compressor, Destination, Repository, nothing
 from backupkit.retrying import Retry
 
 _MOST_SHARED = 1_000_000  # blobs, of which the table takes 62 MB in each process that reads a snapshot
@@ -186,6 +192,41 @@ class ResticRepository:
 
     def check_data(self, backup: Backup, *, share: Share | None) -> Iterator[Problem | Passed | Expected]:
         return self._checker_of(backup).data(share)
+
+    def differences(
+        self, before: Backup, other: Repository, after: Backup, *, folder: str, metadata: bool
+    ) -> Iterator[Difference | Problem | tuple[int, int]] | None:
+        if not isinstance(other, ResticRepository):
+            return None
+        sides = [
+            Side(repository._locked(), repository._snapshot_of(backup))
+            for repository, backup in ((self, before), (other, after))
+        ]
+        return SnapshotComparison(*sides, executor=self._executor).differences(
+            folder=folder, metadata=metadata
+        )
+
+    def find(
+        self, backups: Iterable[Backup], *, enters: Callable[[str], bool], matches: Callable[[str], bool]
+    ) -> Iterator[Found | Problem]:
+        repository = self._locked()
+        searcher = Searcher(repository, enters=enters, matches=matches, executor=self._executor)
+        for backup in backups:
+            try:
+                snapshot = self._snapshot_of(backup)
+            except (BackupNotFoundError, IntegrityError) as error:
+                yield Problem(message=str(error), destination=self._destination.location)
+                continue
+            for found in searcher.find(snapshot):
+                yield found if isinstance(found, Problem) else Found(backup=backup, entry=found)
+
+    def growth(self, backups: Iterable[Backup], *, between: Callable[[], None] = nothing) -> Iterator[Growth]:
+        repository = self._locked()
+        snapshots = [(backup, self._snapshot_of(backup)) for backup in backups]
+        measurer = Measurer(repository, self._executor)
+        for backup, snapshot in snapshots:
+            measured = measurer.measure(snapshot.tree, between=between)
+            yield Growth(backup=backup, **measured._asdict())
 
     def _checker_of(self, backup: Backup) -> Checker:
         repository = self._locked()
