@@ -125,8 +125,8 @@ class Comparison:
 def change_of(before: Entry | None, after: Entry | None) -> Change | None:
     """How the two entries at a path differ; None if they do not, as far as their backups say.
 
-    What one of them does not say, as an archive of others says nothing of owners, is no difference. A folder that no
-    source has described is one only by what is in it.
+    What one of them does not say, as an archive of others says nothing of owners, is no difference. A folder that
+    no source has described is one only by what is in it.
     """
     if before is None or after is None:
         one = before or after

@@ -58,7 +58,7 @@ def finder(patterns: Sequence[str], *, ignore_case: bool = False) -> Callable[[s
         [
             (rule.regex, rule.include)
             for rule in reversed([*compiled(some).patterns])
-            if rule.include is not None
+            if rule.regex is not None and rule.include is not None
         ]
         for some in (lines, [_for_folders(line) for line in lines])
     )
