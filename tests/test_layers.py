@@ -17,7 +17,7 @@ HERE = "tests/test_layers.py"
 # A room is a module or folder directly below the package. It may import what stands below it, and itself.
 LAYERS = (
     {
-        *("errors", "model", "plain_data", "printable", "sizes", "state_folder", "zones"),
+        *("errors", "model", "plain_data", "printable", "prune_limits", "sizes", "state_folder", "zones"),
         *("_chunks", "_flattening", "_parallel", "_processes", "_program"),
     },
     {
@@ -64,6 +64,8 @@ LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 
 # Within a layer: who may lean on whom, and why. Each pair goes one way.
 NEIGHBOURS = {
+    ("prune_limits", "errors"): "an unreadable limit is a ConfigurationError",
+    ("prune_limits", "sizes"): "it may be a size",
     ("sizes", "errors"): "an unreadable size is a ConfigurationError",
     ("state_folder", "errors"): "so is having nowhere to remember anything",
     ("zones", "errors"): "so is an unknown time zone",

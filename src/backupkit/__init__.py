@@ -75,6 +75,7 @@ from backupkit.model import (
     Owner,
     Pin,
     Problem,
+    Pruned,
     Removed,
     Report,
     RepositoryState,
@@ -92,6 +93,7 @@ from backupkit.observers import LoggingObserver, ProgressObserver
 from backupkit.opening import open_repository
 from backupkit.passphrase import Passphrase
 from backupkit.pipeline import BackupPipeline
+from backupkit.prune_limits import PruneLimits
 from backupkit.retention import (
     CountedRetention,
     KeepAll,
@@ -213,6 +215,8 @@ __all__ = [
     "ProgressObserver",
     "PrometheusObserver",
     "ProvenWithin",
+    "PruneLimits",
+    "Pruned",
     "ReadOnly",
     "Redis",
     "Removed",

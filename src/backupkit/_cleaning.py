@@ -17,7 +17,7 @@ from backupkit.errors import (
     told,
 )
 from backupkit.marks import Marks, apply, read_marks, remove_marks
-from backupkit.model import Backup, DestinationResult, Kept, Problem, RetentionPlan, StoredObject
+from backupkit.model import Backup, DestinationResult, Kept, Problem, Pruned, RetentionPlan, StoredObject
 from backupkit.protocols import Destination, HasLeftovers, Repository, RetentionPolicy
 from backupkit.retention import checked, guard, minimum_of
 
@@ -52,7 +52,12 @@ class Cleaning:
             location=self.destination.location, outcome="succeeded", plan=plan, swept=swept
         )
         if dry_run:
-            return result
+            pruned = self._would_prune(plan)
+            removed = 0 if self.shares_bytes else sum(removed.backup.stored for removed in plan.remove)
+            freed = removed + (0 if pruned is None else pruned.freed) + sum(one.size for one in swept)
+            return replace(
+                result, outcome="succeeded" if pruned else "incomplete", freed=freed, pruned=pruned
+            )
         with self.opened() as repository:
             deleting = _Deleting(self.running, self.destination, plan, self.shares_bytes, self.now)
             # A pin waits as long as a leftover: some places list late what was written.
@@ -62,19 +67,28 @@ class Cleaning:
                 if known.pin is None or max(known.times.values()) < before
             }
             deleting.all(repository, swept, gone)
-        if self.shares_bytes and deleting.removed and not deleting.pruned:
-            message = (
-                f"What only the {deleting.removed} removed backups needed is still stored, until it is pruned: run "
-                "`restic prune` on the repository now and then."
-            )
-            self.running.add(
-                Problem(
-                    message=message, severity="warning", check="prune", destination=self.destination.location
-                )
-            )
         return replace(
-            result, outcome="incomplete" if deleting.refused else "succeeded", freed=deleting.freed
+            result,
+            outcome="incomplete" if deleting.refused else "succeeded",
+            freed=deleting.freed,
+            pruned=deleting.pruned,
         )
+
+    def _would_prune(self, plan: RetentionPlan) -> Pruned | None:
+        """What pruning would do when the plan was carried out; None, and a problem, if that cannot be told."""
+        try:
+            with self.opened() as repository:
+                return repository.prune(
+                    without=[removed.backup for removed in plan.remove],
+                    dry_run=True,
+                    between=self.running.check_cancelled,
+                )
+        except (OperationCancelledError, RepositoryLockedError):
+            raise
+        except Exception as error:  # of a destination that breaks its contract, too
+            message = f"What no backup refers to could not be found: {told(error)}"
+            self.running.add(Problem(message=message, destination=self.destination.location))
+            return None
 
     def _planned(self, backups: Sequence[Backup]) -> RetentionPlan:
         """What the policy says of those that can be told apart, guarded; the others stay.
@@ -139,8 +153,7 @@ class _Deleting:
     ) -> None:
         self.freed = 0
         self.refused = 0
-        self.removed = 0
-        self.pruned = 0
+        self.pruned: Pruned | None = None
         self._shares_bytes = shares_bytes
         self._now = now
         self._plan = plan
@@ -190,7 +203,6 @@ class _Deleting:
             why = f"stays, for {newest.id} was found damaged while cleaning was under way: clean again"
         else:
             repository.remove(backup)
-            self.removed += 1
             return 0 if self._shares_bytes else backup.stored
         message = f"The backup {backup.id} {why}"
         self._running.add(
@@ -199,8 +211,8 @@ class _Deleting:
         return None
 
     def _prune(self, repository: Repository) -> int:
-        self.pruned = repository.prune(between=self._running.check_cancelled).freed
-        return self.pruned
+        self.pruned = repository.prune(between=self._running.check_cancelled)
+        return self.pruned.freed
 
     def _as_known_now(self, backup: Backup) -> Backup:
         return apply(read_marks(self._destination, backup.name, backup.id), backup)

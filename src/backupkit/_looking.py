@@ -58,7 +58,7 @@ def versions_of(found: Iterable[Found]) -> Mapping[str, Sequence[Version]]:
     """What was found, by path, and of each path its versions, in the order in which they were found.
 
     A version is what stands in several backups alike: the same content and the same metadata. Whether the content
-    is the same, backups say without being read through; where one does not, as archives of others, size and time do.
+    is the same, backups say without being read; where one does not, as archives of others, size and time do.
     """
     paths: dict[str, list[Version]] = {}
     for one in found:

@@ -34,7 +34,7 @@ from backupkit.model import (
     Report,
     RestoredDump,
 )
-from backupkit.protocols import Observer
+from backupkit.protocols import Destination, Observer
 from backupkit.retrying import Retry
 
 
@@ -210,6 +210,31 @@ class Running:
         self.add(problem)
         outcome: DestinationOutcome = "unknown" if isinstance(error, OutcomeUnknownError) else "failed"
         self.destinations.append(DestinationResult(location=location, outcome=outcome, problems=(problem,)))
+
+    def each(
+        self, destinations: Sequence[Destination], do: Callable[[Destination], DestinationResult], failed: str
+    ) -> None:
+        """Do it at each destination, whatever becomes of the others; how that ended is on the report.
+
+        Raises only if it failed at all of them: what it raised there, in a group called `failed` if it was several.
+        """
+        failures: list[Exception] = []
+        for destination in destinations:
+            self.check_cancelled()
+            before = len(self.problems)
+            try:
+                result = do(destination)
+            except OperationCancelledError:
+                raise
+            except BackupKitError as error:
+                failures.append(error)
+                self.fail(destination.location, error)
+            else:
+                problems = tuple(self.problems[before:])
+                outcome = "incomplete" if has_errors(problems) else result.outcome
+                self.destinations.append(replace(result, outcome=outcome, problems=problems))
+        if len(failures) == len(destinations):
+            raise_all(failed, failures)
 
     def begin_again(self) -> None:
         """Forget what an attempt that is repeated as a whole has counted and found."""

@@ -61,6 +61,7 @@ from backupkit.model import (
 )
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Destination, Encryptor, Format, Observer, ReadsWithin, Repository, Target
+from backupkit.prune_limits import PruneLimits
 from backupkit.selection import Selection
 from backupkit.targets.database import DatabaseTarget
 from backupkit.targets.routed import RoutedTarget
@@ -483,6 +484,34 @@ class Backups:
                     )
                 )
             raise_all(f"The backup {copies[0].id} could not be verified", failures)
+            return running.finish(running.outcome)
+
+    def prune(
+        self,
+        *,
+        at: str | None = None,
+        limits: PruneLimits | None = None,
+        dry_run: bool = False,
+        cancel: threading.Event | None = None,
+    ) -> Report:
+        """Delete what no backup refers to, at each destination; `clean` of a pipeline does so by itself.
+
+        A snapshot that somebody else has removed leaves what it needed stored, and so does a run that was killed.
+        What is of use in objects that are mostly of none is stored anew, as far as `limits` say, or else the
+        format's own. The repository is used alone meanwhile: RepositoryLockedError if others use it for too long.
+        An interruption leaves it whole, and the rest is done the next time. A dry run tells what would be freed.
+        """
+        with self._running("prune", cancel, telling=None if dry_run else self._telling()) as running:
+            running.dry_run = dry_run
+
+            def prune(destination: Destination) -> DestinationResult:
+                with self._executor() as executor, self._opened(destination, executor) as repository:
+                    pruned = repository.prune(limits=limits, dry_run=dry_run, between=running.check_cancelled)
+                return DestinationResult(
+                    location=destination.location, outcome="succeeded", freed=pruned.freed, pruned=pruned
+                )
+
+            running.each(self._chosen(at), prune, "Nothing could be pruned")
             return running.finish(running.outcome)
 
     def pin(self, backup: Backup | str = "latest", *, reason: str, until: datetime | None = None) -> Backup:

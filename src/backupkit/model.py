@@ -448,19 +448,6 @@ class StoredObject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PruneLimits:
-    """How far pruning goes: what costs more than it gives back may stay.
-
-    `max_unused` is how many of the stored bytes may be of no use afterwards: a share of those that are of use, a
-    number of bytes, or None for any, so that nothing is stored anew. `max_repack` is how many stored bytes are
-    read and stored anew at most, the worst of them first; None for as many as it takes.
-    """
-
-    max_unused: float | int | None = 0.05
-    max_repack: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
     """What pruning gave back, or would: bytes `freed` at the destination, less those that were stored anew.
 

@@ -330,16 +330,17 @@ class BackupPipeline(Backups):
         listed, marks = self._list_with_marks(destination)
         there = {(backup.name, backup.id) for backup in listed}
         unlisted = {whose: known for whose, known in marks.items() if whose not in there}
-        return Cleaning(
-            running=running,
-            destination=destination,
-            opened=lambda: self._opened(destination),
-            policy=self.retention,
-            places=self._places(),
-            leftovers_after=self._leftovers_after,
-            shares_bytes=self.format.shares_bytes,
-            now=now,
-        ).clean(self._own(listed), unlisted, dry_run=dry_run)
+        with self._executor() as executor:
+            return Cleaning(
+                running=running,
+                destination=destination,
+                opened=lambda: self._opened(destination, executor),
+                policy=self.retention,
+                places=self._places(),
+                leftovers_after=self._leftovers_after,
+                shares_bytes=self.format.shares_bytes,
+                now=now,
+            ).clean(self._own(listed), unlisted, dry_run=dry_run)
 
     def _places(self) -> Sequence[str]:
         """Where killed runs, and killed verifications, may have left something."""

@@ -33,7 +33,6 @@ from backupkit.model import (
     Passed,
     Problem,
     Pruned,
-    PruneLimits,
     Report,
     RepositoryState,
     RetentionPlan,
@@ -42,6 +41,7 @@ from backupkit.model import (
     Written,
 )
 from backupkit.passphrase import Passphrase
+from backupkit.prune_limits import PruneLimits
 from backupkit.retrying import Retry
 
 if TYPE_CHECKING:

@@ -54,8 +54,7 @@ def test_every_verb_works_with_snapshots(shop: Shop, stock: Restic) -> None:
         done = shop.backupkit(*arguments, "--passphrase-file", "passphrase.txt")
         assert (done.returncode, done.stderr) == (0, "")
     cleaned = shop.backupkit("clean", *APP)
-    assert cleaned.returncode == 0
-    assert "restic prune" in cleaned.stdout + cleaned.stderr
+    assert (cleaned.returncode, cleaned.stderr) == (0, "")
     assert shop.backupkit("monitor", *APP).returncode == 0
     stock.check(read_data=True)
 

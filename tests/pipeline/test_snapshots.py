@@ -46,7 +46,7 @@ from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.protocols import FansOut
 from backupkit.testing.destinations import MemoryDestination
 from backupkit.testing.trees import Node, same_tree, tree
-from tests.pipeline.shop import Clock, MiB, Scripted, content, messages, names, stored
+from tests.pipeline.shop import Clock, MiB, Scripted, content, messages, names, size_of, stored
 from tests.pipeline.snapshots import FORMAT, PASSPHRASE, Failing, Hanging
 from tests.restics import Restic as StockRestic
 from tests.restics import client
@@ -330,7 +330,7 @@ def test_a_list_knows_the_details_and_one_entry_opens(make: Any, app: Path, tmp_
 # Cleaning, pins, health
 
 
-def test_cleaning_removes_snapshots_and_says_that_their_space_is_not_free_yet(
+def test_cleaning_removes_snapshots_and_frees_what_only_they_needed(
     make: Any, app: Path, tmp_path: Path, clock: Clock
 ) -> None:
     place = stored(tmp_path / "backup")
@@ -341,12 +341,15 @@ def test_cleaning_removes_snapshots_and_says_that_their_space_is_not_free_yet(
         pipeline.run()
     oldest = pipeline.list().backups[-1]
     pipeline.pin(oldest, reason="audit")
+    would = pipeline.clean(dry_run=True).destinations[0]
+    before = size_of(place.folder / "data")
     report = pipeline.clean()
     assert outcomes(report) == ["succeeded"]
-    (warning,) = report.problems
-    assert (warning.severity, warning.check) == ("warning", "prune")
-    assert "restic prune" in warning.message
-    assert report.destinations[0].freed == 0
+    assert report.problems == ()
+    (result,) = report.destinations
+    gone = before - size_of(place.folder / "data")
+    assert would.freed == gone > 0
+    assert gone <= result.freed < gone + 2000, "and a little of indexes"
     assert [one.id for one in pipeline.list().backups if one.pin] == [oldest.id]
     assert len(pipeline.list().backups) == 2
     assert names(place.folder / "locks") == []

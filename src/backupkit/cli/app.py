@@ -13,8 +13,10 @@ import typer
 import backupkit
 from backupkit.backups import Backups
 from backupkit.cli.choosing import Place, chosen_assertions, chosen_pipeline, given_passphrase
+from backupkit.cli.comparing import diff
 from backupkit.cli.databases import database_url, named_databases
 from backupkit.cli.doctor import doctor
+from backupkit.cli.finding import find
 from backupkit.cli.listings import detailed, listing_lines
 from backupkit.cli.options import (
     App,
@@ -33,8 +35,10 @@ from backupkit.cli.options import (
 )
 from backupkit.cli.output import Output
 from backupkit.cli.pinning import pin, unpin
+from backupkit.cli.pruning import prune
 from backupkit.cli.reports import dry_clean_lines, restore_lines
 from backupkit.cli.retention import retention
+from backupkit.cli.statistics import stats
 from backupkit.cli.stopping import cancelled_by_signals
 from backupkit.cli.summaries import summary
 from backupkit.errors import ConfigurationError
@@ -448,7 +452,7 @@ def clean(app: App = None, dry_run: DryRun = False, json: Json = False, quiet: Q
         output.report(report, dry_clean_lines(report) if dry_run else None)
 
 
-for _verb in (retention, pin, unpin):
+for _verb in (prune, retention, pin, unpin):
     app.command()(_verb)
 
 
@@ -473,6 +477,9 @@ def monitor(app: App = None, json: Json = False, quiet: Quiet = False) -> None:
 
 app.command()(summary)
 app.command()(doctor)
+app.command()(diff)
+app.command()(find)
+app.command()(stats)
 
 
 def _contents(only: Only | None, *, databases: bool = False, files: bool = False) -> Contents | None:

@@ -45,7 +45,8 @@ def diff(
     app: App = None,
     at: At = None,
     folder: Annotated[
-        str, typer.Option("--folder", metavar="PATH", help="Compare only what is below it.", show_default=False)
+        str,
+        typer.Option("--folder", metavar="PATH", help="Compare only what is below it.", show_default=False),
     ] = "",
     metadata: Annotated[
         bool,
@@ -76,7 +77,7 @@ def diff(
     with output.ending():
         if len(which) not in (2, 3):
             raise ConfigurationError(
-                "Two backups are compared: give the URL and two ids, or --app and two ids, such as 2026-03-01T02 latest."
+                "Two backups are compared: give the URL and two ids, or --app and two ids, such as 2026-03 latest."
             )
         *url, before, after = which
         passphrase = given_passphrase(passphrase_file, passphrase_env, passphrase_command)
@@ -88,8 +89,8 @@ def diff(
             if json:
                 output.stream(
                     {"before": plain(found.before), "after": plain(found.after)},
-                    differences=map(_plain, differences),
-                    then=lambda: {"sums": plain(found.so_far)},
+                    ("differences", map(_plain, differences)),
+                    lambda: {"sums": plain(found.so_far)},
                 )
             else:
                 output.told(None, _lines(found, differences))

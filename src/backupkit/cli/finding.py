@@ -102,7 +102,9 @@ def find(
                 output.told(None, _lines(versions_of(found)))
             raise
         versions = versions_of(found)
-        output.told([_plain(path, each) for path, each in versions.items()] if json else None, _lines(versions))
+        output.told(
+            [_plain(path, each) for path, each in versions.items()] if json else None, _lines(versions)
+        )
 
 
 def _beginning_of(since: str) -> datetime:

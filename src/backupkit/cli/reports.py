@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from backupkit.cli.listings import contents, state
 from backupkit.cli.texts import columns, counted, duration, minutes
-from backupkit.model import DestinationResult, Operation, Outcome, Problem, Report, RetentionPlan
+from backupkit.model import DestinationResult, Operation, Outcome, Problem, Pruned, Report, RetentionPlan
 from backupkit.printable import printable
 from backupkit.sizes import format_size
 
@@ -74,10 +74,24 @@ def dry_clean_lines(report: Report) -> Iterator[str]:
     plans = [result.plan for result in report.destinations if result.plan is not None]
     yield (
         f"Nothing was deleted (dry run): {sum(len(plan.keep) for plan in plans)} would be kept, "
-        f"{sum(len(plan.remove) for plan in plans)} removed."
+        f"{sum(len(plan.remove) for plan in plans)} removed, "
+        f"{format_size(sum(result.freed for result in report.destinations))} freed."
     )
     yield from _plan_lines(report)
     yield from problem_lines(report.problems)
+
+
+def dry_prune_lines(report: Report) -> Iterator[str]:
+    """Yield what pruning would do."""
+    for result in report.destinations:
+        if result.pruned is not None:
+            yield f"{result.location}: {format_size(result.freed)} would be freed (dry run){_anew(result.pruned)}."
+    yield from problem_lines(report.problems)
+
+
+def _anew(pruned: Pruned) -> str:
+    anew = f", {format_size(pruned.repacked)} stored anew for it" if pruned.repacked else ""
+    return anew + (f", {format_size(pruned.unused)} of no use left" if pruned.unused else "")
 
 
 def problem_lines(problems: Iterable[Problem]) -> Iterator[str]:
@@ -127,6 +141,8 @@ def _facts(report: Report) -> list[str]:
 
 
 def _result(result: DestinationResult) -> list[str]:
+    if result.pruned is not None:
+        return [result.outcome, f"{format_size(result.freed)} freed{_anew(result.pruned)}", result.location]
     if result.backup is None:
         return [result.outcome, "", "", result.location]
     backup = result.backup

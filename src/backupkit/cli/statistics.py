@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import typer
+
+from backupkit.cli import exit_codes
 from backupkit.cli.choosing import Place, given_passphrase
 from backupkit.cli.options import App, At, Json, PassphraseCommand, PassphraseEnv, PassphraseFile, Url
 from backupkit.cli.output import Output
@@ -27,8 +30,8 @@ def stats(
 ) -> None:
     """Show what the backups hold, what they take, and what each has added.
 
-    Of snapshots, all folders are read for that, and no contents. RESTORED is what a backup takes once it is restored,
-    ADDED what no older one has, and STORED what that takes at the destination.
+    Of snapshots, all folders are read for that, and no contents. RESTORED is what a backup takes once it is
+    restored, ADDED what no older one has, and STORED what that takes at the destination.
 
     \b
     Examples:
@@ -41,7 +44,8 @@ def stats(
         found = place.use(lambda backups, cancel: backups.statistics(at=at, cancel=cancel))
         wrong = any(one.problems for one in found)
         output.told([_plain(one) for one in found] if json else None, _lines(found), wrong=wrong)
-        output.leave(incomplete=wrong)
+        if wrong:
+            raise typer.Exit(exit_codes.OF_OUTCOME["incomplete"])
 
 
 def _plain(one: Statistics) -> dict[str, Any]:
@@ -55,7 +59,7 @@ def _plain(one: Statistics) -> dict[str, Any]:
 def _lines(found: Sequence[Statistics]) -> Iterator[str]:
     for one in found:
         yield f"{one.location}: {counted(len(one.growth), 'backup', 'backups')}"
-        yield from (f"  {line}" for line in problem_lines(one.problems))
+        yield from problem_lines(one.problems)
         if not one.growth:
             continue
         rows = [

@@ -613,9 +613,11 @@ class RepositoryTests:
                 return
             for listed in self.listed(destination):
                 self.read(destination, listed)
+            between = _stored(destination)
             with self.opened(destination) as repository:
-                between = _stored(destination)
-                assert repository.prune().freed == between - _stored(destination)
+                freed = repository.prune().freed
+            assert freed == between - _stored(destination)
+            with self.opened(destination) as repository:
                 repository.remove(backup)
                 repository.prune()
             assert [listed.id for listed in self.listed(destination)] == [kept.id]

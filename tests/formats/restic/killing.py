@@ -1,4 +1,4 @@
-"""Runs that go wrong at one call of their destination, here or in a fork that is killed: for `test_crashes.py`.
+"""Runs, and prunes, that go wrong at one call of their destination, here or in a fork that is killed.
 
 python -m tests.formats.restic.killing     # a line of JSON for each case wanted
 """
@@ -22,8 +22,10 @@ from typing import Any
 from backupkit.destinations.local import LocalDestination
 from backupkit.formats.restic import keys, locks, packing
 from backupkit.formats.restic.format import Restic
+from backupkit.model import Pruned
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Destination
+from backupkit.prune_limits import PruneLimits
 from backupkit.retrying import Retry
 from backupkit.sources.files import Directory
 from backupkit.testing.destinations import Fault, FaultyDestination, Method
@@ -35,7 +37,10 @@ METHODS: Sequence[Method] = ("write", "read", "stat", "list", "delete")
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A run into the folder; at one call, "kill", "error" or "dead", after which each later one fails too."""
+    """A run into the folder, or without an app a prune of what the oldest snapshot needed.
+
+    At one call: "kill", "error" or "dead", after which each later one fails too.
+    """
 
     folder: str
     app: str
@@ -51,6 +56,9 @@ def run(case: Case) -> str:
     """How it ended: "succeeded", or the error; and how often each method was called."""
     destination = FaultyDestination(LocalDestination(case.folder), faults(case))
     try:
+        if not case.app:
+            prune(destination, threads=case.threads)
+            return "succeeded"
         written = write(destination, case.app, threads=case.threads)
     except Exception as error:
         return type(error).__name__
@@ -59,7 +67,10 @@ def run(case: Case) -> str:
 
 def calls(case: Case) -> Mapping[Method, int]:
     counted = FaultyDestination(LocalDestination(case.folder))
-    write(counted, case.app)
+    if case.app:
+        write(counted, case.app)
+    else:
+        prune(counted)
     return counted.calls
 
 
@@ -76,6 +87,20 @@ def write(destination: Destination, app: str | Path, *, name: str = "shop", thre
             contents=frozenset({"files"}),
             retry=Retry(tries=1),
         )
+
+
+def prune(destination: Destination, *, threads: bool = False) -> Pruned:
+    """Remove the oldest snapshot, if there are several, and leave nothing that is of no use."""
+    with (
+        ThreadPoolExecutor(2) if threads else nullcontext() as executor,
+        Restic(cache=False, pruning=PruneLimits("0 B")).open(
+            destination, name="shop", encryptor=Passphrase(PASSWORD), executor=executor
+        ) as repository,
+    ):
+        *newer, oldest = sorted(repository.list(), key=lambda one: one.time, reverse=True)
+        if newer:
+            repository.remove(oldest)
+        return repository.prune()
 
 
 def faults(case: Case) -> list[Fault]:

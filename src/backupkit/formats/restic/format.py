@@ -14,6 +14,7 @@ from backupkit.formats.restic.layout import CONFIG, ObjectKind, id_in
 from backupkit.model import Contents, Entry, Part, Problem, Written
 from backupkit.passphrase import Passphrase, refuse_text
 from backupkit.protocols import Compressor, Destination, Encryptor
+from backupkit.prune_limits import PruneLimits
 from backupkit.retrying import Retry
 
 if TYPE_CHECKING:
@@ -41,12 +42,16 @@ class Restic:
     `workers` are the processes that read and store large trees, in which Python's lock would let one processor do
     all the work: one for each usable processor, at most 4 unless you say more (each takes 60 to 90 MiB); 0 for
     none, so that threads alone share the work.
+
+    `pruning` says how much of what is stored may be of no use when a pipeline has cleaned, because storing
+    anew what stands beside it would cost more.
     """
 
     create: bool = True
     lock_wait: timedelta = timedelta(minutes=5)
     cache: bool | str | os.PathLike[str] = True
     workers: int | None = None
+    pruning: PruneLimits = PruneLimits()  # noqa: RUF009  # frozen
 
     def __post_init__(self) -> None:
         if not isinstance(self.lock_wait, timedelta) or self.lock_wait < timedelta(0):
@@ -113,6 +118,7 @@ class Restic:
             access=self._access(encryptor),
             executor=executor,
             workers=self.workers,
+            limits=self.pruning,
             host=os.uname().nodename,
             program=_program(),
         ) as repository:

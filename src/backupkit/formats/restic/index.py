@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from binascii import unhexlify
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -128,25 +128,46 @@ class BlobIndex:
             return None
         return number
 
-    def packs(self) -> Iterator[str]:
-        """The ids of all packs that are known."""
-        return (pack.hex() for pack, _ in self._packs.items())
+    def packs(self) -> Sequence[str]:
+        """The ids of all packs that are known, in the order of their numbers."""
+        return [self._packs.idx_to_k(number).hex() for number in range(len(self._packs))]
 
-    def blobs_by_pack(self) -> Mapping[str, Sequence[PackedBlob]]:
-        """All of them, in the order in which they stand. Takes much more memory than the table itself."""
-        found: dict[int, list[PackedBlob]] = {number: [] for number in range(len(self._packs))}
+    def blobs_by_pack(self, only: Container[str] | None = None) -> Mapping[str, Sequence[PackedBlob]]:
+        """What is in the packs, or in `only` these, in the order in which it stands there.
 
-        def note(id: bytes, tree: bool, place: bytes) -> None:
-            number, offset, length, uncompressed = _PLACE.unpack(place)
-            found[number].append(PackedBlob(id, tree, offset, length, uncompressed))
-
+        Takes several times the memory of the table itself.
+        """
+        names = self.packs()
+        found: dict[int, list[PackedBlob]] = {
+            number: [] for number, name in enumerate(names) if only is None or name in only
+        }
         for tree in (False, True):
-            for id, place in self._tables[tree].items():
-                note(id, tree, place)
-        for (tree, id), places in self._elsewhere.items():
-            for place in places:
-                note(id, tree, place)
-        return {self._packs.idx_to_k(number).hex(): sorted(found[number], key=_offset) for number in found}
+            for id, number, *span in self.numbered(tree=tree):
+                if number in found:
+                    found[number].append(PackedBlob(id, tree, *span))
+            for id, (_, *others) in self.several(tree=tree).items():
+                for number, *span in others:
+                    if number in found:
+                        found[number].append(PackedBlob(id, tree, *span))
+        return {names[number]: sorted(blobs, key=_offset) for number, blobs in found.items()}
+
+    def numbered(self, *, tree: bool) -> Iterator[tuple[bytes, int, int, int, int]]:
+        """Each blob of this type in the order of its number, and where it was first seen.
+
+        That is the number of the pack, the offset there, the sealed length, and the plain one if it is compressed.
+        """
+        table, unpack = self._tables[tree], _PLACE.unpack
+        for number in range(len(table)):
+            id, place = table.idx_to_kv(number)
+            yield (id, *unpack(place))
+
+    def several(self, *, tree: bool) -> Mapping[bytes, Sequence[tuple[int, int, int, int]]]:
+        """All places of those blobs of this type that have more than one, as `numbered` has them."""
+        return {
+            id: [_PLACE.unpack(place) for place in (self._tables[tree][id], *places)]
+            for (is_tree, id), places in self._elsewhere.items()
+            if is_tree == tree
+        }
 
     def _location(self, place: bytes) -> Location:
         number, offset, length, uncompressed = _PLACE.unpack(place)

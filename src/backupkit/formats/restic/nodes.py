@@ -188,7 +188,7 @@ def parse_tree(content: bytes, *, where: str) -> Sequence[dict[str, Any]]:
 
 
 def references_of(content: bytes, *, where: str) -> tuple[Sequence[bytes], Sequence[bytes]]:
-    """The ids of the blobs and of the trees that a tree refers to; IntegrityError, naming `where`, if it is none."""
+    """The ids of the blobs and the trees that a tree refers to; IntegrityError, naming `where`, if it is none."""
     # Hot: all that `parse_tree` looks at besides is of no use to whoever asks this of every tree there is.
     try:
         nodes = json.loads(content)["nodes"] or ()

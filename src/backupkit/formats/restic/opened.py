@@ -98,6 +98,12 @@ class OpenedRepository:
         if self._looked is None:
             self.load_index()
 
+    def forget_index(self) -> None:
+        """Know of no blob any more: packs were deleted, or may have been before a lock was held."""
+        self.index = BlobIndex()
+        self._loaded.clear()
+        self._looked = None
+
     def look_again(self) -> None:
         """Have the index looked through for what is new before it is needed next: snapshots were listed."""
         self._looked = None

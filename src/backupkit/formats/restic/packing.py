@@ -107,6 +107,10 @@ class PackWriter:
         while self._sealing and (self._ahead > _AHEAD or self._sealing[0][-1].done()):
             self._take_sealed()
 
+    def add_sealed(self, blob: PackedBlob, sealed: bytes) -> None:
+        """Store one that stands in another pack, as it is there."""
+        self._pack(blob.id, blob.tree, (sealed, blob.uncompressed))
+
     def flush(self) -> None:
         """Have everything stored."""
         while self._sealing:

@@ -16,6 +16,7 @@ _COMPRESSED = struct.Struct("<BII32s")
 _LENGTH = struct.Struct("<I")
 MAX_HEADER = 16 << 20  # bytes that restic reads of a header
 MAX_BLOBS = (MAX_HEADER - OVERHEAD) // _COMPRESSED.size
+EMPTY = OVERHEAD + _LENGTH.size  # bytes that a pack has besides blobs and what its header says of them
 _PIECE = 1 << 18  # bytes, at least, of which the content of a pack consists
 _EAGER = 4096  # bytes that are read for a header before its length is known
 
@@ -101,6 +102,11 @@ class Pack:
             hashed.update(piece)
         size = self.size + len(header) + _LENGTH.size
         return FinishedPack(hashed.hexdigest(), self._pieces, self.blobs, size)
+
+
+def packed_size(length: int, *, compressed: bool) -> int:
+    """The bytes that a blob of this sealed length takes in a pack, with what the header says of it."""
+    return length + (_COMPRESSED.size if compressed else _PLAIN.size)
 
 
 def read_header(

@@ -26,6 +26,7 @@ from backupkit.formats.restic.locks import Lease
 from backupkit.formats.restic.looking import Searcher
 from backupkit.formats.restic.measuring import Measurer
 from backupkit.formats.restic.opened import OpenedRepository
+from backupkit.formats.restic.pruning import Pruner
 from backupkit.formats.restic.reading import SnapshotReader, entries_of
 from backupkit.formats.restic.saving import Run
 from backupkit.formats.restic.several import write_snapshots
@@ -41,11 +42,11 @@ from backupkit.model import (
     Passed,
     Problem,
     Pruned,
-    PruneLimits,
     Share,
     Written,
 )
 from backupkit.protocols import Chunks, Compressor, Destination, Repository, nothing
+from backupkit.prune_limits import PruneLimits
 from backupkit.retrying import Retry
 
 _MOST_SHARED = 1_000_000  # blobs, of which the table takes 62 MB in each process that reads a snapshot
@@ -68,6 +69,7 @@ class ResticRepository:
         access: Access,
         executor: Executor | None,
         workers: int | None,
+        limits: PruneLimits,
         host: str,
         program: str,
     ) -> None:
@@ -77,6 +79,7 @@ class ResticRepository:
         self._access = access
         self._executor = executor
         self._workers = workers
+        self._limits = limits
         self._host = host
         self._program = program
         self._opened: OpenedRepository | None = None
@@ -253,21 +256,38 @@ class ResticRepository:
         dry_run: bool = False,
         between: Callable[[], None] = nothing,
     ) -> Pruned:
-        """Nothing yet: what no snapshot refers to stays stored until restic's own `prune` deletes it."""
-        return Pruned(freed=0)
+        try:
+            repository = self._locked(exclusive=not dry_run, between=between)
+        except RepositoryNotFoundError:
+            return Pruned(freed=0)
+        spared = {(backup.name, backup.id) for backup in without}
+        trees = [
+            snapshot.tree
+            for id, snapshot in named(repository.snapshots())
+            if (snapshot.backup(id, "").name, id) not in spared
+        ]
+        if not dry_run:
+            repository.lease = self._lease
+        pruner = Pruner(repository, self._compressor, self._executor, between)
+        try:
+            return pruner.prune(trees, limits or self._limits, dry_run=dry_run)
+        finally:
+            repository.forget_index()
 
     def _open(self) -> OpenedRepository:
         if self._opened is None:
             self._opened = self._access.opened(self._destination)
         return self._opened
 
-    def _locked(self, *, exclusive: bool = False) -> OpenedRepository:
+    def _locked(self, *, exclusive: bool = False, between: Callable[[], None] = nothing) -> OpenedRepository:
         """The repository, locked until this is closed; to read where no lock can be written, without one."""
         repository = self._open()
         if self._lease is None or (exclusive and not self._lease.exclusive):
             self._lock.close()
             self._lease = None
-            lock = self._access.locked(repository, exclusive=exclusive, or_without=not exclusive)
+            lock = self._access.locked(
+                repository, exclusive=exclusive, or_without=not exclusive, between=between
+            )
             self._lease = self._lock.enter_context(lock)
             self._known = {}  # what was seen before may have changed until now
         return repository

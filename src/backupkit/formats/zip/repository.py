@@ -29,8 +29,9 @@ from backupkit.formats.zip.naming import ObjectName, parse, summary_name
 from backupkit.formats.zip.ranges import DirectRanges, Ranges, SequentialRanges
 from backupkit.formats.zip.reader import ArchiveReader
 from backupkit.formats.zip.writer import ArchiveWriter
-from backupkit.model import Backup, Contents, Entry, Problem, Pruned, PruneLimits, StoredObject, Written
+from backupkit.model import Backup, Contents, Entry, Problem, Pruned, StoredObject, Written
 from backupkit.protocols import Chunks, Compressor, Destination, Encryptor, nothing
+from backupkit.prune_limits import PruneLimits
 from backupkit.retrying import Retry
 
 if TYPE_CHECKING:

@@ -1,0 +1,70 @@
+"""The verb `prune`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from backupkit.cli.choosing import Place, given_passphrase
+from backupkit.cli.options import (
+    App,
+    At,
+    DryRun,
+    Json,
+    PassphraseCommand,
+    PassphraseEnv,
+    PassphraseFile,
+    Quiet,
+    Url,
+)
+from backupkit.cli.output import Output
+from backupkit.cli.reports import dry_prune_lines
+from backupkit.prune_limits import PruneLimits
+
+
+def prune(
+    url: Url = None,
+    app: App = None,
+    at: At = None,
+    max_unused: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIMIT",
+            help="How much of what is stored may be of no use: a share, 5%, or a size, 2GB; "
+            '"unlimited" stores nothing anew. Default: 5%, or what the pipeline says.',
+            show_default=False,
+        ),
+    ] = None,
+    max_repack: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Read and store anew no more than this.", show_default=False),
+    ] = None,
+    dry_run: DryRun = False,
+    passphrase_file: PassphraseFile = None,
+    passphrase_env: PassphraseEnv = None,
+    passphrase_command: PassphraseCommand = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Delete what no backup refers to.
+
+    clean does so by itself. For snapshots that were removed by others, or runs that were killed.
+
+    \b
+    Examples:
+      backupkit prune /mnt/backup --dry-run
+      backupkit prune --app shop.backups:pipeline --max-unused 10% --max-repack 20GB
+    """
+    output = Output(json=json, quiet=quiet)
+    with output.ending():
+        limits = None
+        if max_unused is not None or max_repack is not None:
+            unused = "5%" if max_unused is None else max_unused
+            limits = PruneLimits(None if unused == "unlimited" else unused, max_repack)
+        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        report = place.use(
+            lambda backups, cancel: backups.prune(at=at, limits=limits, dry_run=dry_run, cancel=cancel),
+            observers=output.observers(),
+        )
+        output.report(report, dry_prune_lines(report) if dry_run else None)
