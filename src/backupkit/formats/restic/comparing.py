@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -27,6 +28,9 @@ _Trees: TypeAlias = tuple[str | None, str | None]
 _METADATA = (
     *("mode", "uid", "gid", "user", "group", "linktarget", "linktarget_raw", "device", "extended_attributes"),
 )
+_HEAD = b'{"nodes":['
+_BETWEEN = b'},{"name":"'  # two nodes, or two extended attributes; in a text the marks would have backslashes
+_NODE = re.compile(rb'\{"name":"(?:[^"\\]|\\.)*","type":"')
 _BEFORE, _AFTER = 1, 2  # who refers to a blob
 
 
@@ -110,14 +114,18 @@ class SnapshotComparison:
                 yield path, self._problem(error, path)
 
     def _loaded(self, trees: _Trees, path: str) -> _Level:
-        sides = zip(trees, self._trees, (self._before, self._after), strict=True)
-        contents = [
-            None
-            if id is None
-            else (side.repository, id, loader.load(bytes.fromhex(id), self._following(trees, loader)))
-            for id, loader, side in sides
-        ]
-        return _Level(path, *(() if one is None else _nodes(*one) for one in contents))
+        old, new = (
+            b"" if id is None else loader.load(bytes.fromhex(id), self._following(trees, loader))
+            for id, loader in zip(trees, self._trees, strict=True)
+        )
+        try:
+            return _Level(path, *map(self._nodes, trees, without_common_nodes(old, new)))
+        except IntegrityError:  # not written as anybody writes it; or else what is wrong is told now
+            return _Level(path, *map(self._nodes, trees, (old, new)))
+
+    def _nodes(self, id: str | None, content: bytes) -> Sequence[_Node]:
+        where = f"tree {id} at {self._after.repository.location}"
+        return () if id is None else parse_tree(content, where=where)
 
     def _following(self, trees: _Trees, loader: Trees) -> Iterator[bytes]:
         """What will be asked of this one soon."""
@@ -163,6 +171,9 @@ class SnapshotComparison:
 
     def _only(self, side: int, repository: OpenedRepository) -> int:
         """The plain bytes of the blobs to which nothing on the other side refers, of what differs."""
+        if not len(self._blobs):
+            return 0
+        repository.need_index()
         find = repository.index.find
         places = (find(id[1:], tree=id[0] == 1) for id, sides in self._blobs.items() if sides[0] == side)
         return sum(place.size for place in places if place is not None)
@@ -194,8 +205,39 @@ def _subtrees(pair: _Pair) -> _Trees:
     return old, new
 
 
-def _nodes(repository: OpenedRepository, id: str, content: bytes) -> Sequence[_Node]:
-    return parse_tree(content, where=f"tree {id} at {repository.location}")
+def without_common_nodes(old: bytes, new: bytes) -> tuple[bytes, bytes]:
+    """Two trees without most of what is the same at their beginnings, and at their ends.
+
+    Of a folder in which one file has changed, one node is left to be parsed: a comparison takes half as long.
+    """
+    if not (old.startswith(_HEAD) and new.startswith(_HEAD)):
+        return old, new
+    same = _common(old, new)
+    start = old.rfind(_BETWEEN, 0, same)
+    while start > 0 and not (_NODE.match(old, start + 2) and _NODE.match(new, start + 2)):
+        start = old.rfind(_BETWEEN, 0, start + 1)
+    start = start + 2 if start > 0 else len(_HEAD)
+    old, new = old[start:], new[start:]
+    same = _common(old[::-1], new[::-1])
+    end = old.find(_BETWEEN, len(old) - same)
+    while end >= 0 and not _NODE.match(old, end + 2):
+        end = old.find(_BETWEEN, end + 1)
+    if end < 0:
+        return _HEAD + old, _HEAD + new
+    left = len(old) - end - 1  # bytes that both have after the last node that is left
+    return _HEAD + old[:-left] + b"]}", _HEAD + new[:-left] + b"]}"
+
+
+def _common(one: bytes, other: bytes) -> int:
+    """With how many bytes both begin."""
+    least, most = 0, min(len(one), len(other))
+    while least < most:
+        middle = (least + most + 1) // 2
+        if one[least:middle] == other[least:middle]:
+            least = middle
+        else:
+            most = middle - 1
+    return least
 
 
 def _tree_at(side: Side, folder: str) -> str | None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from backupkit.errors import (
     BackupNotFoundError,
@@ -19,17 +18,9 @@ from backupkit.errors import (
 )
 from backupkit.events import Expected
 from backupkit.formats.restic.access import Access
-from backupkit.formats.restic.checking import Checker
-from backupkit.formats.restic.comparing import Side, SnapshotComparison
-from backupkit.formats.restic.copying import copy_snapshot
 from backupkit.formats.restic.locks import Lease
-from backupkit.formats.restic.looking import Searcher
-from backupkit.formats.restic.measuring import Measurer
 from backupkit.formats.restic.opened import OpenedRepository
-from backupkit.formats.restic.pruning import Pruner
 from backupkit.formats.restic.reading import SnapshotReader, entries_of
-from backupkit.formats.restic.saving import Run
-from backupkit.formats.restic.several import write_snapshots
 from backupkit.formats.restic.snapshots import Snapshot, named, unreadable
 from backupkit.model import (
     Backup,
@@ -49,6 +40,12 @@ from backupkit.protocols import Chunks, Compressor, Destination, Repository, not
 from backupkit.prune_limits import PruneLimits
 from backupkit.retrying import Retry
 
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from backupkit.formats.restic.checking import Checker
+
+# What only some of the verbs need is imported by them: all of it takes 0.06 seconds.
 _MOST_SHARED = 1_000_000  # blobs, of which the table takes 62 MB in each process that reads a snapshot
 
 _Key: TypeAlias = tuple[str, str]
@@ -110,6 +107,9 @@ class ResticRepository:
             raise ConfigurationError(
                 "A backup is written under a pipeline's name: open the repository with one."
             )
+        from backupkit.formats.restic.saving import Run
+        from backupkit.formats.restic.several import write_snapshots
+
         run = Run(
             name=self._name,
             time=time,
@@ -178,6 +178,8 @@ class ResticRepository:
         return SnapshotReader(repository, snapshot) if len(repository.index) <= _MOST_SHARED else None
 
     def copy(self, backup: Backup, to: Destination, *, each: Callable[[Chunks], Chunks] = iter) -> Backup:
+        from backupkit.formats.restic.copying import copy_snapshot
+
         repository = self._locked()
         snapshot = self._snapshot_of(backup)
         try:
@@ -201,6 +203,8 @@ class ResticRepository:
     ) -> Iterator[Difference | Problem | tuple[int, int]] | None:
         if not isinstance(other, ResticRepository):
             return None
+        from backupkit.formats.restic.comparing import Side, SnapshotComparison
+
         sides = [
             Side(repository._locked(), repository._snapshot_of(backup))
             for repository, backup in ((self, before), (other, after))
@@ -212,6 +216,8 @@ class ResticRepository:
     def find(
         self, backups: Iterable[Backup], *, enters: Callable[[str], bool], matches: Callable[[str], bool]
     ) -> Iterator[Found | Problem]:
+        from backupkit.formats.restic.looking import Searcher
+
         repository = self._locked()
         searcher = Searcher(repository, enters=enters, matches=matches, executor=self._executor)
         for backup in backups:
@@ -224,6 +230,8 @@ class ResticRepository:
                 yield found if isinstance(found, Problem) else Found(backup=backup, entry=found)
 
     def growth(self, backups: Iterable[Backup], *, between: Callable[[], None] = nothing) -> Iterator[Growth]:
+        from backupkit.formats.restic.measuring import Measurer
+
         repository = self._locked()
         snapshots = [(backup, self._snapshot_of(backup)) for backup in backups]
         measurer = Measurer(repository, self._executor)
@@ -232,6 +240,8 @@ class ResticRepository:
             yield Growth(backup=backup, **measured._asdict())
 
     def _checker_of(self, backup: Backup) -> Checker:
+        from backupkit.formats.restic.checking import Checker
+
         repository = self._locked()
         return Checker(repository, self._snapshot_of(backup), self._executor)
 
@@ -256,6 +266,8 @@ class ResticRepository:
         dry_run: bool = False,
         between: Callable[[], None] = nothing,
     ) -> Pruned:
+        from backupkit.formats.restic.pruning import Pruner
+
         try:
             repository = self._locked(exclusive=not dry_run, between=between)
         except RepositoryNotFoundError:
