@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import groupby, islice, pairwise
 from typing import TypeAlias
@@ -92,10 +92,7 @@ class Comparison:
     def _merged(self, repository: Repository, other: Repository) -> Iterator[Difference | tuple[int, int]]:
         """Both read entry by entry, side by side."""
         only_after = only_before = 0
-        sides = (
-            ((_key(entry.path), number, entry) for entry in self._within(in_order(one, backup)))
-            for number, (one, backup) in enumerate(((repository, self.before), (other, self.after)))
-        )
+        sides = self._side(0, repository, self.before), self._side(1, other, self.after)
         nothing = True
         for _, those in groupby(heapq.merge(*sides, key=_position), key=_position):
             # Of a path that stands in an archive twice, what is restored last.
@@ -117,9 +114,11 @@ class Comparison:
             )
         yield only_after, only_before
 
-    def _within(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+    def _side(self, number: int, repository: Repository, backup: Backup) -> Iterator[tuple[_Key, int, Entry]]:
         prefix = f"{self._folder}/" if self._folder else ""
-        return (entry for entry in entries if entry.path.startswith(prefix))
+        for entry in in_order(repository, backup):
+            if entry.path.startswith(prefix):
+                yield _key(entry.path), number, entry
 
 
 def change_of(before: Entry | None, after: Entry | None) -> Change | None:

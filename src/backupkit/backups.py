@@ -297,19 +297,21 @@ class Backups:
             if cancel is not None and cancel.is_set():
                 raise OperationCancelledError("The statistics were cancelled.")
 
-        listed, silent = self._listed(at)
-        unreachable = {error.location: str(error) for error in silent}
         statistics: list[Statistics] = []
+        silent: list[DestinationError] = []
         for destination in self._chosen(at):
             location = destination.location
-            if location in unreachable:
-                problem = Problem(message=unreachable[location], destination=location)
+            try:
+                oldest_first = self._list_at(destination)[::-1]
+            except DestinationError as error:
+                silent.append(error)
+                problem = Problem(message=str(error), destination=location)
                 statistics.append(Statistics(location=location, problems=(problem,)))
                 continue
-            there = newest_first(one for one in listed if one.location == location)[::-1]
             with self._executor() as executor, self._opened(destination, executor) as repository:
-                growth = tuple(growth_of(repository, there, between))
+                growth = tuple(growth_of(repository, oldest_first, between))
             statistics.append(Statistics(location=location, growth=growth))
+        raise_if_closed(silent, self._chosen(at))
         return statistics
 
     def restore(

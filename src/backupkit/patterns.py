@@ -47,6 +47,9 @@ def finder(patterns: Sequence[str], *, ignore_case: bool = False) -> Callable[[s
     """
     if not patterns:
         raise ConfigurationError("No pattern says what to look for: give one, such as '*.csv'.")
+    for pattern in patterns:
+        if not pattern.strip() or pattern.startswith("#"):
+            raise ConfigurationError(f"The pattern {pattern!r} means nothing: correct it or leave it out.")
     fold = str.lower if ignore_case else str
     patterns = [fold(pattern) for pattern in patterns]
     spelled_out = frozenset(pattern.strip("/") for pattern in patterns)
