@@ -59,6 +59,9 @@ PUBLIC = [
     "KeepLast",
     "KeepWithin",
     "Kept",
+    "Key",
+    "KeyChange",
+    "KeyListing",
     "Leftovers",
     "Listing",
     "LocalDestination",
@@ -142,6 +145,8 @@ PUBLIC = [
 ]
 
 VERBS = [
+    "add_key",
+    "change_passphrase",
     "clean",
     "details",
     "diff",
@@ -149,11 +154,14 @@ VERBS = [
     "entries",
     "find",
     "get",
+    "keys",
     "list",
     "monitor",
     "open",
     "pin",
     "prune",
+    "recovery_sheet",
+    "remove_key",
     "restore",
     "run",
     "send_summary",
@@ -199,12 +207,16 @@ def test_past_its_subject_every_verb_takes_keywords_only() -> None:
     for name in VERBS:
         parameters = inspect.signature(getattr(backupkit.BackupPipeline, name)).parameters
         positional = [one.name for one in parameters.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
-        assert positional in (
-            ["self"],
-            ["self", "backup"],
-            ["self", "backup", "path"],
-            ["self", "before", "after"],
-        ), name
+        subjects: tuple[list[str], ...] = (
+            [],
+            ["backup"],
+            ["backup", "path"],
+            ["before", "after"],
+            ["passphrase"],
+            ["id"],
+            ["new"],
+        )
+        assert positional in [["self", *subject] for subject in subjects], name
 
 
 def test_no_signature_shows_what_is_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,14 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from backupkit._comparing import Comparison
 from backupkit._entry_file import EntryFile
 from backupkit._finding import meant, newest_first, warnings_about
+from backupkit._keys import change_keys, check_keys, check_new, listed_keys, meant_key, weakness_of
 from backupkit._looking import Wanted, chosen_between, found_in
 from backupkit._measuring import growth_of
 from backupkit._operation import Running, Telling, has_errors, raise_all, utc_now
@@ -51,6 +53,7 @@ from backupkit.model import (
     DestinationResult,
     Entry,
     Found,
+    KeyListing,
     Listing,
     Operation,
     Outcome,
@@ -529,6 +532,94 @@ class Backups:
     def unpin(self, backup: Backup | str) -> Backup:
         """Let cleaning remove the backup again; one that is not pinned stays so. As `pin` otherwise."""
         return self._pinned(self.get(backup), None)
+
+    def keys(self, *, at: str | None = None) -> KeyListing:
+        """The keys of the repositories at all destinations: who may open them, and which one was used now.
+
+        Of snapshots; ConfigurationError for archives, as of all that concerns keys. A destination that does not
+        answer is a problem of the listing; if none does, what is wrong is raised.
+        """
+        return listed_keys(self._chosen(at), self._opened)
+
+    def add_key(
+        self, passphrase: Passphrase, *, at: str | None = None, cancel: threading.Event | None = None
+    ) -> Report:
+        """Let another passphrase open the repositories, too; each `DestinationResult.keys` has the new key.
+
+        A key counts after it was read back and has opened the repository. Where the passphrase opens one already,
+        nothing is added, which is a warning. What fails at a destination is raised after the others were tried,
+        with the report of all; doing it again does no harm.
+        """
+        check_keys(self._chosen(at), self._opened)
+        check_new(passphrase)
+        with self._running("rekey", cancel, telling=self._telling()) as running:
+            if weakness := weakness_of(passphrase):
+                running.add(weakness)
+            return change_keys(
+                running,
+                self._chosen(at),
+                self._opened,
+                lambda repository: repository.add_key(passphrase),
+                failed="The key could not be added everywhere",
+                unchanged=f"The passphrase from {passphrase.origin} opens it already: no key was added.",
+            )
+
+    def remove_key(self, id: str, *, at: str | None = None, cancel: threading.Event | None = None) -> Report:
+        """Remove the key of this id, or of which the id alone begins so: its passphrase opens no more.
+
+        The last key, and the one in use, are refused (RepositoryError). Whoever has had both the key and its
+        passphrase may have the master key, which does not change.
+        """
+        listing = self.keys(at=at)
+        whole = meant_key(id, listing)
+        holders = {key.location for key in listing.keys if key.id == whole}
+        with self._running("rekey", cancel, telling=self._telling()) as running:
+            for silent in listing.problems:
+                running.add(replace(silent, severity="warning"))
+            return change_keys(
+                running,
+                [one for one in self._chosen(at) if one.location in holders],
+                self._opened,
+                lambda repository: repository.remove_key(whole),
+                failed="The key could not be removed everywhere",
+            )
+
+    def change_passphrase(
+        self, new: Passphrase, *, at: str | None = None, cancel: threading.Event | None = None
+    ) -> Report:
+        """Have the repositories open with the new passphrase, and no more with those that these backups have.
+
+        At each destination, under its exclusive lock, a key for the new passphrase is added and tried, and only
+        then are those of the old one, and of its `previous`, removed. Others' keys stay. What fails at a
+        destination is raised after the others were tried, with the report of all; doing it again finishes it.
+
+        This object still has the old passphrase: open the backups by the new one from now on. To have both for a
+        while, so that no host is shut out, `add_key` first.
+        """
+        check_keys(self._chosen(at), self._opened)
+        check_new(new, self.encryptor)
+        with self._running("rekey", cancel, telling=self._telling()) as running:
+            if weakness := weakness_of(new):
+                running.add(weakness)
+            return change_keys(
+                running,
+                self._chosen(at),
+                self._opened,
+                lambda repository: repository.change_passphrase(new),
+                failed="The passphrase could not be changed everywhere",
+                unchanged="Only the new passphrase opens it already: nothing was changed.",
+            )
+
+    def recovery_sheet(self, *, at: str | None = None) -> str:
+        """A text to be printed, by which a stranger who has the passphrase can restore without this library.
+
+        It says what is where in which format, and how to get it back; of snapshots it holds the sealed config and
+        keys, by which a repository that has lost these is made whole. It holds no secret. Raises what keeps any of
+        the destinations from being described.
+        """
+        from backupkit._recovery_sheet import recovery_sheet  # which nothing else needs
+
+        return recovery_sheet(self.name, self._chosen(at), self._opened, self.encryptor, now=self._clock())
 
     def _pinned(self, backup: Backup, pin: Pin | None) -> Backup:
         copies, silent = self._copies(backup, None)

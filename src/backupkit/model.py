@@ -18,7 +18,7 @@ Outcome: TypeAlias = Literal["succeeded", "incomplete", "failed"]
 DestinationOutcome: TypeAlias = Literal["succeeded", "incomplete", "failed", "unknown"]
 Verdict: TypeAlias = Literal["ok", "not ok", "not known"]
 Operation: TypeAlias = Literal[
-    "run", "restore", "verify", "drill", "clean", "monitor", "prune", "repair", "copy"
+    "run", "restore", "verify", "drill", "clean", "monitor", "prune", "repair", "copy", "rekey"
 ]
 MadeBy: TypeAlias = Literal["backupkit", "laravel-backup", "other"]
 Change: TypeAlias = Literal["added", "removed", "content", "metadata", "type"]
@@ -461,6 +461,52 @@ class Pruned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One of those that open a repository, each for a passphrase of its own. Holds no secret.
+
+    `created`, `user` and `host` are what it says of its origin. `in_use` is the one that opened the repository now;
+    `flaw` says what is wrong with one that cannot be read.
+    """
+
+    id: str
+    location: str
+    created: datetime | None = None
+    user: str = ""
+    host: str = ""
+    in_use: bool = False
+    flaw: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyListing:
+    """The keys of all destinations, and what kept a destination from answering."""
+
+    keys: tuple[Key, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyChange:
+    """What was done to the keys of one repository, and those that open it `now`."""
+
+    added: tuple[Key, ...] = ()
+    removed: tuple[Key, ...] = ()
+    now: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Essentials:
+    """What nothing of a repository can be read without, a few kilobytes, sealed as it is stored.
+
+    `repository` is its id, `objects` are the bytes by their names at the destination; `keys` say whose each is.
+    """
+
+    repository: str
+    objects: Mapping[str, bytes]
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     """What `Repository.write` made, and everything that went wrong on the way, in order.
 
@@ -518,7 +564,8 @@ class DestinationResult:
     "unknown" is one that was sent a whole backup and did not answer: it may have it, or not.
     `plan` is set by clean (what was, or in a dry run would be, removed and kept), `swept` names the
     leftovers of killed runs it found, `freed` counts the bytes it gave back, or would in a dry run, and `pruned`
-    says what pruning had to do with it. `summary` is set by monitor: how the backups stand there.
+    says what pruning had to do with it. `summary` is set by monitor: how the backups stand there. `keys` is set by
+    what changes those of a repository.
     """
 
     location: str
@@ -529,6 +576,7 @@ class DestinationResult:
     freed: int = 0
     pruned: Pruned | None = None
     summary: DestinationSummary | None = None
+    keys: KeyChange | None = None
     problems: tuple[Problem, ...] = ()
 
 

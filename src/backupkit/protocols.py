@@ -24,8 +24,11 @@ from backupkit.model import (
     Contents,
     Difference,
     Entry,
+    Essentials,
     Found,
     Growth,
+    Key,
+    KeyChange,
     Notice,
     Occasion,
     Operation,
@@ -397,9 +400,8 @@ class ComparesBackups(Repository, Protocol):
         """Yield where a backup of this repository and one of another, or of the same, differ; None if it cannot.
 
         Only at paths below `folder`, and without those of which only the metadata differs unless `metadata`. What
-        cannot be read is a problem in its place. Last come two numbers of plain bytes:
-        those that `after` alone, and that `before` alone has, as far as that can be told without reading what is
-        the same in both.
+        cannot be read is a problem in its place. Last come two numbers of plain bytes: what `after` alone has,
+        and what `before` has, as far as that can be told without reading what is the same in both.
         """
         ...
 
@@ -428,6 +430,40 @@ class MeasuresBackups(Repository, Protocol):
 
         `between` is called now and then and may raise to end it.
         """
+        ...
+
+
+@runtime_checkable
+class HasKeys(Repository, Protocol):
+    """A repository that several passphrases may open, each by a key of its own there.
+
+    At least one key always opens it with a passphrase that this one was opened with, or is being given.
+    """
+
+    def keys(self) -> Sequence[Key]:
+        """All of them, those that cannot be read included, in the order of their ids."""
+        ...
+
+    def add_key(self, passphrase: Passphrase) -> KeyChange:
+        """Let a passphrase open it, too. Nothing is added where it does already.
+
+        A key counts only after it was read back, and has opened the repository.
+        """
+        ...
+
+    def remove_key(self, id: str) -> KeyChange:
+        """Remove one key, by its whole id; RepositoryError if it is the last one, or the one in use."""
+        ...
+
+    def change_passphrase(self, new: Passphrase) -> KeyChange:
+        """Let the new passphrase open it, and then none of those that this repository was opened with.
+
+        Others' keys stay. Doing it again finishes what was interrupted, and does nothing where it is done.
+        """
+        ...
+
+    def essentials(self) -> Essentials:
+        """What could be put back if it were lost. IntegrityError if the key in use cannot be read."""
         ...
 
 

@@ -94,7 +94,7 @@ def test_a_plan_says_of_each_backup_why_and_a_reason_somebody_gave_cannot_break_
         destinations=(result,),
     )
     assert list(dry_clean_lines(report)) == [
-        "Nothing was deleted (dry run): 4 would be kept, 1 removed.",
+        "Nothing was deleted (dry run): 4 would be kept, 1 removed, 0 B freed.",
         "/mnt/backup (succeeded)",
         "  keep    2026-11-23  databases  1 GB  complete  newest good backup of databases",
         "  keep    2026-11-22  databases  1 GB  complete  newer than 7 days; "

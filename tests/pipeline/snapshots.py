@@ -74,3 +74,18 @@ class Hanging(Wrapping):
         if name.startswith(self._prefix):
             self._go_on.wait()
         yield from super().read(name, start=start, length=length)
+
+
+class Silent(Wrapping):
+    """A destination that nobody answers for."""
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        raise DestinationError("Nobody answers.", location=self.location)
+        yield
+
+    def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        raise DestinationError("Nobody answers.", location=self.location)
+        yield
+
+    def write(self, name: str, chunks: Chunks, *, overwrite: bool = False) -> StoredObject:
+        raise DestinationError("Nobody answers.", location=self.location)

@@ -41,6 +41,8 @@ from backupkit import (
     KeepLast,
     KeepWithin,
     Kept,
+    Key,
+    KeyChange,
     Leftovers,
     Listing,
     LocalDestination,
@@ -196,6 +198,12 @@ def backups(some: Backups) -> None:
     assert_type(some.pin(reason="before the upgrade"), Backup)
     assert_type(some.pin("2026", reason="audit", until=datetime(2030, 1, 1)).pin, Pin | None)
     assert_type(some.unpin(some.get()), Backup)
+    assert_type(some.keys(at="/mnt").keys, tuple[Key, ...])
+    assert_type(some.add_key(Passphrase("new")).destinations[0].keys, KeyChange | None)
+    assert_type(some.remove_key("5a0e2f41", at="/mnt"), Report)
+    assert_type(some.change_passphrase(Passphrase("new")), Report)
+    some.change_passphrase("new")  # type: ignore[arg-type]  # lest it be written down by mistake
+    assert_type(some.recovery_sheet(), str)
     some.run()  # type: ignore[attr-defined]  # only a pipeline has sources
 
 

@@ -17,6 +17,7 @@ from backupkit.cli.comparing import diff
 from backupkit.cli.databases import database_url, named_databases
 from backupkit.cli.doctor import doctor
 from backupkit.cli.finding import find
+from backupkit.cli.keys import keys
 from backupkit.cli.listings import detailed, listing_lines
 from backupkit.cli.options import (
     App,
@@ -480,6 +481,7 @@ app.command()(doctor)
 app.command()(diff)
 app.command()(find)
 app.command()(stats)
+app.add_typer(keys, name="key")
 
 
 def _contents(only: Only | None, *, databases: bool = False, files: bool = False) -> Contents | None:

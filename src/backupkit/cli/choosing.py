@@ -147,33 +147,52 @@ def _do(operation: Callable[[Backups, threading.Event], T], backups: Backups) ->
         return operation(backups, cancel)
 
 
-def given_passphrase(file: str | None, variable: str | None, command: str | None) -> Passphrase | None:
-    """The passphrase from the one place that an option names; None if none does."""
+def given_passphrase(
+    file: str | None, variable: str | None, command: str | None, *, option: str = "passphrase"
+) -> Passphrase | None:
+    """The passphrase from the one place that one of these options names; None if none does."""
     given = [
         *([Passphrase.from_file(file)] if file is not None else []),
         *([Passphrase.from_env(variable)] if variable is not None else []),
-        *([Passphrase.from_command(_words(command))] if command is not None else []),
+        *([Passphrase.from_command(_words(command, option))] if command is not None else []),
     ]
     if len(given) > 1:
-        raise ConfigurationError("The passphrase is said to be in several places: give one option.")
+        raise ConfigurationError(
+            f"The {option.replace('-', ' ')} is said to be in several places: give one option."
+        )
     return given[0] if given else None
 
 
-def _words(command: str) -> list[str]:
+def new_passphrase(given: Passphrase | None) -> Passphrase:
+    """The new passphrase that options name, or else one that a person at the terminal writes twice."""
+    if given is not None:
+        return given
+    if not sys.stdin.isatty():
+        raise ConfigurationError(
+            "Nothing says what the new passphrase is: give --new-passphrase-file, --new-passphrase-env or "
+            "--new-passphrase-command."
+        )
+    text = _asked("New passphrase: ").reveal()
+    if _asked("The same again: ").reveal() != text:
+        raise ConfigurationError("The two passphrases are not the same: nothing was changed. Try again.")
+    return Passphrase.from_callable(lambda: text.decode("utf-8", "surrogateescape"), name="the terminal")
+
+
+def _words(command: str, option: str) -> list[str]:
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise ConfigurationError(f"The --passphrase-command cannot be read: {error}.") from error
+        raise ConfigurationError(f"The --{option}-command cannot be read: {error}.") from error
     if not words:
-        raise ConfigurationError("The --passphrase-command is empty: give a program and its arguments.")
+        raise ConfigurationError(f"The --{option}-command is empty: give a program and its arguments.")
     return words
 
 
-def _asked() -> Passphrase:
+def _asked(prompt: str = "Passphrase: ") -> Passphrase:
     import getpass
 
     try:
-        text = getpass.getpass("Passphrase: ")
+        text = getpass.getpass(prompt)
     except EOFError:
         text = ""
     # Not Passphrase(text), which would say that a program gave an empty one.

@@ -50,6 +50,20 @@ PassphraseCommand = Annotated[
         help="The first line it prints is the passphrase. No shell.",
     ),
 ]
+NewPassphraseFile = Annotated[
+    str | None,
+    typer.Option("--new-passphrase-file", metavar="FILE", help="Its first line is the new passphrase."),
+]
+NewPassphraseEnv = Annotated[
+    str | None,
+    typer.Option("--new-passphrase-env", metavar="NAME", help="The environment variable that holds it."),
+]
+NewPassphraseCommand = Annotated[
+    str | None,
+    typer.Option(
+        "--new-passphrase-command", metavar="COMMAND", help="The first line it prints is it. No shell."
+    ),
+]
 LegacyTimeZone = Annotated[
     str | None,
     typer.Option(

@@ -20,6 +20,7 @@ _NOUN: Mapping[Operation, str] = {
     "prune": "pruning",
     "repair": "repair",
     "copy": "copying",
+    "rekey": "change of keys",
 }
 _ENDED: Mapping[Outcome, str] = {
     "succeeded": "succeeded in",
@@ -36,6 +37,8 @@ def report_lines(report: Report) -> Iterator[str]:
     yield _headline(report)
     if report.operation == "clean":
         yield from _plan_lines(report)
+    elif report.operation == "rekey":
+        yield from _indented(columns([row for result in report.destinations for row in _key_rows(result)]))
     else:
         yield from _indented(columns([_result(result) for result in report.destinations]))
     if report.operation == "drill":
@@ -136,7 +139,7 @@ def _facts(report: Report) -> list[str]:
             return [entries, f"{format_size(report.read)} read", f"{format_size(report.written)} stored"]
         case "clean" | "prune":
             return [f"{format_size(sum(result.freed for result in report.destinations))} freed"]
-        case "monitor" | "repair":
+        case "monitor" | "repair" | "rekey":
             return []
 
 
@@ -147,6 +150,16 @@ def _result(result: DestinationResult) -> list[str]:
         return [result.outcome, "", "", result.location]
     backup = result.backup
     return [result.outcome, backup.id, format_size(backup.stored), result.location]
+
+
+def _key_rows(result: DestinationResult) -> Iterator[list[str]]:
+    changed = result.keys
+    if changed is None or not (changed.added or changed.removed):
+        yield [result.outcome if changed is None else "unchanged", "", result.location]
+        return
+    for verb, keys in (("added", changed.added), ("removed", changed.removed)):
+        for key in keys:
+            yield [verb, f"key {key.id[:8]}", result.location]
 
 
 def _health_lines(report: Report) -> Iterator[str]:

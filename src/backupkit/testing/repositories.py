@@ -595,6 +595,15 @@ class RepositoryTests:
         assert [*destination.list()] == before
         assert self.read(destination, backups[0]) == self.expected(_sample(), backups[0])
 
+    def test_a_dry_run_of_pruning_changes_nothing(self) -> None:
+        destination = self.make_destination()
+        backup = self.write(destination, _sample()).backup
+        before = [*destination.list()]
+        with self.opened(destination) as repository:
+            repository.prune(dry_run=True)
+            repository.prune(without=[backup], dry_run=True)
+        assert [*destination.list()] == before
+
     def test_an_interrupted_removal_is_finished_by_prune(self) -> None:
         for call in range(1, 20):
             destination = self.make_destination()
@@ -725,6 +734,23 @@ class SharingRepositoryTests(RepositoryTests):
         self.write(destination, [one])
         self.write(twice, [one, replace(one, path="b")])
         assert _stored(twice) < _stored(destination) * 1.02
+
+    def test_pruning_frees_what_only_a_removed_backup_needed_and_a_dry_run_says_so(self) -> None:
+        destination = self.make_destination()
+        kept = self.write(destination, _small()).backup
+        size = _stored(destination)
+        removed = self.write(destination, _sample(), time=NOON + timedelta(hours=1)).backup
+        added = _stored(destination) - size
+        with self.opened(destination) as repository:
+            would = repository.prune(without=[removed], dry_run=True).freed
+            repository.remove(removed)
+        before = _stored(destination)
+        with self.opened(destination) as repository:
+            freed = repository.prune().freed
+        assert before - _stored(destination) == freed
+        assert added * 0.95 < freed <= added
+        assert added * 0.95 < would <= added * 1.05
+        assert self.read(destination, kept) == self.expected(_small(), kept)
 
     def test_what_another_pipeline_has_stored_is_shared_and_not_removed_with_it(self) -> None:
         destination = self.make_destination()

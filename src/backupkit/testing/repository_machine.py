@@ -13,7 +13,7 @@ Needs `backupkit[testing]`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import timedelta
 from random import Random
 from typing import ClassVar
@@ -190,6 +190,13 @@ class RepositoryMachine(RuleBasedStateMachine):
             freed = repository.prune().freed
         assert before - freed == sum(map(len, self.destination.objects.values()))
         self.after_prune()
+
+    @rule(method=st.sampled_from(_METHODS), call=_calls, lost=st.booleans(), dies=st.booleans())
+    def crash_while_pruning(self, method: Method, call: int, lost: bool, dies: bool) -> None:
+        destination = self._crashing(method, call, lost=lost, dies=dies)
+        with suppress(DestinationError), self.repository(destination) as repository:
+            repository.prune()
+        self.after_death()
 
     @invariant()
     def what_is_listed_is_what_was_written(self) -> None:

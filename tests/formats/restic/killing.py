@@ -103,6 +103,22 @@ def prune(destination: Destination, *, threads: bool = False) -> Pruned:
         return repository.prune()
 
 
+def contents(destination: Destination) -> list[dict[str, bytes]]:
+    """What each snapshot holds, below the folder of the application, the newest first; each must be whole."""
+    with Restic(cache=False).open(destination, name="shop", encryptor=Passphrase(PASSWORD)) as repository:
+        backups = sorted(repository.list(), key=lambda one: one.time, reverse=True)
+        for backup in backups:
+            assert [*repository.check(backup)] == []
+        return [
+            {
+                entry.path.partition("/app/")[2]: b"".join(entry.chunks())
+                for entry in repository.read(backup)
+                if entry.kind == "file"
+            }
+            for backup in backups
+        ]
+
+
 def faults(case: Case) -> list[Fault]:
     from backupkit.errors import DestinationError
 

@@ -164,20 +164,7 @@ class Trial:
 
     def snapshots(self, folder: Path) -> list[dict[str, bytes]]:
         """What each holds, the newest first."""
-        with Restic(cache=False).open(
-            LocalDestination(folder), name="shop", encryptor=PASSPHRASE
-        ) as repository:
-            backups = sorted(repository.list(), key=lambda one: one.time, reverse=True)
-            for backup in backups:
-                assert [*repository.check(backup)] == []
-            return [
-                {
-                    entry.path.partition("/app/")[2]: b"".join(entry.chunks())
-                    for entry in repository.read(backup)
-                    if entry.kind == "file"
-                }
-                for backup in backups
-            ]
+        return killing.contents(LocalDestination(folder))
 
     def state(self, folder: Path, counts: Counter[str]) -> Hashable:
         """Of each kind of state, restic is asked once, or in the session `restic` each time."""

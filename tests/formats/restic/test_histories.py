@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from backupkit.formats.restic import packing
 from backupkit.formats.restic.format import Restic
 from backupkit.protocols import Format
+from backupkit.prune_limits import PruneLimits
 from backupkit.testing.repository_machine import RepositoryMachine
 from tests.impatience import be_impatient
 from tests.restics import Client
@@ -27,7 +28,7 @@ class ResticMachine(RepositoryMachine):
         self.patch.setattr(packing, "PACK_SIZE", 300_000)  # so that there are several, of each type
 
     def make_format(self) -> Format:
-        return Restic(cache=False)
+        return Restic(cache=False, pruning=PruneLimits("0 B"))
 
     def after_death(self) -> None:
         for name in [name for name in self.destination.objects if name.startswith("locks/")]:

@@ -35,9 +35,10 @@ _STATE = "backupkit/"  # what is known of backups lies beside a repository; rest
 _SETTLED = (
     5  # seconds after which a blob that is in no index is looked for in new ones: thousands may be lost
 )
-_MOST_KEYS = 20  # key files that are tried, as restic does
+MOST_KEYS = 20  # key files that are tried, as restic does
 
-# Deriving a key takes half a second, and a pipeline opens its repository several times in an operation.
+# Deriving a key takes half a second, and a pipeline opens its repository several times in an operation. A key is
+# looked up here only where its file is listed: one that was removed opens nothing.
 _unlocked: weakref.WeakKeyDictionary[Passphrase, dict[str, MasterKey]] = weakref.WeakKeyDictionary()
 _unlocking = threading.Lock()
 
@@ -78,6 +79,10 @@ class OpenedRepository:
     def is_of(self, key: MasterKey) -> bool:
         """Whether this key is the repository's."""
         return key == self._key
+
+    def key_file_for(self, passphrase: str) -> KeyFile:
+        """A new key file, by which this passphrase opens it too."""
+        return made_key_file(passphrase, self._key, now=utc_now())
 
     def load_index(self) -> None:
         """Take in all index objects that were not yet taken in."""
@@ -300,7 +305,7 @@ def _fitting_keys(
     objects: Objects, passphrase: Passphrase, *, any_left: bool = False
 ) -> Iterator[tuple[str, MasterKey]]:
     """The keys that the passphrase opens, those that it opened before first, by the ids of their files."""
-    ids = [id for id, _ in objects.list("keys")][:_MOST_KEYS]
+    ids = [id for id, _ in objects.list("keys")][:MOST_KEYS]
     candidates = passphrase.candidates()
     opened = False
     for one in candidates:
@@ -321,9 +326,8 @@ def _fitting_keys(
         for one in candidates:
             if id in _unlocked.get(one, {}):
                 continue
-            key = file.open(one.reveal().decode("utf-8", "surrogateescape"), where=where)
+            key = unlocked(file, id, one, where=where)
             if key is not None:
-                _remember(one, id, key)
                 opened = True
                 yield id, key
     if damaged is not None and not opened:
@@ -333,6 +337,22 @@ def _fitting_keys(
             f"There is a key at {objects.location} ({object_name('keys', ids[0])}) but no config, and the "
             "passphrase does not open it: a repository was damaged here, or is just being made with another one."
         )
+
+
+def opened_before(passphrase: Passphrase) -> Collection[str]:
+    """The ids of the keys that this passphrase has opened in this process."""
+    return frozenset(_unlocked.get(passphrase, {}))
+
+
+def unlocked(file: KeyFile, id: str, passphrase: Passphrase, *, where: str) -> MasterKey | None:
+    """What a passphrase gets out of a key file, remembered by the file's id; None if it is another's."""
+    known = _unlocked.get(passphrase, {}).get(id)
+    if known is not None:
+        return known
+    key = file.open(passphrase.reveal().decode("utf-8", "surrogateescape"), where=where)
+    if key is not None:
+        _remember(passphrase, id, key)
+    return key
 
 
 def _remember(passphrase: Passphrase, id: str, key: MasterKey) -> None:

@@ -15,9 +15,11 @@ from backupkit.errors import (
     IntegrityError,
     ObjectNotFoundError,
     RepositoryNotFoundError,
+    WrongPassphraseError,
 )
 from backupkit.events import Expected
 from backupkit.formats.restic.access import Access
+from backupkit.formats.restic.keyring import Keyring
 from backupkit.formats.restic.locks import Lease
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.reading import SnapshotReader, entries_of
@@ -27,8 +29,11 @@ from backupkit.model import (
     Contents,
     Difference,
     Entry,
+    Essentials,
     Found,
     Growth,
+    Key,
+    KeyChange,
     Part,
     Passed,
     Problem,
@@ -36,6 +41,7 @@ from backupkit.model import (
     Share,
     Written,
 )
+from backupkit.passphrase import Passphrase
 from backupkit.protocols import Chunks, Compressor, Destination, Repository, nothing
 from backupkit.prune_limits import PruneLimits
 from backupkit.retrying import Retry
@@ -285,6 +291,31 @@ class ResticRepository:
             return pruner.prune(trees, limits or self._limits, dry_run=dry_run)
         finally:
             repository.forget_index()
+
+    def keys(self) -> Sequence[Key]:
+        return Keyring(self._open(), self._access.passphrase).list()
+
+    def add_key(self, passphrase: Passphrase) -> KeyChange:
+        repository = self._locked()
+        return Keyring(repository, self._access.passphrase, lease=self._lease).add(passphrase)
+
+    def remove_key(self, id: str) -> KeyChange:
+        repository = self._locked(exclusive=True)
+        return Keyring(repository, self._access.passphrase, lease=self._lease).remove(id)
+
+    def change_passphrase(self, new: Passphrase) -> KeyChange:
+        try:
+            repository = self._locked(exclusive=True)
+        except WrongPassphraseError as error:
+            try:
+                repository = replace(self._access, passphrase=new).opened(self._destination)
+            except WrongPassphraseError:
+                raise error from None
+            return KeyChange(now=tuple(Keyring(repository, new).list()))  # it was changed before
+        return Keyring(repository, self._access.passphrase, lease=self._lease).change(new)
+
+    def essentials(self) -> Essentials:
+        return Keyring(self._open(), self._access.passphrase).essentials()
 
     def _open(self) -> OpenedRepository:
         if self._opened is None:

@@ -1,0 +1,232 @@
+"""The verb `key` and its own verbs: who may open the snapshots, and the sheet for the worst case."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backupkit.cli.choosing import Place, given_passphrase, new_passphrase
+from backupkit.cli.options import (
+    App,
+    At,
+    Json,
+    NewPassphraseCommand,
+    NewPassphraseEnv,
+    NewPassphraseFile,
+    PassphraseCommand,
+    PassphraseEnv,
+    PassphraseFile,
+    Url,
+)
+from backupkit.cli.output import Output
+from backupkit.cli.reports import problem_lines
+from backupkit.cli.texts import columns, minutes
+from backupkit.errors import ConfigurationError
+from backupkit.model import KeyListing
+from backupkit.passphrase import Passphrase
+
+keys = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+@keys.callback()
+def key() -> None:
+    """List, add, remove and change what opens the snapshots, or print a recovery sheet."""
+
+
+@keys.command("list")
+def list_(
+    url: Url = None,
+    *,
+    app: App = None,
+    at: At = None,
+    passphrase_file: PassphraseFile = None,
+    passphrase_env: PassphraseEnv = None,
+    passphrase_command: PassphraseCommand = None,
+    json: Json = False,
+) -> None:
+    """List the keys: whose they are, since when, and which one was used now.
+
+    \b
+    Examples:
+      backupkit key list --app shop.backups:pipeline
+      backupkit key list /mnt/backup
+    """
+    output = Output(json=json)
+    with output.ending():
+        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        listing = place.use(lambda backups, _: backups.keys(at=at))
+        output.told(listing, _lines(listing))
+        if listing.problems:
+            raise typer.Exit(3)
+
+
+@keys.command()
+def add(
+    url: Url = None,
+    *,
+    app: App = None,
+    at: At = None,
+    new_passphrase_file: NewPassphraseFile = None,
+    new_passphrase_env: NewPassphraseEnv = None,
+    new_passphrase_command: NewPassphraseCommand = None,
+    passphrase_file: PassphraseFile = None,
+    passphrase_env: PassphraseEnv = None,
+    passphrase_command: PassphraseCommand = None,
+    json: Json = False,
+) -> None:
+    """Let another passphrase open the snapshots, too.
+
+    Without one of the --new-passphrase options, it is asked for. It is never an argument, which every user of the
+    machine could see.
+
+    \b
+    Examples:
+      backupkit key add --app shop.backups:pipeline
+      backupkit key add /mnt/backup --new-passphrase-file colleague.txt
+    """
+    output = Output(json=json)
+    with output.ending():
+        given = _new(new_passphrase_file, new_passphrase_env, new_passphrase_command)
+        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        output.report(
+            place.use(lambda backups, cancel: backups.add_key(new_passphrase(given), at=at, cancel=cancel))
+        )
+
+
+@keys.command()
+def remove(
+    url: Url = None,
+    *,
+    app: App = None,
+    key: Annotated[
+        str,
+        typer.Option(
+            "--key", metavar="ID", help="An id from `key list`, or its beginning.", show_default=False
+        ),
+    ],
+    at: At = None,
+    passphrase_file: PassphraseFile = None,
+    passphrase_env: PassphraseEnv = None,
+    passphrase_command: PassphraseCommand = None,
+    json: Json = False,
+) -> None:
+    """Remove a key, so that its passphrase opens the snapshots no more.
+
+    The last one, and the one in use, are refused.
+
+    \b
+    Examples:
+      backupkit key remove --app shop.backups:pipeline --key 5a0e2f41
+      backupkit key remove /mnt/backup --key 5a0e2f41
+    """
+    output = Output(json=json)
+    with output.ending():
+        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        output.report(place.use(lambda backups, cancel: backups.remove_key(key, at=at, cancel=cancel)))
+
+
+@keys.command()
+def change(
+    url: Url = None,
+    *,
+    app: App = None,
+    at: At = None,
+    new_passphrase_file: NewPassphraseFile = None,
+    new_passphrase_env: NewPassphraseEnv = None,
+    new_passphrase_command: NewPassphraseCommand = None,
+    passphrase_file: PassphraseFile = None,
+    passphrase_env: PassphraseEnv = None,
+    passphrase_command: PassphraseCommand = None,
+    json: Json = False,
+) -> None:
+    """Change the passphrase of the snapshots.
+
+    A key for the new one is added and tried before that of the old one is removed. What could not be done at a
+    destination is said, and done by the same command once more.
+
+    \b
+    Examples:
+      backupkit key change --app shop.backups:pipeline
+      backupkit key change /mnt/backup --new-passphrase-file new.txt --passphrase-file old.txt
+    """
+    output = Output(json=json)
+    with output.ending():
+        given = _new(new_passphrase_file, new_passphrase_env, new_passphrase_command)
+        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        output.report(
+            place.use(
+                lambda backups, cancel: backups.change_passphrase(new_passphrase(given), at=at, cancel=cancel)
+            )
+        )
+
+
+@keys.command()
+def sheet(
+    url: Url = None,
+    *,
+    app: App = None,
+    at: At = None,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write it there, for your eyes only."),
+    ] = None,
+    passphrase_file: PassphraseFile = None,
+    passphrase_env: PassphraseEnv = None,
+    passphrase_command: PassphraseCommand = None,
+    json: Json = False,
+) -> None:
+    """Print what a stranger needs to restore, besides the passphrase, which is not on it.
+
+    Of archives, too. Whoever has the sheet and the passphrase can mend a repository that has lost its keys.
+
+    \b
+    Examples:
+      backupkit key sheet --app shop.backups:pipeline | lp
+      backupkit key sheet /mnt/backup --output sheet.md
+    """
+    told = Output(json=json)
+    with told.ending():
+        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        text = place.use(lambda backups, _: backups.recovery_sheet(at=at))
+        if output is None:
+            told.told(text, text.splitlines())
+            return
+        _write(text, Path(output))
+        told.told(output, [f"The recovery sheet is in {output}."])
+
+
+def _new(file: str | None, variable: str | None, command: str | None) -> Passphrase | None:
+    return given_passphrase(file, variable, command, option="new-passphrase")
+
+
+def _write(text: str, file: Path) -> None:
+    """In one step, and so that nobody else can read it, whoever could read what was there."""
+    made = None
+    try:
+        descriptor, made = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name}.")
+        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(text)
+        os.replace(made, file)
+    except OSError as error:
+        if made is not None:
+            with suppress(OSError):
+                os.unlink(made)
+        raise ConfigurationError(
+            f"The recovery sheet cannot be written to {file} ({error.strerror}): name another file."
+        ) from error
+
+
+def _lines(listing: KeyListing) -> Iterator[str]:
+    rows = [["ID", "USER", "HOST", "CREATED", "STATE", "DESTINATION"]]
+    for one in listing.keys:
+        state = "unreadable" if one.flaw else "in use" if one.in_use else "-"
+        created = minutes(one.created) if one.created else "?"
+        rows.append([one.id[:8], one.user or "?", one.host or "?", created, state, one.location])
+    yield from columns(rows)
+    yield from problem_lines(listing.problems)

@@ -1,0 +1,439 @@
+"""Pruning a repository: what is of no use goes, what is of use can be read, whatever goes wrong on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import pytest
+
+from backupkit.errors import (
+    DestinationError,
+    IntegrityError,
+    OperationCancelledError,
+    RepositoryError,
+    RepositoryLockedError,
+)
+from backupkit.formats.restic import index_rewriting, packing, pruning
+from backupkit.formats.restic.access import Access
+from backupkit.formats.restic.format import Restic
+from backupkit.formats.restic.opened import OpenedRepository
+from backupkit.model import Backup, Entry, Pruned
+from backupkit.protocols import Destination
+from backupkit.prune_limits import PruneLimits
+from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
+from tests.formats.restic.snapshots_made import SECRET, file, written
+
+ALL = PruneLimits("0 B")
+NOTHING_WAITS = Access(passphrase=SECRET, creates=False, lock_wait=timedelta(0), cache=False)
+
+
+@pytest.fixture(autouse=True)
+def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "PACK_SIZE", 100_000)
+
+
+@pytest.fixture
+def place() -> MemoryDestination:
+    return MemoryDestination()
+
+
+def noise(seed: int, size: int = 30_000) -> bytes:
+    return Random(seed).randbytes(size)
+
+
+def several(seeds: Sequence[int]) -> list[Entry]:
+    """Files, five in a pack or so, in folders."""
+    return [file(f"{seed % 2}/{seed}", noise(seed)) for seed in seeds]
+
+
+def pruned(
+    place: Destination, *removed: Backup, limits: PruneLimits = ALL, dry_run: bool = False, **more: Any
+) -> Pruned:
+    with Restic(lock_wait=timedelta(0), pruning=limits, cache=False).open(
+        place, name="shop", encryptor=SECRET
+    ) as repository:
+        if dry_run:
+            return repository.prune(without=removed, dry_run=True)
+        for backup in removed:
+            repository.remove(backup)
+        return repository.prune(**more)
+
+
+def contents(place: Destination, backup: Backup) -> dict[str, bytes]:
+    with Restic().open(place, name="shop", encryptor=SECRET) as repository:
+        assert [*repository.check(backup)] == []
+        return {
+            entry.path: b"".join(entry.chunks()) for entry in repository.read(backup) if entry.kind == "file"
+        }
+
+
+def size(place: MemoryDestination) -> int:
+    return sum(map(len, place.objects.values()))
+
+
+def opened(place: Destination) -> OpenedRepository:
+    repository = NOTHING_WAITS.opened(place)
+    repository.load_index()
+    return repository
+
+
+def packs(place: MemoryDestination) -> set[str]:
+    return {name.rpartition("/")[2] for name in place.objects if name.startswith("data/")}
+
+
+def unneeded(place: MemoryDestination) -> set[bytes]:
+    """Blobs that no snapshot refers to."""
+    from backupkit.formats.restic.used_blobs import UsedBlobs
+
+    repository = opened(place)
+    used = UsedBlobs(repository, None)
+    for snapshot in repository.snapshots():
+        used.mark(snapshot.tree)
+    return {
+        id
+        for tree in (False, True)
+        for number, (id, *_) in enumerate(repository.index.numbered(tree=tree))
+        if not used.has(number, tree=tree)
+    }
+
+
+def is_tidy(place: MemoryDestination) -> bool:
+    """Whether there is nothing that is of no use, and no pack without an index, nor the other way round."""
+    return not unneeded(place) and {*opened(place).index.packs()} == packs(place)
+
+
+def test_what_only_a_removed_snapshot_needed_goes_and_the_rest_can_be_read(place: MemoryDestination) -> None:
+    older = written(place, several(range(12)))
+    newer = written(place, several(range(6, 18)), minutes=1)
+    before = size(place)
+    result = pruned(place, older)
+    assert is_tidy(place)
+    assert before - size(place) > result.freed > 6 * 30_000
+    assert result.unused == 0
+    assert result.repacked > 0
+    assert contents(place, newer) == {f"{seed % 2}/{seed}": noise(seed) for seed in range(6, 18)}
+
+
+def test_the_bytes_that_are_freed_are_those_that_the_destination_has_less(place: MemoryDestination) -> None:
+    older = written(place, several(range(12)))
+    written(place, several(range(6, 18)), minutes=1)
+    with Restic().open(place, name="shop", encryptor=SECRET) as repository:
+        repository.remove(older)
+    before = size(place)
+    assert pruned(place).freed == before - size(place)
+
+
+def test_pruning_again_does_nothing(place: MemoryDestination) -> None:
+    older = written(place, several(range(12)))
+    written(place, several(range(6, 18)), minutes=1)
+    pruned(place, older)
+    before = dict(place.objects)
+    assert pruned(place) == Pruned(freed=0)
+    assert place.objects == before
+
+
+def test_a_dry_run_says_what_would_be_freed_and_does_nothing(place: MemoryDestination) -> None:
+    older = written(place, several(range(12)))
+    written(place, several(range(6, 18)), minutes=1)
+    before = dict(place.objects)
+    would = pruned(place, older, dry_run=True)
+    assert place.objects == before
+    done = pruned(place, older)
+    assert would.freed == pytest.approx(done.freed, abs=2000), "the indexes, and headers"
+    assert (would.repacked, would.unused) == (done.repacked, done.unused)
+
+
+def test_blobs_that_are_stored_anew_are_copied_sealed_as_they_are(place: MemoryDestination) -> None:
+    older = written(place, several(range(12)))
+    written(place, several(range(6, 18)), minutes=1)
+
+    def sealed() -> dict[bytes, bytes]:
+        repository = opened(place)
+        return {
+            blob.id: place.objects[f"data/{pack[:2]}/{pack}"][blob.offset :][: blob.length]
+            for pack, blobs in repository.index.blobs_by_pack().items()
+            for blob in blobs
+        }
+
+    before, packs_before = sealed(), packs(place)
+    pruned(place, older)
+    after = sealed()
+    assert packs(place) - packs_before
+    assert {id: before[id] for id in after} == after
+
+
+def test_what_a_killed_run_has_stored_goes(place: MemoryDestination) -> None:
+    written(place, several(range(6)))
+    before = dict(place.objects)
+    written(place, several(range(6, 18)), minutes=1)
+    for name in {*place.objects} - {*before}:
+        if not name.startswith("data/"):
+            del place.objects[name]
+    pruned(place)
+    assert place.objects == before
+
+
+def test_many_small_packs_become_few(place: MemoryDestination) -> None:
+    backups = [
+        written(place, [file(str(number), noise(number, 1000))], minutes=number) for number in range(6)
+    ]
+    assert len(packs(place)) == 12
+    pruned(place)
+    assert len(packs(place)) == 2
+    assert len([name for name in place.objects if name.startswith("index/")]) == 1
+    assert is_tidy(place)
+    assert [contents(place, backup) for backup in backups] == [
+        {str(number): noise(number, 1000)} for number in range(6)
+    ]
+
+
+def test_index_objects_are_written_before_what_they_replace_is_deleted_and_packs_go_last(
+    place: MemoryDestination,
+) -> None:
+    class Noting(FaultyDestination):
+        def write(self, name: str, *arguments: Any, **options: Any) -> Any:
+            calls.append(f"write {name.partition('/')[0]}")
+            return super().write(name, *arguments, **options)
+
+        def delete(self, name: str) -> None:
+            calls.append(f"delete {name.partition('/')[0]}")
+            super().delete(name)
+
+    calls: list[str] = []
+    older = written(place, several(range(12)))
+    written(place, several(range(6, 18)), minutes=1)
+    pruned(Noting(place), older)
+    order = [call for at, call in enumerate(calls) if at == 0 or calls[at - 1] != call]
+    assert [call for call in order if "locks" not in call] == [
+        "delete snapshots",
+        "write data",
+        "write index",
+        "delete index",
+        "delete data",
+    ]
+
+
+def test_where_two_runs_stored_the_same_one_copy_stays(place: MemoryDestination) -> None:
+    one, other = MemoryDestination("one"), MemoryDestination("other")
+    first = written(place, [file("same", noise(1))])
+    one.objects.update(place.objects)
+    other.objects.update(place.objects)
+    written(one, several(range(2, 8)), minutes=1)
+    written(other, several(range(2, 8)), minutes=2)
+    place.objects.update(one.objects | other.objects)
+    assert opened(place).index.several(tree=False)
+    pruned(place)
+    repository = opened(place)
+    assert not repository.index.several(tree=False)
+    assert not repository.index.several(tree=True)
+    assert is_tidy(place)
+    assert contents(place, first) == {"same": noise(1)}
+
+
+# What is damaged
+
+
+def pack_of(place: MemoryDestination, seed: int) -> str:
+    """The name of the pack that holds this file."""
+    from hashlib import sha256
+
+    (location,) = opened(place).places(sha256(noise(seed)).digest(), tree=False)
+    return f"data/{location.pack[:2]}/{location.pack}"
+
+
+def test_a_pack_in_which_something_of_use_is_damaged_stays_and_all_else_is_pruned(
+    place: MemoryDestination,
+) -> None:
+    older = written(place, several(range(12)))
+    newer = written(place, several(range(6, 18)), minutes=1)
+    shared = next(  # a pack that is of use in part
+        name
+        for seed in range(6, 12)
+        if (name := pack_of(place, seed)) in {pack_of(place, old) for old in range(6)}
+    )
+    victim = next(seed for seed in range(6, 12) if pack_of(place, seed) == shared)
+    from hashlib import sha256
+
+    (location,) = opened(place).places(sha256(noise(victim)).digest(), tree=False)
+    spoilt = bytearray(place.objects[shared])
+    spoilt[location.offset + 30] ^= 1
+    place.objects[shared] = bytes(spoilt)
+    with pytest.raises(IntegrityError, match=f"{shared} is damaged, and stays as it is"):
+        pruned(place, older)
+    assert shared in place.objects
+    assert {*opened(place).index.packs()} == packs(place)
+    with Restic().open(place, name="shop", encryptor=SECRET) as repository:
+        lost = []
+        for entry in repository.read(newer):
+            try:
+                assert b"".join(entry.chunks()) in (b"", noise(int(entry.path[2:] or 0)))
+            except IntegrityError:
+                lost.append(entry.path)
+    assert lost == [f"{victim % 2}/{victim}"]
+
+
+def without(kind: str) -> Callable[[MemoryDestination], None]:
+    def remove(place: MemoryDestination) -> None:
+        del place.objects[next(name for name in sorted(place.objects) if name.startswith(f"{kind}/"))]
+
+    return remove
+
+
+def flipped(kind: str) -> Callable[[MemoryDestination], None]:
+    def flip(place: MemoryDestination) -> None:
+        name = next(name for name in sorted(place.objects) if name.startswith(f"{kind}/"))
+        place.objects[name] = bytes([place.objects[name][0] ^ 1]) + place.objects[name][1:]
+
+    return flip
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [without("index"), without("data"), flipped("index"), flipped("snapshots")],
+    ids=["an index is gone", "a pack is gone", "an index is damaged", "a snapshot is damaged"],
+)
+def test_where_it_cannot_be_told_what_is_of_use_nothing_is_deleted(
+    place: MemoryDestination, damage: Callable[[MemoryDestination], None]
+) -> None:
+    written(place, several(range(6)))
+    written(place, several(range(4, 12)), minutes=1)
+    damage(place)
+    before = dict(place.objects)
+    with pytest.raises(IntegrityError):
+        pruned(place)
+    assert place.objects == before
+
+
+# Who uses it at the same time
+
+
+def test_while_a_run_is_under_way_nothing_is_pruned(place: MemoryDestination) -> None:
+    written(place, several(range(6)))
+    before = dict(place.objects)
+
+    def entries() -> Iterator[Entry]:
+        yield from several(range(6, 20))
+        with pytest.raises(RepositoryLockedError):
+            pruned(place)
+        assert {*before} < {*place.objects}
+
+    with Restic().open(place, name="shop", encryptor=SECRET) as repository:
+        from backupkit.retrying import Retry
+        from tests.formats.restic.snapshots_made import NOON
+
+        result = repository.write(
+            entries(),
+            time=NOON + timedelta(hours=1),
+            contents=frozenset({"files"}),
+            retry=Retry(tries=1),
+        )
+    assert len(contents(place, result.backup)) == 14
+
+
+def test_what_would_be_freed_can_be_asked_while_a_run_is_under_way(place: MemoryDestination) -> None:
+    older = written(place, several(range(6)))
+    repository = opened(place)
+    with NOTHING_WAITS.locked(repository):
+        assert pruned(place, older, dry_run=True).freed > 6 * 30_000
+
+
+def test_who_loses_the_lock_deletes_nothing_more(
+    place: MemoryDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = written(place, several(range(12)))
+    newer = written(place, several(range(6, 18)), minutes=1)
+    real = index_rewriting.rewrite_indexes
+
+    def robbed(*arguments: Any, **options: Any) -> int:
+        for name in [name for name in place.objects if name.startswith("locks/")]:
+            del place.objects[name]
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(pruning, "rewrite_indexes", robbed)
+    indexes = {name for name in place.objects if name.startswith("index/")}
+    before = packs(place)
+    with pytest.raises(RepositoryError, match="lost"):
+        pruned(place, older)
+    assert packs(place) >= before
+    assert {*place.objects} >= indexes
+    monkeypatch.undo()
+    pruned(place)
+    assert len(contents(place, newer)) == 12
+
+
+def test_it_can_be_cancelled_and_the_next_one_goes_on(place: MemoryDestination) -> None:
+    older = written(place, several(range(12)))
+    newer = written(place, several(range(6, 18)), minutes=1)
+    calls = 0
+
+    def cancelled_after(count: int) -> Callable[[], None]:
+        def between() -> None:
+            nonlocal calls
+            calls += 1
+            if calls >= count:
+                raise OperationCancelledError("enough")
+
+        return between
+
+    with pytest.raises(OperationCancelledError):
+        pruned(place, older, between=cancelled_after(8))
+    assert len(contents(place, newer)) == 12
+    pruned(place)
+    assert is_tidy(place)
+    assert len(contents(place, newer)) == 12
+
+
+# What a destination refuses
+
+
+def refusing(place: MemoryDestination, kind: str) -> Destination:
+    class Refusing(FaultyDestination):
+        def delete(self, name: str) -> None:
+            if name.startswith(f"{kind}/"):
+                raise DestinationError(f"{name} may not be deleted", location="memory", name=name)
+            super().delete(name)
+
+    return Refusing(place)
+
+
+def test_where_indexes_may_not_be_deleted_no_pack_is(place: MemoryDestination) -> None:
+    older = written(place, several(range(12)))
+    written(place, several(range(6, 18)), minutes=1)
+    before = packs(place)
+    with pytest.raises(DestinationError, match="may not be deleted"):
+        pruned(refusing(place, "index"), older)
+    assert packs(place) >= before
+    pruned(place)
+    assert is_tidy(place)
+
+
+def test_packs_that_may_not_be_deleted_are_told_and_go_the_next_time(place: MemoryDestination) -> None:
+    older = written(place, several(range(12)))
+    newer = written(place, several(range(6, 18)), minutes=1)
+    with pytest.raises(DestinationError, match="may not be deleted"):
+        pruned(refusing(place, "data"), older)
+    assert not unneeded(place)
+    assert packs(place) > {*opened(place).index.packs()}
+    pruned(place)
+    assert is_tidy(place)
+    assert len(contents(place, newer)) == 12
+
+
+def test_who_does_not_answer_any_more_is_not_asked_for_each_pack(place: MemoryDestination) -> None:
+    older = written(place, several(range(60)))
+    gone = DestinationError("The cable was cut.", location="memory", retryable=True)
+    written(place, [file("kept", noise(100))], minutes=1)
+    with Restic().open(place, name="shop", encryptor=SECRET) as repository:
+        repository.remove(older)
+    count = len(packs(place))
+    cut = [
+        Fault(method="delete", call=call, does=gone) for call in range(2, 100)
+    ]  # of packs, after the index's
+    dying = FaultyDestination(place, cut)
+    with pytest.raises(DestinationError, match="cable"):
+        pruned(dying)
+    assert count > 10
+    assert dying.calls["delete"] < count
