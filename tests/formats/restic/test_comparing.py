@@ -25,6 +25,7 @@ from backupkit._looking import versions_of
 from backupkit.formats.restic.comparing import without_common_nodes
 from backupkit.formats.restic.loading import Trees
 from backupkit.formats.restic.nodes import parse_tree
+from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.model import Backup, Difference, Entry
 from backupkit.testing.destinations import MemoryDestination
 from tests.formats.restic.snapshots_made import SECRET, file, spoil_tree, written
@@ -398,12 +399,36 @@ def test_of_two_trees_what_differs_is_left(old: bytes, new: bytes, left: tuple[s
 
 
 def test_an_extended_attribute_is_not_taken_for_a_node() -> None:
-    attributes = (
-        '"extended_attributes":[{{"name":"user.a","value":"{0}"}},{{"name":"user.b","value":"eA=="}}]'
-    )
+    attributes = '"extended_attributes":[{{"name":"user.a","value":"{0}"}},{{"name":"user.b","value":"{1}"}}]'
     node = '{{"name":"a","type":"file",' + attributes + "}}"
-    one, other = (f'{{"nodes":[{node.format(value)}]}}\n'.encode() for value in ("MQ==", "Mg=="))
-    assert [len(parse_tree(each, where="it")) for each in without_common_nodes(one, other)] == [1, 1]
+    trees = [
+        f'{{"nodes":[{node.format(*values)}]}}\n'.encode() for values in (("MQ==", "MQ=="), ("MQ==", "Mg=="))
+    ]
+    for one, other in (trees, trees[::-1]):
+        assert [len(parse_tree(each, where="it")) for each in without_common_nodes(one, other)] == [1, 1]
+    trees = [
+        f'{{"nodes":[{node.format(*values)}]}}\n'.encode() for values in (("MQ==", "MQ=="), ("Mg==", "MQ=="))
+    ]
+    assert [len(parse_tree(each, where="it")) for each in without_common_nodes(*trees)] == [1, 1]
+
+
+def test_of_snapshots_with_one_tree_not_even_the_index_is_read(
+    place: MemoryDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = (written(place, [file("x", b"1")], minutes=minutes) for minutes in range(2))
+    monkeypatch.setattr(OpenedRepository, "load_index", lambda self: pytest.fail("it is read"))
+    assert shown([*of(place).diff(one, two)]) == set()
+
+
+def test_a_damaged_folder_is_a_problem_of_each_backup_that_has_it(place: MemoryDestination) -> None:
+    one, _ = (
+        written(place, [folder("a"), file("a/x", b"a"), file("z", it)], minutes=minutes)
+        for minutes, it in enumerate((b"1", b"2"))
+    )
+    spoil_tree(place, one, "a")
+    with pytest.raises(ExceptionGroup) as caught:
+        [*of(place).find("x")]
+    assert len(caught.value.exceptions) == 2
 
 
 def test_the_digest_is_that_of_the_content_where_a_file_is_one_blob(place: MemoryDestination) -> None:
