@@ -422,10 +422,10 @@ def test_of_snapshots_with_one_tree_not_even_the_index_is_read(
 
 def test_a_damaged_folder_is_a_problem_of_each_backup_that_has_it(place: MemoryDestination) -> None:
     one, _ = (
-        written(place, [folder("a"), file("a/x", b"a"), file("z", it)], minutes=minutes)
+        written(place, [folder("b"), folder("b/a"), file("b/a/x", b"a"), file("z", it)], minutes=minutes)
         for minutes, it in enumerate((b"1", b"2"))
     )
-    spoil_tree(place, one, "a")
+    spoil_tree(place, one, "b/a")
     with pytest.raises(ExceptionGroup) as caught:
         [*of(place).find("x")]
     assert len(caught.value.exceptions) == 2
