@@ -34,13 +34,14 @@ class Comparison:
         after: Backup,
         opened: Callable[[ExitStack], tuple[Repository, Repository]],
         *,
-        folder: str,
+        folders: tuple[str, str],
         metadata: bool,
     ) -> None:
         self.before = before
         self.after = after
         self._opened = opened
-        self._folder = folder.strip("/")
+        before_folder, after_folder = (folder.strip("/") for folder in folders)
+        self._folders = before_folder, after_folder
         self._metadata = metadata
         self._counts: dict[tuple[Change, str], int] = {}
         self._only: tuple[int, int] | None = None
@@ -83,7 +84,7 @@ class Comparison:
     ) -> Iterator[Difference | Problem | tuple[int, int]]:
         if isinstance(repository, ComparesBackups):
             found = repository.differences(
-                self.before, other, self.after, folder=self._folder, metadata=self._metadata
+                self.before, other, self.after, folders=self._folders, metadata=self._metadata
             )
             if found is not None:
                 return found
@@ -94,7 +95,7 @@ class Comparison:
         only_after = only_before = 0
         sides = self._side(0, repository, self.before), self._side(1, other, self.after)
         nothing = True
-        for _, those in groupby(heapq.merge(*sides, key=_position), key=_position):
+        for key, those in groupby(heapq.merge(*sides, key=_position), key=_position):
             # Of a path that stands in an archive twice, what is restored last.
             by_side = {number: entry for _, number, entry in those}
             before, after = by_side.get(0), by_side.get(1)
@@ -105,20 +106,21 @@ class Comparison:
             if change != "metadata":
                 only_after += _size(after)
                 only_before += _size(before)
-            entry = after or before
-            assert entry is not None  # noqa: S101 - it is of one of the two
-            yield Difference(path=entry.path, change=change, before=before, after=after)
-        if nothing and self._folder:
-            raise BackupNotFoundError(
-                f"Neither of the two backups has a folder {self._folder!r}: look at what is in them."
-            )
+            path = b"/".join(key).decode("utf-8", "surrogateescape")
+            if self._folders[0] == self._folders[1] != "":
+                path = f"{self._folders[0]}/{path}"
+            yield Difference(path=path, change=change, before=before, after=after)
+        if nothing and any(self._folders):
+            folder = " or ".join(dict.fromkeys(map(repr, self._folders)))
+            raise BackupNotFoundError(f"Neither of the two backups has a folder {folder}: look into them.")
         yield only_after, only_before
 
     def _side(self, number: int, repository: Repository, backup: Backup) -> Iterator[tuple[_Key, int, Entry]]:
-        prefix = f"{self._folder}/" if self._folder else ""
+        folder = self._folders[number]
+        prefix = f"{folder}/" if folder else ""
         for entry in in_order(repository, backup):
             if entry.path.startswith(prefix):
-                yield _key(entry.path), number, entry
+                yield _key(entry.path.removeprefix(prefix)), number, entry
 
 
 def change_of(before: Entry | None, after: Entry | None) -> Change | None:

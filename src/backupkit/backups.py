@@ -201,7 +201,7 @@ class Backups:
         after: Backup | str = "latest",
         *,
         at: str | None = None,
-        folder: str = "",
+        folder: str | tuple[str, str] = "",
         metadata: bool = True,
         other: Backups | None = None,
     ) -> Comparison:
@@ -209,7 +209,9 @@ class Backups:
 
         Each is said as for `get`. `after` may be one of `other` backups: those of another pipeline, destination,
         format or passphrase. Only what is below `folder` is compared, if that is given; BackupNotFoundError if
-        neither has it. Without `metadata`, entries of which only that differs are left out.
+        neither has it. Two folders are that of the first backup and that of the second, and paths are those within
+        them: archives have the files of a `Directory` below its name, snapshots have them where they were. Without
+        `metadata`, entries of which only that differs are left out.
 
         Of two snapshots, folders that are the same in both are not entered, and the ids of blobs tell whether a
         file holds the same. Otherwise both are read entry by entry: the SHA-256 of a file tells it where both
@@ -218,6 +220,7 @@ class Backups:
         """
         second = self if other is None else other
         before, after = self._both(before, after, second, at)
+        folders = (folder, folder) if isinstance(folder, str) else folder
         places = self._destination_of(before), second._destination_of(after)
 
         def opened(stack: ExitStack) -> tuple[Repository, Repository]:
@@ -227,7 +230,7 @@ class Backups:
                 return repository, repository
             return repository, stack.enter_context(second._opened(places[1], executor))
 
-        return Comparison(before, after, opened, folder=folder, metadata=metadata)
+        return Comparison(before, after, opened, folders=folders, metadata=metadata)
 
     def _both(
         self, before: Backup | str, after: Backup | str, second: Backups, at: str | None

@@ -128,6 +128,26 @@ def test_an_archive_and_a_snapshot_of_the_same_are_the_same(shop: Shop) -> None:
     assert shown(shop.archives.diff("latest", other=shop.snapshots)) == EXPECTED
 
 
+def test_folders_at_different_places_are_compared_by_the_paths_within_them(shop: Shop) -> None:
+    archive, snapshot = ran(shop.archives), ran(shop.snapshots)
+    moved = BackupPipeline(
+        "shop", [Directory(shop.app)], [MemoryDestination("moved")], format=FORMAT, encryptor=PASSPHRASE
+    )
+    shop.change()
+    ran(moved)
+    folders = "z-files", str(shop.app).strip("/")
+    within = [(change, path.removeprefix("z-files/")) for change, path in EXPECTED]
+    for one, pipeline in ((archive, shop.archives), (snapshot, shop.snapshots)):
+        found = [*pipeline.diff(one, other=moved, folder=folders)]
+        assert shown(found) == within
+        before, after = found[0].before, found[0].after
+        assert before is not None
+        assert after is not None
+        assert (before.path, after.path) == tuple(f"{folder}/changed" for folder in folders)
+    with pytest.raises(BackupNotFoundError, match="'a' or 'b'"):
+        shown(shop.archives.diff(archive, other=moved, folder=("a", "b")))
+
+
 def test_snapshots_say_the_same(shop: Shop) -> None:
     one = ran(shop.snapshots)
     shop.change()

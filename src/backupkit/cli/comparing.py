@@ -48,6 +48,15 @@ def diff(
         str,
         typer.Option("--folder", metavar="PATH", help="Compare only what is below it.", show_default=False),
     ] = "",
+    folder_after: Annotated[
+        str | None,
+        typer.Option(
+            "--folder-after",
+            metavar="PATH",
+            help="Where that is in the second one, if it is not at the same place.",
+            show_default=False,
+        ),
+    ] = None,
     metadata: Annotated[
         bool,
         typer.Option(
@@ -84,7 +93,8 @@ def diff(
         place = Place(url[0] if url else None, app, passphrase, legacy_time_zone)
 
         def compared(backups: Backups, cancel: threading.Event) -> None:
-            found = backups.diff(before, after, at=at, folder=folder, metadata=metadata)
+            folders = folder if folder_after is None else (folder, folder_after)
+            found = backups.diff(before, after, at=at, folder=folders, metadata=metadata)
             differences = _until(cancel, found)
             if json:
                 output.stream(

@@ -36,10 +36,22 @@ _BEFORE, _AFTER = 1, 2  # who refers to a blob
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two snapshots."""
+    """One of the two snapshots, and the folder in it that is compared."""
 
     repository: OpenedRepository
     snapshot: Snapshot
+    folder: str = ""
+
+    def root(self) -> str | None:
+        """The tree of the folder; None if the snapshot does not have it."""
+        tree = self.snapshot.tree
+        for name in filter(None, self.folder.split("/")):
+            nodes = (node for node in nodes_of(self.repository, tree) if node["name"] == name)
+            node = next(nodes, None)
+            if node is None or node["type"] != "dir":
+                return None
+            tree = subtree_of(node, self.folder)
+        return tree
 
 
 class SnapshotComparison:
@@ -62,9 +74,9 @@ class SnapshotComparison:
         # The blobs of what differs, and whose they are: as large as the table of all of them, if all differs.
         self._blobs = HashTable(key_size=33, value_size=1)
 
-    def differences(self, *, folder: str, metadata: bool) -> Iterator[Difference | Problem | tuple[int, int]]:
+    def differences(self, *, metadata: bool) -> Iterator[Difference | Problem | tuple[int, int]]:
         """See `ComparesBackups`."""
-        for path, pair in self._walk(folder):
+        for path, pair in self._walk():
             if isinstance(pair, Problem):
                 yield pair
                 continue
@@ -82,18 +94,18 @@ class SnapshotComparison:
                 yield Difference(path=path, change=change, before=before, after=after)
         yield self._only(_AFTER, self._after.repository), self._only(_BEFORE, self._before.repository)
 
-    def _walk(self, folder: str) -> Iterator[tuple[str, _Pair | Problem]]:
+    def _walk(self) -> Iterator[tuple[str, _Pair | Problem]]:
         """The pairs of nodes that are not the same in every respect, in the order of paths."""
-        roots = _tree_at(self._before, folder), _tree_at(self._after, folder)
+        folder, other = self._before.folder, self._after.folder
+        roots = self._before.root(), self._after.root()
         if roots == (None, None):
-            raise BackupNotFoundError(
-                f"Neither of the two backups has a folder {folder!r}: look at what is in them."
-            )
+            named = " or ".join(dict.fromkeys(map(repr, (folder, other))))
+            raise BackupNotFoundError(f"Neither of the two backups has a folder {named}: look into them.")
         if roots[0] == roots[1]:
             return
         self._note(*({"subtree": root} for root in roots))
         levels = self._levels
-        levels.append(self._loaded(roots, folder))
+        levels.append(self._loaded(roots, folder if folder == other else ""))
         while levels:
             level = levels[-1]
             found = next(level.pairs, None)
@@ -155,6 +167,8 @@ class SnapshotComparison:
 
     def _entry(self, side: int, node: _Node, path: str) -> Entry | None:
         one = self._before if side == _BEFORE else self._after
+        if self._before.folder != self._after.folder:  # paths are within them
+            path = f"{one.folder}/{path}" if one.folder else path
         return single_entry_of(one.repository, one.snapshot, node, path, self._loader[side - 1])
 
     def _note(self, *pair: _Node | None) -> None:
@@ -238,18 +252,6 @@ def _common(one: bytes, other: bytes) -> int:
         else:
             most = middle - 1
     return least
-
-
-def _tree_at(side: Side, folder: str) -> str | None:
-    """The tree of a folder of the snapshot, if it has it."""
-    tree = side.snapshot.tree
-    for name in filter(None, folder.split("/")):
-        nodes = (node for node in nodes_of(side.repository, tree) if node["name"] == name)
-        node = next(nodes, None)
-        if node is None or node["type"] != "dir":
-            return None
-        tree = subtree_of(node, folder)
-    return tree
 
 
 def _described(before: Entry | None, after: Entry | None) -> bool:

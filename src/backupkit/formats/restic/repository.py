@@ -205,19 +205,17 @@ class ResticRepository:
         return self._checker_of(backup).data(share)
 
     def differences(
-        self, before: Backup, other: Repository, after: Backup, *, folder: str, metadata: bool
+        self, before: Backup, other: Repository, after: Backup, *, folders: tuple[str, str], metadata: bool
     ) -> Iterator[Difference | Problem | tuple[int, int]] | None:
         if not isinstance(other, ResticRepository):
             return None
         from backupkit.formats.restic.comparing import Side, SnapshotComparison
 
         sides = [
-            Side(repository._locked(), repository._snapshot_of(backup))
-            for repository, backup in ((self, before), (other, after))
+            Side(repository._locked(), repository._snapshot_of(backup), folder)
+            for repository, backup, folder in ((self, before, folders[0]), (other, after, folders[1]))
         ]
-        return SnapshotComparison(*sides, executor=self._executor).differences(
-            folder=folder, metadata=metadata
-        )
+        return SnapshotComparison(*sides, executor=self._executor).differences(metadata=metadata)
 
     def find(
         self, backups: Iterable[Backup], *, enters: Callable[[str], bool], matches: Callable[[str], bool]
