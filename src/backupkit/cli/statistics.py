@@ -9,7 +9,16 @@ import typer
 
 from backupkit.cli import exit_codes
 from backupkit.cli.choosing import Place, given_passphrase
-from backupkit.cli.options import App, At, Json, PassphraseCommand, PassphraseEnv, PassphraseFile, Url
+from backupkit.cli.options import (
+    App,
+    At,
+    Json,
+    LegacyTimeZone,
+    PassphraseCommand,
+    PassphraseEnv,
+    PassphraseFile,
+    Url,
+)
 from backupkit.cli.output import Output
 from backupkit.cli.reports import problem_lines
 from backupkit.cli.texts import columns, counted, minutes
@@ -26,6 +35,7 @@ def stats(
     passphrase_file: PassphraseFile = None,
     passphrase_env: PassphraseEnv = None,
     passphrase_command: PassphraseCommand = None,
+    legacy_time_zone: LegacyTimeZone = None,
     json: Json = False,
 ) -> None:
     """Show what the backups hold, what they take, and what each has added.
@@ -40,7 +50,8 @@ def stats(
     """
     output = Output(json=json)
     with output.ending():
-        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        passphrase = given_passphrase(passphrase_file, passphrase_env, passphrase_command)
+        place = Place(url, app, passphrase, legacy_time_zone)
         found = place.use(lambda backups, cancel: backups.statistics(at=at, cancel=cancel))
         wrong = any(one.problems for one in found)
         output.told([_plain(one) for one in found] if json else None, _lines(found), wrong=wrong)

@@ -222,7 +222,7 @@ def _subtrees(pair: _Pair) -> _Trees:
 def without_common_nodes(old: bytes, new: bytes) -> tuple[bytes, bytes]:
     """Two trees without most of what is the same at their beginnings, and at their ends.
 
-    Of a folder in which one file has changed, one node is left to be parsed: a comparison takes half as long.
+    Of a folder in which one file has changed, one node is left to be parsed: that takes a third off a comparison.
     """
     if not (old.startswith(_HEAD) and new.startswith(_HEAD)):
         return old, new
