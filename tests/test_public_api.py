@@ -148,6 +148,7 @@ VERBS = [
     "add_key",
     "change_passphrase",
     "clean",
+    "copy",
     "details",
     "diff",
     "drill",

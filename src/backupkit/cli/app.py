@@ -14,6 +14,7 @@ import backupkit
 from backupkit.backups import Backups
 from backupkit.cli.choosing import Place, chosen_assertions, chosen_pipeline, given_passphrase
 from backupkit.cli.comparing import diff
+from backupkit.cli.copying import copy
 from backupkit.cli.databases import database_url, named_databases
 from backupkit.cli.doctor import doctor
 from backupkit.cli.finding import find
@@ -101,7 +102,7 @@ def backupkit_(
           encryptor=Passphrase.from_env("BACKUP_ARCHIVE_PASSWORD"),
       )
 
-    list, verify, restore, pin and unpin need no application, only the backups and their passphrase:
+    list, verify, restore, copy, pin and unpin need no application, only the backups and their passphrase:
     backupkit list /mnt/backup
 
     \b
@@ -453,7 +454,7 @@ def clean(app: App = None, dry_run: DryRun = False, json: Json = False, quiet: Q
         output.report(report, dry_clean_lines(report) if dry_run else None)
 
 
-for _verb in (prune, retention, pin, unpin):
+for _verb in (copy, prune, retention, pin, unpin):
     app.command()(_verb)
 
 
