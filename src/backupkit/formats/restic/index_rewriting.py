@@ -58,9 +58,17 @@ class IndexWriter:
 
 
 def rewrite_indexes(
-    repository: OpenedRepository, *, without: Container[str], between: Callable[[], None] = nothing
+    repository: OpenedRepository,
+    *,
+    without: Container[str],
+    others: Iterable[tuple[str, Iterable[PackedBlob]]] = (),
+    unreadable: Container[str] = (),
+    between: Callable[[], None] = nothing,
 ) -> int:
     """Have no index object say anything of these packs; by how many bytes all of them are smaller then.
+
+    What is in the `others` is said anew, and may be what is in one of those packs. Index objects that are
+    `unreadable`, by their ids, are replaced.
 
     What the old objects say of other packs is stored first; only then are they deleted. An interruption leaves
     objects that say the same twice, which is of no consequence. Small ones are merged. The caller holds the
@@ -72,6 +80,9 @@ def rewrite_indexes(
     replaced: dict[str, int] = {}
     for id, size in [*objects.list("index")]:
         between()
+        if id in unreadable:
+            replaced[id] = size
+            continue
         packs = objects.load("index", id, repository.sealer)["packs"] or ()
         left = [pack for pack in packs if pack["id"] not in without]
         if len(left) == len(packs) and sum(len(pack["blobs"] or ()) for pack in packs) >= _SMALL:
@@ -82,6 +93,8 @@ def rewrite_indexes(
             if text not in said:
                 said.add(text)
                 writer.add_text(text, len(pack["blobs"] or ()))
+    for other, blobs in others:
+        writer.add(other, blobs)
     writer.flush()
     if repository.lease is not None:
         repository.lease.check()
