@@ -31,7 +31,14 @@ class Holder(Protocol):
 
     def list(self) -> Listing: ...
 
-    def _latest_of(self, found: Sequence[Backup], *, at: str | None) -> Backup: ...
+    def _meant(
+        self,
+        backup: str,
+        found: Sequence[Backup],
+        problems: Sequence[DestinationError],
+        *,
+        at: str | None,
+    ) -> Backup: ...
 
     def _repository_of(self, backup: Backup) -> AbstractContextManager[Repository]: ...
 
@@ -145,9 +152,8 @@ class Shelf:
         ):  # of equals that of the first destination
             by_id.setdefault(one.id, []).append(one)
         try:
-            self._latest = self._backups._latest_of(
-                [one for those in by_id.values() for one in those], at=self._at
-            )
+            those = [one for copies in by_id.values() for one in copies]
+            self._latest = self._backups._meant(LATEST, those, [], at=self._at)
         except BackupNotFoundError as error:
             self._latest = error
         self._by_id = by_id

@@ -14,9 +14,11 @@ import backupkit
 from backupkit.backups import Backups
 from backupkit.cli.browsing import cat, ls
 from backupkit.cli.choosing import Place, chosen_assertions, chosen_pipeline, given_passphrase
+from backupkit.cli.comparing import diff
 from backupkit.cli.copying import copy
 from backupkit.cli.databases import database_url, named_databases
 from backupkit.cli.doctor import doctor
+from backupkit.cli.finding import find
 from backupkit.cli.keys import keys
 from backupkit.cli.listings import detailed, listing_lines
 from backupkit.cli.options import (
@@ -40,6 +42,7 @@ from backupkit.cli.pruning import prune
 from backupkit.cli.repairing import repair
 from backupkit.cli.reports import dry_clean_lines, restore_lines
 from backupkit.cli.retention import retention
+from backupkit.cli.statistics import stats
 from backupkit.cli.stopping import cancelled_by_signals
 from backupkit.cli.summaries import summary
 from backupkit.errors import ConfigurationError
@@ -478,6 +481,9 @@ def monitor(app: App = None, json: Json = False, quiet: Quiet = False) -> None:
 
 app.command()(summary)
 app.command()(doctor)
+app.command()(diff)
+app.command()(find)
+app.command()(stats)
 app.add_typer(keys, name="key")
 
 

@@ -11,9 +11,8 @@ from typing import Any
 
 from backupkit.errors import IntegrityError
 from backupkit.formats.restic.loading import Loader
-from backupkit.formats.restic.nodes import entry_of
 from backupkit.formats.restic.opened import OpenedRepository
-from backupkit.formats.restic.reading import FileContent, as_described, nodes_of, size_of, subtree_of
+from backupkit.formats.restic.reading import nodes_of, single_entry_of, subtree_of
 from backupkit.formats.restic.snapshots import Snapshot
 from backupkit.model import Entry
 
@@ -41,7 +40,10 @@ class SnapshotBrowser:
         except IntegrityError as error:
             raise IntegrityError(f"The folder {folder!r} cannot be read: {error}", where=folder) from error
         prefix = f"{folder}/" if folder else ""
-        entries = (self._entry(prefix + node["name"], node, tree) for node in nodes)
+        entries = (
+            single_entry_of(self._repository, self._snapshot, node, prefix + node["name"], self._loader)
+            for node in nodes
+        )
         return [entry for entry in entries if entry is not None]
 
     def _tree_of(self, folder: str) -> str:
@@ -68,14 +70,6 @@ class SnapshotBrowser:
         while len(self._trees) > _FOLDERS:
             self._trees.popitem(last=False)
         return nodes
-
-    def _entry(self, path: str, node: Mapping[str, Any], tree: str) -> Entry | None:
-        content = None
-        if node["type"] == "file":
-            ids = [*map(bytes.fromhex, node.get("content") or ())]
-            content = FileContent(self._loader, self._repository, None, path, size_of(node, path), ids)
-        entry = entry_of(node, path, where=f"tree {tree} at {self._repository.location}", content=content)
-        return None if entry is None else as_described(entry, node, self._snapshot)
 
 
 class _Recent(Loader):

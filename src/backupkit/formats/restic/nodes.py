@@ -48,6 +48,9 @@ _UNSET = text_ns(NO_TIME)
 class Content(Protocol):
     """What the blobs of a file hold; see `Entry`."""
 
+    @property
+    def digest(self) -> str: ...
+
     def chunks(self) -> Iterator[bytes]: ...
 
     def reusing(self, descriptor: int, /) -> Iterator[bytes]: ...
@@ -200,6 +203,11 @@ def references_of(content: bytes, *, where: str) -> tuple[Sequence[bytes], Seque
     return blobs, trees
 
 
+def is_restorable(node: Mapping[str, Any]) -> bool:
+    """Whether a node describes what can be an entry; a socket, for one, cannot."""
+    return node["type"] in _KINDS
+
+
 def entry_of(
     node: Mapping[str, Any],
     path: str,
@@ -246,6 +254,7 @@ def entry_of(
             chunks=no_chunks if content is None else content.chunks,
             reusing=None if content is None else content.reusing,
             within=None if content is None else content.within,
+            digest=None if content is None else content.digest,
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise IntegrityError(

@@ -74,7 +74,10 @@ def entries_of(
                 raise
             lost(Problem(message=str(error), path=path, destination=repository.location))
             continue
-        if entry is None or not wants(entry := as_described(entry, node, snapshot)):
+        if entry is None:
+            continue
+        entry = as_described(entry, node, snapshot)
+        if not wants(entry):
             continue
         if content is not None:
             files += 1
@@ -92,8 +95,20 @@ def entries_of(
         yield ahead.popleft()[0]
 
 
+def single_entry_of(
+    repository: OpenedRepository, snapshot: Snapshot, node: Mapping[str, Any], path: str, loader: Loader
+) -> Entry | None:
+    """The entry of one node by itself, None for what is none; a further link to a file is a file."""
+    content = None
+    if node["type"] == "file":
+        ids = [*map(bytes.fromhex, node.get("content") or ())]
+        content = FileContent(loader, repository, None, path, size_of(node, path), ids)
+    entry = entry_of(node, path, where=f"a tree at {repository.location}", content=content)
+    return None if entry is None else as_described(entry, node, snapshot)
+
+
 def as_described(entry: Entry, node: Mapping[str, Any], snapshot: Snapshot) -> Entry:
-    """The entry of a node, without what the run made up for a folder that no source described."""
+    """The entry of a node; a folder that no source described has no mode, time or owner (see `entries_of`)."""
     if (
         entry.kind == "directory"
         and entry.modified_ns == snapshot.time_ns
@@ -150,6 +165,17 @@ class FileContent:
         self.size = size
         self.ids = ids
         self.batches: list[Batch] = []
+
+    @property
+    def digest(self) -> str:
+        """See `Entry.digest`: the id of a blob is the hash of what is in it.
+
+        Several of them tell the content only where files are cut alike, as in one repository.
+        """
+        if len(self.ids) == 1:
+            return f"sha256:{self.ids[0].hex()}"
+        digest = hashlib.sha256(b"".join(self.ids)).hexdigest()  # of nothing, for an empty file
+        return f"blobs-{self._repository.config.id[:16]}:{digest}" if self.ids else f"sha256:{digest}"
 
     def chunks(self) -> Iterator[bytes]:
         """See `Entry.chunks`; IntegrityError if it is not as long as it was."""
