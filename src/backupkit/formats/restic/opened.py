@@ -57,6 +57,10 @@ class OpenedRepository:
         self._key = key
         self.index = BlobIndex()
         self.lease: Lease | None = None  # of the lock that is held while it is written to
+        self.without_lock = False  # read beside programs that may move blobs into other packs
+        self._missing: set[str] = (
+            set()
+        )  # packs that are not there, though an index says so that was just read
         self._loaded: set[str] = set()
         self._looked: float | None = None  # when, by the monotonic clock, index objects were listed last
         self._loading = threading.Lock()
@@ -90,12 +94,26 @@ class OpenedRepository:
             for id, _ in self.objects.list("index"):
                 if id in self._loaded:
                     continue
-                try:
-                    fields = self.objects.load("index", id, self.sealer)
-                except ObjectNotFoundError:
-                    continue  # replaced since it was listed: what it said is in another one
-                self.index.take(fields, where=self.objects.where("index", id))
-                self._loaded.add(id)
+                self._take(id, self.index, self._loaded)
+            self._looked = time.monotonic()
+
+    def _take(self, id: str, index: BlobIndex, loaded: set[str]) -> None:
+        try:
+            fields = self.objects.load("index", id, self.sealer)
+        except ObjectNotFoundError:
+            return  # replaced since it was listed: what it said is in another one
+        index.take(fields, where=self.objects.where("index", id))
+        loaded.add(id)
+
+    def _load_index_anew(self, old: BlobIndex) -> None:
+        """Forget what the index said, in which packs are that are gone; unless another thread has just done so."""
+        with self._loading:
+            if self.index is not old:
+                return
+            index, loaded = BlobIndex(), set[str]()
+            for id, _ in self.objects.list("index"):
+                self._take(id, index, loaded)
+            self.index, self._loaded = index, loaded
             self._looked = time.monotonic()
 
     def need_index(self) -> None:
@@ -128,19 +146,27 @@ class OpenedRepository:
 
     def load(self, id: bytes, *, tree: bool = False) -> bytes:
         """The plain bytes of a blob; IntegrityError if they are nowhere, or not what was written."""
-        places = self.places(id, tree=tree)
         failure: IntegrityError | None = None
-        for place in places:
-            try:
-                return self._load_from(place, id, tree)
-            except ObjectNotFoundError as error:
-                where = self.objects.where("data", place.pack)
-                failure = failure or IntegrityError(
-                    f"{where} is missing: blobs are lost with it.", where=where
-                )
-                failure.__cause__ = error
-            except IntegrityError as error:
-                failure = failure or error
+        for last in (not self.without_lock, True):
+            index, moved = self.index, False
+            for place in self.places(id, tree=tree):
+                try:
+                    return self._load_from(place, id, tree)
+                except ObjectNotFoundError as error:
+                    moved = moved or place.pack not in self._missing
+                    if last:
+                        self._missing.add(place.pack)
+                    where = self.objects.where("data", place.pack)
+                    failure = failure or IntegrityError(
+                        f"{where} is missing: blobs are lost with it.", where=where
+                    )
+                    failure.__cause__ = error
+                except IntegrityError as error:
+                    failure = failure or error
+            if last or not moved:
+                break
+            self._load_index_anew(index)
+            failure = None
         if failure is None:
             where = f"blob {id.hex()} at {self.location}"
             failure = IntegrityError(
