@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -19,8 +19,9 @@ from backupkit.errors import (
 from backupkit.formats.restic import index_rewriting, packing, pruning
 from backupkit.formats.restic.access import Access
 from backupkit.formats.restic.format import Restic
-from backupkit.formats.restic.index import Location
+from backupkit.formats.restic.index import BlobIndex, Location
 from backupkit.formats.restic.opened import OpenedRepository
+from backupkit.formats.restic.packs import PackedBlob
 from backupkit.model import Backup, Entry, Pruned
 from backupkit.protocols import Destination
 from backupkit.prune_limits import PruneLimits
@@ -192,6 +193,29 @@ def test_many_small_packs_become_few(place: MemoryDestination) -> None:
     pruned(place)
     assert len(packs(place)) == 2
     assert len([name for name in place.objects if name.startswith("index/")]) == 1
+    assert is_tidy(place)
+    assert [contents(place, backup) for backup in backups] == [
+        {str(number): noise(number, 1000)} for number in range(6)
+    ]
+
+
+def test_however_much_is_stored_anew_few_packs_at_a_time_are_in_memory(
+    place: MemoryDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "_TOGETHER", 2)
+    real = BlobIndex.blobs_by_pack
+    asked: list[int] = []
+
+    def counted(index: BlobIndex, only: Collection[str]) -> Mapping[str, Sequence[PackedBlob]]:
+        asked.append(len(only))
+        return real(index, only)
+
+    monkeypatch.setattr(BlobIndex, "blobs_by_pack", counted)
+    backups = [
+        written(place, [file(str(number), noise(number, 1000))], minutes=number) for number in range(6)
+    ]
+    pruned(place)
+    assert asked == [2] * 6
     assert is_tidy(place)
     assert [contents(place, backup) for backup in backups] == [
         {str(number): noise(number, 1000)} for number in range(6)

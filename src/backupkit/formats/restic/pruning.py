@@ -23,6 +23,7 @@ from backupkit.model import Pruned
 from backupkit.protocols import Compressor
 from backupkit.prune_limits import PruneLimits
 
+_TOGETHER = 500  # packs whose blobs are in memory one by one; each time costs a pass through the index
 _DELETED = 100  # packs that are deleted between two looks whether the lock is still held
 _SILENT = 3  # refusals in a row that may pass: then nobody answers any more
 
@@ -135,10 +136,14 @@ class Pruner:
                 return False
             return plan.kept.get((blob.tree, blob.id), (pack, blob.offset)) == (pack, blob.offset)
 
-        for pack, blobs in self._repository.index.blobs_by_pack(plan.repack).items():
-            by_place = {blob.offset: blob for blob in blobs if wanted(pack, blob)}
-            for part in ranges_of((blob.id, Location(pack, *blob[2:])) for blob in by_place.values()):
-                yield _Piece(pack, part.start, part.end, [by_place[place.offset] for _, place in part.blobs])
+        packs = [*plan.repack]
+        for at in range(0, len(packs), _TOGETHER):
+            some = self._repository.index.blobs_by_pack({*packs[at : at + _TOGETHER]})
+            for pack, blobs in some.items():
+                by_place = {blob.offset: blob for blob in blobs if wanted(pack, blob)}
+                for part in ranges_of((blob.id, Location(pack, *blob[2:])) for blob in by_place.values()):
+                    wanted_here = [by_place[place.offset] for _, place in part.blobs]
+                    yield _Piece(pack, part.start, part.end, wanted_here)
 
     def _read(self, piece: _Piece) -> tuple[_Piece, Sequence[tuple[PackedBlob, bytes]] | BackupKitError]:
         """Its blobs and their sealed bytes, looked into; called on any thread."""
