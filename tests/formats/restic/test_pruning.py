@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from backupkit.errors import (
+    ConfigurationError,
     DestinationError,
     IntegrityError,
+    ObjectNotFoundError,
     OperationCancelledError,
     RepositoryError,
     RepositoryLockedError,
@@ -20,7 +22,7 @@ from backupkit.formats.restic import index_rewriting, packing, pruning
 from backupkit.formats.restic.access import Access
 from backupkit.formats.restic.format import Restic
 from backupkit.formats.restic.opened import OpenedRepository
-from backupkit.model import Backup, Entry, Pruned
+from backupkit.model import Backup, Entry, Pruned, StoredObject
 from backupkit.protocols import Destination
 from backupkit.prune_limits import PruneLimits
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
@@ -275,6 +277,59 @@ def test_a_pack_in_which_something_of_use_is_damaged_stays_and_all_else_is_prune
     assert lost == [f"{victim % 2}/{victim}"]
 
 
+def stored_twice(place: MemoryDestination, entries: Sequence[Entry]) -> Sequence[Backup]:
+    """Two runs, neither of which saw what the other one stored."""
+    written(place, [file("begun")])
+    before = dict(place.objects)
+    first = written(place, entries, minutes=1)
+    after = dict(place.objects)
+    place.objects.clear()
+    place.objects.update(before)
+    second = written(place, entries, minutes=2)
+    place.objects.update(after)
+    return first, second
+
+
+def spoil(place: MemoryDestination, blob: bytes, copies: Sequence[int]) -> None:
+    """Turn a bit over in these copies of a file of one blob."""
+    from hashlib import sha256
+
+    for number, location in enumerate(opened(place).places(sha256(blob).digest(), tree=False)):
+        if number in copies:
+            name = f"data/{location.pack[:2]}/{location.pack}"
+            spoilt = bytearray(place.objects[name])
+            spoilt[location.offset + 30] ^= 1
+            place.objects[name] = bytes(spoilt)
+
+
+@pytest.mark.parametrize("copy", [0, 1])
+@pytest.mark.parametrize("more", [0, 2])
+def test_of_a_blob_that_stands_twice_the_copy_stays_that_is_right(
+    place: MemoryDestination, copy: int, more: int
+) -> None:
+    backups = stored_twice(place, several(range(2)))
+    if more:  # so that the pack is of use in part
+        backups = [*backups, *stored_twice(place, several(range(1, 1 + more)))][2:]
+        with Restic().open(place, name="shop", encryptor=SECRET) as repository:
+            for backup in [*repository.list()]:
+                if backup.id not in {one.id for one in backups}:
+                    repository.remove(backup)
+    spoil(place, noise(1), [copy])
+    pruned(place)
+    assert is_tidy(place)
+    for backup in backups:
+        assert contents(place, backup)["1/1"] == noise(1)
+
+
+def test_where_all_copies_of_a_blob_are_damaged_nothing_is_deleted(place: MemoryDestination) -> None:
+    stored_twice(place, several(range(2)))
+    spoil(place, noise(1), [0, 1])
+    before = dict(place.objects)
+    with pytest.raises(IntegrityError, match=r"All copies of the blob .* are damaged"):
+        pruned(place)
+    assert place.objects == before
+
+
 def without(kind: str) -> Callable[[MemoryDestination], None]:
     def remove(place: MemoryDestination) -> None:
         del place.objects[next(name for name in sorted(place.objects) if name.startswith(f"{kind}/"))]
@@ -362,6 +417,100 @@ def test_who_loses_the_lock_deletes_nothing_more(
     monkeypatch.undo()
     pruned(place)
     assert len(contents(place, newer)) == 12
+
+
+class Short(FaultyDestination):
+    """Of the listings of a kind, lacks what `hidden` has for the call of that number."""
+
+    def __init__(self, inner: Destination, kind: str, hidden: Callable[[int], Collection[str]]) -> None:
+        super().__init__(inner)
+        self.count = 0
+        self._kind = kind
+        self._hidden = hidden
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        hidden: Collection[str] = ()
+        if prefix.startswith(self._kind):
+            self.count += 1
+            hidden = self._hidden(self.count)
+        return (stored for stored in super().list(prefix) if stored.name not in hidden)
+
+
+def names_of(place: MemoryDestination, kind: str) -> set[str]:
+    return {name for name in place.objects if name.startswith(f"{kind}/")}
+
+
+def test_a_snapshot_that_is_listed_late_loses_nothing(place: MemoryDestination) -> None:
+    older = written(place, several(range(12)))
+    (first,) = names_of(place, "snapshots")
+    written(place, several(range(6, 18)), minutes=1)
+    short = Short(place, "snapshots", lambda call: [first] if call == 1 else [])
+    before = dict(place.objects)
+    with pytest.raises(RepositoryError, match=r"A snapshot is at .* that was not listed"):
+        pruned(short)
+    assert place.objects == before
+    assert len(contents(place, older)) == 12
+
+
+def test_a_snapshot_that_is_not_listed_any_more_loses_nothing(place: MemoryDestination) -> None:
+    older = written(place, several(range(6)))
+    removed = names_of(place, "snapshots")
+    kept = written(place, several(range(6, 12)), minutes=1)
+    (first,) = names_of(place, "snapshots") - removed
+    written(place, several(range(10, 16)), minutes=2)
+    short = Short(place, "snapshots", lambda call: [first] if call > 1 else [])
+    with pytest.raises(RepositoryError, match=r"not listed at .* any more"):
+        pruned(short, older)
+    assert len(contents(place, kept)) == 6
+
+
+def test_a_snapshot_that_cannot_be_found_though_it_is_listed_loses_nothing(place: MemoryDestination) -> None:
+    older = written(place, several(range(6)))
+    written(place, several(range(6, 12)), minutes=1)
+    (first, *_) = names_of(place, "snapshots")
+    gone = ObjectNotFoundError("It is not there.", location="memory", name=first)
+    flaky = FaultyDestination(place, [Fault(method="read", call=3, does=gone)])  # after config and a key
+    before = dict(place.objects)
+    with pytest.raises(RepositoryError, match="that was not listed"):
+        pruned(flaky)
+    assert place.objects == before
+    assert len(contents(place, older)) == 6
+
+
+def test_an_index_object_that_is_listed_late_loses_nothing(place: MemoryDestination) -> None:
+    written(place, several(range(6)))
+    known = {*place.objects}
+    written(place, several(range(6, 12)), minutes=1)
+    late = {*place.objects} - known
+    both = Short(
+        Short(place, "index", lambda call: late if call == 1 else []), "snapshots", lambda call: late
+    )
+    before = dict(place.objects)
+    with pytest.raises(RepositoryError, match="An index object is at"):
+        pruned(both)
+    assert place.objects == before
+
+
+def test_an_index_object_that_is_not_listed_any_more_says_nothing_of_packs_that_went(
+    place: MemoryDestination,
+) -> None:
+    older = written(place, several(range(6)))
+    first = names_of(place, "index")
+    newer = written(place, several(range(6, 12)), minutes=1)
+    pruned(Short(place, "index", lambda call: first if call > 1 else []), older)
+    assert {*opened(place).index.packs()} == packs(place)
+    assert len(contents(place, newer)) == 6
+
+
+def test_backups_are_not_taken_for_gone_while_others_are_deleted(place: MemoryDestination) -> None:
+    older = written(place, several(range(6)))
+    before = dict(place.objects)
+    with (
+        Restic().open(place, name="shop", encryptor=SECRET) as repository,
+        pytest.raises(ConfigurationError, match="dry run"),
+    ):
+        repository.prune(without=[older])
+    assert place.objects == before
 
 
 def test_it_can_be_cancelled_and_the_next_one_goes_on(place: MemoryDestination) -> None:

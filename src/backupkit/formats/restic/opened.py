@@ -98,6 +98,11 @@ class OpenedRepository:
                 self._loaded.add(id)
             self._looked = time.monotonic()
 
+    @property
+    def loaded(self) -> Collection[str]:
+        """The ids of the index objects that were taken in."""
+        return frozenset(self._loaded)
+
     def need_index(self) -> None:
         """Take in the index unless that was done already."""
         if self._looked is None:

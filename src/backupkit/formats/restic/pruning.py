@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, suppress
 from typing import NamedTuple
 
 from backupkit._parallel import map_ordered, usable_processors
-from backupkit.errors import BackupKitError, DestinationError, IntegrityError, ObjectNotFoundError
+from backupkit.errors import (
+    BackupKitError,
+    DestinationError,
+    IntegrityError,
+    ObjectNotFoundError,
+    RepositoryError,
+)
 from backupkit.formats.restic.blobs import unseal_blob
 from backupkit.formats.restic.fetching import ranges_of
 from backupkit.formats.restic.index import Location
@@ -17,7 +23,7 @@ from backupkit.formats.restic.layout import object_name
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.packing import PackWriter
 from backupkit.formats.restic.packs import PackedBlob
-from backupkit.formats.restic.prune_planning import PrunePlan, plan_prune
+from backupkit.formats.restic.prune_planning import Place, PrunePlan, plan_prune
 from backupkit.formats.restic.used_blobs import UsedBlobs
 from backupkit.model import Pruned
 from backupkit.protocols import Compressor
@@ -56,11 +62,15 @@ class Pruner:
         self._compressor = compressor
         self._executor = executor
         self._between = between
+        self._snapshots: Collection[str] = ()
         self._refused: BackupKitError | None = None
         self._freed = 0
 
-    def prune(self, trees: Iterable[str], limits: PruneLimits, *, dry_run: bool) -> Pruned:
-        """Keep what these trees refer to, which must be those of all snapshots.
+    def prune(self, trees: Mapping[str, str], limits: PruneLimits, *, dry_run: bool) -> Pruned:
+        """Keep what these trees refer to, by the ids of the snapshots that have them, which must be all.
+
+        RepositoryError, and nothing more deleted, where another one is listed later: somebody writes in spite of
+        the lock, or the destination does not list all that it has.
 
         IntegrityError, and nothing deleted, if that cannot be told in full, because something is damaged or lost.
         What was refused is raised when all else was done.
@@ -69,24 +79,72 @@ class Pruner:
         repository.forget_index()  # it may be of a time before the lock was held
         repository.load_index()
         used = UsedBlobs(repository, self._executor)
-        for tree in trees:
+        for tree in {*trees.values()}:
             used.mark(tree, between=self._between)
         self._between()
         sizes = dict(self._objects.list("data"))
-        plan = plan_prune(repository.index, used, sizes, limits, location=repository.location)
+        plan = self._planned(used, sizes, limits, looks=not dry_run)
         if dry_run:
             return Pruned(freed=plan.freed, repacked=plan.repacked, unused=plan.unused)
+        self._snapshots = trees.keys()
+        if {id for id, _ in self._objects.list("index")} - {*repository.loaded}:
+            raise self._disturbed("An index object")
+        self._look_for_others()
         self._delete(plan.unknown)
         anew: Mapping[str, int] = {}
         if plan.repack:
             anew = self._store_anew(plan, used)
         old = {**plan.useless, **anew}
         if old or plan.gone:
-            self._freed += rewrite_indexes(repository, without={*old, *plan.gone}, between=self._between)
+            self._freed += rewrite_indexes(
+                repository,
+                without={*old, *plan.gone},
+                between=self._between,
+                check=self._look_for_others,
+            )
             self._delete(old)
         if self._refused is not None:
             raise self._refused
         return Pruned(freed=self._freed, repacked=plan.repacked, unused=plan.unused)
+
+    def _look_for_others(self) -> None:
+        if {id for id, _ in self._objects.list("snapshots")} - {*self._snapshots}:
+            raise self._disturbed("A snapshot")
+
+    def _disturbed(self, what: str) -> RepositoryError:
+        return RepositoryError(
+            f"{what} is at {self._repository.location} now that was not listed there when pruning began: somebody "
+            "writes in spite of the lock, or not all is listed that is there. Nothing more is deleted: prune again."
+        )
+
+    def _planned(
+        self, used: UsedBlobs, sizes: Mapping[str, int], limits: PruneLimits, *, looks: bool
+    ) -> PrunePlan:
+        """What is to be done; if it `looks`, no copy of a blob goes for another one that is damaged."""
+        repository = self._repository
+        spoilt: set[Place] = set()
+        seen: set[Place] = set()
+        window = 2 * usable_processors()
+        while True:
+            plan = plan_prune(
+                repository.index, used, sizes, limits, spoilt=spoilt, location=repository.location
+            )
+            if not looks:
+                return plan
+            unseen = [(pack, blob) for pack, blob in plan.relied_on if _place(pack, blob) not in seen]
+            seen.update(_place(pack, blob) for pack, blob in unseen)
+            before = len(spoilt)
+            reads = map_ordered(self._executor, self._read, _pieces_of(unseen), window)
+            with closing(reads) as found:  # type: ignore[type-var]  # a generator
+                for piece, read in found:
+                    self._between()
+                    spoilt.update(
+                        _place(piece.pack, blob)
+                        for blob, sealed in zip(piece.blobs, read, strict=True)
+                        if isinstance(sealed, BackupKitError)
+                    )
+            if len(spoilt) == before:
+                return plan
 
     def _store_anew(self, plan: PrunePlan, used: UsedBlobs) -> Mapping[str, int]:
         """Copy what is used of packs into new ones, and index those; the old ones that can go now, and their sizes.
@@ -109,11 +167,14 @@ class Pruner:
             with closing(map_ordered(self._executor, self._read, pieces, window)) as found:  # type: ignore[type-var]  # a generator
                 for piece, read in found:
                     self._between()
-                    if isinstance(read, BackupKitError):
-                        self._refused = self._refused or read
+                    right = [one for one in read if not isinstance(one, IntegrityError)]
+                    if len(right) < len(read):
+                        self._refused = self._refused or next(
+                            one for one in read if isinstance(one, IntegrityError)
+                        )
                         damaged.add(piece.pack)
                         continue
-                    for blob, sealed in zip(piece.blobs, read, strict=True):
+                    for blob, sealed in zip(piece.blobs, right, strict=True):
                         writer.add_sealed(blob, sealed)
             writer.flush()
         except BaseException:
@@ -136,27 +197,32 @@ class Pruner:
             return plan.kept.get((blob.tree, blob.id), (pack, blob.offset)) == (pack, blob.offset)
 
         for pack, blobs in self._repository.index.blobs_by_pack(plan.repack).items():
-            by_place = {blob.offset: blob for blob in blobs if wanted(pack, blob)}
-            for part in ranges_of((blob.id, Location(pack, *blob[2:])) for blob in by_place.values()):
-                yield _Piece(pack, part.start, part.end, [by_place[place.offset] for _, place in part.blobs])
+            yield from _pieces_of((pack, blob) for blob in blobs if wanted(pack, blob))
 
-    def _read(self, piece: _Piece) -> tuple[_Piece, Sequence[bytes] | BackupKitError]:
-        """The sealed bytes of its blobs, looked into; called on any thread."""
-        where = self._objects.where("data", piece.pack)
+    def _read(self, piece: _Piece) -> tuple[_Piece, Sequence[bytes | IntegrityError]]:
+        """The sealed bytes of its blobs, looked into, or what is wrong with them; called on any thread."""
         try:
             content = memoryview(self._objects.read_range(piece.pack, piece.start, piece.end - piece.start))
-            read: list[bytes] = []
-            for blob in piece.blobs:
-                sealed = bytes(content[blob.offset - piece.start :][: blob.length])
-                unseal_blob(sealed, blob.uncompressed, blob.id, self._repository.sealer, where=where)
-                read.append(sealed)
         except (IntegrityError, ObjectNotFoundError) as error:
-            return piece, IntegrityError(
-                f"{object_name('data', piece.pack)} is damaged, and stays as it is: {error} Verify the backups, "
-                "and repair the repository.",
-                where=where,
-            )
+            return piece, [self._damaged(piece.pack, error)] * len(piece.blobs)
+        where = self._objects.where("data", piece.pack)
+        read: list[bytes | IntegrityError] = []
+        for blob in piece.blobs:
+            sealed = bytes(content[blob.offset - piece.start :][: blob.length])
+            try:
+                unseal_blob(sealed, blob.uncompressed, blob.id, self._repository.sealer, where=where)
+            except IntegrityError as error:
+                read.append(self._damaged(piece.pack, error))
+            else:
+                read.append(sealed)
         return piece, read
+
+    def _damaged(self, pack: str, error: BackupKitError) -> IntegrityError:
+        return IntegrityError(
+            f"{object_name('data', pack)} is damaged, and stays as it is: {error} Verify the backups, and repair "
+            "the repository.",
+            where=self._objects.where("data", pack),
+        )
 
     def _delete(self, packs: Mapping[str, int]) -> None:
         """Delete packs that no index has, or none has any more; what is refused is raised in the end."""
@@ -166,6 +232,7 @@ class Pruner:
             self._between()
             if self._repository.lease is not None:
                 self._repository.lease.check()
+            self._look_for_others()
             some = ids[at : at + _DELETED]
             for pack, error in zip(
                 some, map_ordered(self._executor, self._deleted, some, _DELETED), strict=True
@@ -188,3 +255,14 @@ class Pruner:
         except DestinationError as error:
             return error
         return None
+
+
+def _pieces_of(blobs: Iterable[tuple[str, PackedBlob]]) -> Iterator[_Piece]:
+    by_place = {(pack, blob.offset): blob for pack, blob in blobs}
+    for part in ranges_of((blob.id, Location(pack, *blob[2:])) for (pack, _), blob in by_place.items()):
+        taken = [by_place[part.pack, place.offset] for _, place in part.blobs]
+        yield _Piece(part.pack, part.start, part.end, taken)
+
+
+def _place(pack: str, blob: PackedBlob) -> Place:
+    return blob.tree, blob.id, pack, blob.offset

@@ -15,6 +15,7 @@ from backupkit.errors import (
     ConfigurationError,
     IntegrityError,
     ObjectNotFoundError,
+    RepositoryError,
     RepositoryNotFoundError,
     WrongPassphraseError,
 )
@@ -221,18 +222,27 @@ class ResticRepository:
         dry_run: bool = False,
         between: Callable[[], None] = nothing,
     ) -> Pruned:
+        if without and not dry_run:
+            raise ConfigurationError(
+                "As if backups were gone is only pruned in a dry run: remove them first."
+            )
         try:
             repository = self._locked(exclusive=not dry_run, between=between)
         except RepositoryNotFoundError:
             return Pruned(freed=0)
         spared = {(backup.name, backup.id) for backup in without}
-        trees = [
-            snapshot.tree
+        trees = {
+            snapshot.id: snapshot.tree
             for id, snapshot in named(repository.snapshots())
             if (snapshot.backup(id, "").name, id) not in spared
-        ]
+        }
         if not dry_run:
             repository.lease = self._lease
+            if missing := {snapshot.id for snapshot in self._known.values()} - trees.keys():
+                raise RepositoryError(
+                    f"The snapshot {min(missing)} is not listed at {repository.location} any more, where it was a "
+                    "moment ago: nothing is deleted, because what is listed cannot be all. Prune again."
+                )
         pruner = Pruner(repository, self._compressor, self._executor, between)
         try:
             return pruner.prune(trees, limits or self._limits, dry_run=dry_run)
