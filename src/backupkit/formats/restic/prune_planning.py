@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from backupkit.errors import IntegrityError
 from backupkit.formats.restic.index import BlobIndex
 from backupkit.formats.restic.layout import object_name
+from backupkit.formats.restic.packing import PACK_SIZE
 from backupkit.formats.restic.packs import EMPTY, PackedBlob, packed_size
 from backupkit.formats.restic.used_blobs import UsedBlobs
 from backupkit.prune_limits import PruneLimits
@@ -231,9 +232,12 @@ class _Packs:
         return chosen
 
     def _target(self) -> float:
-        """The size from which on a pack is not small: about what the smallest few of many are."""
+        """The size from which on a pack is not small: about what the smallest few of many are.
+
+        Ours never are, or those beside others of 128 MiB would be stored anew each time.
+        """
         sizes = sorted(self.size)
-        return max(_SMALL, sizes[len(sizes) * 3 // 100] if sizes else 0) * 4 / 5
+        return min(PACK_SIZE, max(_SMALL, sizes[len(sizes) * 3 // 100] if sizes else 0)) * 4 / 5
 
 
 def _is_used(index: BlobIndex, used: UsedBlobs, id: bytes, tree: bool) -> bool:
