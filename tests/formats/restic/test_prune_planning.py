@@ -187,7 +187,7 @@ SIZES = (100, MiB, 5 * MiB, 20 * MiB)
 
 
 @st.composite
-def repositories(draw: st.DrawFn) -> tuple[dict[str, Blobs], str, set[str]]:
+def repositories(draw: st.DrawFn) -> tuple[Mapping[str, Blobs], str, set[str]]:
     """Packs in which blobs stand once or several times, those that are used, and packs that are not there."""
     sizes = {name: draw(st.sampled_from(SIZES)) for name in NAMES}
     blobs = st.lists(st.sampled_from(NAMES), min_size=1, max_size=4)
@@ -225,7 +225,7 @@ def carried_out(packs: Mapping[str, Blobs], used: str, plan: PrunePlan, turn: in
 
 @given(repositories(), st.sampled_from(["0 B", "5%", "20 MiB", None]))
 def test_pruning_keeps_all_that_is_used_and_comes_to_an_end(
-    repository: tuple[dict[str, Blobs], str, set[str]], max_unused: str | None
+    repository: tuple[Mapping[str, Blobs], str, set[str]], max_unused: str | None
 ) -> None:
     packs, used, missing = repository
     limits = PruneLimits(max_unused)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -21,7 +21,9 @@ from backupkit.errors import (
 from backupkit.formats.restic import index_rewriting, packing, pruning
 from backupkit.formats.restic.access import Access
 from backupkit.formats.restic.format import Restic
+from backupkit.formats.restic.index import BlobIndex
 from backupkit.formats.restic.opened import OpenedRepository
+from backupkit.formats.restic.packs import PackedBlob
 from backupkit.model import Backup, Entry, Pruned, StoredObject
 from backupkit.protocols import Destination
 from backupkit.prune_limits import PruneLimits
@@ -176,6 +178,28 @@ def test_what_a_killed_run_has_stored_goes(place: MemoryDestination) -> None:
             del place.objects[name]
     pruned(place)
     assert place.objects == before
+
+
+def test_however_many_blobs_are_stored_anew_their_places_are_gathered_some_at_a_time(
+    place: MemoryDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gathered: list[int] = []
+    real = BlobIndex.blobs_by_pack
+
+    def noting(index: BlobIndex, only: Container[str]) -> Mapping[str, Sequence[PackedBlob]]:
+        found = real(index, only)
+        gathered.append(sum(map(len, found.values())))
+        return found
+
+    older = written(place, several(range(16)))
+    newer = written(place, several(range(0, 16, 3)), minutes=1)
+    monkeypatch.setattr(pruning, "_AT_ONCE", 6)
+    monkeypatch.setattr(BlobIndex, "blobs_by_pack", noting)
+    pruned(place, older)
+    assert len(gathered) > 1
+    assert max(gathered) <= 6
+    assert is_tidy(place)
+    assert len(contents(place, newer)) == 6
 
 
 def test_many_small_packs_become_few(place: MemoryDestination) -> None:
