@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from backupkit.errors import (
+    AccessDeniedError,
     ConfigurationError,
     DestinationError,
     IntegrityError,
@@ -235,6 +236,8 @@ def test_index_objects_are_written_before_what_they_replace_is_deleted_and_packs
     order = [call for at, call in enumerate(calls) if at == 0 or calls[at - 1] != call]
     assert [call for call in order if "locks" not in call] == [
         "delete snapshots",
+        "write data",  # a few bytes, to see …
+        "delete data",  # … whether they can be deleted
         "write data",
         "write index",
         "delete index",
@@ -562,14 +565,17 @@ def test_it_can_be_cancelled_and_the_next_one_goes_on(place: MemoryDestination) 
 # What a destination refuses
 
 
-def refusing(place: MemoryDestination, kind: str) -> Destination:
-    class Refusing(FaultyDestination):
-        def delete(self, name: str) -> None:
-            if name.startswith(f"{kind}/"):
-                raise DestinationError(f"{name} may not be deleted", location="memory", name=name)
-            super().delete(name)
+class Refusing(FaultyDestination):
+    def __init__(self, inner: Destination, *prefixes: str) -> None:
+        super().__init__(inner)
+        self.refused = 0
+        self._prefixes = prefixes
 
-    return Refusing(place)
+    def delete(self, name: str) -> None:
+        if name.startswith(self._prefixes):
+            self.refused += 1
+            raise DestinationError(f"{name} may not be deleted", location="memory", name=name)
+        super().delete(name)
 
 
 def test_where_indexes_may_not_be_deleted_no_pack_is(place: MemoryDestination) -> None:
@@ -577,17 +583,55 @@ def test_where_indexes_may_not_be_deleted_no_pack_is(place: MemoryDestination) -
     written(place, several(range(6, 18)), minutes=1)
     before = packs(place)
     with pytest.raises(DestinationError, match="may not be deleted"):
-        pruned(refusing(place, "index"), older)
+        pruned(Refusing(place, "index/"), older)
     assert packs(place) >= before
     pruned(place)
     assert is_tidy(place)
+
+
+def test_where_nothing_may_be_deleted_nothing_is_stored_anew_each_time(place: MemoryDestination) -> None:
+    class Keeping(FaultyDestination):
+        def delete(self, name: str) -> None:
+            if not name.startswith("locks/"):
+                raise AccessDeniedError(f"{name} may not be deleted", location="memory", name=name)
+            super().delete(name)
+
+    older = written(place, several(range(12)))
+    newer = written(place, several(range(6, 18)), minutes=1)
+    with Restic().open(place, name="shop", encryptor=SECRET) as repository:
+        repository.remove(older)
+    before = size(place)
+    for _ in range(3):
+        with pytest.raises(AccessDeniedError):
+            pruned(Keeping(place))
+    assert size(place) - before < 200
+    pruned(place)
+    assert is_tidy(place)
+    assert len(contents(place, newer)) == 12
+
+
+def test_packs_of_which_none_may_be_deleted_are_not_all_asked_for(
+    place: MemoryDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "_DELETED", 3)
+    written(place, [file("kept")])
+    before = dict(place.objects)
+    written(place, several(range(60)), minutes=1)
+    for name in names_of(place, "index") | names_of(place, "snapshots"):
+        if name not in before:
+            del place.objects[name]
+    keeping = Refusing(place, "data/")
+    with pytest.raises(DestinationError, match="may not be deleted"):
+        pruned(keeping)
+    assert len(packs(place)) > 10
+    assert keeping.refused == 3
 
 
 def test_packs_that_may_not_be_deleted_are_told_and_go_the_next_time(place: MemoryDestination) -> None:
     older = written(place, several(range(12)))
     newer = written(place, several(range(6, 18)), minutes=1)
     with pytest.raises(DestinationError, match="may not be deleted"):
-        pruned(refusing(place, "data"), older)
+        pruned(Refusing(place, *names_of(place, "data")), older)
     assert not unneeded(place)
     assert packs(place) > {*opened(place).index.packs()}
     pruned(place)

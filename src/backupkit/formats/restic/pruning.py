@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, suppress
@@ -22,14 +24,19 @@ from backupkit.formats.restic.index_rewriting import IndexWriter, rewrite_indexe
 from backupkit.formats.restic.layout import object_name
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.packing import PackWriter
-from backupkit.formats.restic.packs import PackedBlob
+from backupkit.formats.restic.packs import EMPTY, Pack, PackedBlob, packed_size
 from backupkit.formats.restic.prune_planning import Place, PrunePlan, plan_prune
+from backupkit.formats.restic.sealing import OVERHEAD
 from backupkit.formats.restic.used_blobs import UsedBlobs
 from backupkit.model import Pruned
 from backupkit.protocols import Compressor
 from backupkit.prune_limits import PruneLimits
 
-_DELETED = 100  # packs that are deleted between two looks whether the lock is still held
+_DELETED = (
+    100  # packs that are deleted between two looks whether the lock is still held, and one was not refused
+)
+_TRIED = 16  # plain bytes that are stored to see whether they can be deleted
+_TRIAL = EMPTY + packed_size(_TRIED + OVERHEAD, compressed=False)  # bytes of the pack with them
 _AT_ONCE = 500_000  # blobs whose places are gathered together, which takes 150 MB
 _SILENT = 3  # refusals in a row that may pass: then nobody answers any more
 
@@ -65,6 +72,7 @@ class Pruner:
         self._between = between
         self._snapshots: Collection[str] = ()
         self._refused: BackupKitError | None = None
+        self._may_delete = False  # whether the destination has deleted anything
         self._freed = 0
 
     def prune(self, trees: Mapping[str, str], limits: PruneLimits, *, dry_run: bool) -> Pruned:
@@ -92,6 +100,8 @@ class Pruner:
             raise self._disturbed("An index object")
         self._look_for_others()
         self._delete(plan.unknown)
+        if (plan.repack or plan.useless or plan.gone) and not self._may_delete:
+            self._try_to_delete(plan)
         anew: Mapping[str, int] = {}
         if plan.repack:
             anew = self._store_anew(plan, used)
@@ -107,6 +117,22 @@ class Pruner:
         if self._refused is not None:
             raise self._refused
         return Pruned(freed=self._freed, repacked=plan.repacked, unused=plan.unused)
+
+    def _try_to_delete(self, plan: PrunePlan) -> None:
+        """Store a pack of a few bytes, and delete it again.
+
+        Where nothing may be deleted, pruning would store much anew each time, beside all that it is to replace.
+        What this leaves there is not stored again.
+        """
+        if self._refused is not None and _TRIAL in plan.unknown.values():
+            raise self._refused
+        pack = Pack(tree=False)
+        plain = os.urandom(_TRIED)
+        pack.add(hashlib.sha256(plain).digest(), self._repository.sealer.seal(plain), 0)
+        finished = pack.finished(self._repository.sealer)
+        self._objects.write("data", finished.content, finished.id)
+        with suppress(ObjectNotFoundError):
+            self._objects.delete("data", finished.id)
 
     def _look_for_others(self) -> None:
         if {id for id, _ in self._objects.list("snapshots")} - {*self._snapshots}:
@@ -237,17 +263,24 @@ class Pruner:
                 self._repository.lease.check()
             self._look_for_others()
             some = ids[at : at + _DELETED]
+            first: DestinationError | None = None
+            refused = 0
             for pack, error in zip(
                 some, map_ordered(self._executor, self._deleted, some, _DELETED), strict=True
             ):
                 if error is None:
                     self._freed += packs[pack]
+                    self._may_delete = True
                     silent = 0
                     continue
+                first = first or error
+                refused += 1
                 self._refused = self._refused or error
                 silent = silent + 1 if error.retryable else 0
                 if silent >= _SILENT:
                     raise error
+            if first is not None and refused == _DELETED:
+                raise first
 
     def _deleted(self, pack: str) -> DestinationError | None:
         """What kept it from being deleted; called on any thread."""
