@@ -140,6 +140,7 @@ VERBS = [
     "add_key",
     "change_passphrase",
     "clean",
+    "copy",
     "details",
     "drill",
     "entries",

@@ -6,11 +6,12 @@ import io
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from backupkit._copying import Copying, CopyTarget, to_be_copied
 from backupkit._entry_file import EntryFile
 from backupkit._finding import meant, newest_first, warnings_about
 from backupkit._keys import change_keys, check_keys, check_new, listed_keys, meant_key, weakness_of
@@ -32,6 +33,7 @@ from backupkit._verifying import verify_copy
 from backupkit.databases.urls import DatabaseURL
 from backupkit.destinations.answers import answered
 from backupkit.destinations.opening import URLLike, chosen_of, open_destinations
+from backupkit.destinations.stall_limited import StallLimited
 from backupkit.errors import (
     BackupKitError,
     BackupNotFoundError,
@@ -57,8 +59,18 @@ from backupkit.model import (
     Report,
 )
 from backupkit.passphrase import Passphrase
-from backupkit.protocols import Destination, Encryptor, Format, Observer, ReadsWithin, Repository, Target
+from backupkit.protocols import (
+    Compressor,
+    Destination,
+    Encryptor,
+    Format,
+    Observer,
+    ReadsWithin,
+    Repository,
+    Target,
+)
 from backupkit.prune_limits import PruneLimits
+from backupkit.retrying import Retry
 from backupkit.selection import Selection
 from backupkit.targets.database import DatabaseTarget
 from backupkit.targets.routed import RoutedTarget
@@ -91,6 +103,8 @@ class Backups:
         self.encryptor = encryptor
         self.observers = all_fitting("observers", observers)
         self._executor = executor
+        self.compressor: Compressor | None = None
+        self.retry = Retry()
         self._stall_limit: float | None = None
         self._clock = clock
         self.format.check(None, encryptor)
@@ -162,6 +176,15 @@ class Backups:
         """The backup meant, and what kept destinations from answering, where newer ones may be."""
         if isinstance(backup, Backup):
             return backup, []
+        found, problems = self._listed(at)
+        wanted = self._wanted(only, found)
+        found_one = meant(
+            backup, found, wanted=wanted, silent=problems, where=self._where(at), name=self.name
+        )
+        return found_one, problems
+
+    def _listed(self, at: str | None) -> tuple[Sequence[Backup], Sequence[DestinationError]]:
+        """What is at the destinations, and what kept some from answering."""
         problems: list[DestinationError] = []
         found: list[Backup] = []
         for destination in self._chosen(at):
@@ -170,11 +193,7 @@ class Backups:
             except DestinationError as error:
                 problems.append(error)
         raise_if_closed(problems, self._chosen(at))
-        wanted = self._wanted(only, found)
-        found_one = meant(
-            backup, found, wanted=wanted, silent=problems, where=self._where(at), name=self.name
-        )
-        return found_one, problems
+        return found, problems
 
     def restore(
         self,
@@ -349,6 +368,72 @@ class Backups:
                 )
             raise_all(f"The backup {copies[0].id} could not be verified", failures)
             return running.finish(running.outcome)
+
+    def copy(
+        self,
+        backup: Backup | str | Sequence[Backup | str] = "latest",
+        *,
+        to: Backups,
+        at: str | None = None,
+        dry_run: bool = False,
+        cancel: threading.Event | None = None,
+    ) -> Report:
+        """Copy a backup, several, or "all" of them to all destinations of `to`: a pipeline, or other `Backups`.
+
+        Format, passphrase and compression there are those of `to`. A copy is the same backup: name, time and id,
+        contents, tags, host, pin and row counts are kept, and of one that is incomplete, unconfirmed or damaged no
+        good one is made. What is there already is passed over (`Report.skipped`), so that a copying which was
+        interrupted is finished by the next; the oldest is copied first.
+
+        Between repositories of snapshots, folders and contents are copied as they are stored; everything else is
+        read and written again. What is damaged is left out then, and the copy is incomplete. Each destination ends
+        by itself; the error, or a group of them, is raised if there is no copy anywhere.
+        """
+        with self._running("copy", cancel, telling=None if dry_run else self._telling()) as running:
+            running.dry_run = dry_run
+            if backup == "all":
+                listed, silent = self._listed(at)
+                for error in silent:
+                    running.add(Problem(message=str(error), destination=error.location))
+                chosen = [*to_be_copied(listed, name=self.name, to=to.name, where=self._where(at))]
+            else:
+                several = [backup] if isinstance(backup, str | Backup) else backup
+                chosen = []
+                for one in several:
+                    found, silent = self._found(one, at=at)
+                    chosen.append(found)
+                    for error in silent:
+                        running.add(
+                            Problem(message=str(error), severity="warning", destination=error.location)
+                        )
+            with self._executor() as executor:
+                copying = Copying(
+                    running=running,
+                    to=CopyTarget(
+                        name=to.name,
+                        format=to.format,
+                        destinations=to.destinations,
+                        compressor=to.compressor,
+                        encryptor=to.encryptor,
+                        retry=to.retry,
+                        stall_limit=to._stall_limit,
+                        listed=to._list_with_marks,
+                    ),
+                    source=self._repository_to_copy,
+                    executor=executor,
+                    clock=self._clock,
+                    dry_run=dry_run,
+                )
+                copying.copy(chosen)
+            return running.finish(running.outcome, written=copying.stored)
+
+    @contextmanager
+    def _repository_to_copy(self, backup: Backup, executor: Executor) -> Iterator[Repository]:
+        destination = self._destination_of(backup)
+        with ExitStack() as stack:
+            if self.format.shares_bytes:  # an archive does not fit into memory
+                destination = stack.enter_context(StallLimited(destination, self._stall_limit))
+            yield stack.enter_context(self._opened(destination, executor))
 
     def prune(
         self,

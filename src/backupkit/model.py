@@ -390,6 +390,19 @@ class Written:
     read: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What became of a backup that a repository was to take over: a `copy`, or an `error` that kept it from it.
+
+    With neither, it was there already. `stored` are the bytes that were stored since the one before was told.
+    """
+
+    of: Backup
+    copy: Backup | None = None
+    error: Exception | None = None
+    stored: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A backup that stays, and every reason for it."""
@@ -480,7 +493,8 @@ class Report:
     """How an operation ended: as a whole, and at each destination.
 
     `entries` and `read` count what was read (entries, plain bytes), `written` the bytes stored or restored,
-    `skipped` the entries that a resumed restore found finished; they are in neither of the others.
+    `skipped` the entries that a resumed restore found finished; they are in neither of the others. Of a copy, they
+    are the backups that were there already.
     Of a drill, `restore_took` is how long all was restored, without the checks before and the assertions after,
     and `dumps` are those that went to databases.
     `problems` holds all of them, those of the destinations included. Of a `dry_run`, nothing was done.

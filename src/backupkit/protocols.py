@@ -38,6 +38,7 @@ from backupkit.model import (
     RetentionPlan,
     Share,
     StoredObject,
+    Taken,
     Written,
 )
 from backupkit.passphrase import Passphrase
@@ -380,6 +381,31 @@ class ChecksData(Repository, Protocol):
         """Check the structure of a backup, and read back each stored object that holds some of its contents.
 
         With a share, only those objects that belong to it. Problems name the entries that are damaged.
+        """
+        ...
+
+
+@runtime_checkable
+class TakesOver(Repository, Protocol):
+    """A repository that can take backups over as another one has stored them, reading no entry of them."""
+
+    def takes_from(self, other: Repository) -> bool:
+        """Whether the other one, under whatever passphrase, is of its kind."""
+        ...
+
+    def take_over(
+        self,
+        backups: Sequence[Backup],
+        other: Repository,
+        *,
+        retry: Retry,
+        passed: Callable[[Passed], None],
+        noticed: Callable[[Problem], None],
+    ) -> Iterator[Taken]:
+        """Take these backups of the other repository over, in this order, and tell what became of each.
+
+        A backup of which something is damaged is not taken over. `passed` hears of what was read, and may raise to
+        end it; `noticed` of what a person should know. What an interrupted call has stored is used by the next.
         """
         ...
 

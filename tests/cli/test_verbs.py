@@ -242,7 +242,7 @@ def test_clean_removes_what_is_not_kept_and_says_why(saved: Shop) -> None:
     before = saved.stored()
     dry = saved.backupkit("clean", *APP, "--dry-run")
     assert dry.returncode == 0
-    assert dry.stdout.startswith("Nothing was deleted (dry run): 1 would be kept, 1 removed.\n")
+    assert dry.stdout.startswith("Nothing was deleted (dry run): 1 would be kept, 1 removed, 1.8 kB freed.\n")
     assert saved.stored() == before
     real = saved.backupkit("clean", *APP)
     assert real.returncode == 0
@@ -320,7 +320,7 @@ def test_names_that_are_not_text_survive_json(saved: Shop) -> None:
     "verb",
     [
         *("demo", "run", "list", "verify", "restore", "drill", "clean", "retention", "monitor"),
-        *("pin", "unpin", "summary"),
+        *("copy", "pin", "unpin", "summary"),
     ],
 )
 def test_each_verb_teaches_by_example(unchanged: Shop, verb: str) -> None:

@@ -25,6 +25,7 @@ SAYS = {
     "first_backup": "[('apple', 1), ('pear', 2)]",
     "history_and_webhook": "unread: ['verify succeeded', 'run succeeded']",
     "incremental_snapshots": "second: read 17 bytes, less than 10 kB stored: True",
+    "move_to_snapshots": "after cleaning: ['2026-11-14', '2026-11-04', '2026-11-01']",
     "notice_what_is_missing": "the monitor: failed",
     "notify": "to boss@shop.example: shop 백업 성공",
     "plugin_destination": "2,pears",

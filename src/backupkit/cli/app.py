@@ -13,6 +13,7 @@ import typer
 import backupkit
 from backupkit.backups import Backups
 from backupkit.cli.choosing import Place, chosen_assertions, chosen_pipeline, given_passphrase
+from backupkit.cli.copying import copy
 from backupkit.cli.databases import database_url, named_databases
 from backupkit.cli.doctor import doctor
 from backupkit.cli.keys import keys
@@ -98,7 +99,7 @@ def backupkit_(
           encryptor=Passphrase.from_env("BACKUP_ARCHIVE_PASSWORD"),
       )
 
-    list, verify, restore, pin and unpin need no application, only the backups and their passphrase:
+    list, verify, restore, copy, pin and unpin need no application, only the backups and their passphrase:
     backupkit list /mnt/backup
 
     \b
@@ -450,7 +451,7 @@ def clean(app: App = None, dry_run: DryRun = False, json: Json = False, quiet: Q
         output.report(report, dry_clean_lines(report) if dry_run else None)
 
 
-for _verb in (prune, retention, pin, unpin):
+for _verb in (copy, prune, retention, pin, unpin):
     app.command()(_verb)
 
 

@@ -135,8 +135,18 @@ def _facts(report: Report) -> list[str]:
             return [entries, f"{format_size(report.read)} read and compared"]
         case "drill":
             return [entries, f"{format_size(report.written)} restored to scratch places"]
-        case "run" | "copy":
+        case "run":
             return [entries, f"{format_size(report.read)} read", f"{format_size(report.written)} stored"]
+        case "copy":
+            copies = sum(1 for result in report.destinations if result.outcome in ("succeeded", "incomplete"))
+            there = [f"{counted(report.skipped, 'was', 'were')} there already"] if report.skipped else []
+            copied = f"{counted(copies, 'backup', 'backups')} copied"
+            return [
+                copied,
+                f"{format_size(report.read)} read",
+                f"{format_size(report.written)} stored",
+                *there,
+            ]
         case "clean" | "prune":
             return [f"{format_size(sum(result.freed for result in report.destinations))} freed"]
         case "monitor" | "repair" | "rekey":

@@ -22,14 +22,14 @@ from backupkit.errors import (
 from backupkit.events import Expected
 from backupkit.formats.restic.access import Access
 from backupkit.formats.restic.checking import Checker
-from backupkit.formats.restic.copying import copy_snapshot
+from backupkit.formats.restic.copying import Copied, copy_snapshot, copy_snapshots
 from backupkit.formats.restic.keyring import Keyring
 from backupkit.formats.restic.locks import Lease
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.pruning import Pruner
 from backupkit.formats.restic.reading import SnapshotReader, entries_of
 from backupkit.formats.restic.saving import Run
-from backupkit.formats.restic.several import write_snapshots
+from backupkit.formats.restic.several import news_of, write_snapshots
 from backupkit.formats.restic.snapshots import Snapshot, named, unreadable
 from backupkit.model import (
     Backup,
@@ -43,10 +43,11 @@ from backupkit.model import (
     Problem,
     Pruned,
     Share,
+    Taken,
     Written,
 )
 from backupkit.passphrase import Passphrase
-from backupkit.protocols import Chunks, Compressor, Destination, nothing
+from backupkit.protocols import Chunks, Compressor, Destination, Repository, nothing
 from backupkit.prune_limits import PruneLimits
 from backupkit.retrying import Retry
 
@@ -191,6 +192,65 @@ class ResticRepository:
             )
         return replace(backup, location=to.location)
 
+    def takes_from(self, other: Repository) -> bool:
+        return isinstance(other, ResticRepository)
+
+    def take_over(
+        self,
+        backups: Sequence[Backup],
+        other: Repository,
+        *,
+        retry: Retry,
+        passed: Callable[[Passed], None],
+        noticed: Callable[[Problem], None],
+    ) -> Iterator[Taken]:
+        """See `protocols.TakesOver`. A new repository gets the chunker parameter of the other one."""
+        assert isinstance(other, ResticRepository)  # noqa: S101  # see takes_from
+        whence = other._locked()
+        whole: dict[str, Backup] = {}
+        damaged: list[Taken] = []
+        for backup in backups:
+            try:
+                whole[other._snapshot_of(backup).id] = backup
+            except (BackupNotFoundError, IntegrityError) as error:
+                damaged.append(Taken(of=backup, error=error))
+        repository = self._ready_for(whence, retry, noticed)
+        yield from damaged
+        for one in copy_snapshots(
+            whence,
+            [other._snapshot_of(backup) for backup in whole.values()],
+            repository,
+            compressor=self._compressor,
+            executor=self._executor,
+            passed=passed,
+        ):
+            yield self._taken(whole[one.of.id], one)
+
+    def _ready_for(
+        self, other: OpenedRepository, retry: Retry, noticed: Callable[[Problem], None]
+    ) -> OpenedRepository:
+        """The repository, made if there is none, and locked to be written to."""
+        try:
+            repository = self._access.opened(self._destination, retry)
+        except RepositoryNotFoundError:
+            polynomial = other.config.polynomial
+            repository = self._access.made(self._destination, retry, polynomial=polynomial)
+            noticed(news_of(repository))
+        if repository.config.polynomial != other.config.polynomial:
+            noticed(_cut_otherwise(other, repository))
+        self._lock.close()  # one for reading may be none at all
+        lock = self._access.locked(repository, between=lambda: retry.sleep(0))
+        self._lease = repository.lease = self._lock.enter_context(lock)
+        self._opened, self._known = repository, {}
+        return repository
+
+    def _taken(self, backup: Backup, copied: Copied) -> Taken:
+        copy = None
+        if (snapshot := copied.copy) is not None:
+            id = backup.id if snapshot.name is not None else snapshot.short
+            copy = snapshot.detailed(snapshot.backup(id, self._destination.location))
+        return Taken(of=backup, copy=copy, error=copied.error, stored=copied.stored)
+
     def check(self, backup: Backup) -> Iterator[Problem]:
         return self._checker_of(backup).structure()
 
@@ -305,3 +365,14 @@ class ResticRepository:
                 "backups again, it may have been removed."
             )
         return self._known[key]
+
+
+def _cut_otherwise(other: OpenedRepository, repository: OpenedRepository) -> Problem:
+    return Problem(
+        message=f"The repository at {repository.location} cuts large files in other places than the one at "
+        f"{other.location}: what is copied is whole, but new backups of the same large files share nothing with it "
+        "until they were stored once. A repository that copying makes cuts as the other one does.",
+        severity="warning",
+        check="repository",
+        destination=repository.location,
+    )

@@ -54,7 +54,7 @@ def write_snapshots(
     leases: dict[int, Lease] = {}
     with ExitStack() as stack:
         repositories, made = _opened(destinations, access, retry, executor, failures)
-        news = {number: _news(repositories[number]) for number in made}
+        news = {number: news_of(repositories[number]) for number in made}
         for problem in news.values():
             noticed(problem)
         # On this thread, because only that of the program can arrange for the signals that come with a lock.
@@ -185,7 +185,8 @@ def _opened(
     return dict(sorted(repositories.items())), missing.keys() & repositories.keys()
 
 
-def _news(repository: OpenedRepository) -> Problem:
+def news_of(repository: OpenedRepository) -> Problem:
+    """What a person should know of a repository that was made."""
     return Problem(
         message=f"There was no repository at {repository.location}, and a new one was made. If there should have "
         "been one, the place is not mounted, or another one is meant: nothing of before is in the new one.",

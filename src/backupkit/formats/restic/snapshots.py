@@ -124,6 +124,11 @@ class Snapshot:
         return names[0] if len(names) == 1 else None
 
     @property
+    def short(self) -> str:
+        """What restic calls it."""
+        return self.id[:_SHORT]
+
+    @property
     def contents(self) -> frozenset[Contents]:
         """What a pipeline said that it holds."""
         said = {

@@ -1,0 +1,501 @@
+"""Copying: what becomes of a backup elsewhere, in either format, and of what goes wrong on the way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from os import urandom
+from pathlib import Path
+
+import pytest
+
+from backupkit import (
+    BackupNotFoundError,
+    BackupPipeline,
+    Backups,
+    ConfigurationError,
+    DestinationError,
+    Directory,
+    Entry,
+    IntegrityError,
+    OperationCancelledError,
+    Passphrase,
+    Problem,
+    Retry,
+    TieredRetention,
+    WrongPassphraseError,
+    Zip,
+)
+from backupkit.events import BytesRead, Event
+from backupkit.marks import write_mark
+from backupkit.model import Backup, Contents
+from backupkit.protocols import Destination, Format
+from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
+from backupkit.testing.trees import File, Folder, Hardlink, Symlink, same_tree, tree
+from tests.formats.restic.snapshots_made import spoil_tree
+from tests.formats.zip.foreign_archives import SECRET, by_pyzipper
+from tests.impatience import be_impatient
+from tests.pipeline.shop import Clock, Make, MiB, Scripted, content, down, messages
+from tests.pipeline.snapshots import FORMAT, PASSPHRASE
+
+OTHER = Passphrase("lantern gravel mosaic thirteen pebble")
+APP = Scripted("app", {"app/a": b"one of the files", "app/b": b"another one"})
+KINDS = pytest.mark.parametrize("format", [Zip(), FORMAT], ids=["archives", "snapshots"])
+WAYS = pytest.mark.parametrize(
+    ("format", "to_format"),
+    [(Zip(), Zip()), (Zip(), FORMAT), (FORMAT, Zip()), (FORMAT, FORMAT)],
+    ids=["archives", "archives-to-snapshots", "snapshots-to-archives", "snapshots"],
+)
+
+
+class Counted:
+    """A dump, of which the rows were counted."""
+
+    name = "shop.sql"
+    contents: Contents = "databases"
+
+    def entries(self) -> Iterator[Entry]:
+        rows: dict[str, int] = {}
+
+        def chunks() -> Iterator[bytes]:
+            yield b"insert into orders values (1);\n"
+            rows["orders"] = 1
+
+        yield Entry(path="db-dumps/shop.sql", mode=0o600, chunks=chunks, rows=rows)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    be_impatient(monkeypatch, settling=0)  # nobody else is there
+
+
+@pytest.fixture
+def shop(make: Make, destination: MemoryDestination, clock: Clock, format: Format) -> BackupPipeline:
+    return make([APP, Counted()], destination, encryptor=PASSPHRASE, format=format, clock=clock)
+
+
+def place(
+    destination: Destination | Sequence[Destination] | None = None,
+    format: Format = FORMAT,
+    name: str | None = None,
+) -> Backups:
+    """Where copies go, under another passphrase; without a pipeline."""
+    backups = Backups(name, destination or there(), encryptor=OTHER, format=format)
+    backups.retry = Retry(tries=1)
+    return backups
+
+
+def there() -> MemoryDestination:
+    """An empty one, which is not that of the fixture."""
+    return MemoryDestination("there")
+
+
+def ids(backups: Backups) -> list[str]:
+    return [one.id for one in backups.list().backups]
+
+
+# What a copy is
+
+
+@WAYS
+def test_a_copy_is_the_same_backup(shop: BackupPipeline, clock: Clock, to_format: Format) -> None:
+    shop.run(tags=["before-upgrade"])
+    original = shop.pin(reason="the audit", until=clock.now + timedelta(days=9))
+    to = place(format=to_format)
+    report = shop.copy(to=to)
+    assert (report.operation, report.outcome, report.read > 0, report.written > 0) == (
+        "copy",
+        "succeeded",
+        True,
+        True,
+    )
+    (copy,) = to.list().backups
+    assert (report.destinations[0].backup or copy).id == copy.id
+    original, copy = shop.details(original), to.details(copy)
+    for name in ("id", "name", "time", "contents", "complete", "entries", "size", "host", "tags", "pin"):
+        if name != "entries" or shop.format.shares_bytes or not to_format.shares_bytes:
+            assert getattr(copy, name) == getattr(original, name), name
+    assert content(to) == content(shop)
+    assert [one.rows for one in to.entries() if one.path == "db-dumps/shop.sql"] == [{"orders": 1}]
+    assert to.verify().outcome == "succeeded"
+
+
+def test_a_tree_goes_from_an_archive_to_a_snapshot_and_back_unchanged(make: Make, tmp_path: Path) -> None:
+    made = tree(
+        tmp_path / "shop",
+        {
+            "deep": Folder(
+                entries={"er": {"small": File("s", mode=0o4751, modified_ns=17**15)}}, mode=0o2770
+            ),
+            "large": b"0123456789" * 300_000,
+            "linked": File("linked", xattrs={"user.color": b"\0red"}),
+            "once more": Hardlink("linked"),
+            "to": Symlink("nowhere", modified_ns=10**18 + 7),
+            "zzz \udcff": b"",
+        },
+    )
+    first = make(Directory(made), MemoryDestination(), encryptor=PASSPHRASE)
+    first.run()
+    middle, last = place(), place(MemoryDestination("last"), Zip())
+    first.copy(to=middle)
+    middle.copy(to=last)
+    assert [*last.entries()] == [*first.entries()]
+    for number, backups in enumerate((first, middle, last)):
+        out = tmp_path / f"restored {number}"
+        assert backups.restore(to=out, setuid=True).outcome == "succeeded"
+        assert same_tree(made, out / "shop") == []
+
+
+@WAYS
+def test_what_is_there_is_passed_over(shop: BackupPipeline, clock: Clock, to_format: Format) -> None:
+    to = place(format=to_format)
+    shop.run()
+    assert shop.copy("all", to=to).skipped == 0
+    clock.forward(hours=1)
+    shop.run()
+    report = shop.copy("all", to=to)
+    assert (report.skipped, [one.backup and one.backup.id for one in report.destinations]) == (
+        1,
+        ids(shop)[:1],
+    )
+    before = {*objects(to)}
+    assert (shop.copy("all", to=to).skipped, ids(to)) == (2, ids(shop))
+    assert {*objects(to)} == before
+
+
+def objects(backups: Backups) -> Iterator[str]:
+    for destination in backups.destinations:
+        yield from (one.name for one in destination.list())
+
+
+@KINDS
+def test_a_dry_run_says_what_would_be_copied(shop: BackupPipeline) -> None:
+    shop.run()
+    to = place()
+    report = shop.copy("all", to=to, dry_run=True)
+    assert (report.dry_run, [one.backup and one.backup.id for one in report.destinations]) == (
+        True,
+        ids(shop),
+    )
+    assert [*objects(to)] == []
+
+
+def test_one_that_is_chosen_several_and_all_are_copied(make: Make, clock: Clock) -> None:
+    shop = make(APP, MemoryDestination(), clock=clock)
+    for _ in range(4):
+        shop.run()
+        clock.forward(hours=1)
+    newest, third, second, oldest = ids(shop)
+    to = place()
+    shop.copy(oldest[:20], to=to)
+    assert ids(to) == [oldest]
+    shop.copy([shop.get(third), second], to=to)
+    assert ids(to) == [third, second, oldest]
+    shop.copy(to=to)
+    assert ids(to) == [newest, third, second, oldest]
+
+
+# What is not good stays so
+
+
+@WAYS
+def test_an_incomplete_backup_stays_incomplete(
+    make: Make, destination: MemoryDestination, format: Format, to_format: Format
+) -> None:
+    losing = Scripted("losing", {"app/c": b"a third", "app/d": Problem(message="app/d is lost")})
+    shop = make([APP, losing], destination, encryptor=PASSPHRASE, format=format)
+    shop.run()
+    to = place(format=to_format)
+    report = shop.copy("all", to=to)
+    assert [one.complete for one in to.list().backups] == [False]
+    assert (report.outcome, messages(report.problems, "error")) == ("succeeded", [])
+
+
+@WAYS
+def test_a_damaged_backup_makes_no_good_one(shop: BackupPipeline, to_format: Format) -> None:
+    shop.run()
+    (backup,) = shop.list().backups
+    write_mark(shop.destinations[0], backup, "damaged", backup.time)
+    to = place(format=to_format)
+    shop.copy("all", to=to)
+    assert [one.good for one in to.list().backups] == [False]
+
+
+def test_an_unconfirmed_archive_makes_no_good_copy(make: Make, destination: MemoryDestination) -> None:
+    shop = make(APP, destination, encryptor=PASSPHRASE)
+    shop.run()
+    (summary,) = [name for name in destination.objects if name.endswith(".json")]
+    del destination.objects[summary]
+    for to in (place(), place(format=Zip())):
+        report = shop.copy("all", to=to)
+        assert [one.complete for one in to.list().backups] == [False]
+        assert "unconfirmed, and so is its copy" in messages(report.problems, "warning")[-1]
+
+
+def test_what_of_a_snapshot_cannot_be_read_is_left_out_and_told(
+    make: Make, destination: MemoryDestination
+) -> None:
+    files = {"app/deep/a": b"in the folder", "app/b": b"beside it"}
+    shop = make(Scripted("app", files), destination, encryptor=PASSPHRASE, format=FORMAT)
+    backup = shop.run().destinations[0].backup
+    assert backup
+    _spoil(destination, backup)
+    for to in (place(), place(format=Zip())):
+        report = shop.copy(to=to)
+        assert (report.outcome, report.destinations[0].outcome) == ("incomplete", "incomplete")
+        assert "'app/deep' cannot be read" in messages(report.problems, "error")[0]
+        (copy,) = to.list().backups
+        assert (copy.id, copy.complete) == (backup.id, False)
+        assert content(to, copy) == {"app/b": b"beside it"}
+
+
+def _spoil(destination: MemoryDestination, backup: Backup) -> None:
+    import tests.formats.restic.snapshots_made as made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(made, "SECRET", PASSPHRASE)
+        spoil_tree(destination, backup, "app/deep")
+
+
+def test_what_of_an_archive_cannot_be_read_is_left_out_and_told(
+    make: Make, destination: MemoryDestination
+) -> None:
+    shop = make(APP, destination)
+    backup = shop.run().destinations[0].backup
+    assert backup
+    name = f"shop/{backup.id}.zip"
+    archive = destination.objects[name]
+    destination.objects[name] = _turned(archive, archive.index(b"another one"))
+    to = place()
+    report = shop.copy(to=to)
+    assert report.outcome == "incomplete"
+    (copy,) = to.list().backups
+    assert (copy.complete, content(to, copy)) == (False, {"app/a": b"one of the files"})
+    destination.objects[name] = archive  # put back from elsewhere
+    assert "is incomplete, unlike that at" in messages(shop.copy(to=to).problems, "warning")[0]
+
+
+def _turned(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+@WAYS
+def test_a_source_that_cannot_be_reached_makes_no_incomplete_copy(
+    shop: BackupPipeline, destination: MemoryDestination, to_format: Format
+) -> None:
+    shop.run()
+    counting = FaultyDestination(destination)
+    Backups(None, counting, encryptor=PASSPHRASE, format=shop.format).copy(to=place(format=to_format))
+    for call in range(1, counting.calls["read"] + 1):
+        fault = Fault(method="read", call=call, does=down(retryable=False), lasting=True)
+        reached = FaultyDestination(destination, [fault])
+        to = place(format=to_format)
+        with pytest.raises(Exception, match="cable was cut"):
+            Backups(None, reached, encryptor=PASSPHRASE, format=shop.format).copy(to=to)
+        assert to.list().backups == ()
+
+
+# What goes wrong
+
+
+@WAYS
+def test_a_copying_that_is_interrupted_anywhere_is_finished_by_the_next(
+    shop: BackupPipeline, to_format: Format
+) -> None:
+    shop.run()
+    shop.pin(reason="the audit")
+    counting = FaultyDestination(there())
+    shop.copy(to=place(counting, to_format))
+    for call in range(1, counting.calls["write"] + 1):
+        inner = there()
+        fault = Fault(method="write", call=call, does=down(retryable=False), lasting=True)
+        with suppress(DestinationError):
+            shop.copy(to=place(FaultyDestination(inner, [fault]), to_format))
+        to = place(inner, to_format)
+        for one in to.list().backups:
+            assert content(to, one) == content(shop), call
+            assert one.pin, call
+        assert shop.copy(to=to).outcome == "succeeded"
+        (copy,) = to.list().backups
+        assert (copy.id, copy.complete, content(to)) == (ids(shop)[0], True, content(shop)), call
+        assert copy.pin, call
+
+
+@KINDS
+def test_each_destination_ends_by_itself(shop: BackupPipeline) -> None:
+    shop.run()
+    broken = FaultyDestination(
+        MemoryDestination("broken"), [Fault(method="write", call=None, does=down(retryable=False))]
+    )
+    good = MemoryDestination("good")
+    report = shop.copy(to=place([broken, good]))
+    assert [(one.location, one.outcome) for one in report.destinations] == [
+        (broken.location, "failed"),
+        (good.location, "succeeded"),
+    ]
+    assert report.outcome == "incomplete"
+    with pytest.raises(Exception, match="cable was cut"):
+        shop.copy(to=place(broken))
+
+
+@KINDS
+def test_a_destination_that_fails_in_passing_is_tried_again(make: Make, format: Format) -> None:
+    shop = make(APP, MemoryDestination())
+    shop.run()
+    counting = FaultyDestination(there())
+    shop.copy("all", to=place(counting, format))
+    for call in range(1, counting.calls["write"] + 1):
+        for lost in (False, True):
+            fault = Fault(method="write", call=call, does=down(retryable=True), answer_lost=lost)
+            to = place(FaultyDestination(there(), [fault]), format)
+            to.retry = Retry(wait=0)
+            assert shop.copy(to=to).outcome == "succeeded", call
+            assert ids(to) == ids(shop)
+
+
+@WAYS
+def test_cancelling_ends_it_and_leaves_nothing(shop: BackupPipeline, to_format: Format) -> None:
+    shop.run()
+    cancel = threading.Event()
+
+    def hear(event: Event) -> None:
+        if isinstance(event, BytesRead):
+            cancel.set()
+
+    shop.observers = (hear,)
+    to = place(format=to_format)
+    with pytest.raises(OperationCancelledError):
+        shop.copy(to=to, cancel=cancel)
+    assert to.list().backups == ()
+
+
+def test_the_remains_of_a_removal_are_not_taken_for_the_copy(
+    make: Make, destination: MemoryDestination
+) -> None:
+    shop = make(APP, destination)
+    (id,) = [one.backup.id for one in shop.run().destinations if one.backup]
+    other = there()
+    other.write(f"shop/{id}.complete.json", [b"{}"])
+    to = place(other, Zip())
+    with pytest.raises(Exception, match=f"The name of {id} is taken"):
+        shop.copy(to=to)
+    assert to.list().backups == ()
+
+
+def test_a_wrong_passphrase_is_told_as_such(make: Make, destination: MemoryDestination) -> None:
+    make(APP, destination, encryptor=PASSPHRASE).run()
+    with pytest.raises(WrongPassphraseError):
+        Backups(None, destination, encryptor=OTHER).copy("all", to=place())
+    to = there()
+    make(APP, to, encryptor=PASSPHRASE, format=FORMAT).run()
+    with pytest.raises(WrongPassphraseError):
+        Backups(None, destination, encryptor=PASSPHRASE).copy("all", to=place(to))
+
+
+# Whose it is
+
+
+def test_the_backups_of_a_pipeline_are_copied_to_one_of_its_name_alone(make: Make, clock: Clock) -> None:
+    both = MemoryDestination()
+    for name in ("shop", "blog"):
+        make(APP, both, name=name, clock=clock).run()
+    everything = Backups(None, both, encryptor=None)
+    to = place(name="shop")
+    everything.copy("all", to=to)
+    assert {one.name for one in place(to.destinations).list().backups} == {"shop"}
+    (blog,) = [one for one in everything.list().backups if one.name == "blog"]
+    with pytest.raises(ConfigurationError, match="is one of blog"):
+        everything.copy(blog, to=to)
+    with pytest.raises(BackupNotFoundError, match="There are no backups of forum"):
+        everything.copy("all", to=place(name="forum"))
+    everything.copy("all", to=(to := place()))
+    assert {one.name for one in to.list().backups} == {"shop", "blog"}
+
+
+@KINDS
+def test_a_place_that_has_the_backups_already_is_none_to_copy_to(shop: BackupPipeline) -> None:
+    shop.run()
+    with pytest.raises(ConfigurationError, match="say another place"):
+        shop.copy(to=shop)
+
+
+def test_one_destination_of_a_pipeline_gets_what_another_one_has(make: Make, clock: Clock) -> None:
+    one, other = MemoryDestination("one"), MemoryDestination("other")
+    make(APP, one, encryptor=PASSPHRASE, format=FORMAT, clock=clock).run()
+    clock.forward(hours=1)
+    both = make(APP, [one, other], encryptor=PASSPHRASE, format=FORMAT, clock=clock)
+    both.run()
+    both.copy("all", to=both)
+    assert len(both.list().backups) == 4
+
+
+@KINDS
+def test_who_unpinned_the_copy_has_the_last_word(shop: BackupPipeline) -> None:
+    shop.run()
+    shop.pin(reason="the audit")
+    to = place()
+    shop.copy(to=to)
+    to.unpin("latest")
+    shop.copy(to=to)
+    assert to.get().pin is None
+
+
+def test_archives_of_laravel_backup_become_a_pipelines_snapshots(
+    make: Make, destination: MemoryDestination
+) -> None:
+    destination.write("shop/2026-11-20-02-00-00.zip", [by_pyzipper()])
+    shop = make(APP, destination, encryptor=Passphrase(SECRET), format=Zip(legacy_time_zone="Europe/Berlin"))
+    to = place()
+    for skipped in (0, 1):
+        assert shop.copy("all", to=to).skipped == skipped
+        (copy,) = to.list().backups
+        assert (copy.id, copy.name, copy.host) == ("2026-11-20T01-00-00.000000Z", "shop", "unknown")
+        assert copy.complete is False  # nobody knows how its run ended
+    assert content(to, copy) == content(shop, "2026-11-20-02-00-00")
+
+
+# What the next run and the next cleaning make of it
+
+
+def test_a_pipeline_that_moved_goes_on_and_cleans_what_it_brought_along(make: Make, tmp_path: Path) -> None:
+    folder, clock = tree(tmp_path / "shop", {"a": urandom(MiB)}), Clock()
+    policy = TieredRetention(keep_all_days=2, keep_daily_days=4, keep_weekly_weeks=0, keep_monthly_months=0)
+    options = {"encryptor": PASSPHRASE, "retention": policy, "clock": clock}
+    archives = make(Directory(folder), MemoryDestination(), **options)
+    for _ in range(12):
+        archives.run()
+        clock.forward(hours=12)
+    snapshots = make(Directory(folder), there(), format=FORMAT, **options)
+    archives.copy("all", to=snapshots)
+    for pipeline in (archives, snapshots):
+        assert pipeline.run().read == MiB
+    clock.forward(hours=12)
+    for pipeline, read in ((archives, MiB), (snapshots, 0)):
+        assert pipeline.run().read == read
+    # Everything was read once more, as it stands in another place now, and nothing of it was stored again.
+    assert sum(one.stored for one in snapshots.list().backups) < 1.1 * MiB
+    plans = [pipeline.clean(dry_run=True).destinations[0].plan for pipeline in (archives, snapshots)]
+    kept, likewise = ([one.backup.id for one in plan.keep] for plan in plans if plan)
+    assert kept == likewise
+    assert 4 < len(kept) < 13
+    assert snapshots.clean().outcome == "succeeded"
+    assert ids(snapshots) == sorted(kept, reverse=True)
+
+
+def test_damage_of_an_archive_as_a_whole_keeps_the_others_from_nothing(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    shop = make(APP, destination, clock=clock)
+    for _ in range(2):
+        shop.run()
+        clock.forward(hours=1)
+    oldest = ids(shop)[-1]
+    destination.objects[f"shop/{oldest}.zip"] = destination.objects[f"shop/{oldest}.zip"][:-1]
+    to = place()
+    report = shop.copy("all", to=to)
+    assert (report.outcome, ids(to)) == ("incomplete", ids(shop)[:1])
+    assert [one.outcome for one in report.destinations] == ["failed", "succeeded"]
+    with pytest.raises(IntegrityError):
+        shop.copy(oldest, to=place())
