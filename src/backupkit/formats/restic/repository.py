@@ -265,8 +265,8 @@ class ResticRepository:
         """A snapshot says itself how its run ended."""
         return self._snapshot_of(backup).backup(backup.id, backup.location)
 
-    def remove(self, backup: Backup) -> None:
-        repository = self._locked(exclusive=True)
+    def remove(self, backup: Backup, *, between: Callable[[], None] = nothing) -> None:
+        repository = self._locked(exclusive=True, between=between)
         try:
             snapshot = self._snapshot_of(backup)
             repository.objects.delete("snapshots", snapshot.id)
