@@ -126,9 +126,8 @@ class OpenedRepository:
 
     def load(self, id: bytes, *, tree: bool = False) -> bytes:
         """The plain bytes of a blob; IntegrityError if they are nowhere, or not what was written."""
-        places = self.places(id, tree=tree)
         failure: IntegrityError | None = None
-        for place in places:
+        for place in self._places_one_by_one(id, tree):
             try:
                 return self._load_from(place, id, tree)
             except ObjectNotFoundError as error:
@@ -149,10 +148,21 @@ class OpenedRepository:
     def places(self, id: bytes, *, tree: bool) -> Sequence[Location]:
         """Where a blob stands; nowhere, if new indexes were looked for a moment ago and do not have it either."""
         place = self.index.find(id, tree=tree)
-        if place is None and (self._looked is None or time.monotonic() - self._looked > _SETTLED):
+        if place is None and self._may_be_old():
             self.load_index()  # the first time, or somebody has written meanwhile
             place = self.index.find(id, tree=tree)
         return [] if place is None else [place, *self.index.elsewhere(id, tree=tree)]
+
+    def _places_one_by_one(self, id: bytes, tree: bool) -> Iterator[Location]:
+        places = self.places(id, tree=tree)
+        yield from places
+        # Where no lock can be written it is read without, and somebody may have stored it anew meanwhile.
+        if places and self._may_be_old():
+            self.load_index()
+            yield from (place for place in self.places(id, tree=tree) if place not in places)
+
+    def _may_be_old(self) -> bool:
+        return self._looked is None or time.monotonic() - self._looked > _SETTLED
 
     def _load_from(self, place: Location, id: bytes, tree: bool) -> bytes:
         span = place.pack, place.offset, place.length

@@ -87,6 +87,7 @@ class Pruner:
         repository = self._repository
         repository.forget_index()  # it may be of a time before the lock was held
         repository.load_index()
+        indexes = {*repository.loaded}
         used = UsedBlobs(repository, self._executor)
         for tree in {*trees.values()}:
             used.mark(tree, between=self._between)
@@ -96,7 +97,7 @@ class Pruner:
         if dry_run:
             return Pruned(freed=plan.freed, repacked=plan.repacked, unused=plan.unused)
         self._snapshots = trees.keys()
-        if {id for id, _ in self._objects.list("index")} - {*repository.loaded}:
+        if {id for id, _ in self._objects.list("index")} - indexes:
             raise self._disturbed("An index object")
         self._look_for_others()
         self._delete(plan.unknown)
