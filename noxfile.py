@@ -96,7 +96,7 @@ def restic(session: nox.Session) -> None:
     """Snapshots against every stock restic that can be had, and killed at every call; see tests/restics.py."""
     install(session, "tests")
     session.run("python", "-m", "tests.restics")
-    files = ["tests/formats/restic", "tests/interop/test_restic.py"]
+    files = ["tests/formats/restic", *map(str, ROOT.glob("tests/interop/test_restic*.py"))]
     session.run(
         "python", "-m", "pytest", "-q", *files, *session.posargs, env={"BACKUPKIT_TESTS_RESTIC": "all"}
     )

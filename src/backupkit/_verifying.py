@@ -42,8 +42,8 @@ def verify_copy(
         places = "1 place" if len(damaged) == 1 else f"{len(damaged)} places"
         # Of what is shared, a new backup relies on the same bytes.
         advice = (
-            "Others, and the next one, rely on the same bytes: move the damaged objects away, run `restic repair "
-            "index` and then another backup, and verify that."
+            "Others, and the next one, rely on the same bytes: repair the repository, make another backup, and "
+            "verify that."
             if backup.shared
             else "Keep an older good backup and make a new one."
         )

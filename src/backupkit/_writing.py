@@ -164,8 +164,8 @@ class Writing:
             self.running.add(
                 Problem(
                     message=f"The backup {damaged[1]} was found damaged, and {backup.id} relies on what is stored "
-                    "already, so that it may lack the same: verify it. If it does, move the damaged objects away, "
-                    "run `restic repair index` and then another backup.",
+                    "already, so that it may lack the same: verify it. If it does, repair the repository and make "
+                    "another backup.",
                     severity="warning",
                     destination=backup.location,
                 )

@@ -19,6 +19,7 @@ from backupkit._operation import Running, Telling, has_errors, raise_all, utc_no
 from backupkit._parallel import default_executor
 from backupkit._parts import all_fitting
 from backupkit._pinning import pin_everywhere
+from backupkit._repairing import repair_at
 from backupkit._restoring import (
     InPlace,
     Lost,
@@ -461,6 +462,46 @@ class Backups:
                 )
 
             running.each(self._chosen(at), prune, "Nothing could be pruned")
+            return running.finish(running.outcome)
+
+    def repair(
+        self,
+        *,
+        at: str | None = None,
+        quick: bool = False,
+        forget: bool = False,
+        dry_run: bool = False,
+        cancel: threading.Event | None = None,
+    ) -> Report:
+        """Make what is still right in damaged repositories of snapshots usable again, at each destination.
+
+        The index is made anew where it and the packs disagree. What is damaged is left out of it, so that the next
+        run stores it again, if the sources still have it. Each snapshot in which a file or a folder cannot be read
+        gets another one beside it, without these, tagged `repaired` and not complete. Every path that is lost is an
+        error of the report, which is "incomplete" then; what could be put right is a warning.
+
+        Nothing is deleted but index objects that others replace. With `forget`, damaged snapshots are, when what is
+        left of them is stored, unless they are pinned; so are snapshot objects that cannot be read, and damaged
+        packs when nothing more is needed of them. Everything is read and compared; `quick` believes what the index
+        and the sizes say. The repository is used alone meanwhile: RepositoryLockedError if others use it for too
+        long. An interruption loses nothing. ConfigurationError for archives.
+        """
+        with self._running("repair", cancel, telling=None if dry_run else self._telling()) as running:
+            running.dry_run = dry_run
+
+            def repair(destination: Destination) -> DestinationResult:
+                with self._executor() as executor, self._opened(destination, executor) as repository:
+                    return repair_at(
+                        running,
+                        destination,
+                        repository,
+                        quick=quick,
+                        forget=forget,
+                        dry_run=dry_run,
+                        now=self._clock(),
+                    )
+
+            running.each(self._chosen(at), repair, "Nothing could be repaired")
             return running.finish(running.outcome)
 
     def pin(self, backup: Backup | str = "latest", *, reason: str, until: datetime | None = None) -> Backup:

@@ -333,6 +333,18 @@ class Pruned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repaired:
+    """A damaged backup, and the one that holds what is left of it, made now or earlier; None if there is none.
+
+    `removed` says that the damaged one is gone.
+    """
+
+    damaged: Backup
+    by: Backup | None
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
     """One of those that open a repository, each for a passphrase of its own. Holds no secret.
 
@@ -450,7 +462,7 @@ class DestinationResult:
     `plan` is set by clean (what was, or in a dry run would be, removed and kept), `swept` names the
     leftovers of killed runs it found, `freed` counts the bytes it gave back, or would in a dry run, and `pruned`
     says what pruning had to do with it. `summary` is set by monitor: how the backups stand there. `keys` is set by
-    what changes those of a repository.
+    what changes those of a repository. `repaired` are the backups that a repair found damaged.
     """
 
     location: str
@@ -462,6 +474,7 @@ class DestinationResult:
     pruned: Pruned | None = None
     summary: DestinationSummary | None = None
     keys: KeyChange | None = None
+    repaired: tuple[Repaired, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 

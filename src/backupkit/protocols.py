@@ -33,6 +33,7 @@ from backupkit.model import (
     Passed,
     Problem,
     Pruned,
+    Repaired,
     Report,
     RepositoryState,
     RetentionPlan,
@@ -384,6 +385,28 @@ class ChecksData(Repository, Protocol):
         """Check the structure of a backup, and read back each stored object that holds some of its contents.
 
         With a share, only those objects that belong to it. Problems name the entries that are damaged.
+        """
+        ...
+
+
+@runtime_checkable
+class Repairs(Repository, Protocol):
+    """A repository of which the rest can still be used when something in it is damaged."""
+
+    def repair(
+        self,
+        *,
+        quick: bool,
+        forget: Callable[[Backup], bool] | None,
+        dry_run: bool,
+        between: Callable[[], None] = nothing,
+    ) -> Iterator[Problem | Passed | Expected | Repaired]:
+        """Make everything usable that is still right, and yield what was found and done, as it is.
+
+        What is lost is an error, which names the path. A damaged backup gets another one beside it, which lacks
+        what is lost and so is not complete; it stays itself, unless `forget` says that it may go. `quick` reads no
+        content. An interruption loses nothing, and doing it again finds nothing more to do. With `dry_run`, nothing
+        is done, and told what would be.
         """
         ...
 

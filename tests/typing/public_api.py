@@ -194,6 +194,7 @@ def backups(some: Backups) -> None:
     assert_type(some.restore(to="/srv", include=["*.jpg"], overwrite=True), Report)
     assert_type(some.restore(some.get(), to=DirectoryTarget(Path("/srv"), setuid=True)), Report)
     assert_type(some.restore(to="/srv", resume=True, max_size="50GB", max_entries=10).skipped, int)
+    assert_type(some.repair(quick=True, forget=True, dry_run=True), Report)
     assert_type(some.verify(), Report)
     assert_type(some.copy("all", to=some, dry_run=True), Report)
     assert_type(some.pin(reason="before the upgrade"), Backup)

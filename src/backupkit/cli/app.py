@@ -36,6 +36,7 @@ from backupkit.cli.options import (
 from backupkit.cli.output import Output
 from backupkit.cli.pinning import pin, unpin
 from backupkit.cli.pruning import prune
+from backupkit.cli.repairing import repair
 from backupkit.cli.reports import dry_clean_lines, restore_lines
 from backupkit.cli.retention import retention
 from backupkit.cli.stopping import cancelled_by_signals
@@ -451,7 +452,7 @@ def clean(app: App = None, dry_run: DryRun = False, json: Json = False, quiet: Q
         output.report(report, dry_clean_lines(report) if dry_run else None)
 
 
-for _verb in (copy, prune, retention, pin, unpin):
+for _verb in (copy, prune, repair, retention, pin, unpin):
     app.command()(_verb)
 
 

@@ -97,6 +97,23 @@ def _anew(pruned: Pruned) -> str:
     return anew + (f", {format_size(pruned.unused)} of no use left" if pruned.unused else "")
 
 
+def repair_lines(report: Report) -> Iterator[str]:
+    """Yield what was repaired, or would be."""
+    if report.dry_run:
+        yield f"Nothing was changed (dry run): {_found_wrong(report)}."
+        yield from problem_lines(report.problems)
+    else:
+        yield from report_lines(report)
+
+
+def _found_wrong(report: Report) -> str:
+    return (
+        counted(len(report.problems), "thing is wrong", "things are wrong")
+        if report.problems
+        else "all is well"
+    )
+
+
 def problem_lines(problems: Iterable[Problem]) -> Iterator[str]:
     """Yield each problem; what a program wrote to its standard error may take several lines."""
     for problem in problems:
@@ -149,7 +166,9 @@ def _facts(report: Report) -> list[str]:
             ]
         case "clean" | "prune":
             return [f"{format_size(sum(result.freed for result in report.destinations))} freed"]
-        case "monitor" | "repair" | "rekey":
+        case "repair":
+            return [f"{format_size(report.read)} read", _found_wrong(report)]
+        case "monitor" | "rekey":
             return []
 
 

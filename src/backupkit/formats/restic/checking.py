@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from backupkit._parallel import map_ordered, usable_processors
 from backupkit.errors import IntegrityError
 from backupkit.events import Expected
-from backupkit.formats.restic.index import Location
+from backupkit.formats.restic.index import BlobIndex, Location
 from backupkit.formats.restic.layout import object_name
 from backupkit.formats.restic.loading import Trees
 from backupkit.formats.restic.nodes import parse_tree
@@ -92,10 +92,7 @@ class Checker:
         return 2 * usable_processors()
 
     def _further_processes(self) -> int:
-        """How many help this one: one for each other processor, where so many blobs are so small."""
-        blobs = len(self._repository.index)
-        small = sum(self._sizes.values()) <= blobs * _SMALL
-        return min(usable_processors(), _MOST) - 1 if self._executor and blobs >= WORTH and small else 0
+        return further_processes(self._repository.index, self._sizes) if self._executor else 0
 
     def _problem(self, message: str, path: str | None = None) -> Problem:
         where = self._repository.location
@@ -228,6 +225,13 @@ class Checker:
                 if node["type"] == "dir" and node.get("subtree"):
                     inside.append((bytes.fromhex(node["subtree"]), inner))
             folders += reversed(inside)
+
+
+def further_processes(index: BlobIndex, sizes: Mapping[str, int]) -> int:
+    """How many help this one to check packs: one for each other processor, where so many blobs are so small."""
+    blobs = len(index)
+    small = sum(sizes.values()) <= blobs * _SMALL
+    return min(usable_processors(), _MOST) - 1 if blobs >= WORTH and small else 0
 
 
 def _of(why: str) -> str:

@@ -193,6 +193,17 @@ class BlobIndex:
             if is_tree == tree
         }
 
+    def without(self, packs: Container[str]) -> BlobIndex:
+        """The same but for what stands in these packs."""
+        left, names = BlobIndex(), self.packs()
+        for tree in (False, True):
+            several = self.several(tree=tree)
+            for id, *first in self.numbered(tree=tree):
+                for number, *span in several.get(id, (first,)):
+                    if names[number] not in packs:
+                        left._note(bytes.fromhex(names[number]), [(id, tree, _SPAN.pack(*span))])
+        return left
+
     def _location(self, place: bytes) -> Location:
         number, offset, length, uncompressed = _PLACE.unpack(place)
         return Location(self._named(number), offset, length, uncompressed)

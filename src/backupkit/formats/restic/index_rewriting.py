@@ -62,10 +62,15 @@ def rewrite_indexes(
     repository: OpenedRepository,
     *,
     without: Container[str],
+    others: Iterable[tuple[str, Iterable[PackedBlob]]] = (),
+    unreadable: Container[str] = (),
     between: Callable[[], None] = nothing,
     check: Callable[[], None] = nothing,
 ) -> int:
     """Have no index object say anything of these packs; by how many bytes all of them are smaller then.
+
+    What is in the `others` is said anew, and may be what is in one of those packs. Index objects that are
+    `unreadable`, by their ids, are replaced.
 
     What the old objects say of other packs is stored first; only then are they deleted. An interruption leaves
     objects that say the same twice, which is of no consequence. Small ones are merged. The caller holds the
@@ -73,14 +78,16 @@ def rewrite_indexes(
     """
     objects = repository.objects
     writer = IndexWriter(repository)
-    said: set[bytes] = (
-        set()
-    )  # what is in two objects need not be in two again; hashes, as the texts are gigabytes
+    # What is in two objects need not be in two again; by hashes, for all the texts may be gigabytes.
+    said: set[bytes] = set()
     replaced: dict[str, int] = {}
     listed = dict(objects.list("index"))
     # With those that are known though this listing lacks them: what they say of packs that go must not stay.
     for id in [*listed, *({*repository.loaded} - listed.keys())]:
         between()
+        if id in unreadable:
+            replaced[id] = listed.get(id, 0)
+            continue
         try:
             packs = objects.load("index", id, repository.sealer)["packs"] or ()
         except ObjectNotFoundError:
@@ -96,6 +103,8 @@ def rewrite_indexes(
             if (hashed := hashlib.sha256(text.encode()).digest()) not in said:
                 said.add(hashed)
                 writer.add_text(text, len(pack["blobs"] or ()))
+    for other, blobs in others:
+        writer.add(other, blobs)
     writer.flush()
     for id in replaced:
         between()

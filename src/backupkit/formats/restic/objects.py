@@ -67,6 +67,10 @@ class Objects:
             self.cache.keep_only(kind, found)
         yield from found.items()
 
+    def size_of_pack(self, pack: str) -> int:
+        """In bytes; ObjectNotFoundError if it is not there."""
+        return self._tried(lambda: self.destination.stat(object_name("data", pack))).size
+
     def read(self, kind: ObjectKind, id: str) -> bytes:
         """An object's bytes; IntegrityError if they are not those that its name is the hash of."""
         if (

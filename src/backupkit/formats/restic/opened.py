@@ -114,6 +114,13 @@ class OpenedRepository:
         self._loaded.clear()
         self._looked = None
 
+    def use_index(self, index: BlobIndex) -> None:
+        """Find blobs by this one, which somebody has made of what there is, from now on."""
+        with self._loading:
+            self.index = index
+            self._loaded.update(id for id, _ in self.objects.list("index"))
+            self._looked = time.monotonic()
+
     def look_again(self) -> None:
         """Have the index looked through for what is new before it is needed next: snapshots were listed."""
         self._looked = None

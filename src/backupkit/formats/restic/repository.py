@@ -28,6 +28,7 @@ from backupkit.formats.restic.locks import Lease
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.pruning import Pruner
 from backupkit.formats.restic.reading import SnapshotReader, entries_of
+from backupkit.formats.restic.repairing import Repairer
 from backupkit.formats.restic.saving import Run
 from backupkit.formats.restic.several import news_of, write_snapshots
 from backupkit.formats.restic.snapshots import Snapshot, named, unreadable
@@ -42,6 +43,7 @@ from backupkit.model import (
     Passed,
     Problem,
     Pruned,
+    Repaired,
     Share,
     Taken,
     Written,
@@ -308,6 +310,34 @@ class ResticRepository:
             return pruner.prune(trees, limits or self._limits, dry_run=dry_run)
         finally:
             repository.forget_index()
+
+    def repair(
+        self,
+        *,
+        quick: bool,
+        forget: Callable[[Backup], bool] | None,
+        dry_run: bool,
+        between: Callable[[], None] = nothing,
+    ) -> Iterator[Problem | Passed | Expected | Repaired]:
+        """See `protocols.Repairs`. Of the snapshots, only those of the name, if there is one."""
+        opened = self._locked(exclusive=not dry_run, between=between)
+        repository = opened.uncached()
+        repository.lease = self._lease
+        repairer = Repairer(
+            repository=repository,
+            compressor=self._compressor,
+            executor=self._executor,
+            quick=quick,
+            dry_run=dry_run,
+            forget=forget,
+            mine=lambda backup: self._name in (None, backup.name),
+            between=between,
+        )
+        try:
+            yield from repairer.repair()
+        finally:
+            opened.forget_index()
+            self._known = {}
 
     def keys(self) -> Sequence[Key]:
         return Keyring(self._open(), self._access.passphrase).list()

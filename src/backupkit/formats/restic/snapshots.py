@@ -17,6 +17,8 @@ from backupkit.formats.restic.times import text_ns, text_time, time_text
 from backupkit.model import Backup, Contents
 
 NAME, CONTENTS, INCOMPLETE = "backupkit:name=", "backupkit:contents=", "backupkit:incomplete"
+REPAIRED = "repaired"
+"""The tag of a snapshot that was made of what is left of another, of restic's `repair snapshots` too."""
 _OURS = "backupkit:"
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _COUNTS = (
@@ -139,6 +141,11 @@ class Snapshot:
         }
         return frozenset(one for one in BOTH if one in said)
 
+    @property
+    def repaired(self) -> bool:
+        """Whether it is what was left of another one, whose id is `original`."""
+        return self.original is not None and REPAIRED in self.tags
+
     def backup(self, id: str, location: str) -> Backup:
         """As a backup, called `id`."""
         name = self.name
@@ -149,7 +156,7 @@ class Snapshot:
             contents=self.contents if name is not None else frozenset(),
             location=location,
             # restic says nothing of files that it could not read; but it says when a backup did not end.
-            complete=INCOMPLETE not in self.tags,
+            complete=INCOMPLETE not in self.tags and not self.repaired,
             stored=self.added or 0,
             made_by="other" if name is None else "backupkit",
             shared=True,
@@ -221,14 +228,15 @@ def named(snapshots: Iterable[Snapshot]) -> Iterator[tuple[str, Snapshot]]:
     """Each with what it is called as a backup.
 
     Ours by time and contents. Of several with the same, as copying and changing tags may leave them, the first by
-    id has that name and the others theirs with some digits of their ids. Foreign ones by those digits alone.
+    id has that name and the others theirs with some digits of their ids; so has one that was repaired, whether or
+    not its original is still there, whose marks are not of this one. Foreign ones by those digits alone.
     """
     taken: set[tuple[str | None, str]] = set()
-    for snapshot in sorted(snapshots, key=lambda one: (one.original is not None, one.id)):
+    for snapshot in sorted(snapshots, key=lambda one: (one.repaired, one.original is not None, one.id)):
         name = snapshot.name
         plain = "" if name is None else backup_id(snapshot.time, snapshot.contents)
         called, digits = plain or snapshot.id[:_SHORT], _SHORT
-        while (name, called) in taken:
+        while (name, called) in taken or (called == plain and snapshot.repaired):
             called = f"{plain}-{snapshot.id[:digits]}" if plain else snapshot.id[:digits]
             digits += 1
         taken.add((name, called))
