@@ -512,6 +512,18 @@ def test_a_snapshot_that_is_not_listed_any_more_loses_nothing(place: MemoryDesti
     assert len(contents(place, kept)) == 6
 
 
+def test_a_snapshot_whose_removal_was_answered_with_an_error_is_not_missed(place: MemoryDestination) -> None:
+    older = written(place, several(range(6)))
+    kept = written(place, several(range(4, 10)), minutes=1)
+    lost = DestinationError("The answer was lost.", location="memory")
+    faulty = FaultyDestination(place, [Fault(method="delete", call=1, answer_lost=True, does=lost)])
+    with Restic(cache=False).open(faulty, name="shop", encryptor=SECRET) as repository:
+        with pytest.raises(DestinationError, match="answer"):
+            repository.remove(older)
+        assert repository.prune(limits=ALL).freed > 4 * 30_000
+    assert len(contents(place, kept)) == 6
+
+
 def test_a_snapshot_that_cannot_be_found_though_it_is_listed_loses_nothing(place: MemoryDestination) -> None:
     older = written(place, several(range(6)))
     written(place, several(range(6, 12)), minutes=1)

@@ -271,10 +271,10 @@ class ResticRepository:
         repository = self._locked(exclusive=True, between=between)
         try:
             snapshot = self._snapshot_of(backup)
+            self._known.pop((backup.name, backup.id), None)  # whatever is answered, it may be gone then
             repository.objects.delete("snapshots", snapshot.id)
         except (BackupNotFoundError, ObjectNotFoundError):
             return  # somebody else was faster
-        self._known.pop((backup.name, backup.id), None)
 
     def prune(
         self,
