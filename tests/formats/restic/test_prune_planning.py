@@ -47,6 +47,7 @@ def planned(
     limits: PruneLimits = ALL,
     *,
     sizes: Mapping[str, int] | None = None,
+    unread: str = "",
 ) -> PrunePlan:
     """The plan for packs that are there as the index says, unless `sizes` says otherwise of some."""
     index = BlobIndex()
@@ -65,6 +66,7 @@ def planned(
         cast("UsedBlobs", Marked(index, used)),
         {pack_of(name): size for name, size in there.items() if size},
         limits,
+        unread={(blob.isupper(), id_of(blob)) for blob in unread},
         location="here",
     )
 
@@ -248,3 +250,15 @@ def test_pruning_keeps_all_that_is_used_and_comes_to_an_end(
             used
         )
         assert plan.unused == 0
+
+
+@given(repositories(), st.sets(st.sampled_from(NAMES)))
+def test_of_what_could_not_be_read_all_copies_stay(
+    repository: tuple[Mapping[str, Blobs], str, set[str]], unread: set[str]
+) -> None:
+    packs, used, _ = repository
+    before = [blob for held in packs.values() for blob, _ in held]
+    plan = planned(packs, used, unread="".join(unread))
+    after = [blob for held in carried_out(packs, used, plan, 1).values() for blob, _ in held]
+    for blob in {*used}:
+        assert after.count(blob) == (before.count(blob) if blob in unread else 1)

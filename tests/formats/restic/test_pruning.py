@@ -269,9 +269,9 @@ def test_where_two_runs_stored_the_same_one_copy_stays(place: MemoryDestination)
 # What is damaged
 
 
-def pack_of(place: MemoryDestination, seed: int) -> str:
+def pack_of(place: MemoryDestination, seed: int, copy: int = 0) -> str:
     """The name of the pack that holds this file."""
-    (location,) = opened(place).places(sha256(noise(seed)).digest(), tree=False)
+    location = opened(place).places(sha256(noise(seed)).digest(), tree=False)[copy]
     return f"data/{location.pack[:2]}/{location.pack}"
 
 
@@ -342,6 +342,40 @@ def test_of_a_blob_that_stands_twice_the_copy_stays_that_is_right(
     spoil(place, noise(1), [copy])
     pruned(place)
     assert is_tidy(place)
+    for backup in backups:
+        assert contents(place, backup)["1/1"] == noise(1)
+
+
+def test_copies_that_may_not_be_read_all_stay(place: MemoryDestination) -> None:
+    backups = stored_twice(place, several(range(2)))
+    assert opened(place).index.several(tree=False)
+    for limits in (PruneLimits("0 B", "0 B"), PruneLimits(None, "1 B")):
+        pruned(place, limits=limits)
+        assert len(opened(place).index.several(tree=False)) == 2
+    assert pruned(place, limits=PruneLimits("0 B", "200 kB")).freed > 60_000
+    assert is_tidy(place)
+    for backup in backups:
+        assert contents(place, backup)["1/1"] == noise(1)
+
+
+def test_copies_that_cannot_be_read_all_stay_and_all_else_is_pruned(place: MemoryDestination) -> None:
+    backups = stored_twice(place, several(range(2)))
+    old = written(place, several(range(10, 14)), minutes=3)
+    with Restic().open(place, name="shop", encryptor=SECRET) as repository:
+        repository.remove(old)
+
+    class Cold(FaultyDestination):
+        def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+            if name in cold:
+                raise AccessDeniedError(f"{name} has to be restored first", location="memory", name=name)
+            return super().read(name, start=start, length=length)
+
+    cold = {pack_of(place, seed, copy) for seed in range(2) for copy in range(2)}
+    before = size(place)
+    with pytest.raises(AccessDeniedError, match="has to be restored"):
+        pruned(Cold(place))
+    assert before - size(place) > 4 * 30_000
+    assert len(opened(place).index.several(tree=False)) == 2
     for backup in backups:
         assert contents(place, backup)["1/1"] == noise(1)
 

@@ -58,15 +58,16 @@ def plan_prune(
     limits: PruneLimits,
     *,
     spoilt: Collection[Place] = (),
+    unread: Collection[tuple[bool, bytes]] = (),
     location: str,
 ) -> PrunePlan:
     """Decide for all packs, whose sizes at the destination these are.
 
     As restic's `prune` does, whose rules and figures these are. IntegrityError if what is used stands in packs that
     are not there, or not as long as the index says, or if all of several copies of it are `spoilt`, which are known
-    to be damaged: nothing must be deleted then.
+    to be damaged: nothing must be deleted then. Of blobs that are `unread` all copies stay.
     """
-    packs = _Packs(index, used, sizes, spoilt)
+    packs = _Packs(index, used, sizes, spoilt, unread)
     lost = [
         packs.names[number] for number in packs.numbers if packs.needed[number] and not packs.whole[number]
     ]
@@ -114,7 +115,12 @@ class _Packs:
     """What is in each pack, by its number in the index."""
 
     def __init__(
-        self, index: BlobIndex, used: UsedBlobs, sizes: Mapping[str, int], spoilt: Collection[Place]
+        self,
+        index: BlobIndex,
+        used: UsedBlobs,
+        sizes: Mapping[str, int],
+        spoilt: Collection[Place],
+        unread: Collection[tuple[bool, bytes]],
     ) -> None:
         self.names = index.packs()
         self.numbers = range(len(self.names))
@@ -126,6 +132,7 @@ class _Packs:
         self.kept: dict[tuple[bool, bytes], tuple[str, int]] = {}
         self.spoilt: list[Place] = []  # those of which no copy is better
         self._spoilt = spoilt
+        self._unread = unread
         self._kinds = bytearray(count)  # 1 for data, 2 for trees
         for tree in (False, True):
             self._count(index, used, tree)
@@ -176,11 +183,13 @@ class _Packs:
                     self.spoilt.append((tree, id, self.names[places[0][0]], places[0][1]))
                     continue
             kept = max(right, key=lambda place: (ranks[place[0]], place))
-            self.kept[tree, id] = self.names[kept[0]], kept[1]
+            all_stay = (tree, id) in self._unread
+            if not all_stay:
+                self.kept[tree, id] = self.names[kept[0]], kept[1]
             for place in places:
                 pack, _, length, uncompressed = place
                 size = packed_size(length, compressed=uncompressed > 0)
-                if place == kept:
+                if place == kept or (all_stay and self.whole[pack]):
                     self.used[pack] += size
                     self.needed[pack] = 1
                 else:

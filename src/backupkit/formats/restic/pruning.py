@@ -148,30 +148,53 @@ class Pruner:
     def _planned(
         self, used: UsedBlobs, sizes: Mapping[str, int], limits: PruneLimits, *, looks: bool
     ) -> PrunePlan:
-        """What is to be done; if it `looks`, no copy of a blob goes for another one that is damaged."""
+        """What is to be done; if it `looks`, no copy of a blob goes for another one that is damaged.
+
+        Of those that cannot be read, or only beyond the limit of what may be, all copies stay.
+        """
         repository = self._repository
         spoilt: set[Place] = set()
+        unread: set[tuple[bool, bytes]] = set()
+        left = limits.repack
         seen: set[Place] = set()
         window = 2 * usable_processors()
         while True:
             plan = plan_prune(
-                repository.index, used, sizes, limits, spoilt=spoilt, location=repository.location
+                repository.index,
+                used,
+                sizes,
+                limits,
+                spoilt=spoilt,
+                unread=unread,
+                location=repository.location,
             )
             if not looks:
                 return plan
-            unseen = [(pack, blob) for pack, blob in plan.relied_on if _place(pack, blob) not in seen]
-            seen.update(_place(pack, blob) for pack, blob in unseen)
-            before = len(spoilt)
-            reads = map_ordered(self._executor, self._read, _pieces_of(unseen), window)
+            before = len(spoilt), len(unread)
+            unseen: list[tuple[str, PackedBlob]] = []
+            for pack, blob in plan.relied_on:
+                if _place(pack, blob) in seen:
+                    continue
+                seen.add(_place(pack, blob))
+                left -= blob.length
+                if left < 0:
+                    unread.add((blob.tree, blob.id))
+                else:
+                    unseen.append((pack, blob))
+            reads = map_ordered(self._executor, self._looked_into, _pieces_of(unseen), window)
             with closing(reads) as found:  # type: ignore[type-var]  # a generator
                 for piece, read in found:
                     self._between()
+                    if isinstance(read, DestinationError):
+                        self._refused = self._refused or read
+                        unread.update((blob.tree, blob.id) for blob in piece.blobs)
+                        continue
                     spoilt.update(
                         _place(piece.pack, blob)
                         for blob, sealed in zip(piece.blobs, read, strict=True)
-                        if isinstance(sealed, BackupKitError)
+                        if isinstance(sealed, IntegrityError)
                     )
-            if len(spoilt) == before:
+            if (len(spoilt), len(unread)) == before:
                 return plan
 
     def _store_anew(self, plan: PrunePlan, used: UsedBlobs) -> Mapping[str, int]:
@@ -246,6 +269,17 @@ class Pruner:
             else:
                 read.append(sealed)
         return piece, read
+
+    def _looked_into(
+        self, piece: _Piece
+    ) -> tuple[_Piece, Sequence[bytes | IntegrityError] | DestinationError]:
+        """The same, or why it cannot be read now or later, as in storage that is cold."""
+        try:
+            return self._read(piece)
+        except DestinationError as error:
+            if error.retryable:
+                raise
+            return piece, error
 
     def _damaged(self, pack: str, error: BackupKitError) -> IntegrityError:
         return IntegrityError(
