@@ -3,12 +3,13 @@
     python benchmarks/snapshots.py [--quick] [--rounds N] [--trees small large dump] [--restic PROGRAM …]
 
 In each round every program makes a repository anew (the peers before the clock runs, we in our first run), and then
-a first snapshot of a tree, one of the tree unchanged, and one after a hundredth of it has changed; it restores the
-last one, and reads all data of the repository to verify it. All run as whole processes, start-up and key derivation
-included, one after the other, on trees that are in memory: each is read before each program, because borg has the
-system forget what it has read. What waits for the disk is written before each. restic and borg run with their
-defaults (zstd, and lz4), borg with `repokey-blake2`. Printed are minimum, median and maximum of each figure, and of
-the ratios of each round's pair: on a machine that others use too only the ratios say something.
+a first snapshot of a tree, one of the tree unchanged, and one after a hundredth of it has changed; it compares the
+first two, and the last two, restores the last one, and reads all data of the repository to verify it. All run as
+whole processes, start-up and key derivation included, one after the other, on trees that are in memory: each is
+read before each program, because borg has the system forget what it has read. What waits for the disk is written
+before each. restic and borg run with their defaults (zstd, and lz4), borg with `repokey-blake2`. Printed are
+minimum, median and maximum of each figure, and of the ratios of each round's pair: on a machine that others use too
+only the ratios say something.
 
 `--folder /dev/shm` leaves the disk out of it.
 """
@@ -35,6 +36,8 @@ OPERATIONS = {
     "first": "the first snapshot, into an empty repository",
     "unchanged": "a second one, of which nothing has changed",
     "changed": "a third one, of which a hundredth has changed",
+    "same": "what differs between the first two, of which nothing does",
+    "diff": "what differs between the second and the third",
     "restore": "the third one into an empty folder",
     "verify": "all data of the repository: restic check --read-data, borg check --verify-data",
 }
@@ -54,6 +57,10 @@ match operation:
         pipeline.restore("latest", to=folder)
     case "verify":
         pipeline.verify()
+    case "same" | "diff":
+        third, second, first = pipeline.list().backups
+        for _ in pipeline.diff(*((first, second) if operation == "same" else (second, third))):
+            pass
 """
 
 
@@ -68,6 +75,8 @@ class Program(Protocol):
         """The newest snapshot, to an empty folder, which then holds the tree at any depth."""
 
     def verify(self, folder: Path, tree: Path) -> Figures: ...
+    def compare(self, folder: Path, tree: Path, operation: str) -> Figures:
+        """Two of three snapshots: the first two for "same", the last two for "diff"."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,13 @@ class Restic:
 
     def verify(self, folder: Path, tree: Path) -> Figures:
         return self._timed(folder, "check", "--read-data")
+
+    def compare(self, folder: Path, tree: Path, operation: str) -> Figures:
+        made = sorted(
+            (folder / "repository" / "snapshots").iterdir(), key=lambda path: path.stat().st_mtime_ns
+        )
+        first, second, third = (path.name for path in made)
+        return self._timed(folder, "diff", *((first, second) if operation == "same" else (second, third)))
 
     def _timed(self, folder: Path, *arguments: str) -> Figures:
         return timed([self.program, "-q", *arguments], **self._settings(folder))
@@ -122,6 +138,10 @@ class Borg:
     def verify(self, folder: Path, tree: Path) -> Figures:
         return self._timed(folder, "check", "--verify-data")
 
+    def compare(self, folder: Path, tree: Path, operation: str) -> Figures:
+        first = 0 if operation == "same" else 1
+        return self._timed(folder, "diff", f"::snapshot-{first}", f"snapshot-{first + 1}")
+
     def _timed(self, folder: Path, *arguments: str) -> Figures:
         return timed([self.program, *arguments], **self._settings(folder))
 
@@ -151,6 +171,9 @@ class Ours:
 
     def verify(self, folder: Path, tree: Path) -> Figures:
         return self._timed("verify", folder, tree)
+
+    def compare(self, folder: Path, tree: Path, operation: str) -> Figures:
+        return self._timed(operation, folder, tree)
 
     def _timed(self, operation: str, folder: Path, of: Path) -> Figures:
         command = [sys.executable, "-c", _OURS, operation, str(folder / "repository"), str(of)]
@@ -247,6 +270,8 @@ class Case:
                 return partial(self.restored, program, number)
             case "verify":
                 return partial(program.verify, self.place(program), self.tree)
+            case "same" | "diff":
+                return partial(program.compare, self.place(program), self.tree, operation)
             case _:
                 return partial(self.taken, program)
 

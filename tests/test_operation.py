@@ -158,6 +158,7 @@ def test_what_is_made_of_a_file_that_is_there_is_watched_too() -> None:
         cancel.set()
         yield b"too late"
 
+    assert one.watched(Entry(path="a", within=lambda start, stop: iter(()))).within is None
     watched = one.watched(Entry(path="a", size=9, reusing=reusing)).reusing
     assert watched is not None
     chunks = watched(7)

@@ -24,7 +24,7 @@ PACKAGES = {
     "sshd": "openssh-server",
     "redis-cli": "redis-tools",
     "restic": "restic",
-    "fusermount3": "fuse3",
+    "fusermount3": "fuse3 libfuse2",
 }
 # What a program must be able to do, where it may be there without.
 _CHECKS = {"php": ["-r", "exit(extension_loaded('zip') ? 0 : 1);"]}

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backupkit._comparing import Comparison
+from backupkit._looking import versions_of
 from backupkit.backups import Backups
 from backupkit.compression import Deflate, Store, Zstd
 from backupkit.destinations.local import LocalDestination
@@ -59,9 +61,13 @@ from backupkit.model import (
     Backup,
     DestinationResult,
     DestinationSummary,
+    Difference,
+    Differing,
     Entry,
     Examination,
     Finding,
+    Found,
+    Growth,
     Kept,
     Key,
     KeyChange,
@@ -82,8 +88,10 @@ from backupkit.model import (
     RetentionPlan,
     Rights,
     SeriesSummary,
+    Statistics,
     StoredObject,
     Summary,
+    Version,
 )
 from backupkit.observers import LoggingObserver, ProgressObserver
 from backupkit.opening import open_repository
@@ -151,6 +159,7 @@ __all__ = [
     "BackupPipeline",
     "Backups",
     "Command",
+    "Comparison",
     "ConfigurationError",
     "CountedRetention",
     "DatabaseHistory",
@@ -162,14 +171,18 @@ __all__ = [
     "DestinationError",
     "DestinationResult",
     "DestinationSummary",
+    "Difference",
+    "Differing",
     "Directory",
     "DirectoryTarget",
     "Entry",
     "Examination",
     "FileMemory",
     "Finding",
+    "Found",
     "FsspecSource",
     "FutureDated",
+    "Growth",
     "HookError",
     "IntegrityError",
     "KeepAll",
@@ -234,6 +247,7 @@ __all__ = [
     "Simulation",
     "SizeAnomaly",
     "SourceError",
+    "Statistics",
     "Store",
     "StoredObject",
     "Summary",
@@ -241,6 +255,7 @@ __all__ = [
     "TieredRetention",
     "UnsupportedCodecError",
     "VerifiedWithin",
+    "Version",
     "WebhookNotifier",
     "WrongPassphraseError",
     "Zip",
@@ -257,6 +272,7 @@ __all__ = [
     "plot_plan",
     "plot_retention",
     "simulate",
+    "versions_of",
 ]
 
 # Imported when they are first asked for: few applications have every kind of database, or every notifier.

@@ -117,7 +117,7 @@ class CopiedEntries:
             )
         if entry.kind not in ("file", "hardlink"):
             return entry
-        return replace(entry, chunks=chunks, reusing=None, rows=rows, warnings=[], origin=origin)
+        return replace(entry, chunks=chunks, reusing=None, within=None, rows=rows, warnings=[], origin=origin)
 
 
 def state_of(backup: Backup) -> str:

@@ -229,7 +229,7 @@ class Drill:
                 damaged.append(error)
                 raise
 
-        return self.running.watched(replace(entry, chunks=chunks, reusing=None))
+        return self.running.watched(replace(entry, chunks=chunks, reusing=None, within=None))
 
     def _check_server(self, dump: Dump, failure: RestoreError) -> None:
         """Raise the failure if it is the server's or the disk's: that says nothing about the backup."""

@@ -292,7 +292,7 @@ class Running:
                     yield chunk
 
         reusing = entry.reusing and partial(watched, entry.reusing)
-        return replace(entry, chunks=partial(watched, entry.chunks), reusing=reusing)
+        return replace(entry, chunks=partial(watched, entry.chunks), reusing=reusing, within=None)
 
     def passed(self, passed: Passed) -> None:
         """So much of a part of a source was dealt with: it is counted, told, and ended by cancelling."""

@@ -135,7 +135,7 @@ class Dump:
             self.begun = True
             yield from entry.chunks()
 
-        return replace(entry, chunks=chunks, reusing=None)
+        return replace(entry, chunks=chunks, reusing=None, within=None)
 
     def _target(self) -> DatabaseTarget:
         # create: a file of SQLite comes into being by being restored.

@@ -143,6 +143,7 @@ class _Worker:
             entry,
             chunks=lambda: passed(entry.chunks()),
             reusing=None if reusing is None else lambda descriptor: passed(reusing(descriptor)),
+            within=None,
         )
 
     def _check(self) -> None:

@@ -11,10 +11,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from backupkit._comparing import Comparison
 from backupkit._copying import Copying, CopyTarget, to_be_copied
 from backupkit._entry_file import EntryFile
 from backupkit._finding import meant, newest_first, warnings_about
 from backupkit._keys import change_keys, check_keys, check_new, listed_keys, meant_key, weakness_of
+from backupkit._looking import Wanted, chosen_between, found_in
+from backupkit._measuring import growth_of
 from backupkit._operation import Running, Telling, has_errors, raise_all, utc_now
 from backupkit._parallel import default_executor
 from backupkit._parts import all_fitting
@@ -40,6 +43,7 @@ from backupkit.errors import (
     BackupNotFoundError,
     ConfigurationError,
     DestinationError,
+    IntegrityError,
     OperationCancelledError,
     RestoreError,
     told,
@@ -51,6 +55,7 @@ from backupkit.model import (
     Contents,
     DestinationResult,
     Entry,
+    Found,
     KeyListing,
     Listing,
     Operation,
@@ -58,6 +63,7 @@ from backupkit.model import (
     Pin,
     Problem,
     Report,
+    Statistics,
 )
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import (
@@ -78,6 +84,8 @@ from backupkit.targets.routed import RoutedTarget
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+
+    from backupkit.browsing import BackupFileSystem
 
 
 class Backups:
@@ -160,6 +168,15 @@ class Backups:
                     return cast("BinaryIO", io.BufferedReader(raw, 1 << 20))
         raise BackupNotFoundError(f"The backup {backup.id} holds no file {path!r}: look at its entries.")
 
+    def file_system(self, *, at: str | None = None) -> BackupFileSystem:
+        """The backups as a read-only file system of fsspec's: `<id>/<path>`, and `latest/<path>`.
+
+        `at` names a destination; otherwise each backup is read from the first that has it. See `BackupFileSystem`.
+        """
+        from backupkit.browsing import BackupFileSystem  # which takes fsspec to import
+
+        return BackupFileSystem(self, at=at)
+
     def get(
         self, backup: Backup | str = "latest", *, at: str | None = None, only: Contents | None = None
     ) -> Backup:
@@ -178,14 +195,10 @@ class Backups:
         if isinstance(backup, Backup):
             return backup, []
         found, problems = self._listed(at)
-        wanted = self._wanted(only, found)
-        found_one = meant(
-            backup, found, wanted=wanted, silent=problems, where=self._where(at), name=self.name
-        )
-        return found_one, problems
+        return self._meant(backup, found, problems, at=at, only=only), problems
 
     def _listed(self, at: str | None) -> tuple[Sequence[Backup], Sequence[DestinationError]]:
-        """What is at the destinations, and what kept some from answering."""
+        """All backups there, destination by destination, and what kept others from answering."""
         problems: list[DestinationError] = []
         found: list[Backup] = []
         for destination in self._chosen(at):
@@ -195,6 +208,143 @@ class Backups:
                 problems.append(error)
         raise_if_closed(problems, self._chosen(at))
         return found, problems
+
+    def _meant(
+        self,
+        backup: str,
+        found: Sequence[Backup],
+        problems: Sequence[DestinationError],
+        *,
+        at: str | None,
+        only: Contents | None = None,
+    ) -> Backup:
+        wanted = self._wanted(only, found)
+        return meant(backup, found, wanted=wanted, silent=problems, where=self._where(at), name=self.name)
+
+    def diff(
+        self,
+        before: Backup | str,
+        after: Backup | str = "latest",
+        *,
+        at: str | None = None,
+        folder: str | tuple[str, str] = "",
+        metadata: bool = True,
+        other: Backups | None = None,
+    ) -> Comparison:
+        """Where two backups differ, and how: iterate over what is returned. Reads no content.
+
+        Each is said as for `get`. `after` may be one of `other` backups: those of another pipeline, destination,
+        format or passphrase. Only what is below `folder` is compared, if that is given; BackupNotFoundError if
+        neither has it. Two folders are that of the first backup and that of the second, and paths are those within
+        them: archives have the files of a `Directory` below its name, snapshots have them where they were. Without
+        `metadata`, entries of which only that differs are left out.
+
+        Of two snapshots, folders that are the same in both are not entered, and the ids of blobs tell whether a
+        file holds the same. Otherwise both are read entry by entry: the SHA-256 of a file tells it where both
+        backups record that, and else size and time. What cannot be restored, such as a socket, counts for nothing,
+        and neither does the time of a folder.
+        """
+        second = self if other is None else other
+        before, after = self._both(before, after, second, at)
+        folders = (folder, folder) if isinstance(folder, str) else folder
+        places = self._destination_of(before), second._destination_of(after)
+
+        def opened(stack: ExitStack) -> tuple[Repository, Repository]:
+            executor = stack.enter_context(self._executor())
+            repository = stack.enter_context(self._opened(places[0], executor))
+            if second is self and places[0] is places[1]:
+                return repository, repository
+            return repository, stack.enter_context(second._opened(places[1], executor))
+
+        return Comparison(before, after, opened, folders=folders, metadata=metadata)
+
+    def _both(
+        self, before: Backup | str, after: Backup | str, second: Backups, at: str | None
+    ) -> tuple[Backup, Backup]:
+        """The two that are meant, by one listing of each destination."""
+        listed = None
+        if isinstance(before, str):
+            listed = self._listed(at)
+            before = self._meant(before, *listed, at=at)
+        if isinstance(after, str):
+            if second is not self:
+                listed, at = None, None
+            after = second._meant(after, *(listed or second._listed(at)), at=at)
+        return before, after
+
+    def find(
+        self,
+        *patterns: str,
+        at: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        ignore_case: bool = False,
+    ) -> Iterator[Found]:
+        """Yield what stands at paths that a gitignore pattern means, backup by backup, the newest first.
+
+        `orders.csv` means an entry of that name anywhere, `/srv/shop/*.csv` those in this very folder, and a path
+        written out itself. What is in a folder that is meant is not meant for that alone. Only backups of the time
+        between `since` and `until` (aware) are looked through. One that several destinations hold is looked
+        through at the first of them; those of the next destination follow.
+
+        Content can be pulled meanwhile. `versions_of` has what was found by path and version. IntegrityError, or a
+        group with what kept destinations from answering, comes after the last one: all else was looked through.
+
+        Of snapshots, what they have in common is looked through once; an archive is read without its contents.
+        """
+        wanted = Wanted(patterns, ignore_case=ignore_case)
+        seen: set[tuple[str, str]] = set()
+        failures: list[Exception] = []
+        listed, silent = self._listed(at)
+        failures += silent
+        chosen = chosen_between(newest_first(listed), since, until)
+        for destination in self._chosen(at):
+            there = [
+                one
+                for one in chosen
+                if one.location == destination.location and (one.name, one.id) not in seen
+            ]
+            seen.update((one.name, one.id) for one in there)
+            if not there:
+                continue
+            with self._executor() as executor, self._opened(destination, executor) as repository:
+                for found in found_in(repository, there, wanted):
+                    if isinstance(found, Found):
+                        yield found
+                    else:
+                        failures.append(IntegrityError(found.message, where=found.path or ""))
+        raise_all("Not all backups could be looked through", failures)
+
+    def statistics(
+        self, *, at: str | None = None, cancel: threading.Event | None = None
+    ) -> Sequence[Statistics]:
+        """What the backups at each destination hold, share and take, and what each has added, in order of time.
+
+        Of snapshots, all folders are read, once each, and no contents; the memory is that of the index. Of
+        archives, nothing is read but what they say beside them. A destination that does not answer has a problem
+        and no figures. IntegrityError if a backup is damaged: no figure would be right.
+        """
+
+        def between() -> None:
+            if cancel is not None and cancel.is_set():
+                raise OperationCancelledError("The statistics were cancelled.")
+
+        statistics: list[Statistics] = []
+        silent: list[DestinationError] = []
+        for destination in self._chosen(at):
+            location = destination.location
+            try:
+                oldest_first = self._list_at(destination)[::-1]
+            except DestinationError as error:
+                silent.append(error)
+                problem = Problem(message=str(error), destination=location)
+                statistics.append(Statistics(location=location, problems=(problem,)))
+                continue
+            with self._executor() as executor, self._opened(destination, executor) as repository:
+                growth = tuple(growth_of(repository, oldest_first, between))
+            statistics.append(Statistics(location=location, growth=growth))
+        raise_if_closed(silent, self._chosen(at))
+        return statistics
 
     def restore(
         self,

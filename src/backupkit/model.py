@@ -21,6 +21,7 @@ Operation: TypeAlias = Literal[
     "run", "restore", "verify", "drill", "clean", "monitor", "prune", "repair", "copy", "rekey"
 ]
 MadeBy: TypeAlias = Literal["backupkit", "laravel-backup", "other"]
+Change: TypeAlias = Literal["added", "removed", "content", "metadata", "type"]
 Occasion: TypeAlias = Literal[
     "run succeeded",
     "run incomplete",
@@ -163,8 +164,13 @@ class Entry:
     table of a dump has, if the source counted them.
 
     `reusing(descriptor)`, where it can be had, yields the very content that `chunks()` does, but takes from this
-    open file whatever that holds already at its place, so that only what differs has to be fetched. Who gives an
-    entry other `chunks` gives it another `reusing` too, or none.
+    open file whatever that holds already at its place, so that only what differs has to be fetched.
+    `within(start, stop)`, where it can be had, yields the bytes from `start` to `stop`, or to the end, without
+    reading what comes before. Who gives an entry other `chunks` gives it another `reusing`, `within` and `digest`
+    too, or none.
+
+    `digest` tells the content from others, where a backup says that without being read through: `sha256:` and its
+    hash, or another scheme and a text. Within one scheme, the same digest is the same content, and another another.
     """
 
     path: str
@@ -179,6 +185,8 @@ class Entry:
     device: tuple[int, int] | None = None
     chunks: Callable[[], Iterator[bytes]] = field(default=no_chunks, compare=False, repr=False)
     reusing: Callable[[int], Iterator[bytes]] | None = field(default=None, compare=False, repr=False)
+    within: Callable[[int, int], Iterator[bytes]] | None = field(default=None, compare=False, repr=False)
+    digest: str | None = field(default=None, compare=False, repr=False)
     warnings: list[Problem] = field(default_factory=list, compare=False, repr=False)
     rows: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
     origin: Origin | None = field(default=None, compare=False, repr=False)
@@ -308,6 +316,129 @@ class Listing:
     def of_pipelines(self) -> bool:
         """Whether any of them looks like a pipeline's, and not like an archive that somebody put there."""
         return any(backup.made_by != "other" for backup in self.backups)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """How two backups differ at one path; `before` and `after` are what they have there, or None.
+
+    "content" is a file with other bytes, whatever else of it is other; "metadata" is whatever else is restored:
+    mode, owner, time, attributes, the target of a link, the number of a device. Of a folder, the time does not
+    count: what was added to it or removed says it. "type" is another kind of entry.
+    """
+
+    path: str
+    change: Change
+    before: Entry | None
+    after: Entry | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """So many entries of each kind. `size` are the plain bytes of what one of two backups has and the other not."""
+
+    files: int = 0
+    folders: int = 0
+    others: int = 0
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Differing:
+    """What all differences between two backups come to.
+
+    `files` have other content, `metadata` counts entries of which only that differs, `types` those of another kind.
+    """
+
+    added: Tally
+    removed: Tally
+    files: int = 0
+    metadata: int = 0
+    types: int = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether anything differs."""
+        both = (self.added, self.removed)
+        return bool(self.files or self.metadata or self.types) or any(
+            one.files or one.folders or one.others for one in both
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """An entry whose path was looked for, and a backup that holds it."""
+
+    backup: Backup
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One and the same entry, in each of these backups, which are in the order in which it was found there."""
+
+    entry: Entry
+    backups: tuple[Backup, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """What one backup holds, and what it added to those before it. Sizes are bytes.
+
+    `restored` is what its files take once restored, files with several links once. Of what no older backup
+    refers to, `added` are the plain bytes, `stored` those at the destination, compressed and sealed, and `blobs` is
+    how many pieces it is.
+    """
+
+    backup: Backup
+    entries: int
+    restored: int
+    added: int
+    stored: int
+    blobs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """What the backups at one destination take, oldest first; one that did not answer has a problem instead.
+
+    `restored` is what all of them take once each is restored, `deduplicated` the plain bytes of which they are
+    made, and `stored` what these take at the destination. What no backup refers to, and the index, are in none.
+    """
+
+    location: str
+    growth: tuple[Growth, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def entries(self) -> int:
+        return sum(one.entries for one in self.growth)
+
+    @property
+    def restored(self) -> int:
+        return sum(one.restored for one in self.growth)
+
+    @property
+    def deduplicated(self) -> int:
+        return sum(one.added for one in self.growth)
+
+    @property
+    def stored(self) -> int:
+        return sum(one.stored for one in self.growth)
+
+    @property
+    def blobs(self) -> int:
+        return sum(one.blobs for one in self.growth)
+
+    @property
+    def deduplication(self) -> float | None:
+        """How many times as large all would be restored as what they are made of; None if they hold nothing."""
+        return self.restored / self.deduplicated if self.deduplicated else None
+
+    @property
+    def compression(self) -> float | None:
+        """How many times as large that is as what is stored of it."""
+        return self.deduplicated / self.stored if self.stored else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

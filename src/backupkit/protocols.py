@@ -22,8 +22,11 @@ from backupkit.events import Event, Expected
 from backupkit.model import (
     Backup,
     Contents,
+    Difference,
     Entry,
     Essentials,
+    Found,
+    Growth,
     Key,
     KeyChange,
     Notice,
@@ -353,6 +356,24 @@ class ReadsWithin(Repository, Protocol):
         ...
 
 
+class Browser(Protocol):
+    """One backup, to be looked into here and there. Safe to use on several threads, for as long as one likes."""
+
+    def children(self, folder: str) -> Sequence[Entry]:
+        """The entries directly in the folder at this path, "" for the topmost ones, in the order of their names.
+
+        Content may be pulled at any time. NotADirectoryError or FileNotFoundError if it is no folder of the backup.
+        """
+        ...
+
+
+@runtime_checkable
+class Browses(Repository, Protocol):
+    """A repository of which single folders can be looked at, without keeping anybody from changing it meanwhile."""
+
+    def browser(self, backup: Backup) -> Browser: ...
+
+
 class BackupReader(Protocol):
     """One backup, for another process to read: can be pickled. Secret, because it holds the key."""
 
@@ -385,6 +406,53 @@ class ChecksData(Repository, Protocol):
         """Check the structure of a backup, and read back each stored object that holds some of its contents.
 
         With a share, only those objects that belong to it. Problems name the entries that are damaged.
+        """
+        ...
+
+
+@runtime_checkable
+class ComparesBackups(Repository, Protocol):
+    """A repository that reads backups in the order of paths, and finds out faster where two of them differ.
+
+    In that order a folder is before what is in it, and siblings are in the order of their names' bytes.
+    """
+
+    def differences(
+        self, before: Backup, other: Repository, after: Backup, *, folders: tuple[str, str], metadata: bool
+    ) -> Iterator[Difference | Problem | tuple[int, int]] | None:
+        """Yield where a backup of this repository and one of another, or of the same, differ; None if it cannot.
+
+        Only below the two `folders`; paths are within them, if they are not the same. Entries of which only the
+        metadata differs come only with `metadata`. What cannot be read is a problem in its place. Last come two
+        numbers of plain bytes: what `after` alone has, and what `before` has, as far as that can be told without
+        reading what is the same in both.
+        """
+        ...
+
+
+@runtime_checkable
+class FindsPaths(Repository, Protocol):
+    """A repository that looks only once through what several backups have in common."""
+
+    def find(
+        self, backups: Iterable[Backup], *, enters: Callable[[str], bool], matches: Callable[[str], bool]
+    ) -> Iterator[Found | Problem]:
+        """Yield those entries of these backups at paths that `matches` says yes to, a folder's with "/" at its end.
+
+        Only what is in folders at paths that `enters` says yes to. Backup by backup, each in the order of `read`.
+        What cannot be read is a problem in its place.
+        """
+        ...
+
+
+@runtime_checkable
+class MeasuresBackups(Repository, Protocol):
+    """A repository whose backups have stored bytes in common, and that can tell what each has added."""
+
+    def growth(self, backups: Iterable[Backup], *, between: Callable[[], None] = nothing) -> Iterator[Growth]:
+        """Yield what each backup holds and adds to those before it in this order; IntegrityError if one is damaged.
+
+        `between` is called now and then and may raise to end it.
         """
         ...
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import takewhile
 
 from backupkit.errors import ConfigurationError
 from backupkit.model import DUMPS, Contents, Entry
-from backupkit.patterns import matcher
-
-_SPECIAL = frozenset("*?[\\")  # what may stand for something else in a gitignore pattern
+from backupkit.patterns import folders_within, is_on_the_way, matcher
 
 
 class Selection:
@@ -36,7 +33,7 @@ class Selection:
         self._wanted = wanted
         self._included = _matcher(include) if include else None
         self._excluded = _matcher(exclude)
-        self._within = _folders_within(include) if include else None
+        self._within = folders_within(include) if include else None
         # A later pattern may bring back what is in a folder that an earlier one leaves out.
         self._leaves_out_folders = not any(pattern.startswith("!") for pattern in exclude)
         self._excluded_below = matcher(exclude)
@@ -72,7 +69,7 @@ class Selection:
         """Whether an entry in this folder could be meant; True where that cannot easily be told."""
         if self.only is not None and (self.only == "databases") != (folder.partition("/")[0] == DUMPS):
             return False
-        if self._within is not None and not any(_is_on_the_way(folder, path) for path in self._within):
+        if self._within is not None and not any(is_on_the_way(folder, path) for path in self._within):
             return False
         return not (self._leaves_out_folders and self._excluded_below(f"{folder}/"))
 
@@ -93,22 +90,3 @@ def _matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
     spelled_out = frozenset(patterns)
     matches = matcher(patterns)
     return lambda path: matches(path) or path.removesuffix("/") in spelled_out
-
-
-def _folders_within(patterns: Sequence[str]) -> Sequence[str] | None:
-    """The paths at or below which all is that the patterns can match; None if that may be anywhere."""
-    paths = []
-    for pattern in patterns:
-        whole = pattern.strip()
-        if whole.startswith("!") or "/" not in whole.rstrip("/"):
-            return None
-        literal = list(takewhile(lambda name: not _SPECIAL & {*name}, whole.strip("/").split("/")))
-        if not literal:
-            return None
-        paths.append("/".join(literal))
-    return paths
-
-
-def _is_on_the_way(folder: str, path: str) -> bool:
-    """Whether the folder leads to the path, or is at or below it."""
-    return f"{folder}/".startswith(f"{path}/") or path.startswith(f"{folder}/")

@@ -31,6 +31,7 @@ SAYS = {
     "plugin_destination": "2,pears",
     "plugin_source": "Apples.md ['Red.', 'Green.']",
     "prometheus_metrics": "backupkit_healthy 1.0",
+    "read_yesterdays_file": "fruit: ['apples', 'pears']",
     "rehearse_a_restore": "drill: failed; The assertion has_bananas failed: it returned False",
     "restore_a_laravel_backup": "latest: 2026-01-31-02-30-00",
     "restore_one_file": "one folder: ['shop/invoices/1.txt']",

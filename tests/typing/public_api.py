@@ -6,7 +6,7 @@ A line that must not type-check says so with a `type: ignore` of that error, whi
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,6 +31,8 @@ from backupkit import (
     Deflate,
     DestinationError,
     DestinationResult,
+    Difference,
+    Differing,
     Directory,
     DirectoryTarget,
     Entry,
@@ -72,11 +74,13 @@ from backupkit import (
     SizeAnomaly,
     SourceError,
     SQLite,
+    Statistics,
     Store,
     StoredObject,
     Throttled,
     TieredRetention,
     VerifiedWithin,
+    Version,
     WebhookNotifier,
     Zip,
     Zstd,
@@ -89,6 +93,7 @@ from backupkit import (
     plot_plan,
     plot_retention,
     simulate,
+    versions_of,
 )
 from backupkit.events import Event
 from backupkit.model import Occasion
@@ -340,6 +345,15 @@ class TheirDestination:
 
     def delete(self, name: str) -> None:
         raise NotImplementedError
+
+
+def looking(backups: Backups, pipeline: BackupPipeline) -> None:
+    comparison = pipeline.diff("2026-03-01", folder=("shop", "srv/shop"), other=backups)
+    for difference in comparison:
+        assert_type(difference, Difference)
+    assert_type(comparison.so_far, Differing)
+    assert_type(versions_of(backups.find("*.csv", "x", ignore_case=True)), Mapping[str, Sequence[Version]])
+    assert_type(backups.statistics(at="here"), Sequence[Statistics])
 
 
 class TheirEncryptor:

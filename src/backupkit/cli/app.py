@@ -12,10 +12,13 @@ import typer
 
 import backupkit
 from backupkit.backups import Backups
+from backupkit.cli.browsing import cat, ls
 from backupkit.cli.choosing import Place, chosen_assertions, chosen_pipeline, given_passphrase
+from backupkit.cli.comparing import diff
 from backupkit.cli.copying import copy
 from backupkit.cli.databases import database_url, named_databases
 from backupkit.cli.doctor import doctor
+from backupkit.cli.finding import find
 from backupkit.cli.keys import keys
 from backupkit.cli.listings import detailed, listing_lines
 from backupkit.cli.options import (
@@ -39,6 +42,7 @@ from backupkit.cli.pruning import prune
 from backupkit.cli.repairing import repair
 from backupkit.cli.reports import dry_clean_lines, restore_lines
 from backupkit.cli.retention import retention
+from backupkit.cli.statistics import stats
 from backupkit.cli.stopping import cancelled_by_signals
 from backupkit.cli.summaries import summary
 from backupkit.errors import ConfigurationError
@@ -100,7 +104,7 @@ def backupkit_(
           encryptor=Passphrase.from_env("BACKUP_ARCHIVE_PASSWORD"),
       )
 
-    list, verify, restore, copy, pin and unpin need no application, only the backups and their passphrase:
+    list, verify, restore, ls, cat, copy, pin and unpin need no application, only the backups and their passphrase:
     backupkit list /mnt/backup
 
     \b
@@ -452,7 +456,7 @@ def clean(app: App = None, dry_run: DryRun = False, json: Json = False, quiet: Q
         output.report(report, dry_clean_lines(report) if dry_run else None)
 
 
-for _verb in (copy, prune, repair, retention, pin, unpin):
+for _verb in (ls, cat, copy, prune, repair, retention, pin, unpin):
     app.command()(_verb)
 
 
@@ -477,6 +481,9 @@ def monitor(app: App = None, json: Json = False, quiet: Quiet = False) -> None:
 
 app.command()(summary)
 app.command()(doctor)
+app.command()(diff)
+app.command()(find)
+app.command()(stats)
 app.add_typer(keys, name="key")
 
 

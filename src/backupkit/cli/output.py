@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn, TextIO
@@ -63,6 +63,41 @@ class Output:
             _document(plain(value))
         else:
             _say(lines, sys.stderr if wrong else sys.stdout)
+
+    def stream(
+        self,
+        head: Mapping[str, object],
+        items: tuple[str, Iterable[object]],
+        then: Callable[[], Mapping[str, object]],
+    ) -> None:
+        """Print a JSON document of which one value is a list that may be too long to be held.
+
+        `then` is what comes after it. An error on the way ends the list, stands in the document, and sets the exit
+        code.
+        """
+        name, values = items
+        code = 0
+        print("{")
+        for key, value in head.items():
+            print(f"  {json.dumps(key)}: {json.dumps(value)},")
+        print(f"  {json.dumps(name)}: [", end="")
+        comma = ""
+        try:
+            for value in values:
+                print(f"{comma}\n    {json.dumps(value)}", end="")
+                comma = ","
+            last = then()
+        except (BackupKitError, BaseExceptionGroup, KeyboardInterrupt) as error:
+            found = exit_codes.of_error(error)
+            if found is None:
+                raise
+            code, last = found, plain_error(error)
+        print("\n  ]", end="")
+        for key, value in last.items():
+            print(f",\n  {json.dumps(key)}: {json.dumps(value)}", end="")
+        print("\n}")
+        if code:
+            raise typer.Exit(code)
 
     @contextmanager
     def ending(self) -> Iterator[None]:

@@ -94,8 +94,8 @@ def _pinned_lines(backup: Backup) -> Iterator[str]:
         yield f"{backup.id} is pinned {until}: {printable(backup.pin.reason)}"
 
 
-def end_of(until: str) -> datetime:
-    """The end of the day, or the time, that `--until` names."""
+def end_of(until: str, *, option: str = "--until") -> datetime:
+    """The end of the day, or the time, that the option names."""
     try:
         day = date.fromisoformat(until) + timedelta(days=1)
     except OverflowError:  # the last day of the calendar has no end of its own
@@ -110,6 +110,6 @@ def end_of(until: str) -> datetime:
         end = None
     if end is None or end.tzinfo is None:
         raise ConfigurationError(
-            f"--until {until!r} is not clear: write it as 2027-03-31, or as 2027-03-31T12:00+00:00."
+            f"{option} {until!r} is not clear: write it as 2027-03-31, or as 2027-03-31T12:00+00:00."
         )
     return end

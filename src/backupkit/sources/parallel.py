@@ -105,7 +105,7 @@ def _begun(entry: Entry, under_way: ExitStack) -> Entry:
         given.warnings.extend(entry.warnings)
 
     # Whoever reads it forgets beforehand what an earlier reading has noted, and this one began earlier.
-    given = replace(entry, chunks=chunks, rows={}, warnings=[])
+    given = replace(entry, chunks=chunks, reusing=None, within=None, rows={}, warnings=[])
     return given
 
 

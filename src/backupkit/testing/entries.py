@@ -16,4 +16,4 @@ def with_content(entry: Entry, *chunks: bytes, error: BaseException | None = Non
         if error is not None:
             raise error
 
-    return replace(entry, size=sum(map(len, chunks)), chunks=content)
+    return replace(entry, size=sum(map(len, chunks)), chunks=content, reusing=None, within=None)

@@ -33,7 +33,7 @@ from backupkit.errors import (
 )
 from backupkit.model import Backup, Contents, Entry, Owner, Problem, Written
 from backupkit.passphrase import Passphrase
-from backupkit.protocols import Compressor, Destination, Encryptor, Format, Repository
+from backupkit.protocols import Browses, Compressor, Destination, Encryptor, Format, Repository
 from backupkit.retrying import Retry
 from backupkit.testing.clocks import FrozenClock
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
@@ -222,6 +222,48 @@ class RepositoryTests:
             destination = FaultyDestination(inner, piece=piece)
             assert self.read(destination, written.backup) == self.expected(_small(), written.backup), piece
             assert self.problems(destination, written.backup) == [], piece
+
+    def test_a_part_of_an_entry_is_what_the_whole_has_there(self) -> None:
+        """For entries that can be read in the middle; see `Entry.within`."""
+        destination = self.make_destination()
+        backup = self.write(destination, _sample()).backup
+        with self.opened(destination) as repository:
+            for entry in repository.read(backup):
+                if entry.within is None:
+                    continue
+                content = b"".join(entry.chunks())
+                size = len(content)
+                for start, stop in (
+                    (0, 1),
+                    (1, 7),
+                    (size // 2, size // 2 + 5),
+                    (size - 1, size),
+                    (0, size + 1),
+                ):
+                    part = b"".join(entry.within(max(0, start), stop))
+                    assert part == content[max(0, start) : stop], entry.path
+
+    def test_a_folder_has_what_reading_everything_finds_in_it(self) -> None:
+        """For repositories of which single folders can be looked at; see `Browses`."""
+        destination = self.make_destination()
+        backup = self.write(destination, _sample()).backup
+        with self.opened(destination) as repository:
+            if not isinstance(repository, Browses):
+                return
+            browser = repository.browser(backup)
+            found: list[Entry] = []
+            left = [""]
+            while left:
+                children = browser.children(left.pop())
+                found += children
+                left += [entry.path for entry in children if entry.kind == "directory"]
+            linked = {entry.path: entry for entry in repository.read(backup)}
+            assert sorted(entry.path for entry in found) == sorted(linked)
+            for entry in found:
+                assert b"".join(entry.chunks()) == b"".join(linked[entry.path].chunks())
+            for path in ("not there", "..", f"{found[0].path}/not there"):
+                with pytest.raises((FileNotFoundError, NotADirectoryError)):
+                    browser.children(path)
 
     def test_what_is_listed_is_what_write_returned(self) -> None:
         destination = self.make_destination()

@@ -205,6 +205,25 @@ def test_a_lock_that_appears_while_ours_settles_wins(repository: Opened, clock: 
     assert len(lock_ids(repository)) == 1
 
 
+def test_who_only_reads_does_not_wait_and_who_would_delete_sees_that(
+    repository: Opened, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = ExitStack()
+
+    def read(seconds: float) -> None:
+        """What happens while the other one's lock settles: nobody else waits."""
+        with pytest.raises(RepositoryLockedError):
+            reading.enter_context(hold(repository, or_without=True, clock=clock))
+
+    monkeypatch.setattr(time, "sleep", read)
+    with hold(repository, exclusive=True, clock=clock):
+        pass
+    with hold(repository, or_without=True, clock=clock):
+        monkeypatch.setattr(time, "sleep", lambda seconds: None)
+        with pytest.raises(RepositoryLockedError), hold(repository, exclusive=True, clock=clock):
+            pass
+
+
 @pytest.mark.parametrize(
     "error",
     [

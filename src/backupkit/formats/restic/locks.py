@@ -146,9 +146,9 @@ def held(
     """Hold a lock on a repository; RepositoryLockedError if another is in the way for longer than `wait`.
 
     `between` is called at least twice a second while waiting, and may raise to end it. Conflicting locks that were
-    abandoned are removed. With `or_without`, a destination that lets nothing be written is used without a lock,
-    unless somebody else's lock forbids it. Whatever ends this, the lock is removed; if that fails, it becomes stale
-    by itself, and the lease's `left_behind` says why.
+    abandoned are removed. `or_without` is for whoever only reads: a destination that lets nothing be written is
+    used without a lock, unless somebody else's lock forbids it, and nobody waits for a lock to be seen. Whatever
+    ends this, the lock is removed; if that fails, it becomes stale by itself, and `left_behind` says why.
     """
     lease = Lease(objects, sealer, exclusive=exclusive, clock=clock, or_without=or_without)
     failed = True
@@ -223,6 +223,11 @@ class Lease:
                 f"The lock on the repository at {self._objects.location} was lost, {self._reason()}: what is under "
                 "way is given up, because the repository may have been changed meanwhile. Start it again."
             ) from self._failure
+
+    @property
+    def is_held(self) -> bool:
+        """Whether there is a lock at all; there is none where none could be written."""
+        return self._id is not None
 
     def keep(self) -> None:
         """Refresh the lock if it is time; raises nothing, `check` tells."""
@@ -303,7 +308,9 @@ class Lease:
                 return
             raise
         try:
-            time.sleep(_SETTLING)
+            # Whoever reads need not wait: who deletes does, and then sees this lock if his was not seen here.
+            if not self._or_without:
+                time.sleep(_SETTLING)
             self._give_way(between)
         except BaseException:
             self._discard(id)

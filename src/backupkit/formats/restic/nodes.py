@@ -48,9 +48,14 @@ _UNSET = text_ns(NO_TIME)
 class Content(Protocol):
     """What the blobs of a file hold; see `Entry`."""
 
+    @property
+    def digest(self) -> str: ...
+
     def chunks(self) -> Iterator[bytes]: ...
 
     def reusing(self, descriptor: int, /) -> Iterator[bytes]: ...
+
+    def within(self, start: int, stop: int, /) -> Iterator[bytes]: ...
 
 
 def go_mode(kind: Kind, mode: int | None) -> int:
@@ -198,6 +203,11 @@ def references_of(content: bytes, *, where: str) -> tuple[Sequence[bytes], Seque
     return blobs, trees
 
 
+def is_restorable(node: Mapping[str, Any]) -> bool:
+    """Whether a node describes what can be an entry; a socket, for one, cannot."""
+    return node["type"] in _KINDS
+
+
 def entry_of(
     node: Mapping[str, Any],
     path: str,
@@ -243,6 +253,8 @@ def entry_of(
             rows=rows,
             chunks=no_chunks if content is None else content.chunks,
             reusing=None if content is None else content.reusing,
+            within=None if content is None else content.within,
+            digest=None if content is None else content.digest,
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise IntegrityError(

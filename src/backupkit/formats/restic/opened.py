@@ -57,6 +57,10 @@ class OpenedRepository:
         self._key = key
         self.index = BlobIndex()
         self.lease: Lease | None = None  # of the lock that is held while it is written to
+        self.without_lock = False  # read beside programs that may move blobs into other packs
+        self._missing: set[str] = (
+            set()
+        )  # packs that are not there, though an index says so that was just read
         self._loaded: set[str] = set()
         self._looked: float | None = None  # when, by the monotonic clock, index objects were listed last
         self._loading = threading.Lock()
@@ -71,6 +75,10 @@ class OpenedRepository:
         if objects.cache is None:
             return self
         return OpenedRepository(Objects(objects.destination, retry=objects.retry), self.config, self._key)
+
+    def by_itself(self) -> OpenedRepository:
+        """The same repository, with an index that nobody else has loaded or changes."""
+        return OpenedRepository(self.objects, self.config, self._key)
 
     @property
     def location(self) -> str:
@@ -90,12 +98,26 @@ class OpenedRepository:
             for id, _ in self.objects.list("index"):
                 if id in self._loaded:
                     continue
-                try:
-                    fields = self.objects.load("index", id, self.sealer)
-                except ObjectNotFoundError:
-                    continue  # replaced since it was listed: what it said is in another one
-                self.index.take(fields, where=self.objects.where("index", id))
-                self._loaded.add(id)
+                self._take(id, self.index, self._loaded)
+            self._looked = time.monotonic()
+
+    def _take(self, id: str, index: BlobIndex, loaded: set[str]) -> None:
+        try:
+            fields = self.objects.load("index", id, self.sealer)
+        except ObjectNotFoundError:
+            return  # replaced since it was listed: what it said is in another one
+        index.take(fields, where=self.objects.where("index", id))
+        loaded.add(id)
+
+    def _load_index_anew(self, old: BlobIndex) -> None:
+        """Forget what the index said, in which packs are that are gone; unless another thread has just done so."""
+        with self._loading:
+            if self.index is not old:
+                return
+            index, loaded = BlobIndex(), set[str]()
+            for id, _ in self.objects.list("index"):
+                self._take(id, index, loaded)
+            self.index, self._loaded = index, loaded
             self._looked = time.monotonic()
 
     @property
@@ -134,17 +156,26 @@ class OpenedRepository:
     def load(self, id: bytes, *, tree: bool = False) -> bytes:
         """The plain bytes of a blob; IntegrityError if they are nowhere, or not what was written."""
         failure: IntegrityError | None = None
-        for place in self._places_one_by_one(id, tree):
-            try:
-                return self._load_from(place, id, tree)
-            except ObjectNotFoundError as error:
-                where = self.objects.where("data", place.pack)
-                failure = failure or IntegrityError(
-                    f"{where} is missing: blobs are lost with it.", where=where
-                )
-                failure.__cause__ = error
-            except IntegrityError as error:
-                failure = failure or error
+        for last in (not self.without_lock, True):
+            index, moved = self.index, False
+            for place in self.places(id, tree=tree):
+                try:
+                    return self._load_from(place, id, tree)
+                except ObjectNotFoundError as error:
+                    moved = moved or place.pack not in self._missing
+                    if last:
+                        self._missing.add(place.pack)
+                    where = self.objects.where("data", place.pack)
+                    failure = failure or IntegrityError(
+                        f"{where} is missing: blobs are lost with it.", where=where
+                    )
+                    failure.__cause__ = error
+                except IntegrityError as error:
+                    failure = failure or error
+            if last or not moved:
+                break
+            self._load_index_anew(index)
+            failure = None
         if failure is None:
             where = f"blob {id.hex()} at {self.location}"
             failure = IntegrityError(
@@ -155,21 +186,10 @@ class OpenedRepository:
     def places(self, id: bytes, *, tree: bool) -> Sequence[Location]:
         """Where a blob stands; nowhere, if new indexes were looked for a moment ago and do not have it either."""
         place = self.index.find(id, tree=tree)
-        if place is None and self._may_be_old():
+        if place is None and (self._looked is None or time.monotonic() - self._looked > _SETTLED):
             self.load_index()  # the first time, or somebody has written meanwhile
             place = self.index.find(id, tree=tree)
         return [] if place is None else [place, *self.index.elsewhere(id, tree=tree)]
-
-    def _places_one_by_one(self, id: bytes, tree: bool) -> Iterator[Location]:
-        places = self.places(id, tree=tree)
-        yield from places
-        # Where no lock can be written it is read without, and somebody may have stored it anew meanwhile.
-        if places and self._may_be_old():
-            self.load_index()
-            yield from (place for place in self.places(id, tree=tree) if place not in places)
-
-    def _may_be_old(self) -> bool:
-        return self._looked is None or time.monotonic() - self._looked > _SETTLED
 
     def _load_from(self, place: Location, id: bytes, tree: bool) -> bytes:
         span = place.pack, place.offset, place.length

@@ -85,7 +85,6 @@ class Pruner:
         What was refused is raised when all else was done.
         """
         repository = self._repository
-        repository.forget_index()  # it may be of a time before the lock was held
         repository.load_index()
         indexes = {*repository.loaded}
         used = UsedBlobs(repository, self._executor)

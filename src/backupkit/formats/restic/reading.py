@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -65,7 +66,7 @@ def entries_of(
         try:
             if node["type"] == "file":
                 ids = [*map(bytes.fromhex, node.get("content") or ())]
-                content = FileContent(loader, repository, files, path, _size(node, path), ids)
+                content = FileContent(loader, repository, files, path, size_of(node, path), ids)
                 first = _first_link(path, node, linked, content)
             entry = entry_of(node, path, where=where, content=content, first=first)
         except IntegrityError as error:
@@ -73,15 +74,10 @@ def entries_of(
                 raise
             lost(Problem(message=str(error), path=path, destination=repository.location))
             continue
-        if (
-            entry is not None
-            and entry.kind == "directory"
-            and entry.modified_ns == snapshot.time_ns
-            and entry.mode == UNDESCRIBED
-            and not node.get("inode")
-        ):
-            entry = replace(entry, mode=None, modified_ns=None, owner=None)
-        if entry is None or not wants(entry):
+        if entry is None:
+            continue
+        entry = as_described(entry, node, snapshot)
+        if not wants(entry):
             continue
         if content is not None:
             files += 1
@@ -97,6 +93,30 @@ def entries_of(
             yield ahead.popleft()[0]
     while ahead:
         yield ahead.popleft()[0]
+
+
+def single_entry_of(
+    repository: OpenedRepository, snapshot: Snapshot, node: Mapping[str, Any], path: str, loader: Loader
+) -> Entry | None:
+    """The entry of one node by itself, None for what is none; a further link to a file is a file."""
+    content = None
+    if node["type"] == "file":
+        ids = [*map(bytes.fromhex, node.get("content") or ())]
+        content = FileContent(loader, repository, None, path, size_of(node, path), ids)
+    entry = entry_of(node, path, where=f"a tree at {repository.location}", content=content)
+    return None if entry is None else as_described(entry, node, snapshot)
+
+
+def as_described(entry: Entry, node: Mapping[str, Any], snapshot: Snapshot) -> Entry:
+    """The entry of a node; a folder that no source described has no mode, time or owner (see `entries_of`)."""
+    if (
+        entry.kind == "directory"
+        and entry.modified_ns == snapshot.time_ns
+        and entry.mode == UNDESCRIBED
+        and not node.get("inode")
+    ):
+        return replace(entry, mode=None, modified_ns=None, owner=None)
+    return entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +140,18 @@ class SnapshotReader:
 
 
 class FileContent:
-    """The content of one file of a pass, the `number`th; `batches` are those of its blobs, one by one."""
+    """The content of one file of a pass, the `number`th; `batches` are those of its blobs, one by one.
 
-    __slots__ = ("_loader", "_number", "_path", "_pulled", "_repository", "batches", "ids", "size")
+    Without a number it belongs to no pass, and what comes after it is never fetched with it.
+    """
+
+    __slots__ = ("_ends", "_loader", "_number", "_path", "_pulled", "_repository", "batches", "ids", "size")
 
     def __init__(
         self,
         loader: Loader,
         repository: OpenedRepository,
-        number: int,
+        number: int | None,
         path: str,
         size: int,
         ids: Sequence[bytes],
@@ -138,9 +161,21 @@ class FileContent:
         self._number = number
         self._path = path
         self._pulled = False
+        self._ends: Sequence[int] = ()  # where each blob ends, of as many as somebody wanted to know
         self.size = size
         self.ids = ids
         self.batches: list[Batch] = []
+
+    @property
+    def digest(self) -> str:
+        """See `Entry.digest`: the id of a blob is the hash of what is in it.
+
+        Several of them tell the content only where files are cut alike, as in one repository.
+        """
+        if len(self.ids) == 1:
+            return f"sha256:{self.ids[0].hex()}"
+        digest = hashlib.sha256(b"".join(self.ids)).hexdigest()  # of nothing, for an empty file
+        return f"blobs-{self._repository.config.id[:16]}:{digest}" if self.ids else f"sha256:{digest}"
 
     def chunks(self) -> Iterator[bytes]:
         """See `Entry.chunks`; IntegrityError if it is not as long as it was."""
@@ -150,9 +185,44 @@ class FileContent:
         """See `Entry.reusing`: a blob is taken from the file if its bytes there have the hash that is its id."""
         return self._checked(self._mixed(descriptor))
 
+    def within(self, start: int, stop: int) -> Iterator[bytes]:
+        """See `Entry.within`: fetches the blobs that these bytes are in, and no others."""
+        stop = min(stop, self.size)
+        ends = self._ends_until(stop)
+        if stop == self.size and (ends[-1] if ends else 0) != self.size:
+            raise self._other_size(ends[-1] if ends else 0)
+        if start >= stop:
+            return
+        first, last = bisect_right(ends, start), bisect_left(ends, stop)
+        position = ends[first - 1] if first else 0
+        blobs = self._loader.alone(self.ids[first : last + 1], ends[last] - position)
+        for end, blob in zip(ends[first : last + 1], blobs, strict=True):
+            if len(blob) != end - position:
+                raise IntegrityError(
+                    f"The index at {self._repository.location} says another length of a blob of {self._path!r}.",
+                    where=self._path,
+                )
+            yield blob[max(0, start - position) : stop - position]
+            position = end
+
+    def _ends_until(self, stop: int) -> Sequence[int]:
+        """Where each blob ends, up to the one that has the byte before `stop`; of all if that is the file's end."""
+        ends = self._ends
+        position = ends[-1] if ends else 0
+        if len(ends) < len(self.ids) and (position < stop or stop == self.size):
+            more = [*ends]
+            for id in self.ids[len(ends) :]:
+                # One that no index has is looked for, and what is wrong is said.
+                position += self._repository.size_of(id) or len(self._repository.load(id))
+                more.append(position)
+                if position >= stop and stop < self.size:
+                    break
+            self._ends = ends = more
+        return ends
+
     def _blobs(self) -> Iterator[bytes]:
         again, self._pulled = self._pulled, True
-        if self._loader.is_in_order(self._number) and not again:
+        if self._number is not None and self._loader.is_in_order(self._number) and not again:
             return self._loader.together(zip(self.ids, self.batches, strict=True))
         return self._loader.alone(self.ids, self.size)
 
@@ -179,10 +249,13 @@ class FileContent:
             count += len(blob)
             yield blob
         if count != self.size:
-            raise IntegrityError(
-                f"{self._path!r} holds {count} bytes in the snapshot, which says that it has {self.size}.",
-                where=self._path,
-            )
+            raise self._other_size(count)
+
+    def _other_size(self, count: int) -> IntegrityError:
+        return IntegrityError(
+            f"{self._path!r} holds {count} bytes in the snapshot, which says that it has {self.size}.",
+            where=self._path,
+        )
 
 
 class _Level:
@@ -271,7 +344,8 @@ def _first_link(
     return None if first == path else first
 
 
-def _size(node: Mapping[str, Any], path: str) -> int:
+def size_of(node: Mapping[str, Any], path: str) -> int:
+    """How many bytes the node of a file says that it has."""
     size = node.get("size", 0)
     if type(size) is not int or size < 0:
         raise IntegrityError(f"{path!r} cannot be {size!r:.80} bytes long.", where=path)

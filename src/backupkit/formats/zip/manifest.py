@@ -169,6 +169,7 @@ def _line(fields: dict[str, Any]) -> Line:
         raise ValueError(f"an entry is of an unknown kind, {kind!r}")
     owner = fields.get("owner")
     path = _text(fields["path"])
+    sha256 = _text_or_none(fields.get("sha256"))
     entry = Entry(
         path=path,
         kind=cast("Kind", kind),
@@ -186,8 +187,9 @@ def _line(fields: dict[str, Any]) -> Line:
         },
         holes=tuple((int(start), int(length)) for start, length in fields.get("holes", ())),
         rows={table: int(count) for table, count in fields.get("rows", {}).items()},
+        digest=None if sha256 is None or kind not in ("file", "hardlink") else f"sha256:{sha256}",
     )
-    return Line(entry, _text(fields.get("name", path)), _text_or_none(fields.get("sha256")))
+    return Line(entry, _text(fields.get("name", path)), sha256)
 
 
 def _footer(fields: dict[str, Any]) -> Footer:

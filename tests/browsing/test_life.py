@@ -1,0 +1,263 @@
+"""A file system that lives for long, while others run, remove, prune and damage."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from backupkit import BackupPipeline, Directory, IntegrityError, MachineLock, ReadOnly, Restic, Zip
+from backupkit.browsing import BackupFileSystem
+from backupkit.browsing import shelf as shelf_module
+from backupkit.destinations.wrapping import Wrapping
+from backupkit.model import StoredObject
+from backupkit.protocols import Chunks
+from backupkit.prune_limits import PruneLimits
+from backupkit.testing.destinations import MemoryDestination
+from tests.browsing.kept import LARGE, Kept, kept
+from tests.pipeline.snapshots import PASSPHRASE
+from tests.restics import client
+
+MiB = 1 << 20
+SNAPSHOTS = Restic(cache=False, workers=0)
+
+
+class Noting(Wrapping):
+    """What was read and written."""
+
+    def __init__(self, inner: MemoryDestination) -> None:
+        super().__init__(inner)
+        self.reads: list[str] = []
+        self.writes: list[str] = []
+
+    def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        self.reads.append(name)
+        return super().read(name, start=start, length=length)
+
+    def write(self, name: str, chunks: Chunks, *, overwrite: bool = False) -> StoredObject:
+        self.writes.append(name)
+        return super().write(name, chunks, overwrite=overwrite)
+
+
+@pytest.fixture(params=[Zip(), SNAPSHOTS], ids=["archive", "snapshot"])
+def saved(request: pytest.FixtureRequest, tmp_path: Path) -> Kept:
+    return kept(tmp_path, request.param)
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Kept:
+    return kept(tmp_path, SNAPSHOTS, Noting(MemoryDestination()))
+
+
+def test_the_latest_is_asked_for_again_when_told(saved: Kept, tmp_path: Path) -> None:
+    fs = saved.pipeline.file_system()
+    held = fs.open(f"{saved.latest}/large")
+    (tmp_path / "app" / "large").write_bytes(b"changed")
+    saved.pipeline.run()
+    assert fs.cat_file(f"{saved.latest}/large") == LARGE
+    fs.invalidate_cache()
+    assert fs.cat_file(f"{saved.latest}/large") == b"changed"
+    assert fs.cat_file(f"{saved.id}/{saved.app}/large") == LARGE
+    assert held.read() == LARGE
+    assert len(fs.ls("")) == 3
+
+
+def test_and_after_a_while_by_itself(saved: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("backupkit.browsing.shelf.time.monotonic", lambda: now)
+    fs = saved.pipeline.file_system()
+    forever = BackupFileSystem(saved.pipeline, listings_expiry_time=None)
+    never = BackupFileSystem(saved.pipeline, use_listings_cache=False)
+    assert [len(one.ls("")) for one in (fs, forever, never)] == [2, 2, 2]
+    saved.pipeline.run()
+    now += 59
+    assert [len(one.ls("")) for one in (fs, forever, never)] == [2, 2, 3]
+    now += 2
+    assert [len(one.ls("")) for one in (fs, forever, never)] == [3, 2, 3]
+
+
+def test_the_repository_is_opened_and_its_index_read_once(snapshot: Kept) -> None:
+    fs = snapshot.file_system()
+    fs.cat_file(f"{snapshot.latest}/large", 0, 10)
+    assert isinstance(snapshot.destination, Noting)
+    snapshot.destination.reads.clear()
+    fs.cat_file(f"{snapshot.id}/{snapshot.app}/folder/orders.csv")
+    fs.find("latest")
+    assert {name.partition("/")[0] for name in snapshot.destination.reads} == {"data"}
+
+
+def test_nothing_is_locked_nor_written(snapshot: Kept) -> None:
+    assert isinstance(snapshot.destination, Noting)
+    snapshot.destination.writes.clear()
+    fs = snapshot.file_system()
+    with fs.open(f"{snapshot.latest}/large") as file:
+        file.read(10)
+        assert [*snapshot.destination.list("locks/")] == []
+        assert file.read() == LARGE[10:]
+    assert snapshot.destination.writes == []
+
+
+def test_where_nothing_may_be_written_it_reads(saved: Kept) -> None:
+    place = ReadOnly(saved.destination)
+    format = saved.pipeline.format
+    pipeline = BackupPipeline("shop", Directory("/srv"), place, encryptor=PASSPHRASE, format=format)
+    assert pipeline.file_system().cat_file(f"{saved.latest}/large") == LARGE
+
+
+def test_a_backup_that_was_removed_is_not_there(saved: Kept) -> None:
+    fs = saved.pipeline.file_system()
+    fs.ls(saved.latest)
+    file = fs.open(f"{saved.latest}/large", block_size=1)
+    with saved.pipeline._repository_of(saved.pipeline.get()) as repository:
+        repository.remove(saved.pipeline.get())
+    for stored in [*saved.destination.list("data/")]:  # as a prune does
+        saved.destination.delete(stored.name)
+    with pytest.raises(FileNotFoundError):
+        file.read(10)
+    with pytest.raises(FileNotFoundError):
+        fs.cat_file(f"{saved.id}/{saved.app}/large")
+    assert not fs.exists(saved.id)
+
+
+@pytest.mark.parametrize("whose", ["restic's", "ours"])
+def test_what_a_prune_has_moved_is_read_from_where_it_is(tmp_path: Path, whose: str) -> None:
+    place, app = tmp_path / "backup", tmp_path / "app"
+    restic = client("installed").at(place, tmp_path / "cache")
+    restic.plant()
+    app.mkdir()
+    content = Random(7).randbytes(3 * MiB)
+    (app / "stays").write_bytes(content)
+    (app / "goes").write_bytes(Random(8).randbytes(3 * MiB))
+    pipeline = BackupPipeline(
+        "shop",
+        Directory(app),
+        place,
+        encryptor=PASSPHRASE,
+        format=SNAPSHOTS,
+        lock=MachineLock(tmp_path / "locks"),
+    )
+    pipeline.run()
+    first = pipeline.get()
+    (app / "goes").unlink()
+    pipeline.run()
+    fs = pipeline.file_system()
+    path = f"latest{app}/stays"
+    assert fs.cat_file(path, 0, 10) == content[:10]
+    packs = [one for one in (place / "data").rglob("*") if one.is_file() and one.stat().st_size > MiB]
+    with pipeline._repository_of(first) as repository:
+        repository.remove(first)
+    if whose == "ours":
+        pipeline.prune(limits=PruneLimits(max_unused=0))
+    else:
+        restic.prune(options=["--max-unused", "0"])
+    assert [one for one in packs if one.exists()] == []
+    assert fs.cat_file(path, 2 * MiB, 2 * MiB + 10) == content[2 * MiB : 2 * MiB + 10]
+    with fs.open(path) as file:
+        assert file.read() == content
+    assert fs.find(f"latest{app}") == [path]
+
+
+def test_damage_is_told_and_is_nothing_else(snapshot: Kept) -> None:
+    fs = snapshot.file_system()
+    fs.find("latest")
+    for stored in [*snapshot.destination.list("data/")]:
+        content = bytearray(b"".join(snapshot.destination.read(stored.name)))
+        if len(content) > MiB:
+            content[len(content) // 2] ^= 1
+            snapshot.destination.delete(stored.name)
+            snapshot.destination.write(stored.name, [bytes(content)])
+    path = f"{snapshot.latest}/large"
+    with pytest.raises(IntegrityError):
+        fs.cat_file(path)
+    with fs.open(path) as file, pytest.raises(IntegrityError):
+        file.read()
+    assert fs.exists(path)
+    assert fs.size(f"{snapshot.latest}/folder/orders.csv") == 19
+    assert (
+        fs.cat_file(f"{snapshot.latest}/folder/orders.csv", 3) == b"total\n1,10\n2,20\n"
+    )  # of the same pack
+
+
+def test_a_damaged_folder_is_told_when_somebody_asks_whether_something_is_in_it(snapshot: Kept) -> None:
+    fs = snapshot.file_system()
+    for stored in [*snapshot.destination.list("data/")]:
+        snapshot.destination.delete(stored.name)
+    for ask in (fs.exists, fs.isfile, fs.isdir):
+        with pytest.raises(IntegrityError):
+            ask(f"{snapshot.latest}/folder/orders.csv")
+    with pytest.raises(IntegrityError):
+        fs.find(snapshot.latest)
+
+
+def test_a_forked_process_goes_on_by_itself(saved: Kept) -> None:
+    fs = saved.pipeline.file_system()
+    fs.ls(saved.latest)
+    shelf = fs._shelf
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+
+    def read() -> None:
+        sender.send(fs.cat_file(f"{saved.latest}/large") == LARGE)
+        sender.close()
+
+    locked, forked = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with shelf._lock:  # which nobody will let go in the child
+            locked.set()
+            forked.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    locked.wait()
+    child = context.Process(target=read)
+    child.start()
+    forked.set()
+    holder.join()
+    try:
+        assert receiver.poll(20)
+        assert receiver.recv()
+    finally:
+        child.kill()  # one that waits would keep this process from ending
+        child.join()
+
+
+def test_several_names_in_one_place_are_told_apart_by_id(tmp_path: Path) -> None:
+    destination = MemoryDestination()
+    app = tmp_path / "app"
+    app.mkdir()
+    (app / "file").write_bytes(b"x")
+    for name in ("shop", "mail"):
+        BackupPipeline(name, Directory(app), destination, encryptor=PASSPHRASE, format=SNAPSHOTS).run()
+    from backupkit import open_repository
+
+    fs = open_repository(destination, PASSPHRASE).file_system()
+    both = fs.ls("", detail=False)
+    assert len(both) == 2
+    assert "latest" not in both
+    assert [fs.find(id) for id in both] == [[f"{id}{app}/file"] for id in both]
+    with pytest.raises(FileNotFoundError, match="of several names"):
+        fs.ls("latest")
+    assert len(open_repository(destination, PASSPHRASE, name="shop").file_system().ls("")) == 2
+
+
+def test_very_many_entries_are_listed_and_not_all_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf_module, "_ENTRIES", 100)
+    for folder in range(8):
+        (tmp_path / "app" / str(folder)).mkdir(parents=True)
+        for number in range(30):
+            (tmp_path / "app" / str(folder) / str(number)).touch()
+    destination = MemoryDestination()
+    source = Directory(tmp_path / "app")
+    pipeline = BackupPipeline("shop", source, destination, encryptor=PASSPHRASE, format=SNAPSHOTS)
+    pipeline.run()
+    fs = pipeline.file_system()
+    assert len(fs.find("latest")) == 240
+    assert sum(map(len, fs._shelf._folders.values())) <= 100
+    assert len(fs.find("latest")) == 240
