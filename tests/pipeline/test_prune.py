@@ -115,6 +115,30 @@ def ends_while_locked(
         operation(pipeline, cancel)
 
 
+def test_cleaning_that_does_not_see_any_more_what_it_keeps_prunes_nothing(app: Path, clock: Clock) -> None:
+    place = MemoryDestination()
+    for content in (b"first", b"second"):
+        (app / "file").write_bytes(content)
+        before = {*place.objects}
+        pipeline_of(app, clock, place).run()
+        clock.now += A_DAY
+    newest = {name for name in {*place.objects} - before if name.startswith("snapshots/")}
+
+    class Forgetful(Wrapping):
+        lists = 0
+
+        def list(self, prefix: str = "") -> Iterator[StoredObject]:
+            self.lists += prefix == "snapshots/"
+            return (one for one in super().list(prefix) if self.lists < 2 or one.name not in newest)
+
+    before = {*place.objects}
+    report = pipeline_of(app, clock, Forgetful(place), retention=KeepLast(2)).clean()
+    assert report.outcome == "incomplete"
+    [problem] = report.problems
+    assert "is not listed at memory:" in problem.message
+    assert {*place.objects} == before
+
+
 def test_a_dry_run_deletes_nothing(app: Path, clock: Clock) -> None:
     place = MemoryDestination()
     with_rubbish(app, clock, place)
