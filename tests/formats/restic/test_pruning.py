@@ -326,8 +326,7 @@ def spoil(place: MemoryDestination, blob: bytes, copies: Sequence[int]) -> None:
             place.objects[name] = bytes(spoilt)
 
 
-@pytest.mark.parametrize("copy", [0, 1])
-@pytest.mark.parametrize("more", [0, 2])
+@pytest.mark.parametrize(("copy", "more"), [(0, 0), (1, 0), (1, 2)])
 def test_of_a_blob_that_stands_twice_the_copy_stays_that_is_right(
     place: MemoryDestination, copy: int, more: int
 ) -> None:
