@@ -313,8 +313,11 @@ class Repository(Protocol):
         """Write again, from the backup itself, what says how its run ended."""
         ...
 
-    def remove(self, backup: Backup) -> None:
-        """Make the backup disappear. One that is gone already is no error."""
+    def remove(self, backup: Backup, *, between: Callable[[], None] = nothing) -> None:
+        """Make the backup disappear. One that is gone already is no error.
+
+        `between` is called while others are waited for, and may raise to end it.
+        """
         ...
 
     def prune(
