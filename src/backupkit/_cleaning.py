@@ -13,6 +13,7 @@ from backupkit.errors import (
     BackupKitError,
     DestinationError,
     OperationCancelledError,
+    RepositoryError,
     RepositoryLockedError,
     told,
 )
@@ -202,7 +203,7 @@ class _Deleting:
         elif (newest := self._newest_good.get(backup.contents)) and self._as_known_now(newest).damaged:
             why = f"stays, for {newest.id} was found damaged while cleaning was under way: clean again"
         else:
-            repository.remove(backup)
+            repository.remove(backup, between=self._running.check_cancelled)
             return 0 if self._shares_bytes else backup.stored
         message = f"The backup {backup.id} {why}"
         self._running.add(
@@ -211,8 +212,23 @@ class _Deleting:
         return None
 
     def _prune(self, repository: Repository) -> int:
+        if self._shares_bytes:
+            self._see_that_all_are_listed(repository)
         self.pruned = repository.prune(between=self._running.check_cancelled)
         return self.pruned.freed
+
+    def _see_that_all_are_listed(self, repository: Repository) -> None:
+        """RepositoryError if a backup that is kept is not listed now, for what it needs would go.
+
+        A store may answer from several places, of which one does not know yet what is new.
+        """
+        listed = {(backup.name, backup.id) for backup in repository.list()}
+        for backup in (kept.backup for kept in self._plan.keep):
+            if (backup.name, backup.id) not in listed:
+                raise RepositoryError(
+                    f"the backup {backup.id}, which is kept, is not listed at {backup.location} any more: either "
+                    "somebody has removed it, or not all is listed that is there. Clean again."
+                )
 
     def _as_known_now(self, backup: Backup) -> Backup:
         return apply(read_marks(self._destination, backup.name, backup.id), backup)

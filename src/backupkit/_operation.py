@@ -12,7 +12,13 @@ from types import TracebackType
 from typing import Protocol
 
 from backupkit._chunks import closing_iterator
-from backupkit.errors import BackupKitError, OperationCancelledError, OutcomeUnknownError
+from backupkit.errors import (
+    BackupKitError,
+    DestinationError,
+    OperationCancelledError,
+    OutcomeUnknownError,
+    told,
+)
 from backupkit.events import (
     BytesRead,
     EntryStarted,
@@ -226,9 +232,10 @@ class Running:
                 result = do(destination)
             except OperationCancelledError:
                 raise
-            except BackupKitError as error:
-                failures.append(error)
-                self.fail(destination.location, error)
+            except Exception as error:
+                failure = error if isinstance(error, BackupKitError) else _broken(destination, error)
+                failures.append(failure)
+                self.fail(destination.location, failure)
             else:
                 problems = tuple(self.problems[before:])
                 outcome = "incomplete" if has_errors(problems) else result.outcome
@@ -304,6 +311,15 @@ class Running:
 def _name_of(observer: Observer) -> str:
     # Not its repr, which of a partial shows the arguments, such as an address with a token.
     return str(getattr(observer, "__qualname__", type(observer).__qualname__))
+
+
+def _broken(destination: Destination, error: Exception) -> DestinationError:
+    """What is told of one that breaks its contract."""
+    made = DestinationError(
+        f"The destination {destination.location} failed: {told(error)}", location=destination.location
+    )
+    made.__cause__ = error
+    return made
 
 
 def has_errors(problems: Iterable[Problem]) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from backupkit._at_destinations import raise_if_closed
 from backupkit._cleaning import Cleaning
 from backupkit._drilling import Drill
 from backupkit._finding import warnings_about
@@ -22,7 +23,7 @@ from backupkit._placing import Assertion, drill_options
 from backupkit._reading import apart_from, check_sources
 from backupkit._telling import Announcement
 from backupkit._writing import Writing
-from backupkit.backups import Backups, raise_if_closed
+from backupkit.backups import Backups
 from backupkit.compression import compressor_named
 from backupkit.databases.urls import DatabaseURL
 from backupkit.destinations.names import is_component

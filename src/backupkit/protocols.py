@@ -313,8 +313,11 @@ class Repository(Protocol):
         """Write again, from the backup itself, what says how its run ended."""
         ...
 
-    def remove(self, backup: Backup) -> None:
-        """Make the backup disappear. One that is gone already is no error."""
+    def remove(self, backup: Backup, *, between: Callable[[], None] = nothing) -> None:
+        """Make the backup disappear. One that is gone already is no error.
+
+        `between` is called while others are waited for, and may raise to end it.
+        """
         ...
 
     def prune(
@@ -328,8 +331,8 @@ class Repository(Protocol):
         """Delete what no backup refers to, as far as the limits say, or else the repository's own.
 
         With `dry_run` nothing is done, and told what would be freed; as if the backups `without` were removed
-        already, which counts in a dry run only. `between` is called now and then and may raise to end it: what is
-        left is done the next time. What the destination refuses to delete is raised after the rest was tried.
+        already. `between` is called now and then and may raise to end it: what is left is done the next time.
+        What the destination refuses to delete is raised after the rest was tried.
         """
         ...
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from backupkit import BackupPipeline, Directory, DirectoryTarget, Passphrase, PruneLimits
-from backupkit.formats.restic import locks, packing
+from backupkit.formats.restic import locks, packing, prune_planning
 from backupkit.formats.restic.format import Restic
 from backupkit.model import Backup, RetentionPlan
 from tests import restics
@@ -34,7 +34,8 @@ OURS = ["--tag", "backupkit:name=shop", "--tag", "backupkit:contents=files"]
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small packs, so that there are many, and most of them are of use in part before long."""
-    monkeypatch.setattr(packing, "PACK_SIZE", 200_000)
+    for module in (packing, prune_planning):
+        monkeypatch.setattr(module, "PACK_SIZE", 200_000)
     monkeypatch.setattr(locks, "_SETTLING", 0.01)
 
 

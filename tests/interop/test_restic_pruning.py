@@ -16,7 +16,7 @@ import pytest
 
 from backupkit import BackupPipeline, Directory, KeepLast, LocalDestination, Passphrase, PruneLimits
 from backupkit.errors import RepositoryLockedError
-from backupkit.formats.restic import index_rewriting, locks, packing
+from backupkit.formats.restic import index_rewriting, locks, packing, prune_planning
 from backupkit.formats.restic.format import Restic
 from backupkit.model import Pruned
 from backupkit.protocols import nothing
@@ -306,7 +306,8 @@ def pruning(stock: restics.Restic) -> Iterator[Callable[[], None]]:
 def test_we_are_kept_from_running_while_restic_prunes(
     stock: restics.Restic, folder: Path, app: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packing, "PACK_SIZE", 200_000)
+    for module in (packing, prune_planning):
+        monkeypatch.setattr(module, "PACK_SIZE", 200_000)
     pipeline = BackupPipeline(
         "shop",
         Directory(app),
@@ -371,7 +372,8 @@ def test_an_index_of_many_objects_is_rewritten_where_something_went(
     stock: restics.Restic, folder: Path, app: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Objects that are large enough, and of which all is kept, stay as they are."""
-    monkeypatch.setattr(packing, "PACK_SIZE", 50_000)  # one for each file
+    for module in (packing, prune_planning):
+        monkeypatch.setattr(module, "PACK_SIZE", 50_000)  # one for each file
     for name in ("FULL", "_SMALL"):
         monkeypatch.setattr(index_rewriting, name, 8)
     pipeline = shop(folder, app)

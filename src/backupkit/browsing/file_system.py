@@ -13,8 +13,9 @@ from typing import Any, NoReturn
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.spec import AbstractFileSystem
 
+from backupkit._at_destinations import AtDestinations
 from backupkit.browsing.files import BackupFile, content_within, size_of
-from backupkit.browsing.shelf import Holder, Shelf
+from backupkit.browsing.shelf import Shelf
 from backupkit.errors import (
     BackupKitError,
     BackupNotFoundError,
@@ -53,7 +54,9 @@ class BackupFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has 
     root_marker = ""
     cachable = False
 
-    def __init__(self, backups: Holder | None, *, at: str | None = None, **storage_options: Any) -> None:
+    def __init__(
+        self, backups: AtDestinations | None, *, at: str | None = None, **storage_options: Any
+    ) -> None:
         if unknown := sorted(storage_options.keys() - _OF_FSSPEC):
             raise ConfigurationError(
                 f"The file system of backups has no options called {', '.join(unknown)}: look at its documentation."
@@ -71,7 +74,7 @@ class BackupFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has 
     def to_dict(self, *, include_password: bool = True) -> dict[str, Any]:
         raise TypeError(_NOT_SENT)
 
-    def _backups(self) -> Holder:
+    def _backups(self) -> AtDestinations:
         """Asked once in each process, when something is wanted of it."""
         assert self._of is not None  # noqa: S101  # who is made without has another answer
         return self._of

@@ -8,39 +8,20 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
-from typing import Protocol, TypeAlias
+from contextlib import ExitStack, suppress
+from typing import TypeAlias
 
+from backupkit._at_destinations import AtDestinations
 from backupkit.destinations.opening import chosen_of
 from backupkit.errors import BackupKitError, BackupNotFoundError, DestinationError
-from backupkit.model import Backup, Entry, Listing
-from backupkit.protocols import Browser, Browses, Destination, Repository
+from backupkit.model import Backup, Entry
+from backupkit.protocols import Browser, Browses, Repository
 
 LATEST = "latest"
 _BROWSERS = 8  # backups that are looked into; what is known of an archive may be large
 _ENTRIES = 100_000  # of folders that were looked at lately: some 100 MB at most, unless one folder has more
 
 _Key: TypeAlias = tuple[str, str, str]  # a location, a name, an id
-
-
-class Holder(Protocol):
-    """What is needed of `Backups`, which are above this."""
-
-    @property
-    def destinations(self) -> Sequence[Destination]: ...
-
-    def list(self) -> Listing: ...
-
-    def _meant(
-        self,
-        backup: str,
-        found: Sequence[Backup],
-        problems: Sequence[DestinationError],
-        *,
-        at: str | None,
-    ) -> Backup: ...
-
-    def _repository_of(self, backup: Backup) -> AbstractContextManager[Repository]: ...
 
 
 class Shelf:
@@ -50,11 +31,11 @@ class Shelf:
     when all are wanted, the latest one, or one that was not there. Repositories stay open, and are not locked.
     """
 
-    def __init__(self, opens: Callable[[], Holder], *, at: str | None, expiry: float | None) -> None:
+    def __init__(self, opens: Callable[[], AtDestinations], *, at: str | None, expiry: float | None) -> None:
         self._opens = opens
         self._at = at
         self._expiry = expiry
-        self._backups: Holder | None = None
+        self._backups: AtDestinations | None = None
         self._listed: float | None = None
         self._by_id: Mapping[str, Sequence[Backup]] = {}
         self._latest: Backup | BackupNotFoundError | None = None

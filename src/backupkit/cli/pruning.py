@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -58,13 +59,26 @@ def prune(
     """
     output = Output(json=json, quiet=quiet)
     with output.ending():
-        limits = None
-        if max_unused is not None or max_repack is not None:
-            unused = "5%" if max_unused is None else max_unused
-            limits = PruneLimits(None if unused == "unlimited" else unused, max_repack)
+        limits_beside(PruneLimits(), max_unused, max_repack)  # or it is said now what is wrong with them
         place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
         report = place.use(
-            lambda backups, cancel: backups.prune(at=at, limits=limits, dry_run=dry_run, cancel=cancel),
+            lambda backups, cancel: backups.prune(
+                at=at,
+                limits=limits_beside(getattr(backups.format, "pruning", None), max_unused, max_repack),
+                dry_run=dry_run,
+                cancel=cancel,
+            ),
             observers=output.observers(),
         )
         output.report(report, dry_prune_lines(report) if dry_run else None)
+
+
+def limits_beside(
+    own: PruneLimits | None, max_unused: str | None, max_repack: str | None
+) -> PruneLimits | None:
+    """What the options say, and where they say nothing, what the pipeline's own limits do."""
+    if own is None or (max_unused is None and max_repack is None):
+        return own
+    if max_unused is not None:
+        own = replace(own, max_unused=None if max_unused == "unlimited" else max_unused)
+    return own if max_repack is None else replace(own, max_repack=max_repack)

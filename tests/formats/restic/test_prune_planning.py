@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from backupkit.errors import ConfigurationError, IntegrityError
 from backupkit.formats.restic.index import BlobIndex
+from backupkit.formats.restic.packing import PACK_SIZE
 from backupkit.formats.restic.packs import EMPTY, PackedBlob, packed_size
 from backupkit.formats.restic.prune_planning import PrunePlan, plan_prune
 from backupkit.formats.restic.used_blobs import UsedBlobs
@@ -44,6 +47,7 @@ def planned(
     limits: PruneLimits = ALL,
     *,
     sizes: Mapping[str, int] | None = None,
+    unread: str = "",
 ) -> PrunePlan:
     """The plan for packs that are there as the index says, unless `sizes` says otherwise of some."""
     index = BlobIndex()
@@ -62,6 +66,7 @@ def planned(
         cast("UsedBlobs", Marked(index, used)),
         {pack_of(name): size for name, size in there.items() if size},
         limits,
+        unread={(blob.isupper(), id_of(blob)) for blob in unread},
         location="here",
     )
 
@@ -120,8 +125,7 @@ def test_ten_small_packs_are_merged_and_nine_are_not() -> None:
     assert names(planned({name: small[name] for name in "abcdefghi"}, "abcdefghi").repack) == ""
 
 
-def test_packs_as_large_as_ours_are_not_merged_however_large_the_others_are() -> None:
-    """Or they would be again each time: merging them makes packs of the same size."""
+def test_packs_as_we_make_them_are_not_small_beside_larger_ones() -> None:
     packs: dict[str, Blobs] = {
         chr(0x4E00 + number): [(chr(0x4E00 + number), 128 * MiB)] for number in range(500)
     }
@@ -176,3 +180,85 @@ def test_a_limit_that_is_none_is_refused(limit: str) -> None:
 )
 def test_a_share_is_one_of_all_that_is_stored(limit: int | str | None, allowed: float) -> None:
     assert PruneLimits(limit).unused_beside(950) == allowed
+
+
+# Whatever a repository looks like
+
+NAMES = "abcdefghijklABCDEFGHIJKL"
+SIZES = (100, MiB, 5 * MiB, 20 * MiB)
+
+
+@st.composite
+def repositories(draw: st.DrawFn) -> tuple[Mapping[str, Blobs], str, set[str]]:
+    """Packs in which blobs stand once or several times, those that are used, and packs that are not there."""
+    sizes = {name: draw(st.sampled_from(SIZES)) for name in NAMES}
+    blobs = st.lists(st.sampled_from(NAMES), min_size=1, max_size=4)
+    packs = {
+        str(number): [(name, sizes[name]) for name in names]
+        for number, names in enumerate(draw(st.lists(blobs, min_size=1, max_size=25)))
+    }
+    known = sorted({name for held in packs.values() for name, _ in held})
+    used = draw(st.sets(st.sampled_from(known)))
+    return packs, "".join(sorted(used)), draw(st.sets(st.sampled_from(sorted(packs)), max_size=2))
+
+
+def carried_out(packs: Mapping[str, Blobs], used: str, plan: PrunePlan, turn: int) -> dict[str, Blobs]:
+    """The packs after a plan, with what is stored anew in packs of 16 MiB."""
+    repack, going = names(plan.repack), {*plan.useless, *plan.gone, *plan.repack}
+    anew: list[list[tuple[str, int]]] = []
+    for is_tree in (False, True):
+        fresh: list[tuple[str, int]] = []
+        for name, held in packs.items():
+            offset = 0
+            for blob, size in held:
+                here = pack_of(name), offset
+                offset += size
+                kept = plan.kept.get((blob.isupper(), id_of(blob)), here) == here
+                if pack_of(name) in plan.repack and blob.isupper() == is_tree and blob in used and kept:
+                    fresh.append((blob, size))
+                    if sum(length for _, length in fresh) >= PACK_SIZE:
+                        anew.append(fresh)
+                        fresh = []
+        anew += [fresh] if fresh else []
+    assert repack or not anew
+    left = {name: held for name, held in packs.items() if pack_of(name) not in going}
+    return left | {f"{turn}.{number}": held for number, held in enumerate(anew)}
+
+
+@given(repositories(), st.sampled_from(["0 B", "5%", "20 MiB", None]))
+def test_pruning_keeps_all_that_is_used_and_comes_to_an_end(
+    repository: tuple[Mapping[str, Blobs], str, set[str]], max_unused: str | None
+) -> None:
+    packs, used, missing = repository
+    limits = PruneLimits(max_unused)
+    if not {*used} <= {blob for name, held in packs.items() if name not in missing for blob, _ in held}:
+        with pytest.raises(IntegrityError):
+            planned(packs, used, limits, sizes=dict.fromkeys(missing, 0))
+        return
+    plan = planned(packs, used, limits, sizes=dict.fromkeys(missing, 0))
+    turns = 0
+    while plan.useless or plan.gone or plan.repack:
+        turns += 1
+        assert turns <= 2, "of which the second has what several copies hid"
+        packs = carried_out(packs, used, plan, turns)
+        stand = [blob for held in packs.values() for blob, _ in held]
+        assert {*used} <= {*stand}
+        plan = planned(packs, used, limits)
+    if max_unused == "0 B":
+        assert turns <= 1
+        assert sorted(stand if turns else (blob for held in packs.values() for blob, _ in held)) == sorted(
+            used
+        )
+        assert plan.unused == 0
+
+
+@given(repositories(), st.sets(st.sampled_from(NAMES)))
+def test_of_what_could_not_be_read_all_copies_stay(
+    repository: tuple[Mapping[str, Blobs], str, set[str]], unread: set[str]
+) -> None:
+    packs, used, _ = repository
+    before = [blob for held in packs.values() for blob, _ in held]
+    plan = planned(packs, used, unread="".join(unread))
+    after = [blob for held in carried_out(packs, used, plan, 1).values() for blob, _ in held]
+    for blob in {*used}:
+        assert after.count(blob) == (before.count(blob) if blob in unread else 1)

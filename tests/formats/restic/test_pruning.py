@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from datetime import timedelta
+from hashlib import sha256
+from itertools import cycle
 from random import Random
 from typing import Any
 
 import pytest
 
 from backupkit.errors import (
+    AccessDeniedError,
+    ConfigurationError,
     DestinationError,
     IntegrityError,
+    ObjectNotFoundError,
     OperationCancelledError,
     RepositoryError,
     RepositoryLockedError,
@@ -19,10 +24,11 @@ from backupkit.errors import (
 from backupkit.formats.restic import index_rewriting, packing, pruning
 from backupkit.formats.restic.access import Access
 from backupkit.formats.restic.format import Restic
-from backupkit.formats.restic.index import BlobIndex, Location
+from backupkit.formats.restic.index import BlobIndex
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.packs import PackedBlob
-from backupkit.model import Backup, Entry, Pruned
+from backupkit.formats.restic.used_blobs import UsedBlobs
+from backupkit.model import Backup, Entry, Pruned, StoredObject
 from backupkit.protocols import Destination
 from backupkit.prune_limits import PruneLimits
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
@@ -35,6 +41,8 @@ NOTHING_WAITS = Access(passphrase=SECRET, creates=False, lock_wait=timedelta(0),
 @pytest.fixture(autouse=True)
 def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "PACK_SIZE", 100_000)
+    # By chance, packs of which half is of use may not come to be.
+    monkeypatch.setattr(packing, "_choices", lambda: cycle(range(2)))
 
 
 @pytest.fixture
@@ -88,8 +96,6 @@ def packs(place: MemoryDestination) -> set[str]:
 
 def unneeded(place: MemoryDestination) -> set[bytes]:
     """Blobs that no snapshot refers to."""
-    from backupkit.formats.restic.used_blobs import UsedBlobs
-
     repository = opened(place)
     used = UsedBlobs(repository, None)
     for snapshot in repository.snapshots():
@@ -148,13 +154,6 @@ def test_a_dry_run_says_what_would_be_freed_and_does_nothing(place: MemoryDestin
     assert (would.repacked, would.unused) == (done.repacked, done.unused)
 
 
-def test_what_is_still_there_is_kept_whatever_is_said_of_it(place: MemoryDestination) -> None:
-    backup = written(place, several(range(6)))
-    with Restic().open(place, name="shop", encryptor=SECRET) as repository:
-        assert repository.prune(without=[backup]) == Pruned(freed=0)
-    assert len(contents(place, backup)) == 6
-
-
 def test_blobs_that_are_stored_anew_are_copied_sealed_as_they_are(place: MemoryDestination) -> None:
     older = written(place, several(range(12)))
     written(place, several(range(6, 18)), minutes=1)
@@ -185,6 +184,28 @@ def test_what_a_killed_run_has_stored_goes(place: MemoryDestination) -> None:
     assert place.objects == before
 
 
+def test_however_many_blobs_are_stored_anew_their_places_are_gathered_some_at_a_time(
+    place: MemoryDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gathered: list[int] = []
+    real = BlobIndex.blobs_by_pack
+
+    def noting(index: BlobIndex, only: Container[str]) -> Mapping[str, Sequence[PackedBlob]]:
+        found = real(index, only)
+        gathered.append(sum(map(len, found.values())))
+        return found
+
+    older = written(place, several(range(16)))
+    newer = written(place, several(range(0, 16, 3)), minutes=1)
+    monkeypatch.setattr(pruning, "_AT_ONCE", 6)
+    monkeypatch.setattr(BlobIndex, "blobs_by_pack", noting)
+    pruned(place, older)
+    assert len(gathered) > 1
+    assert max(gathered) <= 6
+    assert is_tidy(place)
+    assert len(contents(place, newer)) == 6
+
+
 def test_many_small_packs_become_few(place: MemoryDestination) -> None:
     backups = [
         written(place, [file(str(number), noise(number, 1000))], minutes=number) for number in range(6)
@@ -193,29 +214,6 @@ def test_many_small_packs_become_few(place: MemoryDestination) -> None:
     pruned(place)
     assert len(packs(place)) == 2
     assert len([name for name in place.objects if name.startswith("index/")]) == 1
-    assert is_tidy(place)
-    assert [contents(place, backup) for backup in backups] == [
-        {str(number): noise(number, 1000)} for number in range(6)
-    ]
-
-
-def test_however_much_is_stored_anew_few_packs_at_a_time_are_in_memory(
-    place: MemoryDestination, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pruning, "_TOGETHER", 2)
-    real = BlobIndex.blobs_by_pack
-    asked: list[int] = []
-
-    def counted(index: BlobIndex, only: Collection[str]) -> Mapping[str, Sequence[PackedBlob]]:
-        asked.append(len(only))
-        return real(index, only)
-
-    monkeypatch.setattr(BlobIndex, "blobs_by_pack", counted)
-    backups = [
-        written(place, [file(str(number), noise(number, 1000))], minutes=number) for number in range(6)
-    ]
-    pruned(place)
-    assert asked == [2] * 6
     assert is_tidy(place)
     assert [contents(place, backup) for backup in backups] == [
         {str(number): noise(number, 1000)} for number in range(6)
@@ -241,6 +239,8 @@ def test_index_objects_are_written_before_what_they_replace_is_deleted_and_packs
     order = [call for at, call in enumerate(calls) if at == 0 or calls[at - 1] != call]
     assert [call for call in order if "locks" not in call] == [
         "delete snapshots",
+        "write data",  # a few bytes, to see …
+        "delete data",  # … whether they can be deleted
         "write data",
         "write index",
         "delete index",
@@ -268,11 +268,9 @@ def test_where_two_runs_stored_the_same_one_copy_stays(place: MemoryDestination)
 # What is damaged
 
 
-def pack_of(place: MemoryDestination, seed: int) -> str:
+def pack_of(place: MemoryDestination, seed: int, copy: int = 0) -> str:
     """The name of the pack that holds this file."""
-    from hashlib import sha256
-
-    (location,) = opened(place).places(sha256(noise(seed)).digest(), tree=False)
+    location = opened(place).places(sha256(noise(seed)).digest(), tree=False)[copy]
     return f"data/{location.pack[:2]}/{location.pack}"
 
 
@@ -287,10 +285,10 @@ def test_a_pack_in_which_something_of_use_is_damaged_stays_and_all_else_is_prune
         if (name := pack_of(place, seed)) in {pack_of(place, old) for old in range(6)}
     )
     victim = next(seed for seed in range(6, 12) if pack_of(place, seed) == shared)
-    from hashlib import sha256
-
     (location,) = opened(place).places(sha256(noise(victim)).digest(), tree=False)
-    flip(place, location)
+    spoilt = bytearray(place.objects[shared])
+    spoilt[location.offset + 30] ^= 1
+    place.objects[shared] = bytes(spoilt)
     with pytest.raises(IntegrityError, match=f"{shared} is damaged, and stays as it is"):
         pruned(place, older)
     assert shared in place.objects
@@ -305,35 +303,88 @@ def test_a_pack_in_which_something_of_use_is_damaged_stays_and_all_else_is_prune
     assert lost == [f"{victim % 2}/{victim}"]
 
 
-@pytest.mark.parametrize("damaged", [0, 1])
-def test_where_one_of_two_copies_is_damaged_the_other_one_is_stored_anew(
-    place: MemoryDestination, damaged: int
-) -> None:
-    """Whichever was to stay: both are in packs that cannot."""
-    from hashlib import sha256
-
+def stored_twice(place: MemoryDestination, entries: Sequence[Entry]) -> Sequence[Backup]:
+    """Two runs, neither of which saw what the other one stored."""
     written(place, [file("begun")])
-    places = MemoryDestination("one"), MemoryDestination("other")
-    older = []
-    for number, other in enumerate(places):
-        other.objects.update(place.objects)
-        older.append(written(other, several([1, 2 + number]), minutes=1 + number))
-    place.objects.update(places[0].objects | places[1].objects)
-    newer = written(place, several([1]), minutes=3)
-    copies = opened(place).places(sha256(noise(1)).digest(), tree=False)
-    assert len(copies) == 2
-    flip(place, copies[damaged])
-    pruned(place, *older)
+    before = dict(place.objects)
+    first = written(place, entries, minutes=1)
+    after = dict(place.objects)
+    place.objects.clear()
+    place.objects.update(before)
+    second = written(place, entries, minutes=2)
+    place.objects.update(after)
+    return first, second
+
+
+def spoil(place: MemoryDestination, blob: bytes, copies: Sequence[int]) -> None:
+    """Turn a bit over in these copies of a file of one blob."""
+    for number, location in enumerate(opened(place).places(sha256(blob).digest(), tree=False)):
+        if number in copies:
+            name = f"data/{location.pack[:2]}/{location.pack}"
+            spoilt = bytearray(place.objects[name])
+            spoilt[location.offset + 30] ^= 1
+            place.objects[name] = bytes(spoilt)
+
+
+@pytest.mark.parametrize(("copy", "more"), [(0, 0), (1, 0), (1, 2)])
+def test_of_a_blob_that_stands_twice_the_copy_stays_that_is_right(
+    place: MemoryDestination, copy: int, more: int
+) -> None:
+    backups = stored_twice(place, several(range(2)))
+    if more:  # so that the pack is of use in part
+        backups = [*backups, *stored_twice(place, several(range(1, 1 + more)))][2:]
+        with Restic().open(place, name="shop", encryptor=SECRET) as repository:
+            for backup in [*repository.list()]:
+                if backup.id not in {one.id for one in backups}:
+                    repository.remove(backup)
+    spoil(place, noise(1), [copy])
+    pruned(place)
     assert is_tidy(place)
-    assert contents(place, newer) == {"1/1": noise(1)}
+    for backup in backups:
+        assert contents(place, backup)["1/1"] == noise(1)
 
 
-def flip(place: MemoryDestination, location: Location) -> None:
-    """Turn a bit over within a blob."""
-    name = f"data/{location.pack[:2]}/{location.pack}"
-    content = bytearray(place.objects[name])
-    content[location.offset + 30] ^= 1
-    place.objects[name] = bytes(content)
+def test_copies_that_may_not_be_read_all_stay(place: MemoryDestination) -> None:
+    backups = stored_twice(place, several(range(2)))
+    assert opened(place).index.several(tree=False)
+    for limits in (PruneLimits("0 B", "0 B"), PruneLimits(None, "1 B")):
+        pruned(place, limits=limits)
+        assert len(opened(place).index.several(tree=False)) == 2
+    assert pruned(place, limits=PruneLimits("0 B", "200 kB")).freed > 60_000
+    assert is_tidy(place)
+    for backup in backups:
+        assert contents(place, backup)["1/1"] == noise(1)
+
+
+def test_copies_that_cannot_be_read_all_stay_and_all_else_is_pruned(place: MemoryDestination) -> None:
+    backups = stored_twice(place, several(range(2)))
+    old = written(place, several(range(10, 14)), minutes=3)
+    with Restic().open(place, name="shop", encryptor=SECRET) as repository:
+        repository.remove(old)
+
+    class Cold(FaultyDestination):
+        def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+            if name in cold:
+                raise AccessDeniedError(f"{name} has to be restored first", location="memory", name=name)
+            return super().read(name, start=start, length=length)
+
+    cold = {pack_of(place, seed, copy) for seed in range(2) for copy in range(2)}
+    before = size(place)
+    with pytest.raises(AccessDeniedError, match="has to be restored"):
+        pruned(Cold(place))
+    assert before - size(place) > 4 * 30_000
+    assert len(opened(place).index.several(tree=False)) == 2
+    for backup in backups:
+        assert contents(place, backup)["1/1"] == noise(1)
+
+
+def test_where_all_copies_of_a_blob_are_damaged_nothing_is_deleted(place: MemoryDestination) -> None:
+    stored_twice(place, several(range(2)))
+    spoil(place, noise(1), [0, 1])
+    before = dict(place.objects)
+    with pytest.raises(IntegrityError, match=r"All copies of the blob .* are damaged"):
+        pruned(place)
+    assert place.objects == before
 
 
 def without(kind: str) -> Callable[[MemoryDestination], None]:
@@ -394,6 +445,35 @@ def test_while_a_run_is_under_way_nothing_is_pruned(place: MemoryDestination) ->
     assert len(contents(place, result.backup)) == 14
 
 
+def test_who_may_write_no_lock_and_reads_finds_what_is_stored_anew_meanwhile(
+    place: MemoryDestination,
+) -> None:
+    class Shown(FaultyDestination):
+        def write(self, name: str, *arguments: Any, **options: Any) -> Any:
+            raise AccessDeniedError(f"{name} may not be written", location="memory", name=name)
+
+    older = written(place, several(range(16)))
+    newer = written(place, several(range(0, 16, 3)), minutes=1)
+    with Restic(cache=False).open(Shown(place), name="shop", encryptor=SECRET) as repository:
+        entries = repository.read(newer)
+        found = [next(entries)]
+        pruned(place, older)
+        found += entries
+        read = {entry.path: b"".join(entry.chunks()) for entry in found if entry.kind == "file"}
+    assert read == {f"{seed % 2}/{seed}": noise(seed) for seed in range(0, 16, 3)}
+
+
+def test_what_would_be_freed_can_be_told_while_the_index_grows(place: MemoryDestination) -> None:
+    written(place, several(range(6)))
+    repository = opened(place)
+    used = UsedBlobs(repository, None)
+    written(place, several(range(4, 10)), minutes=1)
+    repository.load_index()
+    for snapshot in repository.snapshots():
+        used.mark(snapshot.tree)
+    assert all(used.has(number, tree=False) for number in range(repository.index.count(tree=False)))
+
+
 def test_what_would_be_freed_can_be_asked_while_a_run_is_under_way(place: MemoryDestination) -> None:
     older = written(place, several(range(6)))
     repository = opened(place)
@@ -425,6 +505,112 @@ def test_who_loses_the_lock_deletes_nothing_more(
     assert len(contents(place, newer)) == 12
 
 
+class Short(FaultyDestination):
+    """Of the listings of a kind, lacks what `hidden` has for the call of that number."""
+
+    def __init__(self, inner: Destination, kind: str, hidden: Callable[[int], Collection[str]]) -> None:
+        super().__init__(inner)
+        self.count = 0
+        self._kind = kind
+        self._hidden = hidden
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        hidden: Collection[str] = ()
+        if prefix.startswith(self._kind):
+            self.count += 1
+            hidden = self._hidden(self.count)
+        return (stored for stored in super().list(prefix) if stored.name not in hidden)
+
+
+def names_of(place: MemoryDestination, kind: str) -> set[str]:
+    return {name for name in place.objects if name.startswith(f"{kind}/")}
+
+
+def test_a_snapshot_that_is_listed_late_loses_nothing(place: MemoryDestination) -> None:
+    older = written(place, several(range(12)))
+    (first,) = names_of(place, "snapshots")
+    written(place, several(range(6, 18)), minutes=1)
+    short = Short(place, "snapshots", lambda call: [first] if call == 1 else [])
+    before = dict(place.objects)
+    with pytest.raises(RepositoryError, match=r"A snapshot is at .* that was not listed"):
+        pruned(short)
+    assert place.objects == before
+    assert len(contents(place, older)) == 12
+
+
+def test_a_snapshot_that_is_not_listed_any_more_loses_nothing(place: MemoryDestination) -> None:
+    older = written(place, several(range(6)))
+    removed = names_of(place, "snapshots")
+    kept = written(place, several(range(6, 12)), minutes=1)
+    (first,) = names_of(place, "snapshots") - removed
+    written(place, several(range(10, 16)), minutes=2)
+    short = Short(place, "snapshots", lambda call: [first] if call > 1 else [])
+    with pytest.raises(RepositoryError, match=r"not listed at .* any more"):
+        pruned(short, older)
+    assert len(contents(place, kept)) == 6
+
+
+def test_a_snapshot_whose_removal_was_answered_with_an_error_is_not_missed(place: MemoryDestination) -> None:
+    older = written(place, several(range(6)))
+    kept = written(place, several(range(4, 10)), minutes=1)
+    lost = DestinationError("The answer was lost.", location="memory")
+    faulty = FaultyDestination(place, [Fault(method="delete", call=1, answer_lost=True, does=lost)])
+    with Restic(cache=False).open(faulty, name="shop", encryptor=SECRET) as repository:
+        with pytest.raises(DestinationError, match="answer"):
+            repository.remove(older)
+        assert repository.prune(limits=ALL).freed > 4 * 30_000
+    assert len(contents(place, kept)) == 6
+
+
+def test_a_snapshot_that_cannot_be_found_though_it_is_listed_loses_nothing(place: MemoryDestination) -> None:
+    older = written(place, several(range(6)))
+    written(place, several(range(6, 12)), minutes=1)
+    (first, *_) = names_of(place, "snapshots")
+    gone = ObjectNotFoundError("It is not there.", location="memory", name=first)
+    flaky = FaultyDestination(place, [Fault(method="read", call=3, does=gone)])  # after config and a key
+    before = dict(place.objects)
+    with pytest.raises(RepositoryError, match="that was not listed"):
+        pruned(flaky)
+    assert place.objects == before
+    assert len(contents(place, older)) == 6
+
+
+def test_an_index_object_that_is_listed_late_loses_nothing(place: MemoryDestination) -> None:
+    written(place, several(range(6)))
+    known = {*place.objects}
+    written(place, several(range(6, 12)), minutes=1)
+    late = {*place.objects} - known
+    both = Short(
+        Short(place, "index", lambda call: late if call == 1 else []), "snapshots", lambda call: late
+    )
+    before = dict(place.objects)
+    with pytest.raises(RepositoryError, match="An index object is at"):
+        pruned(both)
+    assert place.objects == before
+
+
+def test_an_index_object_that_is_not_listed_any_more_says_nothing_of_packs_that_went(
+    place: MemoryDestination,
+) -> None:
+    older = written(place, several(range(6)))
+    first = names_of(place, "index")
+    newer = written(place, several(range(6, 12)), minutes=1)
+    pruned(Short(place, "index", lambda call: first if call > 1 else []), older)
+    assert {*opened(place).index.packs()} == packs(place)
+    assert len(contents(place, newer)) == 6
+
+
+def test_backups_are_not_taken_for_gone_while_others_are_deleted(place: MemoryDestination) -> None:
+    older = written(place, several(range(6)))
+    before = dict(place.objects)
+    with (
+        Restic().open(place, name="shop", encryptor=SECRET) as repository,
+        pytest.raises(ConfigurationError, match="dry run"),
+    ):
+        repository.prune(without=[older])
+    assert place.objects == before
+
+
 def test_it_can_be_cancelled_and_the_next_one_goes_on(place: MemoryDestination) -> None:
     older = written(place, several(range(12)))
     newer = written(place, several(range(6, 18)), minutes=1)
@@ -450,14 +636,17 @@ def test_it_can_be_cancelled_and_the_next_one_goes_on(place: MemoryDestination) 
 # What a destination refuses
 
 
-def refusing(place: MemoryDestination, kind: str) -> Destination:
-    class Refusing(FaultyDestination):
-        def delete(self, name: str) -> None:
-            if name.startswith(f"{kind}/"):
-                raise DestinationError(f"{name} may not be deleted", location="memory", name=name)
-            super().delete(name)
+class Refusing(FaultyDestination):
+    def __init__(self, inner: Destination, *prefixes: str) -> None:
+        super().__init__(inner)
+        self.refused = 0
+        self._prefixes = prefixes
 
-    return Refusing(place)
+    def delete(self, name: str) -> None:
+        if name.startswith(self._prefixes):
+            self.refused += 1
+            raise DestinationError(f"{name} may not be deleted", location="memory", name=name)
+        super().delete(name)
 
 
 def test_where_indexes_may_not_be_deleted_no_pack_is(place: MemoryDestination) -> None:
@@ -465,17 +654,55 @@ def test_where_indexes_may_not_be_deleted_no_pack_is(place: MemoryDestination) -
     written(place, several(range(6, 18)), minutes=1)
     before = packs(place)
     with pytest.raises(DestinationError, match="may not be deleted"):
-        pruned(refusing(place, "index"), older)
+        pruned(Refusing(place, "index/"), older)
     assert packs(place) >= before
     pruned(place)
     assert is_tidy(place)
+
+
+def test_where_nothing_may_be_deleted_nothing_is_stored_anew_each_time(place: MemoryDestination) -> None:
+    class Keeping(FaultyDestination):
+        def delete(self, name: str) -> None:
+            if not name.startswith("locks/"):
+                raise AccessDeniedError(f"{name} may not be deleted", location="memory", name=name)
+            super().delete(name)
+
+    older = written(place, several(range(12)))
+    newer = written(place, several(range(6, 18)), minutes=1)
+    with Restic().open(place, name="shop", encryptor=SECRET) as repository:
+        repository.remove(older)
+    before = size(place)
+    for _ in range(3):
+        with pytest.raises(AccessDeniedError):
+            pruned(Keeping(place))
+    assert size(place) - before < 200
+    pruned(place)
+    assert is_tidy(place)
+    assert len(contents(place, newer)) == 12
+
+
+def test_packs_of_which_none_may_be_deleted_are_not_all_asked_for(
+    place: MemoryDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "_DELETED", 3)
+    written(place, [file("kept")])
+    before = dict(place.objects)
+    written(place, several(range(60)), minutes=1)
+    for name in names_of(place, "index") | names_of(place, "snapshots"):
+        if name not in before:
+            del place.objects[name]
+    keeping = Refusing(place, "data/")
+    with pytest.raises(DestinationError, match="may not be deleted"):
+        pruned(keeping)
+    assert len(packs(place)) > 10
+    assert keeping.refused == 3
 
 
 def test_packs_that_may_not_be_deleted_are_told_and_go_the_next_time(place: MemoryDestination) -> None:
     older = written(place, several(range(12)))
     newer = written(place, several(range(6, 18)), minutes=1)
     with pytest.raises(DestinationError, match="may not be deleted"):
-        pruned(refusing(place, "data"), older)
+        pruned(Refusing(place, *names_of(place, "data")), older)
     assert not unneeded(place)
     assert packs(place) > {*opened(place).index.packs()}
     pruned(place)

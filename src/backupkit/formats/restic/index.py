@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
+from array import array
 from binascii import unhexlify
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -150,6 +151,29 @@ class BlobIndex:
                     if number in found:
                         found[number].append(PackedBlob(id, tree, *span))
         return {names[number]: sorted(blobs, key=_offset) for number, blobs in found.items()}
+
+    def portions(self, packs: Container[str], blobs: int) -> Iterator[Collection[str]]:
+        """Some of these packs after the other, in which together are at most so many blobs, or one of more."""
+        names = self.packs()
+        counts = array("L", bytes(array("L").itemsize * len(names)))
+        for tree in (False, True):
+            for _, number, *_ in self.numbered(tree=tree):
+                counts[number] += 1
+            for _, *others in self.several(tree=tree).values():
+                for number, *_ in others:
+                    counts[number] += 1
+        portion: list[str] = []
+        left = blobs
+        for name, count in zip(names, counts, strict=True):
+            if name not in packs:
+                continue
+            if portion and count > left:
+                yield frozenset(portion)
+                portion, left = [], blobs
+            portion.append(name)
+            left -= count
+        if portion:
+            yield frozenset(portion)
 
     def numbered(self, *, tree: bool) -> Iterator[tuple[bytes, int, int, int, int]]:
         """Each blob of this type in the order of its number, and where it was first seen.

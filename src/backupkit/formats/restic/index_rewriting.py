@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Container, Iterable
 
@@ -64,6 +65,7 @@ def rewrite_indexes(
     others: Iterable[tuple[str, Iterable[PackedBlob]]] = (),
     unreadable: Container[str] = (),
     between: Callable[[], None] = nothing,
+    check: Callable[[], None] = nothing,
 ) -> int:
     """Have no index object say anything of these packs; by how many bytes all of them are smaller then.
 
@@ -72,34 +74,44 @@ def rewrite_indexes(
 
     What the old objects say of other packs is stored first; only then are they deleted. An interruption leaves
     objects that say the same twice, which is of no consequence. Small ones are merged. The caller holds the
-    repository alone.
+    repository alone, and raises in `check`, which is called before each deletion, when that is no longer so.
     """
     objects = repository.objects
     writer = IndexWriter(repository)
-    said: set[str] = set()  # what is in two objects need not be in two again
+    # What is in two objects need not be in two again; by hashes, for all the texts may be gigabytes.
+    said: set[bytes] = set()
     replaced: dict[str, int] = {}
-    for id, size in [*objects.list("index")]:
+    listed = dict(objects.list("index"))
+    # With those that are known though this listing lacks them: what they say of packs that go must not stay.
+    for id in [*listed, *({*repository.loaded} - listed.keys())]:
         between()
         if id in unreadable:
-            replaced[id] = size
+            replaced[id] = listed.get(id, 0)
             continue
-        packs = objects.load("index", id, repository.sealer)["packs"] or ()
-        left = [pack for pack in packs if pack["id"] not in without]
+        try:
+            packs = objects.load("index", id, repository.sealer)["packs"] or ()
+        except ObjectNotFoundError:
+            if id in listed:
+                raise
+            continue
+        left = [pack for pack in packs if pack["id"].lower() not in without]
         if len(left) == len(packs) and sum(len(pack["blobs"] or ()) for pack in packs) >= _SMALL:
             continue
-        replaced[id] = size
+        replaced[id] = listed.get(id, 0)
         for pack in left:
             text = json.dumps(pack, separators=(",", ":"))
-            if text not in said:
-                said.add(text)
+            if (hashed := hashlib.sha256(text.encode()).digest()) not in said:
+                said.add(hashed)
                 writer.add_text(text, len(pack["blobs"] or ()))
     for other, blobs in others:
         writer.add(other, blobs)
     writer.flush()
-    if repository.lease is not None:
-        repository.lease.check()
     for id in replaced:
         between()
+        # Each time: after a sleep in between, somebody may have written what relies on the objects that are left.
+        if repository.lease is not None:
+            repository.lease.check()
+        check()
         try:
             objects.delete("index", id)
         except ObjectNotFoundError:

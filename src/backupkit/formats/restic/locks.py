@@ -224,6 +224,11 @@ class Lease:
                 "way is given up, because the repository may have been changed meanwhile. Start it again."
             ) from self._failure
 
+    @property
+    def is_held(self) -> bool:
+        """Whether there is a lock at all; there is none where none could be written."""
+        return self._id is not None
+
     def keep(self) -> None:
         """Refresh the lock if it is time; raises nothing, `check` tells."""
         now = self._clock()

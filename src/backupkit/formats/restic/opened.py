@@ -76,6 +76,10 @@ class OpenedRepository:
             return self
         return OpenedRepository(Objects(objects.destination, retry=objects.retry), self.config, self._key)
 
+    def by_itself(self) -> OpenedRepository:
+        """The same repository, with an index that nobody else has loaded or changes."""
+        return OpenedRepository(self.objects, self.config, self._key)
+
     @property
     def location(self) -> str:
         return self.objects.location
@@ -115,6 +119,11 @@ class OpenedRepository:
                 self._take(id, index, loaded)
             self.index, self._loaded = index, loaded
             self._looked = time.monotonic()
+
+    @property
+    def loaded(self) -> Collection[str]:
+        """The ids of the index objects that were taken in."""
+        return frozenset(self._loaded)
 
     def need_index(self) -> None:
         """Take in the index unless that was done already."""

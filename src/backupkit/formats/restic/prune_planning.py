@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from backupkit.errors import IntegrityError
-from backupkit.formats.restic import packing
 from backupkit.formats.restic.index import BlobIndex
 from backupkit.formats.restic.layout import object_name
-from backupkit.formats.restic.packs import EMPTY, packed_size
+from backupkit.formats.restic.packing import PACK_SIZE
+from backupkit.formats.restic.packs import EMPTY, PackedBlob, packed_size
 from backupkit.formats.restic.used_blobs import UsedBlobs
 from backupkit.prune_limits import PruneLimits
 
@@ -21,6 +21,8 @@ _SHOWN = 3  # packs that a message names
 
 Places = Mapping[tuple[bool, bytes], tuple[str, int]]
 """Of blobs, whether trees or not and by id: a pack, and where they begin there."""
+Place = tuple[bool, bytes, str, int]
+"""A copy of a blob: the same, one after the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,8 @@ class PrunePlan:
 
     `unknown` are packs that no index has, `useless` those of which nothing is used, both with their sizes; `gone`
     are others of which nothing is used, and which are not there. `repack` are those whose used blobs, `repacked`
-    bytes of them, are stored anew. Of used blobs that stand in several places, `kept` is the one that counts.
+    bytes of them, are stored anew. Of used blobs that stand in several places, `kept` is the one that counts;
+    `relied_on` are those of them, and their packs, of which other places go.
     `unused` is what stays, and is of no use.
     """
 
@@ -39,6 +42,7 @@ class PrunePlan:
     repack: Mapping[str, int]
     repacked: int
     kept: Places
+    relied_on: Sequence[tuple[str, PackedBlob]]
     unused: int
 
     @property
@@ -48,14 +52,22 @@ class PrunePlan:
 
 
 def plan_prune(
-    index: BlobIndex, used: UsedBlobs, sizes: Mapping[str, int], limits: PruneLimits, *, location: str
+    index: BlobIndex,
+    used: UsedBlobs,
+    sizes: Mapping[str, int],
+    limits: PruneLimits,
+    *,
+    spoilt: Collection[Place] = (),
+    unread: Collection[tuple[bool, bytes]] = (),
+    location: str,
 ) -> PrunePlan:
     """Decide for all packs, whose sizes at the destination these are.
 
     As restic's `prune` does, whose rules and figures these are. IntegrityError if what is used stands in packs that
-    are not there, or not as long as the index says: nothing must be deleted then.
+    are not there, or not as long as the index says, or if all of several copies of it are `spoilt`, which are known
+    to be damaged: nothing must be deleted then. Of blobs that are `unread` all copies stay.
     """
-    packs = _Packs(index, used, sizes)
+    packs = _Packs(index, used, sizes, spoilt, unread)
     lost = [
         packs.names[number] for number in packs.numbers if packs.needed[number] and not packs.whole[number]
     ]
@@ -66,6 +78,14 @@ def plan_prune(
             f"Snapshots need what is in {shown}{more} at {location}, missing there or of another size than the "
             "index says, so that nothing is deleted: verify the backups, and repair the repository.",
             where=f"{object_name('data', lost[0])} at {location}",
+        )
+    if packs.spoilt:
+        tree, id, pack, _ = packs.spoilt[0]
+        where = f"{object_name('data', pack)} at {location}"
+        raise IntegrityError(
+            f"All copies of the {'tree' if tree else 'blob'} {id.hex()} are damaged, one of them in {where}, so "
+            "that nothing is deleted: verify the backups, and repair the repository.",
+            where=where,
         )
     known = set(packs.names)
     useless = {
@@ -85,6 +105,7 @@ def plan_prune(
         repack={packs.names[number]: packs.size[number] for number in repack},
         repacked=sum(packs.used[number] for number in repack),
         kept=packs.kept,
+        relied_on=packs.relied_on(index, {*repack, *(one for one in packs.numbers if not packs.needed[one])}),
         unused=sum(packs.unused[number] for number in packs.numbers if packs.needed[number])
         - sum(packs.unused[number] for number in repack),
     )
@@ -93,7 +114,14 @@ def plan_prune(
 class _Packs:
     """What is in each pack, by its number in the index."""
 
-    def __init__(self, index: BlobIndex, used: UsedBlobs, sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        index: BlobIndex,
+        used: UsedBlobs,
+        sizes: Mapping[str, int],
+        spoilt: Collection[Place],
+        unread: Collection[tuple[bool, bytes]],
+    ) -> None:
         self.names = index.packs()
         self.numbers = range(len(self.names))
         count = len(self.names)
@@ -102,6 +130,9 @@ class _Packs:
         self.needed = bytearray(count)  # whether it has a blob that is used, and kept here
         self.size = array("Q", [EMPTY]) * count  # by what the index says
         self.kept: dict[tuple[bool, bytes], tuple[str, int]] = {}
+        self.spoilt: list[Place] = []  # those of which no copy is better
+        self._spoilt = spoilt
+        self._unread = unread
         self._kinds = bytearray(count)  # 1 for data, 2 for trees
         for tree in (False, True):
             self._count(index, used, tree)
@@ -145,16 +176,40 @@ class _Packs:
         for id, places in index.several(tree=tree).items():
             if not _is_used(index, used, id, tree):
                 continue
-            kept = max(places, key=lambda place: (ranks[place[0]], place))
-            self.kept[tree, id] = self.names[kept[0]], kept[1]
+            right = places
+            if self._spoilt:
+                right = [one for one in places if (tree, id, self.names[one[0]], one[1]) not in self._spoilt]
+                if not any(self.whole[one[0]] for one in right):
+                    self.spoilt.append((tree, id, self.names[places[0][0]], places[0][1]))
+                    continue
+            kept = max(right, key=lambda place: (ranks[place[0]], place))
+            all_stay = (tree, id) in self._unread
+            if not all_stay:
+                self.kept[tree, id] = self.names[kept[0]], kept[1]
             for place in places:
                 pack, _, length, uncompressed = place
                 size = packed_size(length, compressed=uncompressed > 0)
-                if place == kept:
+                if place == kept or (all_stay and self.whole[pack]):
                     self.used[pack] += size
                     self.needed[pack] = 1
                 else:
                     self.unused[pack] += size
+
+    def relied_on(self, index: BlobIndex, going: Collection[int]) -> Sequence[tuple[str, PackedBlob]]:
+        """The places that are kept of blobs that other places lose, in packs of these numbers."""
+        found = []
+        for tree in (False, True):
+            for id, places in index.several(tree=tree).items():
+                if (kept := self.kept.get((tree, id))) is None:
+                    continue
+                others = [place for place in places if (self.names[place[0]], place[1]) != kept]
+                if any(place[0] in going for place in others):
+                    found += [
+                        (kept[0], PackedBlob(id, tree, *place[1:]))
+                        for place in places
+                        if (self.names[place[0]], place[1]) == kept
+                    ]
+        return found
 
     def worth_repacking(self, limits: PruneLimits) -> Sequence[int]:
         """The packs whose blobs are stored anew: trees, then small ones, then those with the most of no use."""
@@ -188,11 +243,10 @@ class _Packs:
     def _target(self) -> float:
         """The size from which on a pack is not small: about what the smallest few of many are.
 
-        No more than that of ours: they would count as small again when they were merged.
+        Ours never are, or those beside others of 128 MiB would be stored anew each time.
         """
         sizes = sorted(self.size)
-        usual = sizes[len(sizes) * 3 // 100] if sizes else 0
-        return min(max(_SMALL, usual), packing.PACK_SIZE) * 4 / 5
+        return min(PACK_SIZE, max(_SMALL, sizes[len(sizes) * 3 // 100] if sizes else 0)) * 4 / 5
 
 
 def _is_used(index: BlobIndex, used: UsedBlobs, id: bytes, tree: bool) -> bool:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import hashlib
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, suppress
 from typing import NamedTuple
 
 from backupkit._parallel import map_ordered, usable_processors
-from backupkit.errors import BackupKitError, DestinationError, IntegrityError, ObjectNotFoundError
+from backupkit.errors import (
+    BackupKitError,
+    DestinationError,
+    IntegrityError,
+    ObjectNotFoundError,
+    RepositoryError,
+)
 from backupkit.formats.restic.blobs import unseal_blob
 from backupkit.formats.restic.fetching import ranges_of
 from backupkit.formats.restic.index import Location
@@ -16,15 +24,20 @@ from backupkit.formats.restic.index_rewriting import IndexWriter, rewrite_indexe
 from backupkit.formats.restic.layout import object_name
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.packing import PackWriter
-from backupkit.formats.restic.packs import PackedBlob
-from backupkit.formats.restic.prune_planning import PrunePlan, plan_prune
+from backupkit.formats.restic.packs import EMPTY, Pack, PackedBlob, packed_size
+from backupkit.formats.restic.prune_planning import Place, PrunePlan, plan_prune
+from backupkit.formats.restic.sealing import OVERHEAD
 from backupkit.formats.restic.used_blobs import UsedBlobs
 from backupkit.model import Pruned
 from backupkit.protocols import Compressor
 from backupkit.prune_limits import PruneLimits
 
-_TOGETHER = 500  # packs whose blobs are in memory one by one; each time costs a pass through the index
-_DELETED = 100  # packs that are deleted between two looks whether the lock is still held
+_DELETED = (
+    100  # packs that are deleted between two looks whether the lock is still held, and one was not refused
+)
+_TRIED = 16  # plain bytes that are stored to see whether they can be deleted
+_TRIAL = EMPTY + packed_size(_TRIED + OVERHEAD, compressed=False)  # bytes of the pack with them
+_AT_ONCE = 500_000  # blobs whose places are gathered together, which takes 150 MB
 _SILENT = 3  # refusals in a row that may pass: then nobody answers any more
 
 
@@ -57,37 +70,131 @@ class Pruner:
         self._compressor = compressor
         self._executor = executor
         self._between = between
+        self._snapshots: Collection[str] = ()
         self._refused: BackupKitError | None = None
+        self._may_delete = False  # whether the destination has deleted anything
         self._freed = 0
 
-    def prune(self, trees: Iterable[str], limits: PruneLimits, *, dry_run: bool) -> Pruned:
-        """Keep what these trees refer to, which must be those of all snapshots.
+    def prune(self, trees: Mapping[str, str], limits: PruneLimits, *, dry_run: bool) -> Pruned:
+        """Keep what these trees refer to, by the ids of the snapshots that have them, which must be all.
+
+        RepositoryError, and nothing more deleted, where another one is listed later: somebody writes in spite of
+        the lock, or the destination does not list all that it has.
 
         IntegrityError, and nothing deleted, if that cannot be told in full, because something is damaged or lost.
         What was refused is raised when all else was done.
         """
         repository = self._repository
-        repository.forget_index()  # it may be of a time before the lock was held
         repository.load_index()
+        indexes = {*repository.loaded}
         used = UsedBlobs(repository, self._executor)
-        for tree in trees:
+        for tree in {*trees.values()}:
             used.mark(tree, between=self._between)
         self._between()
         sizes = dict(self._objects.list("data"))
-        plan = plan_prune(repository.index, used, sizes, limits, location=repository.location)
+        plan = self._planned(used, sizes, limits, looks=not dry_run)
         if dry_run:
             return Pruned(freed=plan.freed, repacked=plan.repacked, unused=plan.unused)
+        self._snapshots = trees.keys()
+        if {id for id, _ in self._objects.list("index")} - indexes:
+            raise self._disturbed("An index object")
+        self._look_for_others()
         self._delete(plan.unknown)
+        if (plan.repack or plan.useless or plan.gone) and not self._may_delete:
+            self._try_to_delete(plan)
         anew: Mapping[str, int] = {}
         if plan.repack:
             anew = self._store_anew(plan, used)
         old = {**plan.useless, **anew}
         if old or plan.gone:
-            self._freed += rewrite_indexes(repository, without={*old, *plan.gone}, between=self._between)
+            self._freed += rewrite_indexes(
+                repository,
+                without={*old, *plan.gone},
+                between=self._between,
+                check=self._look_for_others,
+            )
             self._delete(old)
         if self._refused is not None:
             raise self._refused
         return Pruned(freed=self._freed, repacked=plan.repacked, unused=plan.unused)
+
+    def _try_to_delete(self, plan: PrunePlan) -> None:
+        """Store a pack of a few bytes, and delete it again.
+
+        Where nothing may be deleted, pruning would store much anew each time, beside all that it is to replace.
+        What this leaves there is not stored again.
+        """
+        if self._refused is not None and _TRIAL in plan.unknown.values():
+            raise self._refused
+        pack = Pack(tree=False)
+        plain = os.urandom(_TRIED)
+        pack.add(hashlib.sha256(plain).digest(), self._repository.sealer.seal(plain), 0)
+        finished = pack.finished(self._repository.sealer)
+        self._objects.write("data", finished.content, finished.id)
+        with suppress(ObjectNotFoundError):
+            self._objects.delete("data", finished.id)
+
+    def _look_for_others(self) -> None:
+        if {id for id, _ in self._objects.list("snapshots")} - {*self._snapshots}:
+            raise self._disturbed("A snapshot")
+
+    def _disturbed(self, what: str) -> RepositoryError:
+        return RepositoryError(
+            f"{what} is at {self._repository.location} now that was not listed there when pruning began: somebody "
+            "writes in spite of the lock, or not all is listed that is there. Nothing more is deleted: prune again."
+        )
+
+    def _planned(
+        self, used: UsedBlobs, sizes: Mapping[str, int], limits: PruneLimits, *, looks: bool
+    ) -> PrunePlan:
+        """What is to be done; if it `looks`, no copy of a blob goes for another one that is damaged.
+
+        Of those that cannot be read, or only beyond the limit of what may be, all copies stay.
+        """
+        repository = self._repository
+        spoilt: set[Place] = set()
+        unread: set[tuple[bool, bytes]] = set()
+        left = limits.repack
+        seen: set[Place] = set()
+        window = 2 * usable_processors()
+        while True:
+            plan = plan_prune(
+                repository.index,
+                used,
+                sizes,
+                limits,
+                spoilt=spoilt,
+                unread=unread,
+                location=repository.location,
+            )
+            if not looks:
+                return plan
+            before = len(spoilt), len(unread)
+            unseen: list[tuple[str, PackedBlob]] = []
+            for pack, blob in plan.relied_on:
+                if _place(pack, blob) in seen:
+                    continue
+                seen.add(_place(pack, blob))
+                left -= blob.length
+                if left < 0:
+                    unread.add((blob.tree, blob.id))
+                else:
+                    unseen.append((pack, blob))
+            reads = map_ordered(self._executor, self._looked_into, _pieces_of(unseen), window)
+            with closing(reads) as found:  # type: ignore[type-var]  # a generator
+                for piece, read in found:
+                    self._between()
+                    if isinstance(read, DestinationError):
+                        self._refused = self._refused or read
+                        unread.update((blob.tree, blob.id) for blob in piece.blobs)
+                        continue
+                    spoilt.update(
+                        _place(piece.pack, blob)
+                        for blob, sealed in zip(piece.blobs, read, strict=True)
+                        if isinstance(sealed, IntegrityError)
+                    )
+            if (len(spoilt), len(unread)) == before:
+                return plan
 
     def _store_anew(self, plan: PrunePlan, used: UsedBlobs) -> Mapping[str, int]:
         """Copy what is used of packs into new ones, and index those; the old ones that can go now, and their sizes.
@@ -110,11 +217,14 @@ class Pruner:
             with closing(map_ordered(self._executor, self._read, pieces, window)) as found:  # type: ignore[type-var]  # a generator
                 for piece, read in found:
                     self._between()
-                    if isinstance(read, BackupKitError):
-                        self._refused = self._refused or read
+                    right = [one for one in read if not isinstance(one, IntegrityError)]
+                    if len(right) < len(read):
+                        self._refused = self._refused or next(
+                            one for one in read if isinstance(one, IntegrityError)
+                        )
                         damaged.add(piece.pack)
                         continue
-                    for blob, sealed in read:
+                    for blob, sealed in zip(piece.blobs, right, strict=True):
                         writer.add_sealed(blob, sealed)
             writer.flush()
         except BaseException:
@@ -136,54 +246,46 @@ class Pruner:
                 return False
             return plan.kept.get((blob.tree, blob.id), (pack, blob.offset)) == (pack, blob.offset)
 
-        packs = [*plan.repack]
-        for at in range(0, len(packs), _TOGETHER):
-            some = self._repository.index.blobs_by_pack({*packs[at : at + _TOGETHER]})
-            for pack, blobs in some.items():
-                by_place = {blob.offset: blob for blob in blobs if wanted(pack, blob)}
-                for part in ranges_of((blob.id, Location(pack, *blob[2:])) for blob in by_place.values()):
-                    wanted_here = [by_place[place.offset] for _, place in part.blobs]
-                    yield _Piece(pack, part.start, part.end, wanted_here)
+        index = self._repository.index
+        for packs in index.portions(plan.repack, _AT_ONCE):
+            for pack, blobs in index.blobs_by_pack(packs).items():
+                yield from _pieces_of((pack, blob) for blob in blobs if wanted(pack, blob))
 
-    def _read(self, piece: _Piece) -> tuple[_Piece, Sequence[tuple[PackedBlob, bytes]] | BackupKitError]:
-        """Its blobs and their sealed bytes, looked into; called on any thread."""
-        where = self._objects.where("data", piece.pack)
-        content = memoryview(b"")
-        with suppress(IntegrityError, ObjectNotFoundError):
-            content = memoryview(self._objects.read_range(piece.pack, piece.start, piece.end - piece.start))
-        read: list[tuple[PackedBlob, bytes]] = []
+    def _read(self, piece: _Piece) -> tuple[_Piece, Sequence[bytes | IntegrityError]]:
+        """The sealed bytes of its blobs, looked into, or what is wrong with them; called on any thread."""
         try:
-            for blob in piece.blobs:
-                sealed = bytes(content[blob.offset - piece.start :][: blob.length])
-                try:
-                    unseal_blob(sealed, blob.uncompressed, blob.id, self._repository.sealer, where=where)
-                except IntegrityError:
-                    read.append(self._second_look(blob))
-                else:
-                    read.append((blob, sealed))
+            content = memoryview(self._objects.read_range(piece.pack, piece.start, piece.end - piece.start))
         except (IntegrityError, ObjectNotFoundError) as error:
-            return piece, IntegrityError(
-                f"{object_name('data', piece.pack)} is damaged, and stays as it is: {error} Verify the backups, "
-                "and repair the repository.",
-                where=where,
-            )
+            return piece, [self._damaged(piece.pack, error)] * len(piece.blobs)
+        where = self._objects.where("data", piece.pack)
+        read: list[bytes | IntegrityError] = []
+        for blob in piece.blobs:
+            sealed = bytes(content[blob.offset - piece.start :][: blob.length])
+            try:
+                unseal_blob(sealed, blob.uncompressed, blob.id, self._repository.sealer, where=where)
+            except IntegrityError as error:
+                read.append(self._damaged(piece.pack, error))
+            else:
+                read.append(sealed)
         return piece, read
 
-    def _second_look(self, blob: PackedBlob) -> tuple[PackedBlob, bytes]:
-        """A blob once more, or from another pack: that one may be deleted, because this is the copy that stays."""
-        id, tree, *_ = blob
-        failure: BackupKitError | None = None
-        for place in self._repository.places(id, tree=tree):
-            where = self._objects.where("data", place.pack)
-            try:
-                sealed = self._objects.read_range(place.pack, place.offset, place.length)
-                unseal_blob(sealed, place.uncompressed, id, self._repository.sealer, where=where)
-            except (IntegrityError, ObjectNotFoundError) as error:
-                failure = error
-            else:
-                return PackedBlob(id, tree, place.offset, place.length, place.uncompressed), sealed
-        assert failure is not None  # noqa: S101  # the index has it
-        raise failure
+    def _looked_into(
+        self, piece: _Piece
+    ) -> tuple[_Piece, Sequence[bytes | IntegrityError] | DestinationError]:
+        """The same, or why it cannot be read now or later, as in storage that is cold."""
+        try:
+            return self._read(piece)
+        except DestinationError as error:
+            if error.retryable:
+                raise
+            return piece, error
+
+    def _damaged(self, pack: str, error: BackupKitError) -> IntegrityError:
+        return IntegrityError(
+            f"{object_name('data', pack)} is damaged, and stays as it is: {error} Verify the backups, and repair "
+            "the repository.",
+            where=self._objects.where("data", pack),
+        )
 
     def _delete(self, packs: Mapping[str, int]) -> None:
         """Delete packs that no index has, or none has any more; what is refused is raised in the end."""
@@ -193,18 +295,26 @@ class Pruner:
             self._between()
             if self._repository.lease is not None:
                 self._repository.lease.check()
+            self._look_for_others()
             some = ids[at : at + _DELETED]
+            first: DestinationError | None = None
+            refused = 0
             for pack, error in zip(
                 some, map_ordered(self._executor, self._deleted, some, _DELETED), strict=True
             ):
                 if error is None:
                     self._freed += packs[pack]
+                    self._may_delete = True
                     silent = 0
                     continue
+                first = first or error
+                refused += 1
                 self._refused = self._refused or error
                 silent = silent + 1 if error.retryable else 0
                 if silent >= _SILENT:
                     raise error
+            if first is not None and refused == _DELETED:
+                raise first
 
     def _deleted(self, pack: str) -> DestinationError | None:
         """What kept it from being deleted; called on any thread."""
@@ -215,3 +325,14 @@ class Pruner:
         except DestinationError as error:
             return error
         return None
+
+
+def _pieces_of(blobs: Iterable[tuple[str, PackedBlob]]) -> Iterator[_Piece]:
+    by_place = {(pack, blob.offset): blob for pack, blob in blobs}
+    for part in ranges_of((blob.id, Location(pack, *blob[2:])) for (pack, _), blob in by_place.items()):
+        taken = [by_place[part.pack, place.offset] for _, place in part.blobs]
+        yield _Piece(part.pack, part.start, part.end, taken)
+
+
+def _place(pack: str, blob: PackedBlob) -> Place:
+    return blob.tree, blob.id, pack, blob.offset

@@ -14,6 +14,7 @@ from backupkit.errors import (
     ConfigurationError,
     IntegrityError,
     ObjectNotFoundError,
+    RepositoryError,
     RepositoryNotFoundError,
     WrongPassphraseError,
 )
@@ -328,14 +329,14 @@ class ResticRepository:
         """A snapshot says itself how its run ended."""
         return self._snapshot_of(backup).backup(backup.id, backup.location)
 
-    def remove(self, backup: Backup) -> None:
-        repository = self._locked(exclusive=True)
+    def remove(self, backup: Backup, *, between: Callable[[], None] = nothing) -> None:
+        repository = self._locked(exclusive=True, between=between)
         try:
             snapshot = self._snapshot_of(backup)
+            self._known.pop((backup.name, backup.id), None)  # whatever is answered, it may be gone then
             repository.objects.delete("snapshots", snapshot.id)
         except (BackupNotFoundError, ObjectNotFoundError):
             return  # somebody else was faster
-        self._known.pop((backup.name, backup.id), None)
 
     def prune(
         self,
@@ -347,24 +348,33 @@ class ResticRepository:
     ) -> Pruned:
         from backupkit.formats.restic.pruning import Pruner
 
+        if without and not dry_run:
+            raise ConfigurationError(
+                "As if backups were gone is only pruned in a dry run: remove them first."
+            )
         try:
-            repository = self._locked(exclusive=not dry_run, between=between)
+            opened = self._locked(exclusive=not dry_run, between=between)
         except RepositoryNotFoundError:
             return Pruned(freed=0)
-        # What is there is kept, whatever is said of it: only a dry run may know better.
-        spared = {(backup.name, backup.id) for backup in without} if dry_run else ()
-        trees = [
-            snapshot.tree
+        repository = opened.by_itself()  # others may have the index of this one changed
+        spared = {(backup.name, backup.id) for backup in without}
+        trees = {
+            snapshot.id: snapshot.tree
             for id, snapshot in named(repository.snapshots())
             if (snapshot.backup(id, "").name, id) not in spared
-        ]
+        }
         if not dry_run:
             repository.lease = self._lease
+            if missing := {snapshot.id for snapshot in self._known.values()} - trees.keys():
+                raise RepositoryError(
+                    f"The snapshot {min(missing)} is not listed at {repository.location} any more, where it was a "
+                    "moment ago: nothing is deleted, because what is listed cannot be all. Prune again."
+                )
         pruner = Pruner(repository, self._compressor, self._executor, between)
         try:
             return pruner.prune(trees, limits or self._limits, dry_run=dry_run)
         finally:
-            repository.forget_index()
+            opened.forget_index()
 
     def repair(
         self,
@@ -436,6 +446,7 @@ class ResticRepository:
                 repository, exclusive=exclusive, or_without=not exclusive, between=between
             )
             self._lease = self._lock.enter_context(lock)
+            repository.without_lock = repository.without_lock or not self._lease.is_held
             self._known = {}  # what was seen before may have changed until now
         return repository
 

@@ -28,7 +28,7 @@ class UsedBlobs:
         IntegrityError if one cannot be read, or refers to what is in no index: then nobody knows what is used.
         """
         data, trees = self._marks
-        number = self._repository.index.number
+        number = self._number
         folders = [bytes.fromhex(tree)]
 
         def unmarked() -> Iterator[bytes]:
@@ -57,7 +57,14 @@ class UsedBlobs:
 
     def has(self, number: int, *, tree: bool) -> bool:
         """Whether the blob of this number in the index is marked."""
-        return self._marks[tree][number] != 0
+        marks = self._marks[tree]
+        return number < len(marks) and marks[number] != 0
+
+    def _number(self, id: bytes, *, tree: bool = False) -> int | None:
+        number = self._repository.index.number(id, tree=tree)
+        if number is not None and number >= len(self._marks[tree]):  # the index has grown meanwhile
+            self._marks[tree].extend(bytes(number + 1 - len(self._marks[tree])))
+        return number
 
     def _lost(self, id: bytes, of: str) -> IntegrityError:
         where = f"blob {id.hex()} at {self._repository.location}"
