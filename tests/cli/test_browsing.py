@@ -154,6 +154,21 @@ def test_a_pipe_that_is_closed_ends_it_quietly(place: Path) -> None:
     assert process.returncode == 141
 
 
+@pytest.mark.parametrize("place", ["snapshot"], indirect=True)
+def test_a_full_disk_is_told_as_such(place: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "backupkit", "cat", str(place), f"{in_backup(place)}/uploads/photo.jpg"],
+            env=os.environ | {"BACKUP_ARCHIVE_PASSWORD": PASSWORD},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"Error: Not all could be written: No space left on device.")
+    assert b"Traceback" not in done.stderr
+
+
 def test_damage_ends_cat_with_an_error(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def damaged(self: LocalDestination, name: str, *, start: int = 0, length: int | None = None) -> object:
         content = b"".join(real(self, name, start=start, length=length))

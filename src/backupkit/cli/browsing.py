@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -128,7 +129,7 @@ def cat(
             fs, found, start = _looked_into(backups, backup, at, path)
             with _told(found, path):
                 file = fs.open(start)
-            with file:
+            with _told(found, path), file:
                 _write_out(iter(lambda: file.read(_PIECE), b""))
 
         place.use(operation)
@@ -170,6 +171,11 @@ def _told(backup: Backup, path: str | None) -> Iterator[None]:
             raise BackupNotFoundError(
                 f"The backup {backup.id} holds no {path!r}: look at what `backupkit ls` shows."
             ) from error
+        if error.errno not in (
+            errno.ELOOP,
+            errno.EINVAL,
+        ):  # not of the backup: standard output is on a full disk
+            raise BackupKitError(f"Not all could be written: {error.strerror}.") from error
         raise ConfigurationError(f"{path!r} has no content. {error.strerror}.") from error
 
 
