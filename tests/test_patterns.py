@@ -53,3 +53,8 @@ def test_what_means_nothing_is_refused(patterns: list[str]) -> None:
 def test_patterns_say_in_which_folders_they_can_match() -> None:
     assert folders_within(["/srv/shop/*.csv", "/etc/hosts"]) == ["srv/shop", "etc/hosts"]
     assert folders_within(["/srv/shop/*.csv", "orders.csv"]) is None
+
+
+def test_a_path_written_out_may_begin_with_a_blank() -> None:
+    assert folders_within([" lead/x"]) == ["lead/x", " lead/x"]
+    assert finder([" lead/x"])(" lead/x")

@@ -89,10 +89,12 @@ def folders_within(patterns: Sequence[str]) -> Sequence[str] | None:
         whole = pattern.strip()
         if whole.startswith("!") or "/" not in whole.rstrip("/"):
             return None
-        literal = list(takewhile(lambda name: not _SPECIAL & {*name}, whole.strip("/").split("/")))
-        if not literal:
-            return None
-        paths.append("/".join(literal))
+        # A path written out means itself, with the blanks at its beginning that a pattern has not.
+        for one in dict.fromkeys((whole, pattern)):
+            literal = list(takewhile(lambda name: not _SPECIAL & {*name}, one.strip("/").split("/")))
+            if not literal:
+                return None
+            paths.append("/".join(literal))
     return paths
 
 
