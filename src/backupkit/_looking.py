@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from backupkit._comparing import same_content
@@ -13,13 +13,21 @@ from backupkit.protocols import FindsPaths, Repository
 
 
 class Wanted:
-    """What is looked for: see `Backups.find`."""
+    """What is looked for: see `Backups.find`. `between` is called for each path, and may raise to end it."""
 
-    def __init__(self, patterns: str | Sequence[str], *, ignore_case: bool) -> None:
+    def __init__(
+        self, patterns: str | Sequence[str], *, ignore_case: bool, between: Callable[[], None]
+    ) -> None:
         patterns = [patterns] if isinstance(patterns, str) else [*patterns]
-        self.matches = finder(patterns, ignore_case=ignore_case)
+        self._means = finder(patterns, ignore_case=ignore_case)
+        self._between = between
         # Of what is written in any case it cannot be told where it may be.
         self._within = None if ignore_case else folders_within(patterns)
+
+    def matches(self, path: str) -> bool:
+        """Whether this very path is meant; a folder's ends in "/"."""
+        self._between()
+        return self._means(path)
 
     def enters(self, folder: str) -> bool:
         """Whether something in this folder may be meant."""

@@ -130,6 +130,7 @@ class LookingInto(AtDestinations):
         since: datetime | None = None,
         until: datetime | None = None,
         ignore_case: bool = False,
+        cancel: threading.Event | None = None,
     ) -> Iterator[Found]:
         """Yield what stands at paths that a gitignore pattern means, backup by backup, the newest first.
 
@@ -143,7 +144,12 @@ class LookingInto(AtDestinations):
 
         Of snapshots, what they have in common is looked through once; an archive is read without its contents.
         """
-        wanted = Wanted(patterns, ignore_case=ignore_case)
+
+        def between() -> None:
+            if cancel is not None and cancel.is_set():
+                raise OperationCancelledError("Looking through the backups was cancelled.")
+
+        wanted = Wanted(patterns, ignore_case=ignore_case, between=between)
         seen: set[tuple[str, str]] = set()
         failures: list[Exception] = []
         listed, silent = self._listed(at)

@@ -25,7 +25,7 @@ from backupkit.cli.options import (
 from backupkit.cli.output import Output
 from backupkit.cli.pinning import end_of
 from backupkit.cli.texts import columns, counted
-from backupkit.errors import BackupKitError, ConfigurationError, OperationCancelledError
+from backupkit.errors import BackupKitError, ConfigurationError
 from backupkit.model import Found, Version
 
 
@@ -90,10 +90,11 @@ def find(
         def look(backups: Backups, cancel: threading.Event) -> None:
             found.clear()
             patterns = [pattern, *(also or ())]
-            for one in backups.find(*patterns, at=at, since=first, until=last, ignore_case=ignore_case):
-                if cancel.is_set():
-                    raise OperationCancelledError("Looking through the backups was cancelled.")
-                found.append(one)
+            found.extend(
+                backups.find(
+                    *patterns, at=at, since=first, until=last, ignore_case=ignore_case, cancel=cancel
+                )
+            )
 
         try:
             place.use(look)

@@ -48,17 +48,23 @@ class SnapshotBrowser:
 
     def _tree_of(self, folder: str) -> str:
         """The id of the tree of a folder."""
-        if not folder:
-            return self._snapshot.tree
-        if (known := self._trees.get(folder)) is not None:
-            return known
-        above, _, name = folder.rpartition("/")
-        for node in self._nodes_of(self._tree_of(above), above):
-            if node["name"] == name:
-                if node["type"] != "dir":
-                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
-                return subtree_of(node, folder)
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+        tree = self._snapshot.tree
+        known, below = folder, list[str]()  # the nearest folder that is known, and the names from there
+        while known:
+            if (remembered := self._trees.get(known)) is not None:
+                tree = remembered
+                break
+            known, _, name = known.rpartition("/")
+            below.append(name)
+        for name in reversed(below):
+            path = f"{known}/{name}" if known else name
+            node = next((node for node in self._nodes_of(tree, known) if node["name"] == name), None)
+            if node is None:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+            if node["type"] != "dir":
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
+            known, tree = path, subtree_of(node, path)
+        return tree
 
     def _nodes_of(self, tree: str, folder: str) -> Sequence[Mapping[str, Any]]:
         """Those in a folder, of whose own folders the trees are remembered."""

@@ -67,18 +67,25 @@ class Searcher:
                 continue
             path = level.prefix + node["name"]
             is_folder = node["type"] == "dir"
-            try:
-                if self._matches(f"{path}/" if is_folder else path):
+            if self._matches(f"{path}/" if is_folder else path):
+                try:
                     entry = single_entry_of(self._repository, snapshot, node, path, self._loader)
+                except IntegrityError as error:
+                    level.damaged = True
+                    yield self._problem(error, path)
+                else:
                     if entry is not None:
                         level.note([entry])
                         yield entry
-                if is_folder and self._enters(path):
-                    subtree_of(node, path)
-                    yield from self._enter(level.folders.popleft())
+            if not is_folder or not self._enters(path):
+                continue
+            try:
+                subtree_of(node, path)
             except IntegrityError as error:
                 level.damaged = True
                 yield self._problem(error, path)
+            else:  # whatever is wrong with the folder itself: those that are left must not get out of step
+                yield from self._enter(level.folders.popleft())
 
     def _enter(self, folder: _Folder) -> Iterator[Entry | Problem]:
         """Go into a folder next; or, if it is known what is in it, tell that."""

@@ -38,7 +38,8 @@ class Measurer:
         repository.need_index()
         self._repository = repository
         self._trees = Trees(repository, executor)
-        index = repository.index
+        # This one to the end: who reads without a lock may load another, in which blobs have other numbers.
+        self._index = index = repository.index
         count = index.count(tree=True)
         self._known = bytearray(index.count(tree=False)), bytearray(count)
         self._entries = array("Q", bytes(8 * count))
@@ -50,7 +51,13 @@ class Measurer:
         """Of the snapshot that has this tree; IntegrityError if anything of it is in no index or cannot be read."""
         root = bytes.fromhex(tree)
         added, stored, blobs = self._added, self._stored, self._blobs
-        self._read(root, between)
+        try:
+            self._read(root, between)
+        except (
+            OverflowError
+        ) as error:  # such as folders that hold one folder twice, and so on a hundred times
+            where = f"tree {tree} at {self._repository.location}"
+            raise IntegrityError(f"{where} holds more than can be counted.", where=where) from error
         at = self._note(root, True)
         restored = self._sizes[at] + self._linked_in(root, between)
         return Measured(
@@ -94,20 +101,26 @@ class Measurer:
 
     def _linked_in(self, root: bytes, between: Callable[[], None]) -> int:
         """The bytes of files with several links, each file once, as they are restored."""
-        found: set[tuple[Any, Any]] = set()
+        found: set[tuple[str, str]] = set()
         size = 0
         folders = [root]
+        seen: set[bytes] = set()  # what is in such a tree once more are the same files
         while folders:
             id = folders.pop()
-            if not self._linked[self._note(id, True)]:
+            if id in seen or not self._linked[self._note(id, True)]:
                 continue
+            seen.add(id)
             between()
             for node in self._nodes(
-                id, (one for one in reversed(folders) if self._linked[self._note(one, True)])
+                id,
+                (one for one in reversed(folders) if one not in seen and self._linked[self._note(one, True)]),
             ):
                 if node["type"] == "dir":
                     folders.append(bytes.fromhex(subtree_of(node, node["name"])))
-                elif _has_links(node) and (file := (node.get("device_id"), node["inode"])) not in found:
+                elif (
+                    _has_links(node)
+                    and (file := (str(node.get("device_id")), str(node["inode"]))) not in found
+                ):
                     found.add(file)
                     size += size_of(node, node["name"])
         return size
@@ -117,12 +130,12 @@ class Measurer:
         return parse_tree(content, where=f"tree {id.hex()} at {self._repository.location}")
 
     def _is_known(self, tree: bytes) -> bool:
-        at = self._repository.index.number(tree, tree=True)
-        return at is not None and self._known[True][at] != 0
+        at = self._index.number(tree, tree=True)
+        return at is not None and at < len(self._known[True]) and self._known[True][at] != 0
 
     def _note(self, id: bytes, tree: bool) -> int:
         """The number of a blob in the index; it is counted the first time."""
-        index = self._repository.index
+        index = self._index
         at, known = index.number(id, tree=tree), self._known[tree]
         place = None if at is None or (at < len(known) and known[at]) else index.find(id, tree=tree)
         if at is None or at >= len(known):

@@ -347,7 +347,7 @@ def _first_link(
 def size_of(node: Mapping[str, Any], path: str) -> int:
     """How many bytes the node of a file says that it has."""
     size = node.get("size", 0)
-    if type(size) is not int or size < 0:
+    if type(size) is not int or not 0 <= size < 1 << 63:
         raise IntegrityError(f"{path!r} cannot be {size!r:.80} bytes long.", where=path)
     return size
 
