@@ -24,7 +24,7 @@ from backupkit.errors import (
     WrongPassphraseError,
 )
 from backupkit.formats.backup_ids import backup_id
-from backupkit.marks import Known, Marks, write_mark, write_pin
+from backupkit.marks import Known, Marks, remove_marks, write_mark, write_pin
 from backupkit.model import (
     Backup,
     DestinationResult,
@@ -98,6 +98,19 @@ def to_be_copied(
         if one.good and not known.good:
             chosen[one.name, one.id] = one
     return [*chosen.values()]
+
+
+def unreadable_ones(found: Sequence[Backup], *, name: str | None, to: str | None) -> Iterator[Problem]:
+    """What "all" of a pipeline leaves out, though it may well be the pipeline's: nobody can read whose it is."""
+    limit = name or to
+    for one in found:
+        unreadable = one.made_by == "other" and one.damaged and one.complete is None
+        if unreadable and limit not in (None, one.name):
+            yield Problem(
+                message=f"The backup {one.id} was not copied: it cannot be read, so that nobody knows whether it is "
+                f"one of {limit}. `repair` says what can be done.",
+                destination=one.location,
+            )
 
 
 @dataclass(kw_only=True)
@@ -246,6 +259,7 @@ class Copying:
                     if one.copy is None:
                         self.running.skipped += 1
                     else:
+                        self._forget_damage(destination, one.of, one.copy, marks)
                         self._add(destination, one.copy, ())
         return failures, damaged
 
@@ -273,6 +287,7 @@ class Copying:
             self.running.skipped += 1
         else:
             known[copy.name, copy.id] = copy
+            self._forget_damage(destination, backup, copy, marks)
             self.stored += copy.stored
             self._add(destination, copy, self.running.problems[before:])
         return []
@@ -366,6 +381,23 @@ class Copying:
         if backup.pin is not None and not (known and {"pinned", "unpinned"} & known.times.keys()):
             there = replace(copy, location=destination.location)
             write_pin(destination, there, backup.pin, self.clock())
+
+    def _forget_damage(self, destination: Destination, backup: Backup, copy: Backup, marks: Marks) -> None:
+        """What was known of one that was there before, and is gone, is not true of the copy that was stored now."""
+        former = marks.get((copy.name, copy.id))
+        if former is None or not {"damaged", "refuted"} & former.times.keys():
+            return
+        try:
+            remove_marks(destination, copy.name, copy.id)
+        except DestinationError as error:
+            message = (
+                f"The copy {copy.id} has the marks of a damaged one that is gone, which could not be deleted: "
+                f"{error} Verify it, so that it counts as a good one."
+            )
+            self.running.add(Problem(message=message, severity="warning", destination=destination.location))
+        self._mark(destination, backup, copy, None)
+        if backup.damaged and copy.complete:
+            write_mark(destination, copy, "damaged", self.clock())
 
     def _add(self, destination: Destination, copy: Backup, problems: Iterable[Problem]) -> None:
         problems = tuple(problems)

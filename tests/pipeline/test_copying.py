@@ -251,6 +251,22 @@ def test_what_of_a_snapshot_cannot_be_read_is_left_out_and_told(
         assert content(to, copy) == {"app/b": b"beside it"}
 
 
+def test_a_snapshot_that_may_be_the_pipelines_is_not_left_out_in_silence(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    shop = make(APP, destination, encryptor=PASSPHRASE, format=FORMAT, clock=clock)
+    shop.run()
+    first = {name for name in destination.objects if name.startswith("snapshots/")}
+    clock.forward(hours=1)
+    shop.run()
+    for name in first:
+        destination.objects[name] = b"no snapshot"
+    for to in (place(), place(format=Zip())):
+        report = shop.copy("all", to=to)
+        assert (report.outcome, len(ids(to))) == ("incomplete", 1)
+        assert "nobody knows whether it is one of shop" in messages(report.problems, "error")[0]
+
+
 @pytest.fixture
 def repaired(make: Make, destination: MemoryDestination, clock: Clock) -> BackupPipeline:
     """With a damaged backup, a pinned one that holds what is left of that, and a later one."""
