@@ -107,7 +107,7 @@ def unreadable_ones(found: Sequence[Backup], *, name: str | None, to: str | None
         unreadable = one.made_by == "other" and one.damaged and one.complete is None
         if unreadable and limit not in (None, one.name):
             yield Problem(
-                message=f"The backup {one.id} was not copied: it cannot be read, so that nobody knows whether it is "
+                message=f"The backup {one.id} was not copied: it cannot be read, and nobody knows whether it is "
                 f"one of {limit}. `repair` says what can be done.",
                 destination=one.location,
             )
