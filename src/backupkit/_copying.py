@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -24,7 +24,7 @@ from backupkit.errors import (
     WrongPassphraseError,
 )
 from backupkit.formats.backup_ids import backup_id
-from backupkit.marks import Known, Marks, write_mark, write_pin
+from backupkit.marks import Known, Marks, remove_marks, write_mark, write_pin
 from backupkit.model import (
     Backup,
     DestinationResult,
@@ -44,8 +44,8 @@ from backupkit.retrying import Retry
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-Listed: TypeAlias = Mapping[tuple[str, str], Backup]
-"""What is at a destination, by name and id."""
+Listed: TypeAlias = dict[tuple[str, str], Backup]
+"""What is at a destination, what was written there meanwhile included, by name and id."""
 
 # What is wrong with one backup, and not with the place that it is in, or is to go to.
 _OF_THE_BACKUP = (BackupNotFoundError, IntegrityError, SourceError, WrongPassphraseError)
@@ -98,6 +98,19 @@ def to_be_copied(
         if one.good and not known.good:
             chosen[one.name, one.id] = one
     return [*chosen.values()]
+
+
+def unreadable_ones(found: Sequence[Backup], *, name: str | None, to: str | None) -> Iterator[Problem]:
+    """What "all" of a pipeline leaves out, though it may well be the pipeline's: nobody can read whose it is."""
+    limit = name or to
+    for one in found:
+        unreadable = one.made_by == "other" and one.damaged and one.complete is None
+        if unreadable and limit not in (None, one.name):
+            yield Problem(
+                message=f"The backup {one.id} was not copied: it cannot be read, and nobody knows whether it is "
+                f"one of {limit}. `repair` says what can be done.",
+                destination=one.location,
+            )
 
 
 @dataclass(kw_only=True)
@@ -174,15 +187,16 @@ class Copying:
             for backup in missing:
                 if backup.location not in sources:
                     sources[backup.location] = stack.enter_context(self.source(backup, self.executor))
-            target = stack.enter_context(self.to.opened(destination, self.to.name, self.executor))
             # Stretches of backups from one place, so that they stay in order.
             for location, stretch in _stretches(missing):
                 source = sources[location]
-                if isinstance(target, TakesOver) and target.takes_from(source):
-                    failures += self._take_over(destination, target, source, stretch, known, marks)
-                else:
-                    for backup in stretch:
-                        failures += self._rewritten(destination, source, backup, known, marks)
+                with self.to.opened(destination, self.to.name, self.executor) as target:
+                    if isinstance(target, TakesOver) and target.takes_from(source):
+                        failed, stretch = self._take_over(destination, target, source, stretch, marks)
+                        failures += failed
+                # Its lock is gone by now, which would keep what is written here from being removed again.
+                for backup in stretch:
+                    failures += self._rewritten(destination, source, backup, known, marks)
         return failures
 
     def _is_there(self, destination: Destination, backup: Backup, there: Backup, marks: Known | None) -> None:
@@ -212,13 +226,13 @@ class Copying:
         target: TakesOver,
         source: Repository,
         backups: Sequence[Backup],
-        known: Listed,
         marks: Marks,
-    ) -> list[Exception]:
+    ) -> tuple[list[Exception], Sequence[Backup]]:
+        """What could not be taken over, and those of which what can be read is to be written anew."""
         failures: list[Exception] = []
         damaged: list[Backup] = []
         for backup in backups:
-            if backup.made_by == "backupkit":  # others are called otherwise there
+            if _keeps_id(backup):
                 self._mark(destination, backup, backup, marks.get((backup.name, backup.id)))
                 if backup.damaged:  # or it would be a good one there
                     write_mark(destination, backup, "damaged", self.clock())
@@ -237,15 +251,17 @@ class Copying:
                     failures.append(self._failed(destination, one.of, one.error))
                 elif one.error is not None:
                     damaged.append(one.of)
-                elif one.copy is None:
-                    self.running.skipped += 1
                 else:
-                    if one.of.made_by == "other":
-                        self._mark(destination, one.of, one.copy, None)
-                    self._add(destination, one.copy, ())
-        for backup in damaged:  # what of it can be read
-            failures += self._rewritten(destination, source, backup, known, marks)
-        return failures
+                    if (there := one.copy or one.there) is not None and not _keeps_id(one.of):
+                        self._mark(destination, one.of, there, marks.get((there.name, there.id)))
+                        if one.of.damaged and one.copy is not None:
+                            write_mark(destination, there, "damaged", self.clock())
+                    if one.copy is None:
+                        self.running.skipped += 1
+                    else:
+                        self._forget_damage(destination, one.of, one.copy, marks)
+                        self._add(destination, one.copy, ())
+        return failures, damaged
 
     # Entry by entry.
 
@@ -270,6 +286,8 @@ class Copying:
         if copy is None:
             self.running.skipped += 1
         else:
+            known[copy.name, copy.id] = copy
+            self._forget_damage(destination, backup, copy, marks)
             self.stored += copy.stored
             self._add(destination, copy, self.running.problems[before:])
         return []
@@ -302,7 +320,18 @@ class Copying:
         reading.learn(links=self.to.format.shares_bytes)
         contents = details.contents or reading.contents
         id = backup_id(backup.time, contents)
-        if (backup.name, id) in known:
+        if (there := known.get((backup.name, id))) is not None:
+            self._mark(destination, backup, there, marks.get((backup.name, id)))
+            if (
+                backup.made_by == "backupkit"
+            ):  # one that was repaired, or changed by restic, has its original's name
+                message = (
+                    f"The backup {backup.id} was not copied: by its time and contents it would be {id} at "
+                    f"{destination.location}, which is there already."
+                )
+                self.running.add(
+                    Problem(message=message, severity="warning", destination=destination.location)
+                )
             return None
         self._mark(destination, backup, replace(backup, id=id), marks.get((backup.name, id)))
         self.running.expect(details.size)
@@ -353,6 +382,23 @@ class Copying:
             there = replace(copy, location=destination.location)
             write_pin(destination, there, backup.pin, self.clock())
 
+    def _forget_damage(self, destination: Destination, backup: Backup, copy: Backup, marks: Marks) -> None:
+        """What was known of one that was there before, and is gone, is not true of the copy that was stored now."""
+        former = marks.get((copy.name, copy.id))
+        if former is None or not {"damaged", "refuted"} & former.times.keys():
+            return
+        try:
+            remove_marks(destination, copy.name, copy.id)
+        except DestinationError as error:
+            message = (
+                f"The copy {copy.id} has the marks of a damaged one that is gone, which could not be deleted: "
+                f"{error} Verify it, so that it counts as a good one."
+            )
+            self.running.add(Problem(message=message, severity="warning", destination=destination.location))
+        self._mark(destination, backup, copy, None)
+        if backup.damaged and copy.complete:
+            write_mark(destination, copy, "damaged", self.clock())
+
     def _add(self, destination: Destination, copy: Backup, problems: Iterable[Problem]) -> None:
         problems = tuple(problems)
         self.running.destinations.append(
@@ -363,6 +409,11 @@ class Copying:
                 problems=problems,
             )
         )
+
+
+def _keeps_id(backup: Backup) -> bool:
+    """Whether a copy that is taken over has the same id, which others have by their own bytes."""
+    return backup.made_by == "backupkit" and backup.id == backup_id(backup.time, backup.contents)
 
 
 def _found(repository: Repository, name: str, id: str) -> Backup | None:

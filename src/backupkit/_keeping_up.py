@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from backupkit._at_destinations import AtDestinations
-from backupkit._copying import Copying, CopyTarget, to_be_copied
+from backupkit._copying import Copying, CopyTarget, to_be_copied, unreadable_ones
 from backupkit._keys import change_keys, check_keys, check_new, listed_keys, meant_key, weakness_of
 from backupkit._pinning import pin_everywhere
 from backupkit._repairing import repair_at
@@ -64,6 +64,8 @@ class KeepingUp(AtDestinations):
                 listed, silent = self._listed(at)
                 for error in silent:
                     running.add(Problem(message=str(error), destination=error.location))
+                for problem in unreadable_ones(listed, name=self.name, to=to.name):
+                    running.add(problem)
                 chosen = [*to_be_copied(listed, name=self.name, to=to.name, where=self._where(at))]
             else:
                 several = [backup] if isinstance(backup, str | Backup) else backup

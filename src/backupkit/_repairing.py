@@ -7,7 +7,7 @@ from datetime import datetime
 from backupkit._chunks import closing_iterator
 from backupkit._operation import Running
 from backupkit.errors import ConfigurationError, DestinationError
-from backupkit.marks import apply, read_marks, write_mark
+from backupkit.marks import apply, read_marks, remove_marks, write_mark
 from backupkit.model import Backup, DestinationResult, Passed, Problem, Repaired
 from backupkit.protocols import Destination, Repairs, Repository
 
@@ -53,11 +53,22 @@ def repair_at(
                 running.count(found.entries, found.read)
             elif isinstance(found, Repaired):
                 repaired.append(found)
-                if not dry_run and not found.removed:
+                if found.removed:
+                    _forget(running, destination, found.damaged)
+                elif not dry_run:
                     _remember(running, destination, found.damaged, now)
             else:
                 running.tell(found)
     return DestinationResult(location=destination.location, outcome="succeeded", repaired=tuple(repaired))
+
+
+def _forget(running: Running, destination: Destination, removed: Backup) -> None:
+    """Or a good copy, put back, would be damaged at once."""
+    try:
+        remove_marks(destination, removed.name, removed.id)
+    except DestinationError as error:
+        message = f"What was known of {removed.id}, which is gone, could not be deleted: {error}"
+        running.add(Problem(message=message, severity="warning", destination=destination.location))
 
 
 def _remember(running: Running, destination: Destination, damaged: Backup, now: datetime) -> None:

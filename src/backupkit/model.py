@@ -537,13 +537,15 @@ class Written:
 class Taken:
     """What became of a backup that a repository was to take over: a `copy`, or an `error` that kept it from it.
 
-    With neither, it was there already. `stored` are the bytes that were stored since the one before was told.
+    With neither, it was there already, as `there`, if the repository can tell. `stored` are the bytes that were
+    stored since the one before was told.
     """
 
     of: Backup
     copy: Backup | None = None
     error: Exception | None = None
     stored: int = 0
+    there: Backup | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ from tests.formats.restic.snapshots_made import spoil_tree
 from tests.formats.zip.foreign_archives import SECRET, by_pyzipper
 from tests.impatience import be_impatient
 from tests.pipeline.shop import Clock, Make, MiB, Scripted, content, down, messages
-from tests.pipeline.snapshots import FORMAT, PASSPHRASE
+from tests.pipeline.snapshots import FORMAT, PASSPHRASE, Failing
 
 OTHER = Passphrase("lantern gravel mosaic thirteen pebble")
 APP = Scripted("app", {"app/a": b"one of the files", "app/b": b"another one"})
@@ -249,6 +249,84 @@ def test_what_of_a_snapshot_cannot_be_read_is_left_out_and_told(
         (copy,) = to.list().backups
         assert (copy.id, copy.complete) == (backup.id, False)
         assert content(to, copy) == {"app/b": b"beside it"}
+
+
+def test_a_snapshot_that_may_be_the_pipelines_is_not_left_out_in_silence(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    shop = make(APP, destination, encryptor=PASSPHRASE, format=FORMAT, clock=clock)
+    shop.run()
+    first = {name for name in destination.objects if name.startswith("snapshots/")}
+    clock.forward(hours=1)
+    shop.run()
+    for name in first:
+        destination.objects[name] = b"no snapshot"
+    for to in (place(), place(format=Zip())):
+        report = shop.copy("all", to=to)
+        assert (report.outcome, len(ids(to))) == ("incomplete", 1)
+        assert "nobody knows whether it is one of shop" in messages(report.problems, "error")[0]
+
+
+@pytest.fixture
+def repaired(make: Make, destination: MemoryDestination, clock: Clock) -> BackupPipeline:
+    """With a damaged backup, a pinned one that holds what is left of that, and a later one."""
+    files = {"app/deep/a": b"in the folder", "app/b": b"beside it"}
+    shop = make([Scripted("app", files)], destination, encryptor=PASSPHRASE, format=FORMAT, clock=clock)
+    (result,) = shop.run().destinations
+    assert result.backup
+    _spoil(destination, result.backup)
+    (one,) = shop.repair().destinations[0].repaired
+    assert one.by
+    shop.pin(one.by, reason="all that is left")
+    clock.forward(hours=1)
+    make(APP, destination, encryptor=PASSPHRASE, format=FORMAT, clock=clock).run()
+    return shop
+
+
+def test_a_damaged_snapshot_and_what_was_repaired_of_it_are_copied_beside_each_other(
+    repaired: BackupPipeline,
+) -> None:
+    to = place()
+    report = repaired.copy("all", to=to)
+    found = {one.id: one for one in to.list().backups}
+    assert {one.backup.id for one in report.destinations if one.backup} == {*found}
+    newest, *others = sorted(found.values(), key=lambda one: (one.time, one.tags or ()), reverse=True)
+    assert (newest.good, newest.pin) == (True, None)
+    what_is_left, damaged = others
+    assert damaged.id in ids(repaired)
+    assert what_is_left.id.startswith(f"{damaged.id}-")
+    assert [one.good for one in others] == [False, False]
+    assert [content(to, one) for one in others] == [{"app/b": b"beside it"}] * 2
+    assert (damaged.pin, what_is_left.pin and what_is_left.pin.reason) == (None, "all that is left")
+    again = repaired.copy("all", to=to)
+    assert (again.outcome, again.skipped, len(ids(to))) == ("succeeded", 3, 3)
+
+
+def test_of_a_damaged_snapshot_and_what_was_repaired_of_it_one_becomes_an_archive_that_is_pinned(
+    repaired: BackupPipeline,
+) -> None:
+    to = place(format=Zip())
+    report = repaired.copy("all", to=to)
+    assert any("which is there already" in one for one in messages(report.problems, "warning"))
+    newest, older = to.list().backups
+    assert (newest.good, older.good) == (True, False)
+    assert content(to, older) == {"app/b": b"beside it"}
+    assert older.pin
+    assert older.pin.reason == "all that is left"
+    assert repaired.copy("all", to=to).skipped == 3
+
+
+def test_the_pin_of_what_was_repaired_comes_over_though_the_copying_was_interrupted(
+    repaired: BackupPipeline,
+) -> None:
+    inner = there()
+    (pinned,) = [one for one in repaired.list().backups if one.pin]
+    with suppress(DestinationError):
+        repaired.copy(pinned, to=place(Failing(inner, "backupkit/")))
+    to = place(inner)
+    assert [one.pin for one in to.list().backups] == [None]
+    repaired.copy(pinned, to=to)
+    assert [one.pin and one.pin.reason for one in to.list().backups] == ["all that is left"]
 
 
 def _spoil(destination: MemoryDestination, backup: Backup) -> None:

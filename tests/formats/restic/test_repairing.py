@@ -263,6 +263,27 @@ def test_the_damaged_backup_goes_when_told_and_the_repaired_one_keeps_its_id(
     assert {one.id for one in backups_at(destination).list().backups} == ids
     assert report.outcome == "succeeded"
     assert [one.removed for one in report.destinations[0].repaired] == [True]
+    assert not any(name.startswith("backupkit/") for name in destination.objects)
+
+
+@pytest.mark.parametrize("by", ["by a repair", "by somebody else"])
+def test_of_a_damaged_backup_that_is_gone_a_good_copy_can_be_put_back(
+    objects: Mapping[str, bytes], destination: MemoryDestination, by: str
+) -> None:
+    elsewhere = MemoryDestination("elsewhere")
+    for name, content in objects.items():
+        elsewhere.write(name, [content])
+    spoil(destination, largest(destination))
+    backups = backups_at(destination)
+    (repaired,) = backups.repair().destinations[0].repaired
+    if by == "by a repair":
+        backups.repair(forget=True)
+    else:
+        with Restic().open(destination, name=None, encryptor=SECRET) as repository:
+            repository.remove(repaired.damaged)
+    backups_at(elsewhere).copy("all", to=backups)
+    assert backups.get(repaired.damaged.id).good
+    assert backups.verify(repaired.damaged.id).outcome == "succeeded"
 
 
 def test_a_pinned_backup_stays_however_damaged(destination: MemoryDestination) -> None:

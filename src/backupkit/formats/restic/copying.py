@@ -33,7 +33,7 @@ _Key: TypeAlias = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copied:
-    """What became of a snapshot: a `copy`, an `error`, or neither where the other repository has it already.
+    """What became of a snapshot: a `copy`, an `error`, or neither where the other repository has it as `there`.
 
     `stored` are the bytes that were stored since the one before was told.
     """
@@ -42,6 +42,7 @@ class Copied:
     copy: Snapshot | None = None
     error: IntegrityError | None = None
     stored: int = 0
+    there: Snapshot | None = None
 
 
 def copy_snapshots(
@@ -61,7 +62,7 @@ def copy_snapshots(
     is told to `passed`, which may raise to end it.
     """
     # One that cannot be read must not keep others from being copied.
-    there = {_key(one) for one in other.snapshots(damaged={})}
+    there = {_key(one): one for one in other.snapshots(damaged={})}
     other.load_index()
     writer = RepositoryWriter(other, compressor, executor)
     unsaved: list[Snapshot] = []
@@ -86,8 +87,8 @@ def copy_snapshots(
         stack.callback(copier.drop)
         try:
             for snapshot in snapshots:
-                if _key(snapshot) in there:
-                    yield Copied(of=snapshot)
+                if (one := there.get(_key(snapshot))) is not None:
+                    yield Copied(of=snapshot, there=one)
                     continue
                 try:
                     copier.copy(snapshot)

@@ -268,11 +268,17 @@ class ResticRepository:
         return repository
 
     def _taken(self, backup: Backup, copied: Copied) -> Taken:
-        copy = None
-        if (snapshot := copied.copy) is not None:
-            id = backup.id if snapshot.name is not None else snapshot.short
-            copy = snapshot.detailed(snapshot.backup(id, self._destination.location))
-        return Taken(of=backup, copy=copy, error=copied.error, stored=copied.stored)
+        copy, there = (
+            None if one is None else self._as_listed(one, backup) for one in (copied.copy, copied.there)
+        )
+        return Taken(of=backup, copy=copy, error=copied.error, stored=copied.stored, there=there)
+
+    def _as_listed(self, copy: Snapshot, backup: Backup) -> Backup:
+        """A copy of this backup, by the id that it has here."""
+        id = backup.id
+        if copy.name is None or copy.repaired:
+            id, _ = next(named([copy]))
+        return copy.detailed(copy.backup(id, self._destination.location))
 
     def check(self, backup: Backup) -> Iterator[Problem]:
         return self._checker_of(backup).structure()

@@ -201,8 +201,11 @@ def new_fields(
 def free_time(
     run_name: str, time: datetime, contents: frozenset[Contents], known: Iterable[Snapshot]
 ) -> datetime:
-    """The time, or the next microsecond at which the pipeline has no backup of these contents yet."""
-    taken = {(one.time, one.contents) for one in known if one.name == run_name}
+    """The time, or the next microsecond at which the pipeline has no backup of these contents yet.
+
+    One that was repaired is called otherwise (`named`), and takes no time from its original.
+    """
+    taken = {(one.time, one.contents) for one in known if one.name == run_name and not one.repaired}
     time = time.astimezone(UTC)
     while (time, contents) in taken:
         time += timedelta(microseconds=1)
