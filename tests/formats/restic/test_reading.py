@@ -95,7 +95,8 @@ def test_what_is_read_in_order_takes_few_requests_and_every_byte_once(
         found = {one.path: b"".join(one.chunks()) for one in entries if one.kind == "file"}
     assert found == CONTENTS
     assert destination.requests < 40  # for 21 folders and 401 files
-    assert destination.bytes < size
+    # But for what stands, by chance, between two blobs of one batch: a request for each would cost more.
+    assert destination.bytes < size * 1.03
 
 
 def test_folders_are_read_together(stored: tuple[Counting, Backup]) -> None:
