@@ -27,12 +27,17 @@ SNAPSHOTS = Restic(cache=False, workers=0)
 
 
 class Noting(Wrapping):
-    """What was read and written."""
+    """What was read, written and listed."""
 
     def __init__(self, inner: MemoryDestination) -> None:
         super().__init__(inner)
         self.reads: list[str] = []
         self.writes: list[str] = []
+        self.lists: list[str] = []
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        self.lists.append(prefix)
+        return super().list(prefix)
 
     def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         self.reads.append(name)
@@ -224,6 +229,19 @@ def test_a_forked_process_goes_on_by_itself(saved: Kept) -> None:
     finally:
         child.kill()  # one that waits would keep this process from ending
         child.join()
+
+
+def test_of_one_destination_the_others_are_not_asked(tmp_path: Path) -> None:
+    chosen, other = Noting(MemoryDestination("chosen")), Noting(MemoryDestination("other"))
+    (tmp_path / "file").write_bytes(b"x")
+    both = BackupPipeline("shop", Directory(tmp_path), [other, chosen], encryptor=PASSPHRASE)
+    both.run()
+    other.reads.clear()
+    other.lists.clear()
+    fs = both.file_system(at=chosen.location)
+    assert len(fs.ls("")) == 2
+    assert chosen.lists
+    assert (other.lists, other.reads) == ([], [])
 
 
 def test_several_names_in_one_place_are_told_apart_by_id(tmp_path: Path) -> None:
