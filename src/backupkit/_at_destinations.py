@@ -121,6 +121,12 @@ class AtDestinations:
 
     def _listed(self, at: str | None) -> tuple[Sequence[Backup], Sequence[DestinationError]]:
         """All backups there, destination by destination, and what kept others from answering."""
+        found, problems = self._asked(at)
+        raise_if_closed(problems, self._chosen(at))
+        return found, problems
+
+    def _asked(self, at: str | None) -> tuple[Sequence[Backup], Sequence[DestinationError]]:
+        """As `_listed`, also where none could be opened."""
         problems: list[DestinationError] = []
         found: list[Backup] = []
         for destination in self._chosen(at):
@@ -128,7 +134,6 @@ class AtDestinations:
                 found += self._list_at(destination)
             except DestinationError as error:
                 problems.append(error)
-        raise_if_closed(problems, self._chosen(at))
         return found, problems
 
     def _meant(
@@ -145,16 +150,8 @@ class AtDestinations:
 
     def _copies(self, backup: Backup, at: str | None) -> tuple[Sequence[Backup], Sequence[DestinationError]]:
         """The backup at each destination that holds it, and the destinations that could not tell."""
-        copies: list[Backup] = []
-        silent: list[DestinationError] = []
-        for destination in self._chosen(at):
-            try:
-                listed = self._list_at(destination)
-            except DestinationError as error:
-                silent.append(error)
-                continue
-            copies += [one for one in listed if (one.name, one.id) == (backup.name, backup.id)]
-        return copies, silent
+        listed, silent = self._asked(at)
+        return [one for one in listed if (one.name, one.id) == (backup.name, backup.id)], silent
 
     def _list_at(self, destination: Destination) -> Sequence[Backup]:
         return self._list_with_marks(destination)[0]

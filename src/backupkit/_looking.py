@@ -15,10 +15,7 @@ from backupkit.protocols import FindsPaths, Repository
 class Wanted:
     """What is looked for: see `Backups.find`. `between` is called for each path, and may raise to end it."""
 
-    def __init__(
-        self, patterns: str | Sequence[str], *, ignore_case: bool, between: Callable[[], None]
-    ) -> None:
-        patterns = [patterns] if isinstance(patterns, str) else [*patterns]
+    def __init__(self, patterns: Sequence[str], *, ignore_case: bool, between: Callable[[], None]) -> None:
         self._means = finder(patterns, ignore_case=ignore_case)
         self._between = between
         # Of what is written in any case it cannot be told where it may be.

@@ -10,14 +10,23 @@ from random import Random
 
 import pytest
 
-from backupkit import BackupPipeline, Directory, IntegrityError, MachineLock, ReadOnly, Restic, Zip
+from backupkit import (
+    BackupPipeline,
+    DestinationError,
+    Directory,
+    IntegrityError,
+    MachineLock,
+    ReadOnly,
+    Restic,
+    Zip,
+)
 from backupkit.browsing import BackupFileSystem
 from backupkit.browsing import shelf as shelf_module
 from backupkit.destinations.wrapping import Wrapping
 from backupkit.model import StoredObject
 from backupkit.protocols import Chunks
 from backupkit.prune_limits import PruneLimits
-from backupkit.testing.destinations import MemoryDestination
+from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 from tests.browsing.kept import LARGE, Kept, kept
 from tests.pipeline.snapshots import PASSPHRASE
 from tests.restics import client
@@ -27,12 +36,17 @@ SNAPSHOTS = Restic(cache=False, workers=0)
 
 
 class Noting(Wrapping):
-    """What was read and written."""
+    """What was read, written and listed."""
 
     def __init__(self, inner: MemoryDestination) -> None:
         super().__init__(inner)
         self.reads: list[str] = []
         self.writes: list[str] = []
+        self.lists: list[str] = []
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        self.lists.append(prefix)
+        return super().list(prefix)
 
     def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         self.reads.append(name)
@@ -224,6 +238,32 @@ def test_a_forked_process_goes_on_by_itself(saved: Kept) -> None:
     finally:
         child.kill()  # one that waits would keep this process from ending
         child.join()
+
+
+def test_of_one_destination_the_others_are_not_asked(tmp_path: Path) -> None:
+    chosen, other = Noting(MemoryDestination("chosen")), Noting(MemoryDestination("other"))
+    (tmp_path / "file").write_bytes(b"x")
+    both = BackupPipeline("shop", Directory(tmp_path), [other, chosen], encryptor=PASSPHRASE)
+    both.run()
+    other.reads.clear()
+    other.lists.clear()
+    fs = both.file_system(at=chosen.location)
+    assert len(fs.ls("")) == 2
+    assert chosen.lists
+    assert (other.lists, other.reads) == ([], [])
+
+
+def test_a_destination_that_does_not_answer_hides_no_other_and_is_told_where_nothing_is_found(
+    tmp_path: Path,
+) -> None:
+    cut = Fault(method="list", does=DestinationError("the cable was cut", location="there"), call=None)
+    silent, place = FaultyDestination(MemoryDestination("silent"), [cut]), MemoryDestination("place")
+    (tmp_path / "file").write_bytes(b"x")
+    BackupPipeline("shop", Directory(tmp_path), place, encryptor=PASSPHRASE).run()
+    both = BackupPipeline("shop", Directory(tmp_path), [silent, place], encryptor=PASSPHRASE)
+    assert len(both.file_system().ls("")) == 2
+    with pytest.raises(DestinationError, match="cable"):
+        both.file_system(at=silent.location).ls("")
 
 
 def test_several_names_in_one_place_are_told_apart_by_id(tmp_path: Path) -> None:

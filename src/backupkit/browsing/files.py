@@ -69,17 +69,9 @@ class BackupFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no t
             chunks = self._entry.chunks() if within is None else within(start, self.size)
             self._stream = EntryFile(chunks, ExitStack())
             self._position = 0 if within is None else start
-        while self._position < start:
-            passed = self._stream.read(min(_PIECE, start - self._position))
-            if not passed:
-                return b""
+        for passed in _next(self._stream, start - self._position):
             self._position += len(passed)
-        pieces = []
-        left = end - start
-        while left and (piece := self._stream.read(left)):
-            pieces.append(piece)
-            left -= len(piece)
-        return b"".join(pieces)
+        return b"".join(_next(self._stream, end - start))
 
     def _leave(self) -> None:
         if self._stream is not None:
@@ -104,10 +96,13 @@ def content_within(entry: Entry, start: int, stop: int) -> Iterator[bytes]:
         yield from entry.within(start, stop)
         return
     with EntryFile(entry.chunks(), ExitStack()) as file:
-        left = start
-        while left and (passed := file.read(min(_PIECE, left))):
-            left -= len(passed)
-        left = stop - start
-        while left and (piece := file.read(min(_PIECE, left))):
-            left -= len(piece)
-            yield piece
+        for _ in _next(file, start):
+            pass
+        yield from _next(file, stop - start)
+
+
+def _next(file: EntryFile, count: int) -> Iterator[bytes]:
+    """The next bytes of a file, so many, or as many as are left."""
+    while count > 0 and (piece := file.read(min(_PIECE, count))):
+        count -= len(piece)
+        yield piece

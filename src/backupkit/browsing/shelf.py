@@ -12,8 +12,7 @@ from contextlib import ExitStack, suppress
 from typing import TypeAlias
 
 from backupkit._at_destinations import AtDestinations
-from backupkit.destinations.opening import chosen_of
-from backupkit.errors import BackupKitError, BackupNotFoundError, DestinationError
+from backupkit.errors import BackupKitError, BackupNotFoundError
 from backupkit.model import Backup, Entry
 from backupkit.protocols import Browser, Browses, Repository
 
@@ -120,21 +119,14 @@ class Shelf:
             return
         if self._backups is None:
             self._backups = self._opens()
-        chosen = chosen_of(self._backups.destinations, self._at)
-        listing = self._backups.list()
-        places = {destination.location: number for number, destination in enumerate(chosen)}
-        found = [one for one in listing.backups if one.location in places]
-        if not found:
-            for problem in listing.problems:
-                raise DestinationError(problem.message, location=problem.destination or "")
+        found, silent = self._backups._listed(self._at)
+        if silent and not found:
+            raise silent[0]
         by_id: dict[str, list[Backup]] = {}
-        for one in sorted(
-            found, key=lambda one: places[one.location]
-        ):  # of equals that of the first destination
+        for one in found:  # of equals that of the first destination
             by_id.setdefault(one.id, []).append(one)
         try:
-            those = [one for copies in by_id.values() for one in copies]
-            self._latest = self._backups._meant(LATEST, those, [], at=self._at)
+            self._latest = self._backups._meant(LATEST, found, [], at=self._at)
         except BackupNotFoundError as error:
             self._latest = error
         self._by_id = by_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -81,6 +82,18 @@ def test_several_blobs_beside_each_other_cost_one_request(large: tuple[MemoryDes
     assert within(found, 20 * MiB, 40 * MiB) == CONTENT[20 * MiB : 40 * MiB]
     assert len(place.reads) < 15  # packs of some 16 MiB, and no more than 8 MiB with one request
     assert sum(length for _, length in place.reads) < 40 * MiB
+
+
+def test_a_range_that_begins_with_a_blob_does_not_cost_the_one_before(
+    large: tuple[MemoryDestination, Backup],
+) -> None:
+    place = Counting(large[0])
+    found = entry(browser(place, large[1]), "large")
+    content: Any = getattr(found.within, "__self__", None)
+    ends = content._ends_until(len(CONTENT))
+    place.reads.clear()
+    assert within(found, ends[4], ends[5]) == CONTENT[ends[4] : ends[5]]
+    assert sum(length for _, length in place.reads) < ends[5] - ends[4] + 1000
 
 
 def test_small_pieces_of_one_blob_cost_one_request(large: tuple[MemoryDestination, Backup]) -> None:

@@ -19,6 +19,7 @@ from backupkit import (
     IntegrityError,
     Passphrase,
     Restic,
+    WrongPassphraseError,
     open_repository,
 )
 from backupkit._looking import versions_of
@@ -420,12 +421,17 @@ def test_of_snapshots_with_one_tree_not_even_the_index_is_read(
     assert shown([*of(place).diff(one, two)]) == set()
 
 
-def test_a_damaged_folder_is_a_problem_of_each_backup_that_has_it(place: MemoryDestination) -> None:
+@pytest.mark.parametrize("above", [["b"], ["b", "b/c"]])
+def test_a_damaged_folder_is_a_problem_of_each_backup_that_has_it(
+    place: MemoryDestination, above: list[str]
+) -> None:
+    spoilt = f"{above[-1]}/a"
+    folders = [*map(folder, above), folder(spoilt)]
     one, _ = (
-        written(place, [folder("b"), folder("b/a"), file("b/a/x", b"a"), file("z", it)], minutes=minutes)
+        written(place, [*folders, file(f"{spoilt}/x", b"a"), file("z", it)], minutes=minutes)
         for minutes, it in enumerate((b"1", b"2"))
     )
-    spoil_tree(place, one, "b/a")
+    spoil_tree(place, one, spoilt)
     with pytest.raises(ExceptionGroup) as caught:
         [*of(place).find("x")]
     assert len(caught.value.exceptions) == 2
@@ -449,3 +455,17 @@ def test_another_mode_owner_or_attribute_is_metadata(place: MemoryDestination) -
     ):
         other = written(place, [changed], minutes=minutes)
         assert shown([*of(place).diff(one, other)]) == {("U", "x")}
+
+
+def test_a_large_file_of_the_same_size_and_time_with_other_content_differs(place: MemoryDestination) -> None:
+    one, two = (
+        written(place, [file("large", Random(number).randbytes(3 << 20))], minutes=number)
+        for number in range(2)
+    )
+    assert shown([*of(place).diff(one, two)]) == {("M", "large")}
+
+
+def test_statistics_of_what_does_not_open_say_why(place: MemoryDestination) -> None:
+    written(place, [file("x", b"1")])
+    with pytest.raises(WrongPassphraseError):
+        Backups(None, place, encryptor=Passphrase("another"), format=Restic(cache=False)).statistics()
