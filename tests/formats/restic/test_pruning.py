@@ -29,7 +29,7 @@ from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.packs import PackedBlob
 from backupkit.formats.restic.used_blobs import UsedBlobs
 from backupkit.model import Backup, Entry, Pruned, StoredObject
-from backupkit.protocols import Destination
+from backupkit.protocols import Chunks, Destination
 from backupkit.prune_limits import PruneLimits
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 from tests.formats.restic.snapshots_made import SECRET, file, written
@@ -658,6 +658,26 @@ def test_where_indexes_may_not_be_deleted_no_pack_is(place: MemoryDestination) -
     assert packs(place) >= before
     pruned(place)
     assert is_tidy(place)
+
+
+def test_where_nothing_more_has_room_what_is_of_no_use_goes_all_the_same(place: MemoryDestination) -> None:
+    class Full(FaultyDestination):
+        def write(self, name: str, chunks: Chunks, *, overwrite: bool = False) -> StoredObject:
+            chunks = [*chunks]
+            if sum(map(len, chunks)) > 20_000:
+                raise DestinationError("The disk is full.", location="memory", name=name)
+            return super().write(name, chunks, overwrite=overwrite)
+
+    older = written(place, several(range(24)))
+    newer = written(place, several(range(18, 30)), minutes=1)
+    before = size(place)
+    with pytest.raises(DestinationError, match="The disk is full"):
+        pruned(Full(place), older)
+    assert size(place) < before - 10 * 30_000
+    assert {*opened(place).index.packs()} == packs(place)
+    pruned(place)
+    assert is_tidy(place)
+    assert len(contents(place, newer)) == 12
 
 
 def test_where_nothing_may_be_deleted_nothing_is_stored_anew_each_time(place: MemoryDestination) -> None:

@@ -104,7 +104,10 @@ class Pruner:
             self._try_to_delete(plan)
         anew: Mapping[str, int] = {}
         if plan.repack:
-            anew = self._store_anew(plan, used)
+            try:
+                anew = self._store_anew(plan, used)
+            except DestinationError as error:  # such as a full disk, which gains room by what goes next
+                self._refused = self._refused or error
         old = {**plan.useless, **anew}
         if old or plan.gone:
             self._freed += rewrite_indexes(
