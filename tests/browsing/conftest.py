@@ -9,6 +9,7 @@ import pytest
 
 from backupkit.repository_urls import RepositoryFileSystem
 from tests.browsing.kept import FORMATS, Kept, kept
+from tests.caches import caches_of_their_own as caches_of_their_own
 from tests.impatience import be_impatient
 
 

@@ -181,8 +181,3 @@ def test_damage_ends_cat_with_an_error(place: Path, monkeypatch: pytest.MonkeyPa
     done = backupkit("cat", str(place), f"{in_backup(place)}/uploads/photo.jpg")
     assert done.exit_code == 1
     assert done.stderr.startswith("Error: ")
-
-
-@pytest.mark.parametrize("verb", ["ls", "cat"])
-def test_each_verb_teaches_by_example(verb: str) -> None:
-    assert f"\n    backupkit {verb}" in backupkit(verb, "--help").stdout

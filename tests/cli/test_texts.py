@@ -6,7 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from typer.testing import CliRunner
 
+from backupkit.cli.app import app as command_line
 from backupkit.cli.reports import dry_clean_lines, problem_lines
 from backupkit.cli.summaries import summary_lines
 from backupkit.cli.texts import columns, counted, duration, minutes
@@ -123,3 +125,17 @@ def test_a_summary_tells_ages_in_a_unit_that_fits(passed: timedelta, age: str) -
     assert newest is not None
     _, _, full, _ = summary_lines(replace(made, time=newest.time + passed))
     assert f"  {age}  " in full
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        *("demo", "run", "list", "verify", "restore", "drill", "clean", "retention", "monitor"),
+        *("copy", "pin", "unpin", "summary", "prune", "repair", "ls", "cat", "diff", "find", "stats"),
+        *("key list", "key add", "key remove", "key change", "key sheet"),
+    ],
+)
+def test_each_verb_teaches_by_example(verb: str) -> None:
+    done = CliRunner().invoke(command_line, [*verb.split(), "--help"])
+    assert done.exit_code == 0
+    assert f"\n    backupkit {verb}" in done.stdout

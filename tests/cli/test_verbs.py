@@ -316,19 +316,6 @@ def test_names_that_are_not_text_survive_json(saved: Shop) -> None:
     assert os.fsdecode(b"[red]line\n\xff.txt") in document["problems"][0]["path"]
 
 
-@pytest.mark.parametrize(
-    "verb",
-    [
-        *("demo", "run", "list", "verify", "restore", "drill", "clean", "retention", "monitor"),
-        *("copy", "pin", "unpin", "summary"),
-    ],
-)
-def test_each_verb_teaches_by_example(unchanged: Shop, verb: str) -> None:
-    done = unchanged.backupkit(verb, "--help")
-    assert done.returncode == 0
-    assert f"\n    backupkit {verb}" in done.stdout
-
-
 def test_the_help_shows_the_order_of_things(unchanged: Shop) -> None:
     text = unchanged.backupkit("--help").stdout
     places = [

@@ -7,6 +7,7 @@ import pytest
 
 from backupkit import BackupPipeline, MachineLock, Retry
 from backupkit.testing.destinations import MemoryDestination
+from tests.caches import caches_of_their_own as caches_of_their_own
 from tests.pipeline.shop import Clock, Make
 from tests.pipeline.snapshots import impatient as impatient
 

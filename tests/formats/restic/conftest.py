@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.caches import caches_of_their_own as caches_of_their_own
 from tests.formats.restic.stock import Restic
 from tests.impatience import be_impatient
 
