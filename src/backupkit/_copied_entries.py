@@ -91,6 +91,8 @@ class CopiedEntries:
 
     def _again(self, entry: Entry) -> Entry:
         """The entry as it is written: its rows counted, its links known, other trouble than damage told apart."""
+        if entry.kind not in ("file", "hardlink"):
+            return entry
         rows: dict[str, int] = {}
 
         def chunks() -> Iterator[bytes]:
@@ -115,8 +117,6 @@ class CopiedEntries:
             origin = Origin(
                 path=f"/{entry.path}", inode=self._numbers[first], device=0, links=links, changed_ns=time
             )
-        if entry.kind not in ("file", "hardlink"):
-            return entry
         return replace(entry, chunks=chunks, reusing=None, within=None, rows=rows, warnings=[], origin=origin)
 
 

@@ -24,7 +24,7 @@ from backupkit.errors import (
     WrongPassphraseError,
 )
 from backupkit.formats.backup_ids import backup_id
-from backupkit.marks import Known, Marks, remove_marks, write_mark, write_pin
+from backupkit.marks import Marks, remove_marks, write_mark, write_pin
 from backupkit.model import (
     Backup,
     DestinationResult,
@@ -176,7 +176,7 @@ class Copying:
             if there is None:
                 missing.append(backup)
             else:
-                self._is_there(destination, backup, there, marks.get((backup.name, backup.id)))
+                self._is_there(destination, backup, there, marks)
         if self.dry_run:
             for backup in missing:
                 self._add(destination, replace(backup, location=destination.location), ())
@@ -199,7 +199,7 @@ class Copying:
                     failures += self._rewritten(destination, source, backup, known, marks)
         return failures
 
-    def _is_there(self, destination: Destination, backup: Backup, there: Backup, marks: Known | None) -> None:
+    def _is_there(self, destination: Destination, backup: Backup, there: Backup, marks: Marks) -> None:
         """One that was copied before, or of which another run made several; what an interruption left is done."""
         self.running.skipped += 1
         if self.dry_run or backup.location == destination.location:
@@ -233,7 +233,7 @@ class Copying:
         damaged: list[Backup] = []
         for backup in backups:
             if _keeps_id(backup):
-                self._mark(destination, backup, backup, marks.get((backup.name, backup.id)))
+                self._mark(destination, backup, backup, marks)
                 if backup.damaged:  # or it would be a good one there
                     write_mark(destination, backup, "damaged", self.clock())
         taking = target.take_over(
@@ -253,7 +253,7 @@ class Copying:
                     damaged.append(one.of)
                 else:
                     if (there := one.copy or one.there) is not None and not _keeps_id(one.of):
-                        self._mark(destination, one.of, there, marks.get((there.name, there.id)))
+                        self._mark(destination, one.of, there, marks)
                         if one.of.damaged and one.copy is not None:
                             write_mark(destination, there, "damaged", self.clock())
                     if one.copy is None:
@@ -321,10 +321,9 @@ class Copying:
         contents = details.contents or reading.contents
         id = backup_id(backup.time, contents)
         if (there := known.get((backup.name, id))) is not None:
-            self._mark(destination, backup, there, marks.get((backup.name, id)))
-            if (
-                backup.made_by == "backupkit"
-            ):  # one that was repaired, or changed by restic, has its original's name
+            self._mark(destination, backup, there, marks)
+            # One that was repaired, or changed by restic, has its original's name.
+            if backup.made_by == "backupkit":
                 message = (
                     f"The backup {backup.id} was not copied: by its time and contents it would be {id} at "
                     f"{destination.location}, which is there already."
@@ -333,7 +332,7 @@ class Copying:
                     Problem(message=message, severity="warning", destination=destination.location)
                 )
             return None
-        self._mark(destination, backup, replace(backup, id=id), marks.get((backup.name, id)))
+        self._mark(destination, backup, replace(backup, id=id), marks)
         self.running.expect(details.size)
         try:
             with (
@@ -376,8 +375,9 @@ class Copying:
             self.running.add(Problem(message=message, destination=destination.location))
         return replace(confirmed, location=destination.location)
 
-    def _mark(self, destination: Destination, backup: Backup, copy: Backup, known: Known | None) -> None:
+    def _mark(self, destination: Destination, backup: Backup, copy: Backup, marks: Marks) -> None:
         """Pin it there too, unless that was done, or undone, there already."""
+        known = marks.get((copy.name, copy.id))
         if backup.pin is not None and not (known and {"pinned", "unpinned"} & known.times.keys()):
             there = replace(copy, location=destination.location)
             write_pin(destination, there, backup.pin, self.clock())
@@ -395,7 +395,7 @@ class Copying:
                 f"{error} Verify it, so that it counts as a good one."
             )
             self.running.add(Problem(message=message, severity="warning", destination=destination.location))
-        self._mark(destination, backup, copy, None)
+        self._mark(destination, backup, copy, {})
         if backup.damaged and copy.complete:
             write_mark(destination, copy, "damaged", self.clock())
 

@@ -80,28 +80,15 @@ def change_keys(
     Raises the error of the one where that did not succeed, or a group of them called `failed`, with the report.
     Where nothing had to be changed, `unchanged` is a warning.
     """
-    failures: list[Exception] = []
-    for destination in destinations:
-        running.check_cancelled()
-        try:
-            with opened(destination) as repository:
-                changed = change(_with_keys(repository))
-        except OperationCancelledError:
-            raise
-        except BackupKitError as error:
-            failures.append(error)
-            running.fail(destination.location, error)
-            continue
-        problems: tuple[Problem, ...] = ()
+
+    def changed_at(destination: Destination) -> DestinationResult:
+        with opened(destination) as repository:
+            changed = change(_with_keys(repository))
         if unchanged and not (changed.added or changed.removed):
-            problems = (Problem(message=unchanged, severity="warning", destination=destination.location),)
-            running.add(problems[0])
-        running.destinations.append(
-            DestinationResult(
-                location=destination.location, outcome="succeeded", keys=changed, problems=problems
-            )
-        )
-    raise_all(failed, failures)
+            running.add(Problem(message=unchanged, severity="warning", destination=destination.location))
+        return DestinationResult(location=destination.location, outcome="succeeded", keys=changed)
+
+    running.each(destinations, changed_at, failed, everywhere=True)
     return running.finish(running.outcome)
 
 

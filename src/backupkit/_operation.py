@@ -218,11 +218,17 @@ class Running:
         self.destinations.append(DestinationResult(location=location, outcome=outcome, problems=(problem,)))
 
     def each(
-        self, destinations: Sequence[Destination], do: Callable[[Destination], DestinationResult], failed: str
+        self,
+        destinations: Sequence[Destination],
+        do: Callable[[Destination], DestinationResult],
+        failed: str,
+        *,
+        everywhere: bool = False,
     ) -> None:
         """Do it at each destination, whatever becomes of the others; how that ended is on the report.
 
-        Raises only if it failed at all of them: what it raised there, in a group called `failed` if it was several.
+        Raises only if it failed at all of them, or, where it has to be done `everywhere`, at any: what it raised
+        there, in a group called `failed` if it was several.
         """
         failures: list[Exception] = []
         for destination in destinations:
@@ -240,7 +246,7 @@ class Running:
                 problems = tuple(self.problems[before:])
                 outcome = "incomplete" if has_errors(problems) else result.outcome
                 self.destinations.append(replace(result, outcome=outcome, problems=problems))
-        if len(failures) == len(destinations):
+        if everywhere or len(failures) == len(destinations):
             raise_all(failed, failures)
 
     def begin_again(self) -> None:

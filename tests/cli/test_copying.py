@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from backupkit.cli.app import app
 from tests.cli.shop import SECRET, Shop
 from tests.restics import client
 
@@ -36,3 +40,18 @@ def test_a_new_place_gets_the_format_of_the_backups_and_what_contradicts_it_is_2
     done = unchanged.backupkit("copy", "backups")
     assert (done.returncode, done.stdout) == (2, "")
     assert "give --to or --to-app" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "flaw"),
+    [
+        (("--to-passphrase-command", ""), "The --to-passphrase-command is empty"),
+        (("--to-passphrase-env", "A", "--to-passphrase-file", "b"), "give one --to-passphrase option"),
+    ],
+)
+def test_what_is_wrong_with_the_passphrase_of_the_copies_is_said_of_its_options(
+    options: tuple[str, ...], flaw: str
+) -> None:
+    done = CliRunner().invoke(app, ["copy", "backups", "--to", "copies", *options])
+    assert done.exit_code == 2
+    assert flaw in done.stderr

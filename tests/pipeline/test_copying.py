@@ -223,6 +223,22 @@ def test_a_damaged_backup_makes_no_good_one(shop: BackupPipeline, to_format: For
     assert [one.good for one in to.list().backups] == [False]
 
 
+@WAYS
+@pytest.mark.parametrize("damaged", [False, True])
+def test_marks_of_one_that_is_gone_are_not_those_of_the_copy(
+    shop: BackupPipeline, to_format: Format, damaged: bool
+) -> None:
+    shop.run()
+    backup = shop.pin(reason="the audit")
+    if damaged:
+        write_mark(shop.destinations[0], backup, "damaged", backup.time)
+    to = place(format=to_format)
+    write_mark(to.destinations[0], backup, "damaged", backup.time)
+    shop.copy("all", to=to)
+    (copy,) = to.list().backups
+    assert (copy.good, copy.pin) == (not damaged, backup.pin)
+
+
 def test_an_unconfirmed_archive_makes_no_good_copy(make: Make, destination: MemoryDestination) -> None:
     shop = make(APP, destination, encryptor=PASSPHRASE)
     shop.run()

@@ -104,6 +104,22 @@ def test_several_that_failed_are_a_group_with_the_report(
     assert [one.outcome for one in report.destinations] == ["failed", "failed"]
 
 
+def test_a_destination_that_breaks_its_contract_keeps_no_other_from_being_changed(
+    places: tuple[MemoryDestination, MemoryDestination],
+) -> None:
+    first, second = places
+
+    def fail() -> None:
+        raise ValueError("a defect")
+
+    with pytest.raises(DestinationError, match="a defect") as failed:
+        at(Failing(first, "keys/", does=fail), second).add_key(NEW)
+    report = failed.value.report
+    assert report is not None
+    assert [one.outcome for one in report.destinations] == ["failed", "succeeded"]
+    assert count((second,), NEW) == 1
+
+
 def test_a_key_is_removed_by_the_beginning_of_its_id_where_it_is(
     places: tuple[MemoryDestination, MemoryDestination],
 ) -> None:

@@ -157,9 +157,8 @@ def given_passphrase(
         *([Passphrase.from_command(_words(command, option))] if command is not None else []),
     ]
     if len(given) > 1:
-        raise ConfigurationError(
-            f"The {option.replace('-', ' ')} is said to be in several places: give one option."
-        )
+        what = option.removeprefix("to-").replace("-", " ")
+        raise ConfigurationError(f"The {what} is said to be in several places: give one --{option} option.")
     return given[0] if given else None
 
 

@@ -111,7 +111,9 @@ def copy(
             raise ConfigurationError("--all and --backup exclude each other: give one of them.")
         if (to is None) == (to_app is None):
             raise ConfigurationError("Say where the copies go: give --to or --to-app, one of them.")
-        secret = given_passphrase(to_passphrase_file, to_passphrase_env, to_passphrase_command)
+        secret = given_passphrase(
+            to_passphrase_file, to_passphrase_env, to_passphrase_command, option="to-passphrase"
+        )
         if to_app is not None and (secret is not None or to_format is not None):
             raise ConfigurationError(
                 "A pipeline brings its own passphrase and format: leave these options out."

@@ -27,14 +27,15 @@ _WINDOW = 16  # headers that are read at the same time: each is a short request 
 class IndexSurvey:
     """What there is. `index` is what an index should say, and `sizes` are those of the packs, in bytes.
 
-    `unreadable` are index objects, and why. `gone` are packs that an index describes and that are not there;
-    `headers` is what those packs say themselves that no index has, or that are of another size than the index says:
-    `unknown` and `resized`. Where a header cannot be read, `headless` says why. `lacks_indexes` says that an index
-    object is unreadable, or that there is none.
+    `objects` are the index objects, and `unreadable` those of them that cannot be read, with the reason. `gone` are
+    packs that an index describes and that are not there; `headers` is what those packs say themselves that no index
+    has, or that are of another size than the index says: `unknown` and `resized`. Where a header cannot be read,
+    `headless` says why. `lacks_indexes` says that an index object is unreadable, or that there is none.
     """
 
     index: BlobIndex
     sizes: Mapping[str, int]
+    objects: Sequence[str]
     unreadable: Mapping[str, str]
     gone: frozenset[str]
     unknown: frozenset[str]
@@ -51,7 +52,8 @@ def surveyed(
     said = BlobIndex()
     unreadable: dict[str, str] = {}
     objects = repository.objects
-    for id, _ in [*objects.list("index")]:
+    listed = [id for id, _ in objects.list("index")]
+    for id in listed:
         between()
         try:
             said.take(objects.load("index", id, repository.sealer), where=objects.where("index", id))
@@ -72,7 +74,7 @@ def surveyed(
     headers: dict[str, Sequence[PackedBlob]] = {}
     headless: dict[str, str] = {}
     packs = sorted(unknown | resized)
-    read = partial(_header_of, repository, sizes)
+    read = partial(_header_or_why, repository, sizes)
     with closing(map_ordered(executor, read, packs, _WINDOW)) as found:  # type: ignore[type-var]  # a generator
         for pack, header in zip(packs, found, strict=True):
             between()
@@ -87,6 +89,7 @@ def surveyed(
     return IndexSurvey(
         index=index,
         sizes=sizes,
+        objects=listed,
         unreadable=unreadable,
         gone=gone,
         unknown=unknown,
@@ -110,14 +113,18 @@ def _expected(index: BlobIndex) -> Mapping[str, int]:
     return dict(zip(names, sizes, strict=True))
 
 
-def _header_of(
+def header_of(repository: OpenedRepository, pack: str, size: int) -> Sequence[PackedBlob]:
+    """What a pack of this size says itself that is in it; IntegrityError or ObjectNotFoundError if it cannot."""
+    objects = repository.objects
+    read = partial(objects.read_range, pack)
+    return read_header(read, size, repository.sealer, where=objects.where("data", pack))
+
+
+def _header_or_why(
     repository: OpenedRepository, sizes: Mapping[str, int], pack: str
 ) -> Sequence[PackedBlob] | str:
-    """What a pack says that is in it, or why nobody can tell. Called on any thread."""
-    where = repository.objects.where("data", pack)
+    """Its header, or why nobody can read it. Called on any thread."""
     try:
-        return read_header(
-            partial(repository.objects.read_range, pack), sizes[pack], repository.sealer, where=where
-        )
+        return header_of(repository, pack, sizes[pack])
     except (IntegrityError, ObjectNotFoundError) as error:
         return str(error)

@@ -136,11 +136,11 @@ class OpenedRepository:
         self._loaded.clear()
         self._looked = None
 
-    def use_index(self, index: BlobIndex) -> None:
-        """Find blobs by this one, which somebody has made of what there is, from now on."""
+    def use_index(self, index: BlobIndex, loaded: Iterable[str]) -> None:
+        """Find blobs by this one, which somebody has made of what there is, these index objects among it."""
         with self._loading:
             self.index = index
-            self._loaded.update(id for id, _ in self.objects.list("index"))
+            self._loaded.update(loaded)
             self._looked = time.monotonic()
 
     def look_again(self) -> None:

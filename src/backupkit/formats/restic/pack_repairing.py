@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 
 from backupkit._parallel import map_ordered, usable_processors
 from backupkit.errors import IntegrityError, ObjectNotFoundError
@@ -15,10 +14,11 @@ from backupkit.events import Expected
 from backupkit.formats.restic.blobs import unseal_blob
 from backupkit.formats.restic.checking import further_processes
 from backupkit.formats.restic.index import BlobIndex, Location
+from backupkit.formats.restic.index_repairing import header_of
 from backupkit.formats.restic.layout import object_name
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.pack_checking import Checked, PackChecker, Places, SpreadChecker
-from backupkit.formats.restic.packs import PackedBlob, read_header
+from backupkit.formats.restic.packs import PackedBlob
 from backupkit.formats.restic.writing import RepositoryWriter
 from backupkit.model import Passed
 from backupkit.protocols import nothing
@@ -91,9 +91,7 @@ def _looked_at_again(
     header: Sequence[PackedBlob] = ()
     readable = False
     try:
-        header = read_header(
-            partial(repository.objects.read_range, pack), size, repository.sealer, where=where
-        )
+        header = header_of(repository, pack, size)
         readable = True
     except (IntegrityError, ObjectNotFoundError) as error:
         flaws.insert(0, str(error))

@@ -66,7 +66,7 @@ class Repairer:
         snapshots = [*self.repository.snapshots(damaged=damaged)]
         survey = surveyed(self.repository, self.executor, between=self.between)
         yield from self._surveyed(survey)
-        self.repository.use_index(survey.index)
+        self.repository.use_index(survey.index, survey.objects)
         packs = []
         for found in self._damaged_packs(survey):
             self.between()
@@ -129,7 +129,7 @@ class Repairer:
             headers = "its header" if len(packs_found) == 1 else "their headers"
             yield from self._packs_told(packs_found, state, f"taken in by {headers}")
         if packs:
-            repository.use_index(survey.index.without({pack.id for pack in packs}))
+            repository.use_index(survey.index.without({pack.id for pack in packs}), survey.objects)
         for pack in packs:
             if pack.header:
                 repository.index.add(pack.id, pack.intact)
