@@ -203,10 +203,14 @@ class OpenedRepository:
             sealed = self.objects.read_range(*span)
             return unseal_blob(sealed, place.uncompressed, id, self.sealer, where=where)
 
-    def save_snapshot(self, fields: Mapping[str, Any]) -> str:
-        """Store a snapshot, all of whose blobs are indexed; its id. RepositoryError if the lock was lost."""
+    def check_lock(self) -> None:
+        """RepositoryError if the lock that is held while this is written to was lost; see `Lease.check`."""
         if self.lease is not None:
             self.lease.check()
+
+    def save_snapshot(self, fields: Mapping[str, Any]) -> str:
+        """Store a snapshot, all of whose blobs are indexed; its id. RepositoryError if the lock was lost."""
+        self.check_lock()
         return self.objects.save("snapshots", fields, self.sealer)
 
     def snapshots(
