@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from backupkit.errors import ConfigurationError
 from backupkit.model import Share
+from backupkit.sizes import parse_percent
 
 _NTH = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})")
-_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%")
 _WEEK = 7
 
 
@@ -26,11 +26,7 @@ def share_of(text: str | None, *, now: datetime) -> Share | None:
         number, of = int(match[1]), int(match[2])
         if number <= of:
             return None if of == 1 else Share(number, of)
-    if (
-        isinstance(text, str)
-        and (match := _PERCENT.fullmatch(text))
-        and 0 < (percent := float(match[1])) <= 100
-    ):
+    if (percent := parse_percent(text)) is not None and 0 < percent <= 100:
         of = math.floor(100 / percent)
         if of % _WEEK == 0:
             of -= 1  # or who verifies once a week would get the same one each time

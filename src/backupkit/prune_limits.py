@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from backupkit.errors import ConfigurationError
-from backupkit.sizes import parse_size
-
-_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%")
+from backupkit.sizes import parse_percent, parse_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +28,7 @@ class PruneLimits:
         """How many bytes of no use may be left beside so many that are of use."""
         if self.max_unused is None:
             return float("inf")
-        if isinstance(self.max_unused, str) and (found := _PERCENT.fullmatch(self.max_unused)):
-            percent = float(found[1])
+        if (percent := parse_percent(self.max_unused)) is not None:
             if percent < 100:
                 return used * percent / (100 - percent)
             if percent == 100:

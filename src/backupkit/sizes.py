@@ -13,6 +13,7 @@ _FACTORS = {unit.lower(): 1000**power for power, unit in enumerate(_DECIMAL)} | 
 }
 _SIZE = re.compile(r"([0-9]{1,30})(?:\.([0-9]{1,30}))?[ ]?([a-z]+)", re.ASCII | re.IGNORECASE)
 _PLAIN = re.compile(r"[0-9]{1,30}", re.ASCII)
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%")
 
 
 def parse_size(value: int | str) -> int:
@@ -38,6 +39,12 @@ def parse_size(value: int | str) -> int:
         f"{value!r} is not a size: use a number of bytes, or a text such as "
         '"500MB", "50GB" (powers of 1000), "50GiB" (powers of 1024) or "1.5 TB".'
     )
+
+
+def parse_percent(value: object) -> float | None:
+    """The number in a text such as "5%" or "12.5%", which may be more than 100; None for anything else."""
+    found = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+    return float(found[1]) if found else None
 
 
 def format_size(count: int) -> str:

@@ -745,3 +745,48 @@ def test_who_does_not_answer_any_more_is_not_asked_for_each_pack(place: MemoryDe
         pruned(dying)
     assert count > 10
     assert dying.calls["delete"] < count
+
+
+def test_who_does_not_answer_any_more_once_the_indexes_are_rewritten_is_not_asked_for_each_pack(
+    place: MemoryDestination,
+) -> None:
+    class Dying(FaultyDestination):
+        def delete(self, name: str) -> None:
+            deleted.append(name.partition("/")[0])
+            if "index" in deleted and deleted[-1] == "data":
+                raise DestinationError("The cable was cut.", location="memory", retryable=True)
+            super().delete(name)
+
+    deleted: list[str] = []
+    older = written(place, several(range(60)))
+    written(place, [file("kept", noise(100))], minutes=1)
+    with pytest.raises(DestinationError, match="cable"):
+        pruned(Dying(place), older)
+    assert len(packs(place)) > 10
+    assert deleted[deleted.index("index") :].count("data") == 3
+
+
+def test_before_each_deletion_it_is_looked_whether_the_lock_is_held_and_no_snapshot_is_new(
+    place: MemoryDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Noting(FaultyDestination):
+        def list(self, prefix: str = "") -> Iterator[StoredObject]:
+            looked.add(prefix.rstrip("/"))
+            return super().list(prefix)
+
+        def delete(self, name: str) -> None:
+            kind = name.partition("/")[0]
+            if kind in ("index", "data") and deleted.get("index", 0) + (kind == "index"):  # not the trial
+                deleted[kind] = deleted.get(kind, 0) + 1
+                assert looked >= {"locks", "snapshots"}
+                looked.clear()
+            super().delete(name)
+
+    looked: set[str] = set()
+    deleted: dict[str, int] = {}
+    monkeypatch.setattr(pruning, "_DELETED", 1)
+    older = written(place, several(range(12)))
+    written(place, several(range(6, 18)), minutes=1)
+    pruned(Noting(place), older)
+    assert deleted["index"] > 1
+    assert deleted["data"] > 1

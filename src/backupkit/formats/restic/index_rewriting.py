@@ -48,8 +48,7 @@ class IndexWriter:
         if not self._texts:
             return
         repository = self._repository
-        if repository.lease is not None:
-            repository.lease.check()
+        repository.check_lock()
         content = encode(index_document(self._texts), repository.sealer)
         id = storage_id(content)
         repository.objects.write("index", [content], id)
@@ -109,8 +108,7 @@ def rewrite_indexes(
     for id in replaced:
         between()
         # Each time: after a sleep in between, somebody may have written what relies on the objects that are left.
-        if repository.lease is not None:
-            repository.lease.check()
+        repository.check_lock()
         check()
         try:
             objects.delete("index", id)

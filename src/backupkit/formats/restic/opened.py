@@ -95,19 +95,19 @@ class OpenedRepository:
     def load_index(self) -> None:
         """Take in all index objects that were not yet taken in."""
         with self._loading:
-            for id, _ in self.objects.list("index"):
-                if id in self._loaded:
-                    continue
-                self._take(id, self.index, self._loaded)
+            self._take_new(self.index, self._loaded)
             self._looked = time.monotonic()
 
-    def _take(self, id: str, index: BlobIndex, loaded: set[str]) -> None:
-        try:
-            fields = self.objects.load("index", id, self.sealer)
-        except ObjectNotFoundError:
-            return  # replaced since it was listed: what it said is in another one
-        index.take(fields, where=self.objects.where("index", id))
-        loaded.add(id)
+    def _take_new(self, index: BlobIndex, loaded: set[str]) -> None:
+        for id, _ in self.objects.list("index"):
+            if id in loaded:
+                continue
+            try:
+                fields = self.objects.load("index", id, self.sealer)
+            except ObjectNotFoundError:
+                continue  # replaced since it was listed: what it said is in another one
+            index.take(fields, where=self.objects.where("index", id))
+            loaded.add(id)
 
     def _load_index_anew(self, old: BlobIndex) -> None:
         """Forget what the index said, in which packs are that are gone; unless another thread has just done so."""
@@ -115,8 +115,7 @@ class OpenedRepository:
             if self.index is not old:
                 return
             index, loaded = BlobIndex(), set[str]()
-            for id, _ in self.objects.list("index"):
-                self._take(id, index, loaded)
+            self._take_new(index, loaded)
             self.index, self._loaded = index, loaded
             self._looked = time.monotonic()
 
@@ -204,10 +203,14 @@ class OpenedRepository:
             sealed = self.objects.read_range(*span)
             return unseal_blob(sealed, place.uncompressed, id, self.sealer, where=where)
 
-    def save_snapshot(self, fields: Mapping[str, Any]) -> str:
-        """Store a snapshot, all of whose blobs are indexed; its id. RepositoryError if the lock was lost."""
+    def check_lock(self) -> None:
+        """RepositoryError if the lock that is held while this is written to was lost; see `Lease.check`."""
         if self.lease is not None:
             self.lease.check()
+
+    def save_snapshot(self, fields: Mapping[str, Any]) -> str:
+        """Store a snapshot, all of whose blobs are indexed; its id. RepositoryError if the lock was lost."""
+        self.check_lock()
         return self.objects.save("snapshots", fields, self.sealer)
 
     def snapshots(

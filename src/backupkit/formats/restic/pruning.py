@@ -296,8 +296,7 @@ class Pruner:
         ids = [*packs]
         for at in range(0, len(ids), _DELETED):
             self._between()
-            if self._repository.lease is not None:
-                self._repository.lease.check()
+            self._repository.check_lock()
             self._look_for_others()
             some = ids[at : at + _DELETED]
             first: DestinationError | None = None

@@ -264,8 +264,8 @@ class Repairer:
 
     def _packs_forgotten(self, packs: Sequence[str]) -> Iterator[Problem]:
         """Delete damaged packs, now that nothing needs what is damaged in them."""
-        if packs and self.repository.lease is not None:
-            self.repository.lease.check()
+        if packs:
+            self.repository.check_lock()
         for pack in packs:
             self.between()
             if not self.dry_run:
@@ -274,8 +274,7 @@ class Repairer:
         yield from self._packs_told(packs, "damaged and of no more use", "deleted")
 
     def _delete(self, id: str) -> None:
-        if self.repository.lease is not None:
-            self.repository.lease.check()
+        self.repository.check_lock()
         with suppress(ObjectNotFoundError):
             self.repository.objects.delete("snapshots", id)
 

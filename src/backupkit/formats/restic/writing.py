@@ -106,9 +106,8 @@ class RepositoryWriter:
             self._write_index()
 
     def _write_index(self) -> None:
-        if self.repository.lease is not None:
-            # Who took the lock may have deleted packs that no index had, and the next run must not count on them.
-            self.repository.lease.check()
+        # Who took the lock may have deleted packs that no index had, and the next run must not count on them.
+        self.repository.check_lock()
         document = index_document(text for _, _, text in self._unindexed)
         self.repository.objects.save("index", document, self.repository.sealer)
         for pack, blobs, _ in self._unindexed:
