@@ -318,6 +318,16 @@ def test_a_damaged_snapshot_and_what_was_repaired_of_it_are_copied_beside_each_o
     assert (again.outcome, again.skipped, len(ids(to))) == ("succeeded", 3, 3)
 
 
+def test_what_was_repaired_and_found_damaged_again_is_damaged_where_it_is_copied_to(
+    repaired: BackupPipeline, destination: MemoryDestination, clock: Clock
+) -> None:
+    (pinned,) = [one for one in repaired.list().backups if one.pin]
+    write_mark(destination, pinned, "damaged", clock.now)
+    to = place()
+    repaired.copy("all", to=to)
+    assert [one.damaged for one in to.list().backups if one.pin] == [True]
+
+
 def test_of_a_damaged_snapshot_and_what_was_repaired_of_it_one_becomes_an_archive_that_is_pinned(
     repaired: BackupPipeline,
 ) -> None:

@@ -505,6 +505,34 @@ def test_who_loses_the_lock_deletes_nothing_more(
     assert len(contents(place, newer)) == 12
 
 
+def test_who_loses_the_lock_while_storing_anew_indexes_nothing_of_it(place: MemoryDestination) -> None:
+    class Robbed(FaultyDestination):
+        def write(self, name: str, chunks: Chunks, *, overwrite: bool = False) -> StoredObject:
+            stored = super().write(name, chunks, overwrite=overwrite)
+            if name.startswith("data/") and stored.size > 1000:
+                for lock in [one for one in place.objects if one.startswith("locks/")]:
+                    del place.objects[lock]
+            return stored
+
+    older = written(place, several(range(12)))
+    written(place, several(range(6, 18)), minutes=1)
+    before = {name for name in place.objects if name.startswith("index/")}
+    with pytest.raises(RepositoryError, match="lost"):
+        pruned(Robbed(place), older)
+    assert {name for name in place.objects if name.startswith("index/")} == before
+
+
+def test_what_is_read_by_who_has_pruned_is_found_where_it_is_now(place: MemoryDestination) -> None:
+    older = written(place, several(range(12)))
+    newer = written(place, several(range(6, 18)), minutes=1)
+    with Restic(pruning=ALL, cache=False).open(place, name="shop", encryptor=SECRET) as repository:
+        before = [b"".join(one.chunks()) for one in repository.read(newer) if one.kind == "file"]
+        repository.remove(older)
+        assert repository.prune().repacked > 0
+        assert [*repository.check(newer)] == []
+        assert [b"".join(one.chunks()) for one in repository.read(newer) if one.kind == "file"] == before
+
+
 class Short(FaultyDestination):
     """Of the listings of a kind, lacks what `hidden` has for the call of that number."""
 
