@@ -27,6 +27,8 @@ LONG = timedelta(minutes=2)
 NOBODY = 65534
 
 # argv: folder or "", name, uid. Takes the lock, says so, and keeps it until its standard input ends.
+REAL = locking._SHARED  # before tests/conftest.py gives this process a folder of its own
+
 HOLD = """
 import hashlib, os, sys
 import filelock
@@ -254,14 +256,15 @@ def test_the_default_place_is_open_to_everybody_whatever_the_umask(shared: Path)
     assert stat.S_IMODE(file.stat().st_mode) == 0o666
 
 
-def test_the_real_default_place_excludes_another_process() -> None:
+def test_the_real_default_place_excludes_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locking, "_SHARED", REAL)
     name = f"backupkit test {os.getpid()}"
     try:
         with MachineLock().hold(name, wait=AT_ONCE), holder(name) as (process, said):
             process.communicate()
             assert said.startswith("BackupAlreadyRunningError")
     finally:
-        for place in locking._SHARED:
+        for place in REAL:
             for file in Path(place, "backupkit").glob(f"backupkit-test-{os.getpid()}-*.lock"):
                 file.unlink()
 

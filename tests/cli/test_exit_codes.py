@@ -149,7 +149,10 @@ def test_a_wrong_passphrase_is_12(saved: Shop) -> None:
         (("list", "backups", *APP), "give one of them"),
         (("verify", *APP, "--passphrase-file", "passphrase.txt"), "go with a URL"),
         (("list", "nothing://bucket"), "no kind of destination"),
-        (("verify", "backups", "--passphrase-file", "passphrase.txt", "--passphrase-env", "X"), "one option"),
+        (
+            ("verify", "backups", "--passphrase-file", "passphrase.txt", "--passphrase-env", "X"),
+            "give one --passphrase option",
+        ),
         (("verify", "backups", "--passphrase-file", "no-such-file"), "no-such-file"),
         (("verify", "backups", "--passphrase-command", "false"), "command false"),
         (("verify", *APP, "--share", "8/7"), '"2/7" for the second of seven'),

@@ -37,7 +37,11 @@ CONTENT = b"".join(number.to_bytes(4, "big") for number in range(3 * MiB // 4))
 
 
 class MemoryDestination:
-    """Objects in a dictionary, which is public: look into it, or damage what is in it."""
+    """Objects in a dictionary, which is public: look into it, or damage what is in it.
+
+    The machine's lock on a pipeline is named after its places, so those of one name exclude each other's runs,
+    also from tests in another process: give your own names there, or pipelines `lock=MachineLock(tmp_path)`.
+    """
 
     def __init__(self, name: str = "memory") -> None:
         self.location = f"memory:{name}"
