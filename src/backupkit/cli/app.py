@@ -13,7 +13,7 @@ import typer
 import backupkit
 from backupkit.backups import Backups
 from backupkit.cli.browsing import cat, ls
-from backupkit.cli.choosing import Place, chosen_assertions, chosen_pipeline, given_passphrase
+from backupkit.cli.choosing import OpeningAny, chosen_assertions, chosen_pipeline
 from backupkit.cli.comparing import diff
 from backupkit.cli.copying import copy
 from backupkit.cli.databases import database_url, named_databases
@@ -21,21 +21,7 @@ from backupkit.cli.doctor import doctor
 from backupkit.cli.finding import find
 from backupkit.cli.keys import keys
 from backupkit.cli.listings import detailed, listing_lines
-from backupkit.cli.options import (
-    App,
-    At,
-    Database,
-    DryRun,
-    Json,
-    LegacyTimeZone,
-    Only,
-    PassphraseCommand,
-    PassphraseEnv,
-    PassphraseFile,
-    Quiet,
-    Url,
-    Which,
-)
+from backupkit.cli.options import App, At, Database, DryRun, Json, Only, Quiet, Url, Which, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.pinning import pin, unpin
 from backupkit.cli.pruning import prune
@@ -189,16 +175,14 @@ def run(
 
 
 @app.command("list")
+@grouped
 def list_(
     url: Url = None,
-    app: App = None,
+    *,
     details: Annotated[
         bool, typer.Option("--details", help="Also entries, plain size, host and tags: one read per backup.")
     ] = False,
-    passphrase_file: PassphraseFile = None,
-    passphrase_env: PassphraseEnv = None,
-    passphrase_command: PassphraseCommand = None,
-    legacy_time_zone: LegacyTimeZone = None,
+    opening: OpeningAny,
     json: Json = False,
 ) -> None:
     """Show the backups, newest first. Archives need no passphrase for that, snapshots do.
@@ -210,17 +194,16 @@ def list_(
     """
     output = Output(json=json)
     with output.ending():
-        place = Place(
-            url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command), legacy_time_zone
-        )
+        place = opening.at(url)
         listing = place.use(lambda backups, _: detailed(backups) if details else backups.list())
         output.listing(listing, listing_lines(listing, details=details))
 
 
 @app.command()
+@grouped
 def verify(
     url: Url = None,
-    app: App = None,
+    *,
     backup: Which = "latest",
     at: At = None,
     share: Annotated[
@@ -231,10 +214,7 @@ def verify(
             show_default=False,
         ),
     ] = None,
-    passphrase_file: PassphraseFile = None,
-    passphrase_env: PassphraseEnv = None,
-    passphrase_command: PassphraseCommand = None,
-    legacy_time_zone: LegacyTimeZone = None,
+    opening: OpeningAny,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -249,9 +229,7 @@ def verify(
     """
     output = Output(json=json, quiet=quiet)
     with output.ending():
-        place = Place(
-            url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command), legacy_time_zone
-        )
+        place = opening.at(url)
         report = place.use(
             lambda backups, cancel: backups.verify(backup, at=at, share=share, cancel=cancel),
             observers=output.observers(),
@@ -260,9 +238,10 @@ def verify(
 
 
 @app.command()
+@grouped
 def restore(
     url: Url = None,
-    app: App = None,
+    *,
     to: Annotated[
         str | None,
         typer.Option(
@@ -310,10 +289,7 @@ def restore(
         int | None, typer.Option(metavar="COUNT", min=0, help="Restore no more files, links and folders.")
     ] = None,
     dry_run: DryRun = False,
-    passphrase_file: PassphraseFile = None,
-    passphrase_env: PassphraseEnv = None,
-    passphrase_command: PassphraseCommand = None,
-    legacy_time_zone: LegacyTimeZone = None,
+    opening: OpeningAny,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -333,9 +309,7 @@ def restore(
     """
     output = Output(json=json, quiet=quiet)
     with output.ending():
-        place = Place(
-            url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command), legacy_time_zone
-        )
+        place = opening.at(url)
         contents = _contents(only)
         databases = named_databases(database)
         target = None if to is None else database_url(to, "--to") or to

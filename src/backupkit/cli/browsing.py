@@ -14,18 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backupkit.backups import Backups
-from backupkit.cli.choosing import Place, given_passphrase
-from backupkit.cli.options import (
-    App,
-    At,
-    Json,
-    LegacyTimeZone,
-    PassphraseCommand,
-    PassphraseEnv,
-    PassphraseFile,
-    Url,
-    Which,
-)
+from backupkit.cli.choosing import OpeningAny
+from backupkit.cli.options import At, Json, Url, Which, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.texts import minutes
 from backupkit.errors import BackupKitError, BackupNotFoundError, ConfigurationError
@@ -46,10 +36,11 @@ Path = Annotated[
 ]
 
 
+@grouped
 def ls(
     url: Url = None,
     path: Path = None,
-    app: App = None,
+    *,
     backup: Which = "latest",
     at: At = None,
     long: Annotated[
@@ -58,10 +49,7 @@ def ls(
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Also what is in the folders in it.")
     ] = False,
-    passphrase_file: PassphraseFile = None,
-    passphrase_env: PassphraseEnv = None,
-    passphrase_command: PassphraseCommand = None,
-    legacy_time_zone: LegacyTimeZone = None,
+    opening: OpeningAny,
     json: Json = False,
 ) -> None:
     """Show what is in a backup, or in a folder of it.
@@ -76,11 +64,9 @@ def ls(
     """
     output = Output(json=json)
     with output.ending():
-        if app is not None and path is None:
+        if opening.app is not None and path is None:
             url, path = None, url
-        place = Place(
-            url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command), legacy_time_zone
-        )
+        place = opening.at(url)
 
         def operation(backups: Backups, _: object) -> None:
             fs, found, start = _looked_into(backups, backup, at, path)
@@ -95,16 +81,14 @@ def ls(
         place.use(operation)
 
 
+@grouped
 def cat(
     url: Url = None,
     path: Path = None,
-    app: App = None,
+    *,
     backup: Which = "latest",
     at: At = None,
-    passphrase_file: PassphraseFile = None,
-    passphrase_env: PassphraseEnv = None,
-    passphrase_command: PassphraseCommand = None,
-    legacy_time_zone: LegacyTimeZone = None,
+    opening: OpeningAny,
 ) -> None:
     """Write the content of one file to standard output, as it is.
 
@@ -121,9 +105,7 @@ def cat(
             url, path = None, url
         if path is None:
             raise ConfigurationError("Nothing says which file is meant: give its path within the backup.")
-        place = Place(
-            url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command), legacy_time_zone
-        )
+        place = opening.at(url)
 
         def operation(backups: Backups, _: object) -> None:
             fs, found, start = _looked_into(backups, backup, at, path)

@@ -8,11 +8,21 @@ import shlex
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from backupkit._placing import Assertion
 from backupkit.backups import Backups
+from backupkit.cli.options import (
+    App,
+    LegacyTimeZone,
+    NewPassphraseCommand,
+    NewPassphraseEnv,
+    NewPassphraseFile,
+    PassphraseCommand,
+    PassphraseEnv,
+    PassphraseFile,
+)
 from backupkit.cli.stopping import cancelled_by_signals
 from backupkit.errors import ConfigurationError, WrongPassphraseError
 from backupkit.observers import ProgressObserver
@@ -139,6 +149,47 @@ class Place:
     def _opened(self, passphrase: Passphrase | None, observers: tuple[Observer, ...]) -> Backups:
         return open_repository(
             self.url or "", passphrase, legacy_time_zone=self.legacy_time_zone, observers=observers
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """The options that say which pipeline's backups are meant, or what opens those at a URL."""
+
+    app: App = None
+    passphrase_file: PassphraseFile = None
+    passphrase_env: PassphraseEnv = None
+    passphrase_command: PassphraseCommand = None
+
+    def at(self, url: str | None) -> Place:
+        given = given_passphrase(self.passphrase_file, self.passphrase_env, self.passphrase_command)
+        return Place(url, self.app, given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpeningAny(Opening):
+    """The same, where they may be those of laravel-backup."""
+
+    legacy_time_zone: LegacyTimeZone = None
+
+    def at(self, url: str | None) -> Place:
+        return replace(super().at(url), legacy_time_zone=self.legacy_time_zone)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewPassphrase:
+    """The options that say what the new passphrase is."""
+
+    new_passphrase_file: NewPassphraseFile = None
+    new_passphrase_env: NewPassphraseEnv = None
+    new_passphrase_command: NewPassphraseCommand = None
+
+    def given(self) -> Passphrase | None:
+        return given_passphrase(
+            self.new_passphrase_file,
+            self.new_passphrase_env,
+            self.new_passphrase_command,
+            option="new-passphrase",
         )
 
 

@@ -10,17 +10,9 @@ import typer
 
 from backupkit._comparing import Comparison
 from backupkit.backups import Backups
-from backupkit.cli.choosing import Place, given_passphrase
+from backupkit.cli.choosing import OpeningAny
 from backupkit.cli.entries import plain_entry, shown_path
-from backupkit.cli.options import (
-    App,
-    At,
-    Json,
-    LegacyTimeZone,
-    PassphraseCommand,
-    PassphraseEnv,
-    PassphraseFile,
-)
+from backupkit.cli.options import At, Json, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.texts import counted, minutes
 from backupkit.errors import ConfigurationError, OperationCancelledError
@@ -31,6 +23,7 @@ from backupkit.sizes import format_size
 _SIGNS: dict[Change, str] = {"added": "+", "removed": "-", "content": "M", "metadata": "U", "type": "T"}
 
 
+@grouped
 def diff(
     which: Annotated[
         list[str],
@@ -42,7 +35,6 @@ def diff(
         ),
     ],
     *,
-    app: App = None,
     at: At = None,
     folder: Annotated[
         str,
@@ -63,10 +55,7 @@ def diff(
             "--metadata/--no-metadata", help="Also show where only mode, owner, time or the like differ."
         ),
     ] = True,
-    passphrase_file: PassphraseFile = None,
-    passphrase_env: PassphraseEnv = None,
-    passphrase_command: PassphraseCommand = None,
-    legacy_time_zone: LegacyTimeZone = None,
+    opening: OpeningAny,
     json: Json = False,
 ) -> None:
     """Show where two backups differ. Reads no contents.
@@ -89,8 +78,7 @@ def diff(
                 "Two backups are compared: give the URL and two ids, or --app and two ids, such as 2026-03 latest."
             )
         *url, before, after = which
-        passphrase = given_passphrase(passphrase_file, passphrase_env, passphrase_command)
-        place = Place(url[0] if url else None, app, passphrase, legacy_time_zone)
+        place = opening.at(url[0] if url else None)
 
         def compared(backups: Backups, cancel: threading.Event) -> None:
             folders = folder if folder_after is None else (folder, folder_after)

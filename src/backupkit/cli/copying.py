@@ -9,19 +9,8 @@ from typing import Annotated
 import typer
 
 from backupkit.backups import Backups
-from backupkit.cli.choosing import Place, chosen_pipeline, given_passphrase
-from backupkit.cli.options import (
-    App,
-    At,
-    DryRun,
-    Json,
-    LegacyTimeZone,
-    PassphraseCommand,
-    PassphraseEnv,
-    PassphraseFile,
-    Quiet,
-    Url,
-)
+from backupkit.cli.choosing import OpeningAny, chosen_pipeline, given_passphrase
+from backupkit.cli.options import At, DryRun, Json, Quiet, Url, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.reports import problem_lines
 from backupkit.cli.texts import counted
@@ -43,10 +32,10 @@ class ToFormat(StrEnum):
     snapshots = "snapshots"
 
 
+@grouped
 def copy(
     url: Url = None,
     *,
-    app: App = None,
     to: Annotated[
         str | None,
         typer.Option(
@@ -73,9 +62,6 @@ def copy(
         ToFormat | None,
         typer.Option(help="Of a place that is empty. Default: that of the backups.", show_default=False),
     ] = None,
-    passphrase_file: PassphraseFile = None,
-    passphrase_env: PassphraseEnv = None,
-    passphrase_command: PassphraseCommand = None,
     to_passphrase_file: Annotated[
         str | None,
         typer.Option(
@@ -88,7 +74,7 @@ def copy(
     to_passphrase_command: Annotated[
         str | None, typer.Option(metavar="COMMAND", help="The first line it prints is it. No shell.")
     ] = None,
-    legacy_time_zone: LegacyTimeZone = None,
+    opening: OpeningAny,
     dry_run: DryRun = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -118,9 +104,7 @@ def copy(
             raise ConfigurationError(
                 "A pipeline brings its own passphrase and format: leave these options out."
             )
-        place = Place(
-            url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command), legacy_time_zone
-        )
+        place = opening.at(url)
 
         def target(backups: Backups) -> Backups:
             if to is None:

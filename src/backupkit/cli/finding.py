@@ -11,17 +11,9 @@ import typer
 
 from backupkit._looking import versions_of
 from backupkit.backups import Backups
-from backupkit.cli.choosing import Place, given_passphrase
+from backupkit.cli.choosing import OpeningAny
 from backupkit.cli.entries import mode_text, modified_text, plain_entry, shown_path, size_text
-from backupkit.cli.options import (
-    App,
-    At,
-    Json,
-    LegacyTimeZone,
-    PassphraseCommand,
-    PassphraseEnv,
-    PassphraseFile,
-)
+from backupkit.cli.options import At, Json, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.pinning import end_of
 from backupkit.cli.texts import columns, counted
@@ -29,6 +21,7 @@ from backupkit.errors import BackupKitError, ConfigurationError
 from backupkit.model import Found, Version
 
 
+@grouped
 def find(
     what: Annotated[
         list[str],
@@ -40,7 +33,6 @@ def find(
         ),
     ],
     *,
-    app: App = None,
     at: At = None,
     also: Annotated[
         list[str] | None, typer.Option("--or", metavar="PATTERN", help="Another pattern. Repeatable.")
@@ -58,10 +50,7 @@ def find(
             metavar="DATE", help="Only backups to the end of this day, or to this time.", show_default=False
         ),
     ] = None,
-    passphrase_file: PassphraseFile = None,
-    passphrase_env: PassphraseEnv = None,
-    passphrase_command: PassphraseCommand = None,
-    legacy_time_zone: LegacyTimeZone = None,
+    opening: OpeningAny,
     json: Json = False,
 ) -> None:
     """Find files and folders in all backups, and which versions of them there are.
@@ -81,8 +70,7 @@ def find(
                 "One pattern is looked for: give the URL and a pattern, or --app and a pattern; others by --or."
             )
         *url, pattern = what
-        passphrase = given_passphrase(passphrase_file, passphrase_env, passphrase_command)
-        place = Place(url[0] if url else None, app, passphrase, legacy_time_zone)
+        place = opening.at(url[0] if url else None)
         first = None if since is None else _beginning_of(since)
         last = None if until is None else end_of(until, option="--until")
         found: list[Found] = []

@@ -11,25 +11,13 @@ from typing import Annotated
 
 import typer
 
-from backupkit.cli.choosing import Place, given_passphrase, new_passphrase
-from backupkit.cli.options import (
-    App,
-    At,
-    Json,
-    NewPassphraseCommand,
-    NewPassphraseEnv,
-    NewPassphraseFile,
-    PassphraseCommand,
-    PassphraseEnv,
-    PassphraseFile,
-    Url,
-)
+from backupkit.cli.choosing import NewPassphrase, Opening, new_passphrase
+from backupkit.cli.options import At, Json, Url, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.reports import problem_lines
 from backupkit.cli.texts import columns, minutes
 from backupkit.errors import ConfigurationError
 from backupkit.model import KeyListing
-from backupkit.passphrase import Passphrase
 
 keys = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -40,14 +28,12 @@ def key() -> None:
 
 
 @keys.command("list")
+@grouped
 def list_(
     url: Url = None,
     *,
-    app: App = None,
     at: At = None,
-    passphrase_file: PassphraseFile = None,
-    passphrase_env: PassphraseEnv = None,
-    passphrase_command: PassphraseCommand = None,
+    opening: Opening,
     json: Json = False,
 ) -> None:
     """List the keys: whose they are, since when, and which one was used now.
@@ -59,7 +45,7 @@ def list_(
     """
     output = Output(json=json)
     with output.ending():
-        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        place = opening.at(url)
         listing = place.use(lambda backups, _: backups.keys(at=at))
         output.told(listing, _lines(listing))
         if listing.problems:
@@ -67,17 +53,13 @@ def list_(
 
 
 @keys.command()
+@grouped
 def add(
     url: Url = None,
     *,
-    app: App = None,
     at: At = None,
-    new_passphrase_file: NewPassphraseFile = None,
-    new_passphrase_env: NewPassphraseEnv = None,
-    new_passphrase_command: NewPassphraseCommand = None,
-    passphrase_file: PassphraseFile = None,
-    passphrase_env: PassphraseEnv = None,
-    passphrase_command: PassphraseCommand = None,
+    new: NewPassphrase,
+    opening: Opening,
     json: Json = False,
 ) -> None:
     """Let another passphrase open the snapshots, too.
@@ -92,18 +74,18 @@ def add(
     """
     output = Output(json=json)
     with output.ending():
-        given = _new(new_passphrase_file, new_passphrase_env, new_passphrase_command)
-        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        given = new.given()
+        place = opening.at(url)
         output.report(
             place.use(lambda backups, cancel: backups.add_key(new_passphrase(given), at=at, cancel=cancel))
         )
 
 
 @keys.command()
+@grouped
 def remove(
     url: Url = None,
     *,
-    app: App = None,
     key: Annotated[
         str,
         typer.Option(
@@ -111,9 +93,7 @@ def remove(
         ),
     ],
     at: At = None,
-    passphrase_file: PassphraseFile = None,
-    passphrase_env: PassphraseEnv = None,
-    passphrase_command: PassphraseCommand = None,
+    opening: Opening,
     json: Json = False,
 ) -> None:
     """Remove a key, so that its passphrase opens the snapshots no more.
@@ -127,22 +107,18 @@ def remove(
     """
     output = Output(json=json)
     with output.ending():
-        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        place = opening.at(url)
         output.report(place.use(lambda backups, cancel: backups.remove_key(key, at=at, cancel=cancel)))
 
 
 @keys.command()
+@grouped
 def change(
     url: Url = None,
     *,
-    app: App = None,
     at: At = None,
-    new_passphrase_file: NewPassphraseFile = None,
-    new_passphrase_env: NewPassphraseEnv = None,
-    new_passphrase_command: NewPassphraseCommand = None,
-    passphrase_file: PassphraseFile = None,
-    passphrase_env: PassphraseEnv = None,
-    passphrase_command: PassphraseCommand = None,
+    new: NewPassphrase,
+    opening: Opening,
     json: Json = False,
 ) -> None:
     """Change the passphrase of the snapshots.
@@ -157,8 +133,8 @@ def change(
     """
     output = Output(json=json)
     with output.ending():
-        given = _new(new_passphrase_file, new_passphrase_env, new_passphrase_command)
-        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        given = new.given()
+        place = opening.at(url)
         output.report(
             place.use(
                 lambda backups, cancel: backups.change_passphrase(new_passphrase(given), at=at, cancel=cancel)
@@ -167,18 +143,16 @@ def change(
 
 
 @keys.command()
+@grouped
 def sheet(
     url: Url = None,
     *,
-    app: App = None,
     at: At = None,
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write it there, for your eyes only."),
     ] = None,
-    passphrase_file: PassphraseFile = None,
-    passphrase_env: PassphraseEnv = None,
-    passphrase_command: PassphraseCommand = None,
+    opening: Opening,
     json: Json = False,
 ) -> None:
     """Print what a stranger needs to restore, besides the passphrase, which is not on it.
@@ -192,17 +166,13 @@ def sheet(
     """
     told = Output(json=json)
     with told.ending():
-        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        place = opening.at(url)
         text = place.use(lambda backups, _: backups.recovery_sheet(at=at))
         if output is None:
             told.told(text, text.splitlines())
             return
         _write(text, Path(output))
         told.told(output, [f"The recovery sheet is in {output}."])
-
-
-def _new(file: str | None, variable: str | None, command: str | None) -> Passphrase | None:
-    return given_passphrase(file, variable, command, option="new-passphrase")
 
 
 def _write(text: str, file: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from backupkit.cli.choosing import Place, given_passphrase
-from backupkit.cli.options import App, Json, PassphraseCommand, PassphraseEnv, PassphraseFile, Url
+from backupkit.cli.choosing import Opening
+from backupkit.cli.options import Json, Url, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.texts import minutes
 from backupkit.errors import ConfigurationError
@@ -24,10 +24,10 @@ Pinned = Annotated[
 ]
 
 
+@grouped
 def pin(
     url: Url = None,
     *,
-    app: App = None,
     backup: Pinned,
     reason: Annotated[
         str, typer.Option(metavar="TEXT", help="Why; it stands in listings and plans.", show_default=False)
@@ -41,9 +41,7 @@ def pin(
             show_default=False,
         ),
     ] = None,
-    passphrase_file: PassphraseFile = None,
-    passphrase_env: PassphraseEnv = None,
-    passphrase_command: PassphraseCommand = None,
+    opening: Opening,
     json: Json = False,
 ) -> None:
     """Keep clean from removing a backup.
@@ -59,19 +57,17 @@ def pin(
     output = Output(json=json)
     with output.ending():
         end = None if until is None else end_of(until)
-        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        place = opening.at(url)
         pinned = place.use(lambda backups, _: backups.pin(backup, reason=reason, until=end))
         output.told(pinned, _pinned_lines(pinned))
 
 
+@grouped
 def unpin(
     url: Url = None,
     *,
-    app: App = None,
     backup: Pinned,
-    passphrase_file: PassphraseFile = None,
-    passphrase_env: PassphraseEnv = None,
-    passphrase_command: PassphraseCommand = None,
+    opening: Opening,
     json: Json = False,
 ) -> None:
     """Let clean remove a backup again.
@@ -83,7 +79,7 @@ def unpin(
     """
     output = Output(json=json)
     with output.ending():
-        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        place = opening.at(url)
         unpinned = place.use(lambda backups, _: backups.unpin(backup))
         output.told(unpinned, [f"{unpinned.id} is not pinned."])
 

@@ -7,26 +7,17 @@ from typing import Annotated
 
 import typer
 
-from backupkit.cli.choosing import Place, given_passphrase
-from backupkit.cli.options import (
-    App,
-    At,
-    DryRun,
-    Json,
-    PassphraseCommand,
-    PassphraseEnv,
-    PassphraseFile,
-    Quiet,
-    Url,
-)
+from backupkit.cli.choosing import Opening
+from backupkit.cli.options import At, DryRun, Json, Quiet, Url, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.reports import dry_prune_lines
 from backupkit.prune_limits import PruneLimits
 
 
+@grouped
 def prune(
     url: Url = None,
-    app: App = None,
+    *,
     at: At = None,
     max_unused: Annotated[
         str | None,
@@ -42,9 +33,7 @@ def prune(
         typer.Option(metavar="SIZE", help="Read and store anew no more than this.", show_default=False),
     ] = None,
     dry_run: DryRun = False,
-    passphrase_file: PassphraseFile = None,
-    passphrase_env: PassphraseEnv = None,
-    passphrase_command: PassphraseCommand = None,
+    opening: Opening,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -60,7 +49,7 @@ def prune(
     output = Output(json=json, quiet=quiet)
     with output.ending():
         limits_beside(PruneLimits(), max_unused, max_repack)  # or it is said now what is wrong with them
-        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        place = opening.at(url)
         report = place.use(
             lambda backups, cancel: backups.prune(
                 at=at,

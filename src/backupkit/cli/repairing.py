@@ -6,25 +6,16 @@ from typing import Annotated
 
 import typer
 
-from backupkit.cli.choosing import Place, given_passphrase
-from backupkit.cli.options import (
-    App,
-    At,
-    DryRun,
-    Json,
-    PassphraseCommand,
-    PassphraseEnv,
-    PassphraseFile,
-    Quiet,
-    Url,
-)
+from backupkit.cli.choosing import Opening
+from backupkit.cli.options import At, DryRun, Json, Quiet, Url, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.reports import repair_lines
 
 
+@grouped
 def repair(
     url: Url = None,
-    app: App = None,
+    *,
     at: At = None,
     fast: Annotated[
         bool,
@@ -39,9 +30,7 @@ def repair(
         ),
     ] = False,
     dry_run: DryRun = False,
-    passphrase_file: PassphraseFile = None,
-    passphrase_env: PassphraseEnv = None,
-    passphrase_command: PassphraseCommand = None,
+    opening: Opening,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -58,7 +47,7 @@ def repair(
     """
     output = Output(json=json, quiet=quiet)
     with output.ending():
-        place = Place(url, app, given_passphrase(passphrase_file, passphrase_env, passphrase_command))
+        place = opening.at(url)
         report = place.use(
             lambda backups, cancel: backups.repair(
                 at=at, quick=fast, forget=forget, dry_run=dry_run, cancel=cancel

@@ -8,17 +8,8 @@ from typing import Any
 import typer
 
 from backupkit.cli import exit_codes
-from backupkit.cli.choosing import Place, given_passphrase
-from backupkit.cli.options import (
-    App,
-    At,
-    Json,
-    LegacyTimeZone,
-    PassphraseCommand,
-    PassphraseEnv,
-    PassphraseFile,
-    Url,
-)
+from backupkit.cli.choosing import OpeningAny
+from backupkit.cli.options import At, Json, Url, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.reports import problem_lines
 from backupkit.cli.texts import columns, counted, minutes
@@ -27,15 +18,12 @@ from backupkit.plain_data import plain
 from backupkit.sizes import format_size
 
 
+@grouped
 def stats(
     url: Url = None,
     *,
-    app: App = None,
     at: At = None,
-    passphrase_file: PassphraseFile = None,
-    passphrase_env: PassphraseEnv = None,
-    passphrase_command: PassphraseCommand = None,
-    legacy_time_zone: LegacyTimeZone = None,
+    opening: OpeningAny,
     json: Json = False,
 ) -> None:
     """Show what the backups hold, what they take, and what each has added.
@@ -50,8 +38,7 @@ def stats(
     """
     output = Output(json=json)
     with output.ending():
-        passphrase = given_passphrase(passphrase_file, passphrase_env, passphrase_command)
-        place = Place(url, app, passphrase, legacy_time_zone)
+        place = opening.at(url)
         found = place.use(lambda backups, cancel: backups.statistics(at=at, cancel=cancel))
         wrong = any(one.problems for one in found)
         output.told([_plain(one) for one in found] if json else None, _lines(found), wrong=wrong)
