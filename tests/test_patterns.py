@@ -27,6 +27,8 @@ PATHS = (
         (["/orders.csv"], ["orders.csv"]),
         (["shop"], ["srv/shop/", "other/shop"]),
         (["shop/"], ["srv/shop/"]),
+        (["/srv/shop/"], ["srv/shop/"]),
+        (["orders.csv/", "/other/shop/"], []),
         (["/srv/shop/*.csv"], ["srv/shop/orders.csv", "srv/shop/new\nline.csv"]),
         (["srv/**/orders.csv"], ["srv/shop/orders.csv", "srv/shop/old/orders.csv"]),
         (["/srv/*/o*"], ["srv/shop/orders.csv", "srv/shop/old/", "srv/shop/odd[1].txt"]),
