@@ -228,7 +228,7 @@ def without_common_nodes(old: bytes, new: bytes) -> tuple[bytes, bytes]:
         return old, new
     same = _common(old, new)
     start = old.rfind(_BETWEEN, 0, same)
-    while start > 0 and not (_NODE.match(old, start + 2) and _NODE.match(new, start + 2)):
+    while start > 0 and not _NODE.match(old, start + 2):
         start = old.rfind(_BETWEEN, 0, start + 1)
     start = start + 2 if start > 0 else len(_HEAD)
     old, new = old[start:], new[start:]
