@@ -224,12 +224,14 @@ def test_a_backup_at_several_destinations_is_looked_through_once(shop: Shop) -> 
     assert [one.backup.location for one in both.find("same", at="memory:two")] == ["memory:two"]
 
 
-def test_statistics_can_be_cancelled_and_bad_words_are_refused(shop: Shop) -> None:
+def test_comparing_and_measuring_can_be_cancelled_and_bad_words_are_refused(shop: Shop) -> None:
     ran(shop.archives)
     cancel = threading.Event()
     cancel.set()
     with pytest.raises(OperationCancelledError):
         shop.archives.statistics(cancel=cancel)
+    with pytest.raises(OperationCancelledError):
+        shown(shop.archives.diff("latest", cancel=cancel))
     with pytest.raises(ConfigurationError, match="pattern"):
         next(shop.archives.find())
     with pytest.raises(ConfigurationError, match="zone"):

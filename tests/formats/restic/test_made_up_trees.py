@@ -178,6 +178,17 @@ def test_looking_for_what_is_nowhere_can_be_cancelled() -> None:
         [*made.backups.find("nowhere", cancel=cancel)]
 
 
+def test_comparing_what_does_not_differ_can_be_cancelled() -> None:
+    one, other = MadeUp(), MadeUp()
+    one.put([node("x", inode=1)], [folder("a", 0)])
+    other.put([node("x", inode=2)], [folder("a", 0)])
+    cancel = threading.Event()
+    comparison = one.backups.diff("latest", other=other.backups, cancel=cancel)
+    cancel.set()
+    with pytest.raises(OperationCancelledError):
+        next(iter(comparison))
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

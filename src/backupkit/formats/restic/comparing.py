@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -74,9 +74,12 @@ class SnapshotComparison:
         # The blobs of what differs, and whose they are: as large as the table of all of them, if all differs.
         self._blobs = HashTable(key_size=33, value_size=1)
 
-    def differences(self, *, metadata: bool) -> Iterator[Difference | Problem | tuple[int, int]]:
+    def differences(
+        self, *, metadata: bool, between: Callable[[], None]
+    ) -> Iterator[Difference | Problem | tuple[int, int]]:
         """See `ComparesBackups`."""
         for path, pair in self._walk():
+            between()
             if isinstance(pair, Problem):
                 yield pair
                 continue
