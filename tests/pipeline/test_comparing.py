@@ -24,9 +24,9 @@ from backupkit import (
     OperationCancelledError,
     versions_of,
 )
-from backupkit._comparing import in_order
-from backupkit.model import Contents, Entry, Found, Problem
-from backupkit.protocols import Destination, Format
+from backupkit._comparing import Comparison, change_of, in_order
+from backupkit.model import Contents, Entry, Found, Owner, Problem
+from backupkit.protocols import Destination, Format, nothing
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 from backupkit.testing.trees import tree
 from tests.pipeline.snapshots import FORMAT, PASSPHRASE
@@ -115,6 +115,8 @@ def test_archives_are_compared_in_the_order_of_paths_and_by_their_checksums(shop
     assert (found.removed.files, found.removed.folders, found.removed.size) == (1, 0, 1 + 1)
     assert (found.files, found.metadata, found.types) == (1, 1, 0)
     assert shown(shop.archives.diff(one.id, "latest", folder="z-files/new")) == EXPECTED[-1:]
+    without = [it for it in EXPECTED if it[0] != "metadata"]
+    assert shown(shop.archives.diff(one, "latest", metadata=False)) == without
     with pytest.raises(BackupNotFoundError):
         shown(shop.archives.diff(one, "latest", folder="nowhere"))
 
@@ -126,6 +128,8 @@ def test_an_archive_and_a_snapshot_of_the_same_are_the_same(shop: Shop) -> None:
     shop.change()
     ran(shop.snapshots)
     assert shown(shop.archives.diff("latest", other=shop.snapshots)) == EXPECTED
+    # Where the first one is says nothing of the other.
+    assert shown(shop.archives.diff("latest", other=shop.snapshots, at=archive.location)) == EXPECTED
 
 
 def test_folders_at_different_places_are_compared_by_the_paths_within_them(shop: Shop) -> None:
@@ -179,6 +183,65 @@ def test_entries_come_in_the_order_of_their_paths_by_few_passes(paths: list[str]
     found = [one.path for one in in_order(shuffled, None)]  # type: ignore[arg-type]  # as much as is asked for
     assert found == sorted(paths, key=lambda path: path.split("/"))
     assert shuffled.passes == passes
+
+
+def test_two_empty_backups_are_the_same(shop: Shop) -> None:
+    backup, empty = ran(shop.archives), Shuffled([])
+    comparison = Comparison(
+        *(backup, backup, lambda stack: (empty, empty)),  # type: ignore[arg-type]  # as much as is asked for
+        folders=("", ""),
+        metadata=True,
+        between=nothing,
+    )
+    assert [*comparison] == []
+
+
+FILE = Entry(path="x", size=1, modified_ns=1, mode=0o644, owner=Owner(uid=1, gid=1))
+LINK = Entry(path="x", kind="symlink", target="a")
+FOLDER = Entry(path="x", kind="directory", mode=0o755, modified_ns=1)
+LEADING = Entry(path="x", kind="directory")  # which no source has described
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        (None, FILE, "added"),
+        (FILE, None, "removed"),
+        (None, LEADING, None),
+        (LEADING, None, None),
+        (LEADING, FOLDER, None),
+        (FILE, LINK, "type"),
+        (FOLDER, FILE, "type"),
+        (FILE, replace(FILE, kind="hardlink", target="y"), None),
+        (FOLDER, replace(FOLDER, modified_ns=2), None),
+        (FOLDER, replace(FOLDER, mode=0o700), "metadata"),
+        (LINK, replace(LINK, target="b"), "metadata"),
+        (LINK, replace(LINK, modified_ns=1), None),
+        (FILE, replace(FILE, mode=0o600), "metadata"),
+        (FILE, replace(FILE, mode=None), None),
+        (FILE, replace(FILE, owner=Owner(uid=2, gid=1)), "metadata"),
+        (FILE, replace(FILE, owner=None), None),
+        (FILE, replace(FILE, xattrs={"user.a": b"1"}), "metadata"),
+        (
+            replace(LINK, kind="chardev", device=(1, 3)),
+            replace(LINK, kind="chardev", device=(1, 5)),
+            "metadata",
+        ),
+        (FILE, replace(FILE, size=2), "content"),
+        (FILE, replace(FILE, modified_ns=2), "content"),
+        (replace(FILE, modified_ns=None), replace(FILE, modified_ns=None), "content"),
+        (replace(FILE, digest="sha256:1"), replace(FILE, digest="sha256:1", modified_ns=2), "metadata"),
+        (replace(FILE, digest="sha256:1"), replace(FILE, digest="sha256:2"), "content"),
+        (replace(FILE, digest="sha256:1"), replace(FILE, digest="blobs-1:2"), None),
+        (replace(FILE, digest="sha256:1"), FILE, None),
+    ],
+)
+def test_what_neither_backup_says_is_no_difference(
+    before: Entry | None, after: Entry | None, change: str | None
+) -> None:
+    assert change_of(before, after) == change
+    mirrored = {"added": "removed", "removed": "added"}
+    assert change_of(after, before) == mirrored.get(change or "", change)
 
 
 def test_paths_are_found_in_archives_and_told_apart_by_version(shop: Shop) -> None:

@@ -454,6 +454,23 @@ def test_of_snapshots_with_one_tree_not_even_the_index_is_read(
     assert shown([*of(place).diff(one, two)]) == set()
 
 
+def test_two_snapshots_of_one_place_are_compared_by_one_index(
+    place: MemoryDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = (written(place, [file("x", it)], minutes=minutes) for minutes, it in enumerate((b"1", b"2")))
+    calls = 0
+    load = OpenedRepository.load_index
+
+    def counted(self: OpenedRepository) -> None:
+        nonlocal calls
+        calls += 1
+        load(self)
+
+    monkeypatch.setattr(OpenedRepository, "load_index", counted)
+    assert shown([*of(place).diff(one, two)]) == {("M", "x")}
+    assert calls == 1
+
+
 @pytest.mark.parametrize("above", [["b"], ["b", "b/c"]])
 def test_a_damaged_folder_is_a_problem_of_each_backup_that_has_it(
     place: MemoryDestination, above: list[str]

@@ -169,6 +169,16 @@ def test_a_folder_a_thousand_folders_down_is_looked_into() -> None:
     assert fs.ls("latest" + "/d" * levels, detail=False) == ["latest" + "/d" * levels + "/x"]
 
 
+def test_what_is_no_folder_is_not_looked_into_and_what_is_no_entry_not_shown() -> None:
+    made = MadeUp()
+    made.put([node("in")], [node("socket", type="socket"), node("x", subtree="0")])
+    with Restic(cache=False).open(made.place, name=None, encryptor=SECRET) as repository:
+        looked = repository.browser(made.backups.get())
+    assert [one.path for one in looked.children("")] == ["x"]
+    with pytest.raises(NotADirectoryError):
+        looked.children("x")
+
+
 def test_looking_for_what_is_nowhere_can_be_cancelled() -> None:
     made = MadeUp()
     made.put(*bomb(levels=40))
