@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,10 +21,12 @@ from backupkit import (
     DestinationError,
     Difference,
     Directory,
+    IntegrityError,
     MachineLock,
     OperationCancelledError,
     versions_of,
 )
+from backupkit._at_destinations import AtDestinations
 from backupkit._comparing import Comparison, change_of, in_order
 from backupkit.model import Contents, Entry, Found, Owner, Problem
 from backupkit.protocols import Destination, Format, nothing
@@ -207,6 +210,7 @@ LEADING = Entry(path="x", kind="directory")  # which no source has described
     [
         (None, FILE, "added"),
         (FILE, None, "removed"),
+        (None, replace(FILE, mode=None), "added"),
         (None, LEADING, None),
         (LEADING, None, None),
         (LEADING, FOLDER, None),
@@ -257,6 +261,71 @@ def test_paths_are_found_in_archives_and_told_apart_by_version(shop: Shop) -> No
         "db-dumps/shop.sql": [[third.id, second.id, first.id]],
     }
     assert [b"".join(one.entry.chunks()) for one in shop.archives.find("changed")] == [b"2", b"1", b"1"]
+
+
+def test_what_is_looked_for_in_an_archive_may_be_a_folder_or_in_any_case_and_ends_when_told(
+    shop: Shop,
+) -> None:
+    archive, snapshot = ran(shop.archives), ran(shop.snapshots)
+    for backup, pipeline in ((archive, shop.archives), (snapshot, shop.snapshots)):
+        for patterns, ignore_case, path in (
+            (["in/", "changed/"], False, "z-files/in"),
+            (["Z-FILES/CHANGED"], True, "z-files/changed"),
+            (["z-files/changed"], False, "z-files/changed"),
+        ):
+            found = [*pipeline.find(*patterns, ignore_case=ignore_case)]
+            assert [(one.backup.id, one.entry.path) for one in found] == [(backup.id, path)]
+        cancel = threading.Event()
+        looking = pipeline.find("*", cancel=cancel)
+        next(looking)
+        cancel.set()
+        with pytest.raises(OperationCancelledError):
+            next(looking)
+
+
+def test_a_damaged_archive_hides_no_other(shop: Shop) -> None:
+    first, second, third = (ran(shop.archives) for _ in range(3))
+    (place,) = shop.archives.destinations
+    (name,) = (one.name for one in place.list() if second.id in one.name and one.name.endswith(".zip"))
+    content = bytearray(b"".join(place.read(name)))
+    content[-200:] = bytes(200)
+    place.delete(name)
+    place.write(name, [bytes(content)])
+    found: list[Found] = []
+    with pytest.raises(IntegrityError, match=second.id):
+        found.extend(shop.archives.find("same"))
+    assert [one.backup.id for one in found] == [third.id, first.id]
+
+
+def test_versions_are_told_apart_by_content_and_metadata(shop: Shop) -> None:
+    backup = ran(shop.archives)
+    one = replace(FILE, digest="sha256:1")
+    entries = (
+        *(one, replace(one, mode=0o600), one),
+        *(replace(one, digest="sha256:2"), replace(one, digest=None)),
+        *(replace(one, kind="hardlink", target="y", digest=f"sha256:{number}") for number in (1, 2)),
+    )
+    (versions,) = versions_of(Found(backup=backup, entry=entry) for entry in entries).values()
+    assert [len(version.backups) for version in versions] == [3, 1, 1, 1, 1]
+    assert [version.entry.digest for version in versions] == [f"sha256:{it}" for it in (1, 1, 2, 1, 2)]
+
+
+def test_each_destination_is_listed_once_for_a_comparison(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for pipeline in (shop.archives, shop.snapshots):
+        ran(pipeline)
+    listed: list[BackupPipeline] = []
+    for pipeline in (shop.archives, shop.snapshots):
+
+        def counted(at: str | None, pipeline: BackupPipeline = pipeline) -> Any:
+            listed.append(pipeline)
+            return AtDestinations._listed(pipeline, at)
+
+        monkeypatch.setattr(pipeline, "_listed", counted)
+    shop.archives.diff("latest", "latest")
+    shop.archives.diff("latest", "latest", other=shop.snapshots)
+    assert listed == [shop.archives, shop.archives, shop.snapshots]
 
 
 def test_statistics_of_archives_are_what_they_hold_and_occupy(shop: Shop) -> None:
