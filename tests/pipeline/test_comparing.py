@@ -24,6 +24,7 @@ from backupkit import (
     IntegrityError,
     MachineLock,
     OperationCancelledError,
+    open_repository,
     versions_of,
 )
 from backupkit._at_destinations import AtDestinations
@@ -32,6 +33,7 @@ from backupkit.model import Contents, Entry, Found, Owner, Problem
 from backupkit.protocols import Destination, Format, nothing
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 from backupkit.testing.trees import tree
+from tests.formats.zip.foreign_archives import by_zipfile
 from tests.pipeline.snapshots import FORMAT, PASSPHRASE
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -334,6 +336,13 @@ def test_statistics_of_archives_are_what_they_hold_and_occupy(shop: Shop) -> Non
     assert statistics.restored == statistics.deduplicated == sum(one.size or 0 for one in backups)
     assert statistics.stored == sum(one.stored for one in backups)
     assert [one.backup.id for one in statistics.growth] == [one.id for one in backups]
+
+
+def test_archives_of_others_are_counted_by_what_is_in_them(shop: Shop) -> None:
+    (place,) = shop.archives.destinations
+    place.write("shop/export.zip", [by_zipfile({"a": b"12", "b/c": b"345"})])
+    (statistics,) = open_repository(place, PASSPHRASE).statistics()
+    assert [one.restored for one in statistics.growth] == [5]
 
 
 def test_a_destination_that_does_not_answer_hides_no_other(shop: Shop) -> None:

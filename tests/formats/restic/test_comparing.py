@@ -487,6 +487,18 @@ def test_a_damaged_folder_is_a_problem_of_each_backup_that_has_it(
     assert len(caught.value.exceptions) == 2
 
 
+def test_a_snapshot_that_cannot_be_read_hides_no_other(place: MemoryDestination) -> None:
+    for minutes in range(2):
+        written(place, [file("x", b"1")], minutes=minutes)
+    name = next(one.name for one in place.list("snapshots/"))
+    place.delete(name)
+    place.write(name, [bytes(200)])
+    found: list[str] = []
+    with pytest.raises(IntegrityError, match=name.removeprefix("snapshots/")):
+        found.extend(one.entry.path for one in of(place).find("x"))
+    assert found == ["x"]
+
+
 def test_the_digest_is_that_of_the_content_where_a_file_is_one_blob(place: MemoryDestination) -> None:
     written(place, [file("empty"), file("small", b"1")])
     digests = {one.path: one.digest for one in of(place).entries()}
