@@ -176,7 +176,7 @@ class LookingInto(AtDestinations):
         """What the backups at each destination hold, share and take, and what each has added, in order of time.
 
         Of snapshots, all folders are read, once each, and no contents; the memory is that of the index. Of
-        archives, nothing is read but what they say beside them, and the directories of those that others wrote. A
+        archives, nothing is read but what they say beside them, and the directories of those that lack that. A
         destination that does not answer has a problem and no figures. IntegrityError if a backup is damaged: no
         figure would be right.
         """

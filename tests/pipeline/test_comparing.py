@@ -338,6 +338,15 @@ def test_statistics_of_archives_are_what_they_hold_and_occupy(shop: Shop) -> Non
     assert [one.backup.id for one in statistics.growth] == [one.id for one in backups]
 
 
+def test_an_archive_that_lacks_its_summary_is_counted_by_what_is_in_it(shop: Shop) -> None:
+    backup = ran(shop.archives)
+    (place,) = shop.archives.destinations
+    (summary,) = (one.name for one in place.list() if one.name.endswith(".complete.json"))
+    place.delete(summary)
+    (statistics,) = shop.archives.statistics()
+    assert [(one.restored, one.entries) for one in statistics.growth] == [(backup.size, backup.entries)]
+
+
 def test_archives_of_others_are_counted_by_what_is_in_them(shop: Shop) -> None:
     (place,) = shop.archives.destinations
     place.write("shop/export.zip", [by_zipfile({"a": b"12", "b/c": b"345"})])
