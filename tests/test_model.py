@@ -8,7 +8,18 @@ from typing import Any, cast
 
 import pytest
 
-from backupkit.model import Entry, Origin, Owner, Part, Passed, Problem, flaw_of
+from backupkit.model import (
+    Differing,
+    Entry,
+    Origin,
+    Owner,
+    Part,
+    Passed,
+    Problem,
+    Statistics,
+    Tally,
+    flaw_of,
+)
 
 ORIGIN = Origin("/srv/shop/a", inode=7, device=8, links=2, changed_ns=9)
 
@@ -56,3 +67,26 @@ def test_a_wrong_field_of_a_device_is_told(field: str, value: object, flaw: str)
     entry = Entry(path="a", kind="chardev", device=(1, 3), origin=ORIGIN)
     assert flaw_of(entry) is None
     assert flaw in (flaw_of(replace(entry, **cast("Any", {field: value}))) or "")
+
+
+@pytest.mark.parametrize(
+    ("differing", "any"),
+    [
+        (Differing(added=Tally(), removed=Tally(size=5)), False),
+        (Differing(added=Tally(files=1), removed=Tally()), True),
+        (Differing(added=Tally(), removed=Tally(folders=1)), True),
+        (Differing(added=Tally(others=1), removed=Tally()), True),
+        (Differing(added=Tally(), removed=Tally(), files=1), True),
+        (Differing(added=Tally(), removed=Tally(), metadata=1), True),
+        (Differing(added=Tally(), removed=Tally(), types=1), True),
+    ],
+)
+def test_whatever_is_counted_is_a_difference(differing: Differing, any: bool) -> None:
+    assert differing.any is any
+
+
+def test_of_no_backups_there_are_no_ratios() -> None:
+    assert (Statistics(location="here").deduplication, Statistics(location="here").compression) == (
+        None,
+        None,
+    )

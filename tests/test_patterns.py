@@ -27,6 +27,8 @@ PATHS = (
         (["/orders.csv"], ["orders.csv"]),
         (["shop"], ["srv/shop/", "other/shop"]),
         (["shop/"], ["srv/shop/"]),
+        (["/srv/shop/"], ["srv/shop/"]),
+        (["orders.csv/", "/other/shop/"], []),
         (["/srv/shop/*.csv"], ["srv/shop/orders.csv", "srv/shop/new\nline.csv"]),
         (["srv/**/orders.csv"], ["srv/shop/orders.csv", "srv/shop/old/orders.csv"]),
         (["/srv/*/o*"], ["srv/shop/orders.csv", "srv/shop/old/", "srv/shop/odd[1].txt"]),
@@ -53,6 +55,12 @@ def test_what_means_nothing_is_refused(patterns: list[str]) -> None:
 def test_patterns_say_in_which_folders_they_can_match() -> None:
     assert folders_within(["/srv/shop/*.csv", "/etc/hosts"]) == ["srv/shop", "etc/hosts"]
     assert folders_within(["/srv/shop/*.csv", "orders.csv"]) is None
+    assert folders_within(["shop/"]) is None
+
+
+def test_a_newline_is_a_character_of_a_name() -> None:
+    assert finder(["srv/**/x"])("srv/a\nb/c/x")
+    assert not finder(["orders.csv"])("orders.csv\n")
 
 
 def test_a_path_written_out_may_begin_with_a_blank() -> None:

@@ -36,6 +36,7 @@ class Comparison:
         *,
         folders: tuple[str, str],
         metadata: bool,
+        between: Callable[[], None],
     ) -> None:
         self.before = before
         self.after = after
@@ -43,6 +44,7 @@ class Comparison:
         before_folder, after_folder = (folder.strip("/") for folder in folders)
         self._folders = before_folder, after_folder
         self._metadata = metadata
+        self._between = between
         self._counts: dict[tuple[Change, str], int] = {}
         self._only: tuple[int, int] | None = None
 
@@ -84,7 +86,12 @@ class Comparison:
     ) -> Iterator[Difference | Problem | tuple[int, int]]:
         if isinstance(repository, ComparesBackups):
             found = repository.differences(
-                self.before, other, self.after, folders=self._folders, metadata=self._metadata
+                self.before,
+                other,
+                self.after,
+                folders=self._folders,
+                metadata=self._metadata,
+                between=self._between,
             )
             if found is not None:
                 return found
@@ -119,6 +126,7 @@ class Comparison:
         folder = self._folders[number]
         prefix = f"{folder}/" if folder else ""
         for entry in in_order(repository, backup):
+            self._between()
             if entry.path.startswith(prefix):
                 yield _key(entry.path.removeprefix(prefix)), number, entry
 

@@ -81,6 +81,7 @@ class LookingInto(AtDestinations):
         folder: str | tuple[str, str] = "",
         metadata: bool = True,
         other: AtDestinations | None = None,
+        cancel: threading.Event | None = None,
     ) -> Comparison:
         """Where two backups differ, and how: iterate over what is returned. Reads no content.
 
@@ -107,7 +108,8 @@ class LookingInto(AtDestinations):
                 return repository, repository
             return repository, stack.enter_context(second._opened(places[1], executor))
 
-        return Comparison(before, after, opened, folders=folders, metadata=metadata)
+        between = ended_by(cancel, "Comparing was cancelled.")
+        return Comparison(before, after, opened, folders=folders, metadata=metadata, between=between)
 
     def _both(
         self, before: Backup | str, after: Backup | str, second: AtDestinations, at: str | None
@@ -144,11 +146,7 @@ class LookingInto(AtDestinations):
 
         Of snapshots, what they have in common is looked through once; an archive is read without its contents.
         """
-
-        def between() -> None:
-            if cancel is not None and cancel.is_set():
-                raise OperationCancelledError("Looking through the backups was cancelled.")
-
+        between = ended_by(cancel, "Looking through the backups was cancelled.")
         wanted = Wanted(patterns, ignore_case=ignore_case, between=between)
         seen: set[tuple[str, str]] = set()
         failures: list[Exception] = []
@@ -178,14 +176,11 @@ class LookingInto(AtDestinations):
         """What the backups at each destination hold, share and take, and what each has added, in order of time.
 
         Of snapshots, all folders are read, once each, and no contents; the memory is that of the index. Of
-        archives, nothing is read but what they say beside them. A destination that does not answer has a problem
-        and no figures. IntegrityError if a backup is damaged: no figure would be right.
+        archives, nothing is read but what they say beside them, and the directories of those that lack that. A
+        destination that does not answer has a problem and no figures. IntegrityError if a backup is damaged: no
+        figure would be right.
         """
-
-        def between() -> None:
-            if cancel is not None and cancel.is_set():
-                raise OperationCancelledError("The statistics were cancelled.")
-
+        between = ended_by(cancel, "The statistics were cancelled.")
         statistics: list[Statistics] = []
         silent: list[DestinationError] = []
         for destination in self._chosen(at):
@@ -202,6 +197,16 @@ class LookingInto(AtDestinations):
             statistics.append(Statistics(location=location, growth=growth))
         raise_if_closed(silent, self._chosen(at))
         return statistics
+
+
+def ended_by(cancel: threading.Event | None, told: str) -> Callable[[], None]:
+    """What to call now and then: it raises OperationCancelledError once `cancel` is set."""
+
+    def between() -> None:
+        if cancel is not None and cancel.is_set():
+            raise OperationCancelledError(told)
+
+    return between
 
 
 def read_within(

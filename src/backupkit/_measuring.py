@@ -21,7 +21,7 @@ def growth_of(
         if entries is None or size is None:
             detailed = repository.details(backup)
             entries, size = detailed.entries, detailed.size
-        if entries is None or size is None:  # an archive of others, which only itself can tell
+        if entries is None or size is None:  # an archive that lacks its summary: only itself can tell
             entries = size = 0
             for entry in repository.read(backup):
                 between()

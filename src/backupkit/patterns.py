@@ -52,7 +52,7 @@ def finder(patterns: Sequence[str], *, ignore_case: bool = False) -> Callable[[s
             raise ConfigurationError(f"The pattern {pattern!r} means nothing: correct it or leave it out.")
     fold = str.lower if ignore_case else str
     patterns = [fold(pattern) for pattern in patterns]
-    spelled_out = frozenset(pattern.strip("/") for pattern in patterns)
+    spelled_out = frozenset(pattern.lstrip("/") for pattern in patterns)
     compiled = _compiler()
     lines = _checked_lines(patterns, ())
     # The last rule that means a path decides; each is a regular expression, and what it calls ps_d is the end of a
@@ -69,7 +69,7 @@ def finder(patterns: Sequence[str], *, ignore_case: bool = False) -> Callable[[s
     def means(path: str) -> bool:
         path = fold(path)
         whole = path.removesuffix("/")
-        if whole in spelled_out:
+        if path in spelled_out or whole in spelled_out:
             return True
         rules = folders if path.endswith("/") else files
         whole = _in_one_line(whole)

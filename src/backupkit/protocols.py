@@ -418,14 +418,21 @@ class ComparesBackups(Repository, Protocol):
     """
 
     def differences(
-        self, before: Backup, other: Repository, after: Backup, *, folders: tuple[str, str], metadata: bool
+        self,
+        before: Backup,
+        other: Repository,
+        after: Backup,
+        *,
+        folders: tuple[str, str],
+        metadata: bool,
+        between: Callable[[], None] = nothing,
     ) -> Iterator[Difference | Problem | tuple[int, int]] | None:
         """Yield where a backup of this repository and one of another, or of the same, differ; None if it cannot.
 
         Only below the two `folders`; paths are within them, if they are not the same. Entries of which only the
         metadata differs come only with `metadata`. What cannot be read is a problem in its place. Last come two
         numbers of plain bytes: what `after` alone has, and what `before` has, as far as that can be told without
-        reading what is the same in both.
+        reading what is the same in both. `between` is called now and then and may raise to end it.
         """
         ...
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -15,6 +16,7 @@ import pytest
 
 from backupkit.browsing import BackupFileSystem
 from backupkit.browsing.file_system import _info
+from backupkit.browsing.files import BackupFile, content_within, size_of
 from backupkit.errors import ConfigurationError
 from backupkit.model import Entry
 from tests.browsing.kept import LARGE, MODIFIED, ODD, Kept
@@ -43,6 +45,8 @@ def test_a_folder_has_what_it_had(shared: Kept, fs: BackupFileSystem) -> None:
     }
     assert (found["large"]["size"], found["same"]["size"]) == (len(LARGE), len(LARGE))
     assert (found["link"]["islink"], found["link"]["destination"]) == (True, "folder/orders.csv")
+    assert (found["link"]["size"], found["folder"]["size"]) == (0, 0)
+    assert found["folder"].keys() >= {"mode", "uid", "gid"}
     assert [fs.islink(f"{shared.latest}/{one}") for one in ("link", "large")] == [True, False]
     orders = fs.info(f"{shared.latest}/folder/orders.csv")
     assert (orders["mode"], orders["mtime"], orders["size"]) == (0o640, MODIFIED, 19)
@@ -60,6 +64,8 @@ def test_it_is_walked_found_and_matched(shared: Kept, fs: BackupFileSystem) -> N
     files = ["folder/deeper/empty", "folder/orders.csv", "large", ODD, "same"]
     assert fs.find(app) == [f"{app}/{one}" for one in files]
     assert f"{app}/link" in fs.find(app, withdirs=True)
+    assert fs.find(f"{app}/large") == fs.ls(f"{app}/large", detail=False) == [f"{app}/large"]
+    assert fs.exists(f"backupkit::{app}/large")
     assert fs.glob(f"{app}/*/*.csv") == [f"{app}/folder/orders.csv"]
     assert fs.glob(f"latest/**/{'l*'}") == [f"{app}/large", f"{app}/link"]
     assert fs.du(app) == 2 * len(LARGE) + 19 + 3
@@ -179,6 +185,47 @@ def test_nothing_can_be_written(
     assert raised.value.errno == errno.EROFS
 
 
+def test_reading_on_is_one_stream_and_going_elsewhere_another(shared: Kept, fs: BackupFileSystem) -> None:
+    content = Random(5).randbytes(1 << 20)
+    ranges: list[tuple[int, int]] = []
+    left: list[int] = []
+
+    def within(start: int, stop: int) -> Iterator[bytes]:
+        ranges.append((start, stop))
+        try:
+            for at in range(start, stop, 1000):
+                yield content[at : min(at + 1000, stop)]
+        finally:
+            left.append(start)
+
+    entry = Entry(path="x", size=len(content), within=within)
+    file = BackupFile(fs, "x", shared.pipeline.get(), entry, block_size="default")
+    assert file.read(10) == content[:10]
+    first = ranges[0]
+    assert first[1] < 100_000, "whoever reads a little pays for little"
+    assert file.read(300_000) == content[10:300_010]
+    assert ranges == [first, (first[1], len(content))]
+    file.seek(500_000)
+    assert file.read(10) == content[500_000:500_010]
+    assert file.read(200_000) == content[500_010:700_010]
+    assert ranges[2][0] == 500_000
+    assert len(ranges) == 4
+    assert file._fetch_range(7, 7) == b""
+    assert file._fetch_range(len(content) - 5, len(content) + 5) == content[-5:]
+    assert ranges[4:] == [(len(content) - 5, len(content))]
+    file.close()
+    assert sorted(left) == sorted(start for start, _ in ranges)
+
+
+def test_what_says_how_to_read_a_part_of_it_is_not_read_from_its_beginning() -> None:
+    entry = Entry(
+        path="x", chunks=lambda: pytest.fail("it is read"), within=lambda *both: iter([str(both).encode()])
+    )
+    assert [*content_within(entry, 1, 3)] == [b"(1, 3)"]
+    assert [*content_within(replace(entry, within=None), 3, 3)] == []
+    assert size_of(Entry(path="x", chunks=lambda: iter([b"12", b"3"]))) == 3
+
+
 def test_threads_share_it(shared: Kept, fs: BackupFileSystem) -> None:
     wrong: list[object] = []
 
@@ -210,6 +257,8 @@ def test_threads_share_it(shared: Kept, fs: BackupFileSystem) -> None:
 def test_a_time_that_nobody_writes_is_still_one(shared: Kept, fs: BackupFileSystem, ns: int) -> None:
     found = _info("a", shared.pipeline.get(), Entry(path="a", modified_ns=ns))
     assert datetime.fromtimestamp(found["mtime"], UTC).year in (1, 1969, 1970, 9999)
+    backup = shared.pipeline.get()
+    assert _info("a", backup, Entry(path="a"))["mtime"] == backup.time.timestamp()
 
 
 def test_options_that_there_are_not_are_refused(shared: Kept) -> None:

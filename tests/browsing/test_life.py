@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import os
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -23,7 +27,7 @@ from backupkit import (
 from backupkit.browsing import BackupFileSystem
 from backupkit.browsing import shelf as shelf_module
 from backupkit.destinations.wrapping import Wrapping
-from backupkit.model import StoredObject
+from backupkit.model import Backup, StoredObject
 from backupkit.protocols import Chunks
 from backupkit.prune_limits import PruneLimits
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
@@ -73,8 +77,10 @@ def test_the_latest_is_asked_for_again_when_told(saved: Kept, tmp_path: Path) ->
     (tmp_path / "app" / "large").write_bytes(b"changed")
     saved.pipeline.run()
     assert fs.cat_file(f"{saved.latest}/large") == LARGE
-    fs.invalidate_cache()
+    assert len(BackupFileSystem(saved.pipeline).ls("")) == 3 > len(fs.ls(""))
+    fs.ls("", refresh=True)
     assert fs.cat_file(f"{saved.latest}/large") == b"changed"
+    fs.invalidate_cache()
     assert fs.cat_file(f"{saved.id}/{saved.app}/large") == LARGE
     assert held.read() == LARGE
     assert len(fs.ls("")) == 3
@@ -123,8 +129,9 @@ def test_where_nothing_may_be_written_it_reads(saved: Kept) -> None:
 
 
 def test_a_backup_that_was_removed_is_not_there(saved: Kept) -> None:
-    fs = saved.pipeline.file_system()
+    fs, reading = (saved.pipeline.file_system() for _ in range(2))
     fs.ls(saved.latest)
+    reading.info(f"{saved.id}/{saved.app}/large")
     file = fs.open(f"{saved.latest}/large", block_size=1)
     with saved.pipeline._repository_of(saved.pipeline.get()) as repository:
         repository.remove(saved.pipeline.get())
@@ -135,6 +142,103 @@ def test_a_backup_that_was_removed_is_not_there(saved: Kept) -> None:
     with pytest.raises(FileNotFoundError):
         fs.cat_file(f"{saved.id}/{saved.app}/large")
     assert not fs.exists(saved.id)
+    with pytest.raises(FileNotFoundError):
+        reading.cat_file(f"{saved.id}/{saved.app}/large")
+
+
+def test_damage_is_damage_where_nobody_can_tell_whether_the_backup_is_there(
+    snapshot: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fs = snapshot.file_system()
+    fs.ls(snapshot.latest)
+    for stored in [*snapshot.destination.list("data/")]:
+        snapshot.destination.delete(stored.name)
+
+    def silent() -> None:
+        raise DestinationError("the cable was cut", location="there")
+
+    monkeypatch.setattr(fs._shelf, "_list", silent)
+    with pytest.raises(IntegrityError):
+        fs.cat_file(f"{snapshot.id}/{snapshot.app}/large")
+
+
+def test_a_backup_that_was_removed_at_one_place_is_read_at_the_other(tmp_path: Path) -> None:
+    places = MemoryDestination("one"), MemoryDestination("two")
+    (tmp_path / "file").write_bytes(b"x")
+    source = Directory(tmp_path)
+    pipeline = BackupPipeline("shop", source, places, encryptor=PASSPHRASE, format=SNAPSHOTS)
+    pipeline.run()
+    fs = pipeline.file_system()
+    backup = pipeline.get()
+    path = f"{backup.id}{tmp_path}/file"
+    assert fs.size(path) == 1
+    with pipeline._repository_of(backup) as repository:
+        repository.remove(backup)
+    for stored in [*places[0].list("data/")]:
+        places[0].delete(stored.name)
+    with pytest.raises(FileNotFoundError):
+        fs.cat_file(path)
+    assert fs.cat_file(path) == b"x"
+
+
+def test_a_pipe_has_no_content(snapshot: Kept, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "app" / "pipe")
+    snapshot.pipeline.run()
+    fs = snapshot.file_system()
+    path = f"{snapshot.latest}/pipe"
+    assert fs.info(path)["type"] == "other"
+    with pytest.raises(OSError, match="a pipe or a device") as raised:
+        fs.cat_file(path)
+    assert raised.value.errno == errno.EINVAL
+    with pytest.warns(UserWarning, match="neither a file nor a folder"):
+        fs.get_file(path, str(tmp_path / "got"))
+
+
+def test_an_empty_folder_of_an_archive_is_one(tmp_path: Path) -> None:
+    (tmp_path / "app" / "empty").mkdir(parents=True)
+    pipeline = BackupPipeline("shop", Directory(tmp_path / "app"), MemoryDestination(), encryptor=PASSPHRASE)
+    pipeline.run()
+    fs = pipeline.file_system()
+    assert fs.ls("latest/app", detail=False) == ["latest/app/empty"]
+    assert fs.ls("latest/app/empty") == []
+
+
+def test_what_was_looked_into_last_stays_and_places_are_opened_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf_module, "_BROWSERS", 2)
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "file").write_bytes(b"x")
+    pipeline = BackupPipeline("shop", Directory(tmp_path / "app"), MemoryDestination(), encryptor=PASSPHRASE)
+    ids = [result.backup.id for _ in range(3) for result in pipeline.run().destinations if result.backup]
+    fs = pipeline.file_system()
+    opened = 0
+    of = pipeline._repository_of
+
+    def counted(backup: Backup, *others: Any) -> Any:
+        nonlocal opened
+        opened += 1
+        return of(backup, *others)
+
+    monkeypatch.setattr(pipeline, "_repository_of", counted)
+    for id in (ids[0], ids[1], ids[0], ids[2]):
+        fs._shelf.children(fs._shelf.backup(id), "")
+        fs._shelf._browser(fs._shelf.backup(id))
+    assert [key[2] for key in fs._shelf._browsers] == [ids[0], ids[2]]
+    assert opened == 1
+
+
+def test_of_a_backup_that_is_known_nobody_is_asked_whether_it_is_there(
+    snapshot: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fs = snapshot.file_system()
+    path = f"{snapshot.id}/{snapshot.app}/large"
+    fs.cat_file(path)
+    assert isinstance(snapshot.destination, Noting)
+    snapshot.destination.lists.clear()
+    fs.invalidate_cache()
+    assert fs.cat_file(path) == LARGE
+    assert snapshot.destination.lists == []
 
 
 @pytest.mark.parametrize("whose", ["restic's", "ours"])
@@ -285,6 +389,26 @@ def test_several_names_in_one_place_are_told_apart_by_id(tmp_path: Path) -> None
     assert len(open_repository(destination, PASSPHRASE, name="shop").file_system().ls("")) == 2
 
 
+def test_an_id_that_several_names_have_is_nobodys(tmp_path: Path) -> None:
+    destination, now = MemoryDestination(), datetime(2026, 5, 4, tzinfo=UTC)
+    (tmp_path / "file").write_bytes(b"x")
+    for name in ("shop", "mail"):
+        BackupPipeline(
+            *(name, Directory(tmp_path), destination),
+            encryptor=PASSPHRASE,
+            format=SNAPSHOTS,
+            clock=lambda: now,
+        ).run()
+    from backupkit import open_repository
+
+    backups = open_repository(destination, PASSPHRASE)
+    (id,) = {one.id for one in backups.list().backups}
+    fs = backups.file_system()
+    assert fs.ls("") == []
+    with pytest.raises(FileNotFoundError, match=r"of several names \(mail, shop\)"):
+        fs.ls(id)
+
+
 def test_very_many_entries_are_listed_and_not_all_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,5 +423,14 @@ def test_very_many_entries_are_listed_and_not_all_kept(
     pipeline.run()
     fs = pipeline.file_system()
     assert len(fs.find("latest")) == 240
-    assert sum(map(len, fs._shelf._folders.values())) <= 100
+    shelf = fs._shelf
+    assert sum(map(len, shelf._folders.values())) == shelf._entries <= 100
     assert len(fs.find("latest")) == 240
+    oldest = next(iter(shelf._folders))
+    fs.ls(f"latest/{oldest[1]}")
+    assert [*shelf._folders][-1] == oldest, "what was looked at last goes last"
+    monkeypatch.setattr(shelf_module, "_ENTRIES", 1)
+    assert len(fs.ls(f"latest{tmp_path}/app")) == 8
+    fs.invalidate_cache()
+    assert [len(fs.ls(f"latest{tmp_path}/app/{folder}")) for folder in (0, 0)] == [30, 30]
+    assert [*map(len, shelf._folders.values())] == [30], "the last one is kept, however many are in it"

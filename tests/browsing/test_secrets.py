@@ -161,6 +161,9 @@ def test_a_password_in_a_url_is_hidden_too() -> None:
 def test_two_secrets_are_told_apart_by_this_process_alone() -> None:
     assert repr(Hidden("one")) == repr(Hidden("one")) != repr(Hidden("other"))
     assert "one" not in repr(Hidden("one"))
+    assert repr(Hidden("\udcff")) != repr(Hidden("\udcfe")), (
+        "bytes that are no text, as the environment has them"
+    )
 
 
 def test_what_was_opened_already_is_not_sent(saved: Kept, repository: str) -> None:

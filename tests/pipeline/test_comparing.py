@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,15 +21,19 @@ from backupkit import (
     DestinationError,
     Difference,
     Directory,
+    IntegrityError,
     MachineLock,
     OperationCancelledError,
+    open_repository,
     versions_of,
 )
-from backupkit._comparing import in_order
-from backupkit.model import Contents, Entry, Found, Problem
-from backupkit.protocols import Destination, Format
+from backupkit._at_destinations import AtDestinations
+from backupkit._comparing import Comparison, change_of, in_order
+from backupkit.model import Contents, Entry, Found, Owner, Problem
+from backupkit.protocols import Destination, Format, nothing
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 from backupkit.testing.trees import tree
+from tests.formats.zip.foreign_archives import by_zipfile
 from tests.pipeline.snapshots import FORMAT, PASSPHRASE
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -115,6 +120,8 @@ def test_archives_are_compared_in_the_order_of_paths_and_by_their_checksums(shop
     assert (found.removed.files, found.removed.folders, found.removed.size) == (1, 0, 1 + 1)
     assert (found.files, found.metadata, found.types) == (1, 1, 0)
     assert shown(shop.archives.diff(one.id, "latest", folder="z-files/new")) == EXPECTED[-1:]
+    without = [it for it in EXPECTED if it[0] != "metadata"]
+    assert shown(shop.archives.diff(one, "latest", metadata=False)) == without
     with pytest.raises(BackupNotFoundError):
         shown(shop.archives.diff(one, "latest", folder="nowhere"))
 
@@ -126,6 +133,8 @@ def test_an_archive_and_a_snapshot_of_the_same_are_the_same(shop: Shop) -> None:
     shop.change()
     ran(shop.snapshots)
     assert shown(shop.archives.diff("latest", other=shop.snapshots)) == EXPECTED
+    # Where the first one is says nothing of the other.
+    assert shown(shop.archives.diff("latest", other=shop.snapshots, at=archive.location)) == EXPECTED
 
 
 def test_folders_at_different_places_are_compared_by_the_paths_within_them(shop: Shop) -> None:
@@ -181,6 +190,66 @@ def test_entries_come_in_the_order_of_their_paths_by_few_passes(paths: list[str]
     assert shuffled.passes == passes
 
 
+def test_two_empty_backups_are_the_same(shop: Shop) -> None:
+    backup, empty = ran(shop.archives), Shuffled([])
+    comparison = Comparison(
+        *(backup, backup, lambda stack: (empty, empty)),  # type: ignore[arg-type]  # as much as is asked for
+        folders=("", ""),
+        metadata=True,
+        between=nothing,
+    )
+    assert [*comparison] == []
+
+
+FILE = Entry(path="x", size=1, modified_ns=1, mode=0o644, owner=Owner(uid=1, gid=1))
+LINK = Entry(path="x", kind="symlink", target="a")
+FOLDER = Entry(path="x", kind="directory", mode=0o755, modified_ns=1)
+LEADING = Entry(path="x", kind="directory")  # which no source has described
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        (None, FILE, "added"),
+        (FILE, None, "removed"),
+        (None, replace(FILE, mode=None), "added"),
+        (None, LEADING, None),
+        (LEADING, None, None),
+        (LEADING, FOLDER, None),
+        (FILE, LINK, "type"),
+        (FOLDER, FILE, "type"),
+        (FILE, replace(FILE, kind="hardlink", target="y"), None),
+        (FOLDER, replace(FOLDER, modified_ns=2), None),
+        (FOLDER, replace(FOLDER, mode=0o700), "metadata"),
+        (LINK, replace(LINK, target="b"), "metadata"),
+        (LINK, replace(LINK, modified_ns=1), None),
+        (FILE, replace(FILE, mode=0o600), "metadata"),
+        (FILE, replace(FILE, mode=None), None),
+        (FILE, replace(FILE, owner=Owner(uid=2, gid=1)), "metadata"),
+        (FILE, replace(FILE, owner=None), None),
+        (FILE, replace(FILE, xattrs={"user.a": b"1"}), "metadata"),
+        (
+            replace(LINK, kind="chardev", device=(1, 3)),
+            replace(LINK, kind="chardev", device=(1, 5)),
+            "metadata",
+        ),
+        (FILE, replace(FILE, size=2), "content"),
+        (FILE, replace(FILE, modified_ns=2), "content"),
+        (replace(FILE, modified_ns=None), replace(FILE, modified_ns=None), "content"),
+        (replace(FILE, digest="sha256:1"), replace(FILE, digest="sha256:1", modified_ns=2), "metadata"),
+        (replace(FILE, digest="sha256:1"), replace(FILE, digest="sha256:2"), "content"),
+        (replace(FILE, digest="sha256:1"), replace(FILE, digest="blobs-1:2"), None),
+        (replace(FILE, digest="sha256:1"), FILE, None),
+    ],
+)
+def test_what_neither_backup_says_is_no_difference(
+    before: Entry | None, after: Entry | None, change: str | None
+) -> None:
+    assert change_of(before, after) == change
+    mirrored = {"added": "removed", "removed": "added"}
+    assert change_of(after, before) == mirrored.get(change or "", change)
+
+
 def test_paths_are_found_in_archives_and_told_apart_by_version(shop: Shop) -> None:
     first = ran(shop.archives)
     second = ran(shop.archives)
@@ -196,12 +265,93 @@ def test_paths_are_found_in_archives_and_told_apart_by_version(shop: Shop) -> No
     assert [b"".join(one.entry.chunks()) for one in shop.archives.find("changed")] == [b"2", b"1", b"1"]
 
 
+def test_what_is_looked_for_in_an_archive_may_be_a_folder_or_in_any_case_and_ends_when_told(
+    shop: Shop,
+) -> None:
+    archive, snapshot = ran(shop.archives), ran(shop.snapshots)
+    for backup, pipeline in ((archive, shop.archives), (snapshot, shop.snapshots)):
+        for patterns, ignore_case, path in (
+            (["in/", "changed/"], False, "z-files/in"),
+            (["Z-FILES/CHANGED"], True, "z-files/changed"),
+            (["z-files/changed"], False, "z-files/changed"),
+        ):
+            found = [*pipeline.find(*patterns, ignore_case=ignore_case)]
+            assert [(one.backup.id, one.entry.path) for one in found] == [(backup.id, path)]
+        cancel = threading.Event()
+        looking = pipeline.find("*", cancel=cancel)
+        next(looking)
+        cancel.set()
+        with pytest.raises(OperationCancelledError):
+            next(looking)
+
+
+def test_a_damaged_archive_hides_no_other(shop: Shop) -> None:
+    first, second, third = (ran(shop.archives) for _ in range(3))
+    (place,) = shop.archives.destinations
+    (name,) = (one.name for one in place.list() if second.id in one.name and one.name.endswith(".zip"))
+    content = bytearray(b"".join(place.read(name)))
+    content[-200:] = bytes(200)
+    place.delete(name)
+    place.write(name, [bytes(content)])
+    found: list[Found] = []
+    with pytest.raises(IntegrityError, match=second.id):
+        found.extend(shop.archives.find("same"))
+    assert [one.backup.id for one in found] == [third.id, first.id]
+
+
+def test_versions_are_told_apart_by_content_and_metadata(shop: Shop) -> None:
+    backup = ran(shop.archives)
+    one = replace(FILE, digest="sha256:1")
+    entries = (
+        *(one, replace(one, mode=0o600), one),
+        *(replace(one, digest="sha256:2"), replace(one, digest=None)),
+        *(replace(one, kind="hardlink", target="y", digest=f"sha256:{number}") for number in (1, 2)),
+    )
+    (versions,) = versions_of(Found(backup=backup, entry=entry) for entry in entries).values()
+    assert [len(version.backups) for version in versions] == [3, 1, 1, 1, 1]
+    assert [version.entry.digest for version in versions] == [f"sha256:{it}" for it in (1, 1, 2, 1, 2)]
+
+
+def test_each_destination_is_listed_once_for_a_comparison(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for pipeline in (shop.archives, shop.snapshots):
+        ran(pipeline)
+    listed: list[BackupPipeline] = []
+    for pipeline in (shop.archives, shop.snapshots):
+
+        def counted(at: str | None, pipeline: BackupPipeline = pipeline) -> Any:
+            listed.append(pipeline)
+            return AtDestinations._listed(pipeline, at)
+
+        monkeypatch.setattr(pipeline, "_listed", counted)
+    shop.archives.diff("latest", "latest")
+    shop.archives.diff("latest", "latest", other=shop.snapshots)
+    assert listed == [shop.archives, shop.archives, shop.snapshots]
+
+
 def test_statistics_of_archives_are_what_they_hold_and_occupy(shop: Shop) -> None:
     backups = [ran(shop.archives) for _ in range(2)]
     (statistics,) = shop.archives.statistics()
     assert statistics.restored == statistics.deduplicated == sum(one.size or 0 for one in backups)
     assert statistics.stored == sum(one.stored for one in backups)
     assert [one.backup.id for one in statistics.growth] == [one.id for one in backups]
+
+
+def test_an_archive_that_lacks_its_summary_is_counted_by_what_is_in_it(shop: Shop) -> None:
+    backup = ran(shop.archives)
+    (place,) = shop.archives.destinations
+    (summary,) = (one.name for one in place.list() if one.name.endswith(".complete.json"))
+    place.delete(summary)
+    (statistics,) = shop.archives.statistics()
+    assert [(one.restored, one.entries) for one in statistics.growth] == [(backup.size, backup.entries)]
+
+
+def test_archives_of_others_are_counted_by_what_is_in_them(shop: Shop) -> None:
+    (place,) = shop.archives.destinations
+    place.write("shop/export.zip", [by_zipfile({"a": b"12", "b/c": b"345"})])
+    (statistics,) = open_repository(place, PASSPHRASE).statistics()
+    assert [one.restored for one in statistics.growth] == [5]
 
 
 def test_a_destination_that_does_not_answer_hides_no_other(shop: Shop) -> None:
@@ -224,12 +374,14 @@ def test_a_backup_at_several_destinations_is_looked_through_once(shop: Shop) -> 
     assert [one.backup.location for one in both.find("same", at="memory:two")] == ["memory:two"]
 
 
-def test_statistics_can_be_cancelled_and_bad_words_are_refused(shop: Shop) -> None:
+def test_comparing_and_measuring_can_be_cancelled_and_bad_words_are_refused(shop: Shop) -> None:
     ran(shop.archives)
     cancel = threading.Event()
     cancel.set()
     with pytest.raises(OperationCancelledError):
         shop.archives.statistics(cancel=cancel)
+    with pytest.raises(OperationCancelledError):
+        shown(shop.archives.diff("latest", cancel=cancel))
     with pytest.raises(ConfigurationError, match="pattern"):
         next(shop.archives.find())
     with pytest.raises(ConfigurationError, match="zone"):

@@ -10,6 +10,7 @@ import pytest
 
 from backupkit.destinations.wrapping import Wrapping
 from backupkit.errors import IntegrityError
+from backupkit.formats.restic import browsing
 from backupkit.formats.restic.browsing import SnapshotBrowser
 from backupkit.formats.restic.format import Restic
 from backupkit.formats.restic.opened import OpenedRepository
@@ -138,6 +139,27 @@ def test_a_folder_costs_the_trees_on_the_way_to_it() -> None:
     loaded.clear()
     looked.children("a/b/c")
     assert len(loaded) == 1  # where it is is known by now
+
+
+def test_blobs_and_folders_that_were_looked_at_lately_are_kept_within_bounds(
+    large: tuple[MemoryDestination, Backup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browsing, "_KEPT", 10 * MiB)
+    looked = browser(*large)
+    found, loader = entry(looked, "large"), looked._loader
+    for at in range(0, 30 * MiB, MiB):
+        within(found, at, at + 1)
+        assert loader._size == sum(map(len, loader._blobs.values())) <= 10 * MiB
+    id, blob = next(iter(loader._blobs.items()))
+    loader._keep(id, blob)  # as by two threads that have loaded it
+    assert loader._size == sum(map(len, loader._blobs.values()))
+    monkeypatch.setattr(browsing, "_FOLDERS", 2)
+    destination = MemoryDestination()
+    folders = [Entry(path=path, kind="directory") for path in ("a", "a/b", "c", "d")]
+    looked = browser(destination, written(destination, [*folders, file("x")]))
+    for path in ("", "a", "a/b", "c", "d"):
+        looked.children(path)
+        assert len(looked._trees) <= 2
 
 
 def test_what_is_no_folder_is_told_apart() -> None:

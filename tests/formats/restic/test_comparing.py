@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,9 @@ from backupkit import (
     open_repository,
 )
 from backupkit._looking import versions_of
+from backupkit.formats.restic import looking
 from backupkit.formats.restic.comparing import without_common_nodes
+from backupkit.formats.restic.fetching import Fetching
 from backupkit.formats.restic.loading import Trees
 from backupkit.formats.restic.nodes import parse_tree
 from backupkit.formats.restic.opened import OpenedRepository
@@ -176,8 +179,9 @@ def test_a_folder_is_compared_by_itself_and_metadata_left_out(odd: Odd) -> None:
     gone = shown([*odd.backups.diff(first, second, folder=odd.path("gone/"))])
     assert gone == {("-", odd.path(name)) for name in ("gone/inner", "gone/inner/x", "gone/y")}
     assert "U" not in {sign for sign, _ in shown([*odd.backups.diff(first, second, metadata=False)])}
-    with pytest.raises(BackupNotFoundError, match="Neither"):
-        [*odd.backups.diff(first, second, folder="nowhere")]
+    for no_folder in ("nowhere", odd.path("touched"), odd.path("touched/below")):
+        with pytest.raises(BackupNotFoundError, match="Neither"):
+            [*odd.backups.diff(first, second, folder=no_folder)]
 
 
 def test_the_content_of_both_sides_can_be_pulled(odd: Odd) -> None:
@@ -319,12 +323,41 @@ def test_the_same_folder_at_another_path_is_another(place: MemoryDestination) ->
 def test_what_was_found_beyond_what_is_remembered_is_found_again(
     place: MemoryDestination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backupkit.formats.restic.looking._REMEMBERED", 2)
-    same = [folder("a"), *(file(f"a/{number}", b"1") for number in range(5)), folder("c"), file("c/0", b"1")]
+    monkeypatch.setattr(looking, "_REMEMBERED", 2)
+    read: list[bytes] = []
+    load, note = Trees.load, looking._Level.note
+
+    def counted(self: Trees, id: bytes, following: Iterator[bytes]) -> bytes:
+        read.append(id)
+        return load(self, id, following)
+
+    def noted(self: looking._Level, entries: Sequence[Entry] | None) -> None:
+        note(self, entries)
+        assert self.found is None or len(self.found) <= 2
+
+    monkeypatch.setattr(Trees, "load", counted)
+    monkeypatch.setattr(looking._Level, "note", noted)
+    same = [folder("a"), *(file(f"a/{number}", b"1") for number in range(5))]
+    same += [entry for name in "cde" for entry in (folder(name), file(f"{name}/0", name.encode()))]
     for minutes in range(2):
         written(place, [*same, file("z", str(minutes).encode())], minutes=minutes)
     paths = [one.entry.path for one in of(place).find("[0-9]")]
-    assert paths == [*(f"a/{number}" for number in range(5)), "c/0"] * 2
+    assert paths == [*(f"a/{number}" for number in range(5)), "c/0", "d/0", "e/0"] * 2
+    assert len(read) == (1 + 4) + (1 + 2), "of the second one, what is in c and d is remembered"
+
+
+def test_what_is_remembered_of_a_folder_is_all_that_was_found_in_it(place: MemoryDestination) -> None:
+    """Of three snapshots: a/b is the same in all, a in the two that are looked through last."""
+    for minutes, it in enumerate((b"1", b"1", b"2")):
+        entries = [folder("a"), folder("a/b"), file("a/b/x", b"x"), file("a/y", it)]
+        written(place, [*entries, file("z", str(minutes).encode())], minutes=minutes)
+    found = [one.entry.path for one in of(place).find("x", "y")]
+    assert found == ["a/b/x", "a/y"] * 3
+
+
+def test_a_pattern_for_folders_finds_folders(place: MemoryDestination) -> None:
+    written(place, [folder("a"), folder("a/x"), file("a/y", b"1"), file("x", b"1")])
+    assert [one.entry.path for one in of(place).find("x/", "a/y/")] == ["a/x"]
 
 
 def test_only_backups_of_the_time_are_looked_through(place: MemoryDestination) -> None:
@@ -421,6 +454,23 @@ def test_of_snapshots_with_one_tree_not_even_the_index_is_read(
     assert shown([*of(place).diff(one, two)]) == set()
 
 
+def test_two_snapshots_of_one_place_are_compared_by_one_index(
+    place: MemoryDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = (written(place, [file("x", it)], minutes=minutes) for minutes, it in enumerate((b"1", b"2")))
+    calls = 0
+    load = OpenedRepository.load_index
+
+    def counted(self: OpenedRepository) -> None:
+        nonlocal calls
+        calls += 1
+        load(self)
+
+    monkeypatch.setattr(OpenedRepository, "load_index", counted)
+    assert shown([*of(place).diff(one, two)]) == {("M", "x")}
+    assert calls == 1
+
+
 @pytest.mark.parametrize("above", [["b"], ["b", "b/c"]])
 def test_a_damaged_folder_is_a_problem_of_each_backup_that_has_it(
     place: MemoryDestination, above: list[str]
@@ -435,6 +485,18 @@ def test_a_damaged_folder_is_a_problem_of_each_backup_that_has_it(
     with pytest.raises(ExceptionGroup) as caught:
         [*of(place).find("x")]
     assert len(caught.value.exceptions) == 2
+
+
+def test_a_snapshot_that_cannot_be_read_hides_no_other(place: MemoryDestination) -> None:
+    for minutes in range(2):
+        written(place, [file("x", b"1")], minutes=minutes)
+    name = next(one.name for one in place.list("snapshots/"))
+    place.delete(name)
+    place.write(name, [bytes(200)])
+    found: list[str] = []
+    with pytest.raises(IntegrityError, match=name.removeprefix("snapshots/")):
+        found.extend(one.entry.path for one in of(place).find("x"))
+    assert found == ["x"]
 
 
 def test_the_digest_is_that_of_the_content_where_a_file_is_one_blob(place: MemoryDestination) -> None:
@@ -455,6 +517,52 @@ def test_another_mode_owner_or_attribute_is_metadata(place: MemoryDestination) -
     ):
         other = written(place, [changed], minutes=minutes)
         assert shown([*of(place).diff(one, other)]) == {("U", "x")}
+
+
+def test_a_folder_that_no_source_has_described_differs_from_none(place: MemoryDestination) -> None:
+    one = written(place, [file("a/x", b"1")])
+    described = replace(folder("a"), mode=0o700)
+    two = written(place, [described, file("a/x", b"1")], minutes=1)
+    assert shown([*of(place).diff(one, two)]) == shown([*of(place).diff(two, one)]) == set()
+
+
+def test_no_folder_is_fetched_twice_nor_from_where_it_is_not(
+    place: MemoryDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = sorted([*"abc", *(f"{a}/{b}" for a in "abc" for b in "xyz")])
+
+    def tree_of(content: bytes) -> list[Entry]:
+        return [it for path in folders for it in (folder(path), file(f"{path}/f", content + path.encode()))]
+
+    other = MemoryDestination("memory://other")
+    one = written(place, tree_of(b"1"))
+    written(place, [folder("0"), file("0/f", b"1"), *tree_of(b"2")], minutes=1)
+    two = written(place, tree_of(b"2"), minutes=2)
+    written(other, tree_of(b"1"))  # what the other side has is there, too
+    there = written(other, tree_of(b"3"), minutes=3)
+    fetched: list[bytes] = []
+    load = OpenedRepository.load
+
+    def loaded(self: OpenedRepository, id: bytes, *, tree: bool = False) -> bytes:
+        fetched.append(id)
+        return load(self, id, tree=tree)
+
+    def begun(repository: OpenedRepository, wanted: dict[bytes, int], **options: Any) -> Any:
+        fetched.extend(wanted)
+        assert all(repository.index.find(id, tree=True) for id in wanted)
+        return Fetching(repository, wanted, **options)
+
+    monkeypatch.setattr(OpenedRepository, "load", loaded)
+    monkeypatch.setattr("backupkit.formats.restic.loading.Fetching", begun)
+    whole = 1 + len(folders)
+    for look, trees in (
+        (lambda: of(place).diff(one, two), 2 * whole),
+        (lambda: of(place).diff(one, there, other=of(other)), 2 * whole),
+        (lambda: of(place).find("f"), 2 * whole + 2),
+    ):
+        fetched.clear()
+        assert [*look()]
+        assert len(fetched) == len(set(fetched)) == trees
 
 
 def test_a_large_file_of_the_same_size_and_time_with_other_content_differs(place: MemoryDestination) -> None:

@@ -20,6 +20,7 @@ from backupkit.testing.destinations import MemoryDestination
 from tests.formats.restic.snapshots_made import SECRET, file, written
 
 TIME = "2026-05-04T12:00:00Z"
+LATER = "2026-05-05T12:00:00Z"
 
 
 class MadeUp:
@@ -41,7 +42,7 @@ class MadeUp:
             nodes = [
                 one | ({"subtree": ids[int(one["subtree"])]} if "subtree" in one else {}) for one in nodes
             ]
-            plain = json.dumps({"nodes": nodes}).encode()
+            plain = json.dumps({"nodes": nodes}, separators=(",", ":")).encode()  # as those that are written
             id = hashlib.sha256(plain)
             pack.add(id.digest(), *seal_blob(plain, Store(), self.opened.sealer))
             ids.append(id.hexdigest())
@@ -54,6 +55,11 @@ class MadeUp:
         self.opened.objects.delete("snapshots", self.snapshot)
         self.snapshot = self.opened.objects.save("snapshots", fields | {"tree": ids[-1]}, self.opened.sealer)
         return ids[-1]
+
+    def again(self) -> None:
+        """Another snapshot of the same tree, a day later."""
+        fields = self.opened.objects.load("snapshots", self.snapshot, self.opened.sealer)
+        self.opened.objects.save("snapshots", fields | {"time": LATER}, self.opened.sealer)
 
 
 def node(name: str, **fields: Any) -> dict[str, Any]:
@@ -69,6 +75,14 @@ def bomb(*leaves: dict[str, Any], levels: int) -> list[list[dict[str, Any]]]:
     return [[*leaves], *([folder("a", at), folder("b", at)] for at in range(levels))]
 
 
+def differences(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """How two folders differ, each in a repository of its own."""
+    one, other = MadeUp(), MadeUp()
+    one.put(old)
+    other.put(new)
+    return [(it.change, it.path) for it in one.backups.diff("latest", other=other.backups)]
+
+
 def test_what_is_wrong_with_a_folder_puts_those_after_it_not_out_of_step() -> None:
     made = MadeUp()
     made.put(
@@ -81,6 +95,18 @@ def test_what_is_wrong_with_a_folder_puts_those_after_it_not_out_of_step() -> No
     with pytest.raises(IntegrityError, match="'a'"):
         found.extend(one.entry.path for one in made.backups.find("*"))
     assert found == ["a/in-a", "b", "b/in-b", "c", "c/in-c"]
+
+
+@pytest.mark.parametrize("damaged", [node("a", mtime="no time"), node("a", type="dir")])
+def test_what_is_damaged_is_told_of_each_snapshot_that_has_it(damaged: dict[str, Any]) -> None:
+    made = MadeUp()
+    made.put([damaged, node("b")], [folder("f", 0)])
+    made.again()
+    found: list[str] = []
+    with pytest.raises(ExceptionGroup) as caught:
+        found.extend(one.entry.path for one in made.backups.find("a", "b"))
+    assert len(caught.value.exceptions) == 2
+    assert [path for path in found if path != "f/a"] == ["f/b"] * 2
 
 
 def test_folders_that_hold_one_folder_twice_are_measured_once() -> None:
@@ -143,6 +169,16 @@ def test_a_folder_a_thousand_folders_down_is_looked_into() -> None:
     assert fs.ls("latest" + "/d" * levels, detail=False) == ["latest" + "/d" * levels + "/x"]
 
 
+def test_what_is_no_folder_is_not_looked_into_and_what_is_no_entry_not_shown() -> None:
+    made = MadeUp()
+    made.put([node("in")], [node("socket", type="socket"), node("x", subtree="0")])
+    with Restic(cache=False).open(made.place, name=None, encryptor=SECRET) as repository:
+        looked = repository.browser(made.backups.get())
+    assert [one.path for one in looked.children("")] == ["x"]
+    with pytest.raises(NotADirectoryError):
+        looked.children("x")
+
+
 def test_looking_for_what_is_nowhere_can_be_cancelled() -> None:
     made = MadeUp()
     made.put(*bomb(levels=40))
@@ -150,3 +186,81 @@ def test_looking_for_what_is_nowhere_can_be_cancelled() -> None:
     cancel.set()
     with pytest.raises(OperationCancelledError):
         [*made.backups.find("nowhere", cancel=cancel)]
+
+
+def test_comparing_what_does_not_differ_can_be_cancelled() -> None:
+    one, other = MadeUp(), MadeUp()
+    one.put([node("x", inode=1)], [folder("a", 0)])
+    other.put([node("x", inode=2)], [folder("a", 0)])
+    cancel = threading.Event()
+    comparison = one.backups.diff("latest", other=other.backups, cancel=cancel)
+    cancel.set()
+    with pytest.raises(OperationCancelledError):
+        next(iter(comparison))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (node("x", uid=1), node("x", uid=2)),
+        (node("x", gid=1), node("x", gid=2)),
+        (node("x", user="a"), node("x", user="b")),
+        (node("x", group="a"), node("x", group="b")),
+        (node("x", type="symlink", linktarget="a"), node("x", type="symlink", linktarget="b")),
+        (
+            node("x", type="symlink", linktarget="a", linktarget_raw="/w=="),
+            node("x", type="symlink", linktarget="a", linktarget_raw="/g=="),
+        ),
+        (node("x", type="dev", device=1), node("x", type="dev", device=2)),
+    ],
+)
+def test_whatever_else_is_restored_is_metadata(old: dict[str, Any], new: dict[str, Any]) -> None:
+    assert differences([old], [new]) == [("metadata", "x")]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"inode": 7},
+        {"links": 2},
+        {"ctime": "2020-01-01T00:00:00Z"},
+        {"mtime": "2026-05-04T14:00:00+02:00"},  # the same moment
+    ],
+)
+def test_what_is_not_restored_is_no_difference(other: dict[str, Any]) -> None:
+    assert differences([node("x")], [node("x", **other)]) == []
+
+
+def test_what_cannot_be_restored_is_not_there() -> None:
+    one, other = node("x", type="socket", inode=1), node("x", type="socket", inode=2)
+    assert differences([one, node("y", type="socket")], [other]) == []
+    assert differences([one], [node("x")]) == [("added", "x")]
+    assert differences([node("x")], [one]) == [("removed", "x")]
+
+
+@pytest.mark.parametrize(
+    ("size", "time", "expected"),
+    [(2, TIME, []), (3, TIME, [("content", "x")]), (2, "2020-01-01T00:00:00Z", [("content", "x")])],
+)
+def test_where_files_are_cut_in_other_ways_size_and_time_tell(
+    size: int, time: str, expected: list[tuple[str, str]]
+) -> None:
+    old = node("x", size=2, content=["1" * 64, "2" * 64])
+    new = node("x", size=size, content=["3" * 64, "4" * 64], mtime=time)
+    assert differences([old], [new]) == expected
+
+
+def test_a_damaged_node_hides_no_other_difference() -> None:
+    one, other = MadeUp(), MadeUp()
+    one.put([node("a"), node("b")])
+    other.put([node("a", mtime="no time"), node("b", mode=0o600)])
+    found: list[str] = []
+    with pytest.raises(IntegrityError, match="'a'"):
+        found.extend(it.path for it in one.backups.diff("latest", other=other.backups))
+    assert found == ["b"]
+
+
+def test_an_attribute_that_looks_like_a_node_hides_no_difference() -> None:
+    attributes = [{"name": "user.a", "value": "MQ=="}, {"name": "user.b", "type": "x", "value": "Mg=="}]
+    old, new = (node("x", extended_attributes=attributes, uid=uid) for uid in (1, 2))
+    assert differences([old], [new]) == [("metadata", "x")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -74,9 +74,12 @@ class SnapshotComparison:
         # The blobs of what differs, and whose they are: as large as the table of all of them, if all differs.
         self._blobs = HashTable(key_size=33, value_size=1)
 
-    def differences(self, *, metadata: bool) -> Iterator[Difference | Problem | tuple[int, int]]:
+    def differences(
+        self, *, metadata: bool, between: Callable[[], None]
+    ) -> Iterator[Difference | Problem | tuple[int, int]]:
         """See `ComparesBackups`."""
         for path, pair in self._walk():
+            between()
             if isinstance(pair, Problem):
                 yield pair
                 continue
@@ -228,7 +231,7 @@ def without_common_nodes(old: bytes, new: bytes) -> tuple[bytes, bytes]:
         return old, new
     same = _common(old, new)
     start = old.rfind(_BETWEEN, 0, same)
-    while start > 0 and not (_NODE.match(old, start + 2) and _NODE.match(new, start + 2)):
+    while start > 0 and not _NODE.match(old, start + 2):
         start = old.rfind(_BETWEEN, 0, start + 1)
     start = start + 2 if start > 0 else len(_HEAD)
     old, new = old[start:], new[start:]

@@ -287,7 +287,14 @@ class ResticRepository:
         return self._checker_of(backup).data(share)
 
     def differences(
-        self, before: Backup, other: Repository, after: Backup, *, folders: tuple[str, str], metadata: bool
+        self,
+        before: Backup,
+        other: Repository,
+        after: Backup,
+        *,
+        folders: tuple[str, str],
+        metadata: bool,
+        between: Callable[[], None] = nothing,
     ) -> Iterator[Difference | Problem | tuple[int, int]] | None:
         if not isinstance(other, ResticRepository):
             return None
@@ -297,7 +304,8 @@ class ResticRepository:
             Side(repository._locked(), repository._snapshot_of(backup), folder)
             for repository, backup, folder in ((self, before, folders[0]), (other, after, folders[1]))
         ]
-        return SnapshotComparison(*sides, executor=self._executor).differences(metadata=metadata)
+        comparison = SnapshotComparison(*sides, executor=self._executor)
+        return comparison.differences(metadata=metadata, between=between)
 
     def find(
         self, backups: Iterable[Backup], *, enters: Callable[[str], bool], matches: Callable[[str], bool]
