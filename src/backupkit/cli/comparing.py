@@ -15,7 +15,7 @@ from backupkit.cli.entries import plain_entry, shown_path
 from backupkit.cli.options import At, Json, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.texts import counted, minutes
-from backupkit.errors import ConfigurationError, OperationCancelledError
+from backupkit.errors import ConfigurationError
 from backupkit.model import Backup, Change, Difference, Differing, Tally
 from backupkit.plain_data import plain
 from backupkit.sizes import format_size
@@ -82,25 +82,17 @@ def diff(
 
         def compared(backups: Backups, cancel: threading.Event) -> None:
             folders = folder if folder_after is None else (folder, folder_after)
-            found = backups.diff(before, after, at=at, folder=folders, metadata=metadata)
-            differences = _until(cancel, found)
+            found = backups.diff(before, after, at=at, folder=folders, metadata=metadata, cancel=cancel)
             if json:
                 output.stream(
                     {"before": plain(found.before), "after": plain(found.after)},
-                    ("differences", map(_plain, differences)),
+                    ("differences", map(_plain, found)),
                     lambda: {"sums": plain(found.so_far)},
                 )
             else:
-                output.told(None, _lines(found, differences))
+                output.told(None, _lines(found))
 
         place.use(compared)
-
-
-def _until(cancel: threading.Event, found: Comparison) -> Iterator[Difference]:
-    for one in found:
-        if cancel.is_set():
-            raise OperationCancelledError("Comparing was cancelled.")
-        yield one
 
 
 def _plain(one: Difference) -> dict[str, Any]:
@@ -112,9 +104,9 @@ def _plain(one: Difference) -> dict[str, Any]:
     }
 
 
-def _lines(found: Comparison, differences: Iterator[Difference]) -> Iterator[str]:
+def _lines(found: Comparison) -> Iterator[str]:
     yield f"From {_named(found.before)} to {_named(found.after)}:"
-    for one in differences:
+    for one in found:
         entry = one.after or one.before
         if entry is not None:
             yield f"{_SIGNS[one.change]}  {shown_path(entry)}"
