@@ -313,6 +313,27 @@ def test_the_next_run_stores_again_what_was_lost_and_the_damaged_backup_is_whole
     assert later.verify(damaged).outcome == "succeeded"
 
 
+def test_what_a_run_has_stored_again_is_kept_when_the_damaged_backup_is_forgotten(
+    destination: MemoryDestination,
+) -> None:
+    pack, healed = largest(destination), file("large", os.urandom(600 << 10))
+    first = written(destination, [file("own", os.urandom(600 << 10)), healed, *OLDER], minutes=9)
+    for name in {*packs_of(destination)} - {pack}:
+        if len(destination.objects[name]) > len(destination.objects[pack]):
+            destination.delete(name)
+    backups = backups_at(destination)
+    assert lost_paths(backups.repair()) >= {"own", "large"}
+    written(destination, [healed, *OLDER], minutes=10)
+    backups.repair(forget=True)
+    assert first.id not in {one.id for one in backups.list().backups}
+    left = [one for one in backups.list().backups if one.time == first.time]
+    kept = [{entry.path for entry in backups.entries(one) if entry.kind == "file"} for one in left]
+    assert {one.path for one in OLDER} | {"large"} in kept
+    before = stored(destination)
+    backups.repair(forget=True)
+    assert stored(destination) == before
+
+
 def test_pruning_waits_until_what_is_damaged_is_forgotten(destination: MemoryDestination) -> None:
     backups = backups_at(destination)
     spoil(destination, pack := largest(destination))

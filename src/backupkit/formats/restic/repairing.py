@@ -230,15 +230,15 @@ class Repairer:
         self, repairer: SnapshotRepairer, snapshots: Sequence[Snapshot]
     ) -> tuple[Sequence[_Damaged], Sequence[Backup]]:
         """Those that are damaged, oldest first, and the backups that are not mine."""
-        intact: list[Snapshot] = []
+        intact: list[tuple[Snapshot, Totals]] = []
         damaged: list[tuple[Snapshot, str, tuple[str, Totals] | None]] = []
         for called, snapshot in named(snapshots):
             lost: list[Lost] = []
             left = repairer.tree_of(snapshot, lost=lost)
-            if lost:
+            if lost or left is None:
                 damaged.append((snapshot, called, left))
             else:
-                intact.append(snapshot)
+                intact.append((snapshot, left[1]))
         found: list[_Damaged] = []
         others: list[Backup] = []
         for snapshot, called, left in sorted(damaged, key=lambda one: one[0].time_ns):
@@ -246,7 +246,7 @@ class Repairer:
             if not self.mine(backup):
                 others.append(backup)
                 continue
-            same = (one for one in intact if _is_what_is_left(one, snapshot, left))
+            same = (one for one, holds in intact if _is_what_is_left(one, holds, snapshot, left))
             found.append(_Damaged(snapshot=snapshot, backup=backup, left=left, repaired=next(same, None)))
         return found, others
 
@@ -309,10 +309,15 @@ class Repairer:
         )
 
 
-def _is_what_is_left(one: Snapshot, damaged: Snapshot, left: tuple[str, Totals] | None) -> bool:
-    """Whether this snapshot, of which nothing is lost, is the damaged one after a repair: by us, or by restic."""
+def _is_what_is_left(
+    one: Snapshot, holds: Totals, damaged: Snapshot, left: tuple[str, Totals] | None
+) -> bool:
+    """Whether this snapshot, of which nothing is lost, is the damaged one after a repair: by us, or by restic.
+
+    It is not if it holds less: a run may have stored again since what was lost then.
+    """
     if one.repaired and one.original == damaged.id:
-        return True
+        return left is None or all(has >= needs for has, needs in zip(holds, left[1], strict=True))
     same = (one.time_ns, one.host) == (damaged.time_ns, damaged.host)
     return left is not None and same and one.tree == left[0]
 
