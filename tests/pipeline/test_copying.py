@@ -428,11 +428,12 @@ def test_a_copying_that_is_interrupted_anywhere_is_finished_by_the_next(
 
 
 @KINDS
-def test_each_destination_ends_by_itself(shop: BackupPipeline) -> None:
+@pytest.mark.parametrize(
+    "error", [down(retryable=False), ValueError("the cable was cut")], ids=["fails", "breaks"]
+)
+def test_each_destination_ends_by_itself(shop: BackupPipeline, error: Exception) -> None:
     shop.run()
-    broken = FaultyDestination(
-        MemoryDestination("broken"), [Fault(method="write", call=None, does=down(retryable=False))]
-    )
+    broken = FaultyDestination(MemoryDestination("broken"), [Fault(method="write", call=None, does=error)])
     good = MemoryDestination("good")
     report = shop.copy(to=place([broken, good]))
     assert [(one.location, one.outcome) for one in report.destinations] == [
@@ -440,7 +441,7 @@ def test_each_destination_ends_by_itself(shop: BackupPipeline) -> None:
         (good.location, "succeeded"),
     ]
     assert report.outcome == "incomplete"
-    with pytest.raises(Exception, match="cable was cut"):
+    with pytest.raises(DestinationError, match=r"cable was cut|is not one of its errors"):
         shop.copy(to=place(broken))
 
 
