@@ -81,6 +81,17 @@ def test_a_repository_without_config_and_keys_is_made_whole_from_the_sheet_and_r
     assert pipeline.verify().outcome == "succeeded"
 
 
+@pytest.mark.interop
+def test_of_what_restic_has_made_by_itself_the_newest_is_found_by_the_sheet_too(
+    stock: Restic, tmp_path: Path
+) -> None:
+    stock.backup(tree(tmp_path / "app", {"orders.csv": b"1;2;3"}))
+    sheet = Backups(None, stock.repository, encryptor=PASSPHRASE, format=FORMAT).recovery_sheet()
+    ((_, which),) = re.findall(r"^restic -r (\S+) restore (.*) --target restored$", sheet, re.MULTILINE)
+    stock.run("restore", *which.split(), "--target", tmp_path / "restored")
+    assert [*tmp_path.glob("restored/**/orders.csv")]
+
+
 def test_what_is_there_is_left_as_it_is_and_said_to_be_another(
     pipeline: BackupPipeline, stock: Restic
 ) -> None:
