@@ -274,13 +274,13 @@ class Copying:
         marks: Marks,
     ) -> list[Exception]:
         """Read the backup, and write it there; what of it cannot be read is left out, and told."""
-        before = len(self.running.problems)
-        entries, read = self.running.entries, self.running.read
+        problems = len(self.running.problems)
+        counted = self.running.entries, self.running.read
         try:
             for tried, attempt in enumerate(self.running.retry(self.to.retry).attempts()):
                 with attempt:
-                    self.running.entries, self.running.read = entries, read
-                    copy = self._written(destination, source, backup, known, marks, again=tried > 0)
+                    before = counted if tried else None
+                    copy = self._written(destination, source, backup, known, marks, again=before)
         except _OF_THE_BACKUP as error:
             return [self._failed(destination, backup, error)]
         if copy is None:
@@ -289,7 +289,7 @@ class Copying:
             known[copy.name, copy.id] = copy
             self._forget_damage(destination, backup, copy, marks)
             self.stored += copy.stored
-            self._add(destination, copy, self.running.problems[before:])
+            self._add(destination, copy, self.running.problems[problems:])
         return []
 
     def _failed(self, destination: Destination, backup: Backup, error: BackupKitError) -> BackupKitError:
@@ -312,9 +312,12 @@ class Copying:
         known: Listed,
         marks: Marks,
         *,
-        again: bool,
+        again: tuple[int, int] | None,
     ) -> Backup | None:
-        """The copy; None if it is there already, which of what others made is only known now."""
+        """The copy; None if it is there already, which of what others made is only known now.
+
+        `again` is what was counted before an attempt that has failed, if there was one.
+        """
         details = source.details(backup)
         reading = CopiedEntries(self.running, source, backup)
         reading.learn(links=self.to.format.shares_bytes)
@@ -339,9 +342,11 @@ class Copying:
                 self.to.opened(destination, backup.name, self.executor) as target,
                 closing_iterator(reading.entries()) as entries,
             ):
-                if again and (there := _found(target, backup.name, id)) is not None:
-                    # All but the answer, or the summary of an archive, had come through.
-                    return self._confirmed(destination, target, there, backup)
+                if again is not None:
+                    if (there := _found(target, backup.name, id)) is not None:
+                        # All but the answer, or the summary of an archive, had come through.
+                        return self._confirmed(destination, target, there, backup)
+                    self.running.entries, self.running.read = again
                 written = target.write(
                     entries,
                     time=backup.time,
