@@ -28,7 +28,7 @@ from backupkit import (
     WrongPassphraseError,
     Zip,
 )
-from backupkit._copying import to_be_copied, unreadable_ones
+from backupkit._finding import to_be_copied, unreadable_ones
 from backupkit.events import BytesRead, Event
 from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.opened import open_existing
