@@ -97,6 +97,7 @@ NEIGHBOURS = {
     ("_at_destinations", "_finding"): "which backup is meant",
     ("backups", "_finding"): "what is known of it",
     ("_looking_into", "_finding"): "the newest come first",
+    ("_keeping_up", "_finding"): "which of them are to be copied",
     ("_at_destinations", "_operation"): "what every operation has in common",
     ("_looking_into", "_operation"): "the same",
     ("_keeping_up", "_operation"): "the same",

@@ -77,42 +77,6 @@ class CopyTarget:
         )
 
 
-def to_be_copied(
-    found: Sequence[Backup], *, name: str | None, to: str | None, where: str
-) -> Sequence[Backup]:
-    """All that is meant by "all", each once: of several copies a good one.
-
-    `name` is the pipeline's whose backups they are, `to` that whose the copies will be. With either, what others
-    made is left out: nobody knows whether it belongs to it.
-    """
-    limit = name or to
-    those = [
-        one for one in found if limit is None or (one.name in (to or one.name,) and one.made_by != "other")
-    ]
-    if not those:
-        whose = "" if limit is None else f" of {to or name}"
-        raise BackupNotFoundError(f"There are no backups{whose} at {where}: list them to see what there is.")
-    chosen: dict[tuple[str, str], Backup] = {}
-    for one in those:
-        known = chosen.setdefault((one.name, one.id), one)
-        if one.good and not known.good:
-            chosen[one.name, one.id] = one
-    return [*chosen.values()]
-
-
-def unreadable_ones(found: Sequence[Backup], *, name: str | None, to: str | None) -> Iterator[Problem]:
-    """What "all" of a pipeline leaves out, though it may well be the pipeline's: nobody can read whose it is."""
-    limit = name or to
-    for one in found:
-        unreadable = one.made_by == "other" and one.damaged and one.complete is None
-        if unreadable and limit not in (None, one.name):
-            yield Problem(
-                message=f"The backup {one.id} was not copied: it cannot be read, and nobody knows whether it is "
-                f"one of {limit}. `repair` says what can be done.",
-                destination=one.location,
-            )
-
-
 @dataclass(kw_only=True)
 class Copying:
     """One copying under way. `source` opens the repository that a backup is in."""
@@ -274,13 +238,13 @@ class Copying:
         marks: Marks,
     ) -> list[Exception]:
         """Read the backup, and write it there; what of it cannot be read is left out, and told."""
-        before = len(self.running.problems)
-        entries, read = self.running.entries, self.running.read
+        problems = len(self.running.problems)
+        counted = self.running.entries, self.running.read
         try:
             for tried, attempt in enumerate(self.running.retry(self.to.retry).attempts()):
                 with attempt:
-                    self.running.entries, self.running.read = entries, read
-                    copy = self._written(destination, source, backup, known, marks, again=tried > 0)
+                    before = counted if tried else None
+                    copy = self._written(destination, source, backup, known, marks, again=before)
         except _OF_THE_BACKUP as error:
             return [self._failed(destination, backup, error)]
         if copy is None:
@@ -289,7 +253,7 @@ class Copying:
             known[copy.name, copy.id] = copy
             self._forget_damage(destination, backup, copy, marks)
             self.stored += copy.stored
-            self._add(destination, copy, self.running.problems[before:])
+            self._add(destination, copy, self.running.problems[problems:])
         return []
 
     def _failed(self, destination: Destination, backup: Backup, error: BackupKitError) -> BackupKitError:
@@ -312,9 +276,12 @@ class Copying:
         known: Listed,
         marks: Marks,
         *,
-        again: bool,
+        again: tuple[int, int] | None,
     ) -> Backup | None:
-        """The copy; None if it is there already, which of what others made is only known now."""
+        """The copy; None if it is there already, which of what others made is only known now.
+
+        `again` is what was counted before an attempt that has failed, if there was one.
+        """
         details = source.details(backup)
         reading = CopiedEntries(self.running, source, backup)
         reading.learn(links=self.to.format.shares_bytes)
@@ -339,9 +306,11 @@ class Copying:
                 self.to.opened(destination, backup.name, self.executor) as target,
                 closing_iterator(reading.entries()) as entries,
             ):
-                if again and (there := _found(target, backup.name, id)) is not None:
-                    # All but the answer, or the summary of an archive, had come through.
-                    return self._confirmed(destination, target, there, backup)
+                if again is not None:
+                    if (there := _found(target, backup.name, id)) is not None:
+                        # All but the answer, or the summary of an archive, had come through.
+                        return self._confirmed(destination, target, there, backup)
+                    self.running.entries, self.running.read = again
                 written = target.write(
                     entries,
                     time=backup.time,

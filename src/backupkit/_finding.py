@@ -1,4 +1,4 @@
-"""Which backup is meant: an id, the beginning of one, or the latest."""
+"""Which backups are meant: one by its id or the beginning of that, the latest, or all that are to be copied."""
 
 from __future__ import annotations
 
@@ -45,6 +45,42 @@ def meant(
         raise BackupNotFoundError(_not_found(said, found, [str(error) for error in silent], where))
     # Of equals the first: destinations come in order.
     return max(those, key=lambda one: one.time)
+
+
+def to_be_copied(
+    found: Sequence[Backup], *, name: str | None, to: str | None, where: str
+) -> Sequence[Backup]:
+    """All that is meant by "all", each once: of several copies a good one.
+
+    `name` is the pipeline's whose backups they are, `to` that whose the copies will be. With either, what others
+    made is left out: nobody knows whether it belongs to it.
+    """
+    limit = name or to
+    those = [
+        one for one in found if limit is None or (one.name in (to or one.name,) and one.made_by != "other")
+    ]
+    if not those:
+        whose = "" if limit is None else f" of {to or name}"
+        raise BackupNotFoundError(f"There are no backups{whose} at {where}: list them to see what there is.")
+    chosen: dict[tuple[str, str], Backup] = {}
+    for one in those:
+        known = chosen.setdefault((one.name, one.id), one)
+        if one.good and not known.good:
+            chosen[one.name, one.id] = one
+    return [*chosen.values()]
+
+
+def unreadable_ones(found: Sequence[Backup], *, name: str | None, to: str | None) -> Iterator[Problem]:
+    """What "all" of a pipeline leaves out, though it may well be the pipeline's: nobody can read whose it is."""
+    limit = name or to
+    for one in found:
+        unreadable = one.made_by == "other" and one.damaged and one.complete is None
+        if unreadable and limit not in (None, one.name):
+            yield Problem(
+                message=f"The backup {one.id} was not copied: it cannot be read, and nobody knows whether it is "
+                f"one of {limit}. `repair` says what can be done.",
+                destination=one.location,
+            )
 
 
 def newest_first(backups: Iterable[Backup]) -> tuple[Backup, ...]:

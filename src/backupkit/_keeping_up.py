@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from backupkit._at_destinations import AtDestinations
-from backupkit._copying import Copying, CopyTarget, to_be_copied, unreadable_ones
+from backupkit._copying import Copying, CopyTarget
+from backupkit._finding import to_be_copied, unreadable_ones
 from backupkit._keys import change_keys, check_keys, check_new, listed_keys, meant_key, weakness_of
 from backupkit._pinning import pin_everywhere
 from backupkit._repairing import repair_at

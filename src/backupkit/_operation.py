@@ -239,7 +239,7 @@ class Running:
             except OperationCancelledError:
                 raise
             except Exception as error:
-                failure = error if isinstance(error, BackupKitError) else _broken(destination, error)
+                failure = failure_of(destination.location, error)
                 failures.append(failure)
                 self.fail(destination.location, failure)
             else:
@@ -319,11 +319,11 @@ def _name_of(observer: Observer) -> str:
     return str(getattr(observer, "__qualname__", type(observer).__qualname__))
 
 
-def _broken(destination: Destination, error: Exception) -> DestinationError:
-    """What is told of one that breaks its contract."""
-    made = DestinationError(
-        f"The destination {destination.location} failed: {told(error)}", location=destination.location
-    )
+def failure_of(location: str, error: Exception) -> BackupKitError:
+    """What is told of a destination that failed: the error, or one of ours if it breaks its contract."""
+    if isinstance(error, BackupKitError):
+        return error
+    made = DestinationError(f"The destination {location} failed: {told(error)}", location=location)
     made.__cause__ = error
     return made
 

@@ -80,16 +80,25 @@ def _described(
     repository: Repository,
     encryptor: Encryptor | Passphrase | None,
 ) -> Iterator[str]:
-    names = [name] if name else sorted({backup.name for backup in repository.list()})
+    backups = [] if name else [*repository.list()]
+    names = [name] if name else sorted({one.name for one in backups})
     where = str(destination.folder) if isinstance(destination, OnThisMachine) else destination.location
     local = isinstance(destination, OnThisMachine)
     if isinstance(repository, HasKeys):
-        yield from _of_snapshots(names, where, repository.essentials(), local=local)
+        # Of what restic has made by itself, the names are no tags, but those of hosts.
+        tags = [name] if name else sorted({one.name for one in backups if one.made_by == "backupkit"})
+        hosts = sorted({one.host for one in backups if one.made_by == "other" and one.host})
+        latest = [f"--tag {shlex.quote(f'backupkit:name={tag}')}" for tag in tags]
+        latest += [f"--host {shlex.quote(printable(host))}" for host in hosts]
+        yield from _of_snapshots(names, where, latest, repository.essentials(), local=local)
     else:
         yield from _of_archives(names, where, encryptor, local=local)
 
 
-def _of_snapshots(names: Sequence[str], where: str, essentials: Essentials, *, local: bool) -> Iterator[str]:
+def _of_snapshots(
+    names: Sequence[str], where: str, latest: Sequence[str], essentials: Essentials, *, local: bool
+) -> Iterator[str]:
+    """`latest` are the options by which restic finds the newest of each of them."""
     yield f"- What: snapshots of {_named(names)}"
     yield "- Format: repository of restic's, version 2"
     yield f"- Id of the repository: {essentials.repository}"
@@ -106,9 +115,8 @@ def _of_snapshots(names: Sequence[str], where: str, essentials: Essentials, *, l
     yield ""
     yield "```sh"
     yield f"restic -r {place} snapshots"
-    for name in names or [""]:
-        tag = f" --tag {shlex.quote(f'backupkit:name={name}')}" if name else ""
-        yield f"restic -r {place} restore latest{tag} --target restored"
+    for options in latest or [""]:
+        yield f"restic -r {place} restore {' '.join(filter(None, ('latest', options)))} --target restored"
     yield "```"
     yield ""
     yield "### If `config` or `keys/` of the repository are lost"

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from backupkit._finding import warnings_about
 from backupkit._keeping_up import KeepingUp
 from backupkit._looking_into import LookingInto, read_within
-from backupkit._operation import has_errors, raise_all
+from backupkit._operation import failure_of, has_errors, raise_all
 from backupkit._restoring import (
     InPlace,
     Lost,
@@ -24,7 +24,6 @@ from backupkit._shares import share_of
 from backupkit._verifying import verify_copy
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import (
-    BackupKitError,
     ConfigurationError,
     OperationCancelledError,
     RestoreError,
@@ -213,9 +212,9 @@ class Backups(LookingInto, KeepingUp):
                         )
                 except OperationCancelledError:
                     raise
-                except BackupKitError as error:
-                    failures.append(error)
-                    running.add(Problem(message=str(error), destination=copy.location))
+                except Exception as error:  # of a destination that breaks its contract, too
+                    failures.append(failure := failure_of(copy.location, error))
+                    running.add(Problem(message=str(failure), destination=copy.location))
                 problems = tuple(running.problems[before:])
                 running.destinations.append(
                     DestinationResult(

@@ -28,7 +28,10 @@ from backupkit import (
     WrongPassphraseError,
     Zip,
 )
+from backupkit._finding import to_be_copied, unreadable_ones
 from backupkit.events import BytesRead, Event
+from backupkit.formats.restic.objects import Objects
+from backupkit.formats.restic.opened import open_existing
 from backupkit.marks import write_mark
 from backupkit.model import Backup, Contents
 from backupkit.protocols import Destination, Format
@@ -239,6 +242,30 @@ def test_marks_of_one_that_is_gone_are_not_those_of_the_copy(
     assert (copy.good, copy.pin) == (not damaged, backup.pin)
 
 
+@WAYS
+def test_that_one_which_is_gone_was_refuted_says_nothing_of_the_copy(
+    shop: BackupPipeline, to_format: Format
+) -> None:
+    shop.run()
+    to = place(format=to_format)
+    write_mark(to.destinations[0], backup := shop.get(), "refuted", backup.time)
+    shop.copy("all", to=to)
+    assert not to.get().refuted
+
+
+@WAYS
+def test_a_pin_that_was_made_since_comes_over_but_not_in_a_dry_run(
+    shop: BackupPipeline, to_format: Format
+) -> None:
+    shop.run()
+    to = place(format=to_format)
+    shop.copy(to=to)
+    shop.pin(reason="the audit")
+    for dry_run, pinned in ((True, False), (False, True)):
+        assert shop.copy(to=to, dry_run=dry_run).skipped == 1
+        assert (to.get().pin is not None) == pinned
+
+
 def test_an_unconfirmed_archive_makes_no_good_copy(make: Make, destination: MemoryDestination) -> None:
     shop = make(APP, destination, encryptor=PASSPHRASE)
     shop.run()
@@ -381,6 +408,21 @@ def test_what_of_an_archive_cannot_be_read_is_left_out_and_told(
     assert "is incomplete, unlike that at" in messages(shop.copy(to=to).problems, "warning")[0]
 
 
+def test_what_is_lost_is_told_though_the_answer_of_the_copy_was_lost(
+    make: Make, destination: MemoryDestination
+) -> None:
+    shop = make(APP, destination)
+    (name,) = (f"shop/{one.backup.id}.zip" for one in shop.run().destinations if one.backup)
+    archive = destination.objects[name]
+    destination.objects[name] = _turned(archive, archive.index(b"another one"))
+    for call in (1, 2):
+        fault = Fault(method="write", call=call, does=down(retryable=True), answer_lost=True)
+        to = place(FaultyDestination(there(), [fault]), Zip())
+        to.retry = Retry(wait=0)
+        report = shop.copy(to=to)
+        assert (report.outcome, [one.complete for one in to.list().backups]) == ("incomplete", [False])
+
+
 def _turned(content: bytes, at: int) -> bytes:
     return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
@@ -399,6 +441,79 @@ def test_a_source_that_cannot_be_reached_makes_no_incomplete_copy(
         with pytest.raises(Exception, match="cable was cut"):
             Backups(None, reached, encryptor=PASSPHRASE, format=shop.format).copy(to=to)
         assert to.list().backups == ()
+
+
+def foreign(destination: MemoryDestination) -> str:
+    """Make the only snapshot there one of restic's; what it is called."""
+    repository = open_existing(Objects(destination), PASSPHRASE)
+    (snapshot,) = repository.snapshots()
+    fields = {**snapshot.fields, "tags": [], "hostname": "shop"}
+    repository.save_snapshot(fields)
+    repository.objects.delete("snapshots", snapshot.id)
+    (one,) = repository.snapshots()
+    return one.short
+
+
+def test_what_restic_has_made_is_none_of_a_pipelines_and_stays_restics(
+    make: Make, destination: MemoryDestination
+) -> None:
+    make(APP, destination, encryptor=PASSPHRASE, format=FORMAT).run()
+    id = foreign(destination)
+    shop = Backups("shop", destination, encryptor=PASSPHRASE, format=FORMAT)
+    with pytest.raises(BackupNotFoundError, match="no backups of shop"):
+        shop.copy("all", to=place())
+    to = place()
+    report = Backups(None, destination, encryptor=PASSPHRASE, format=FORMAT).copy("all", to=to)
+    (copy,) = to.list().backups
+    assert [one.backup and one.backup.id for one in report.destinations] == [copy.id]
+    assert (copy.made_by, copy.id != id) == ("other", True)
+
+
+def test_a_damaged_snapshot_of_restics_is_not_written_anew_and_makes_no_good_copy_damaged(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    files = {"app/deep/a": b"in the folder", "app/b": b"beside it"}
+    make(Scripted("app", files), destination, encryptor=PASSPHRASE, format=FORMAT).run()
+    foreign(destination)
+    everything = Backups(None, destination, encryptor=PASSPHRASE, format=FORMAT)
+    (backup,) = everything.list().backups
+    _spoil(destination, backup)
+    to = place()
+    with pytest.raises(IntegrityError):
+        everything.copy(backup, to=to)
+    assert to.list().backups == ()
+
+
+def test_what_was_found_damaged_since_it_was_copied_is_not_damaged_there(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    make(APP, destination, encryptor=PASSPHRASE, format=FORMAT).run()
+    foreign(destination)
+    everything = Backups(None, destination, encryptor=PASSPHRASE, format=FORMAT)
+    everything.copy("all", to=(to := place()))
+    write_mark(destination, everything.list().backups[0], "damaged", clock.now)
+    assert everything.copy("all", to=to).skipped == 1
+    assert [one.good for one in to.list().backups] == [True]
+
+
+def _backup(name: str = "shop", **fields: object) -> Backup:
+    values = {"id": "an id", "time": Clock().now, "contents": frozenset({"files"}), "location": "here"}
+    return Backup(**{"name": name, "complete": True, "stored": 1} | values | fields)  # type: ignore[arg-type]
+
+
+def test_of_several_copies_a_good_one_is_copied() -> None:
+    good = _backup(location="there")
+    for bad in (_backup(damaged=True), _backup(complete=False), _backup(complete=None)):
+        for found in ([bad, good], [good, bad]):
+            assert to_be_copied(found, name="shop", to=None, where="") == [good]
+
+
+def test_only_what_cannot_be_read_may_be_the_pipelines_though_it_has_no_name() -> None:
+    unread = _backup("unknown", made_by="other", damaged=True, complete=None)
+    others = [_backup("host", made_by="other", damaged=True), _backup("blog", damaged=True)]
+    assert len([*unreadable_ones([unread, *others], name="shop", to=None)]) == 1
+    assert len([*unreadable_ones([unread, *others], name=None, to="shop")]) == 1
+    assert [*unreadable_ones([unread], name=None, to=None)] == []
 
 
 # What goes wrong
@@ -428,11 +543,12 @@ def test_a_copying_that_is_interrupted_anywhere_is_finished_by_the_next(
 
 
 @KINDS
-def test_each_destination_ends_by_itself(shop: BackupPipeline) -> None:
+@pytest.mark.parametrize(
+    "error", [down(retryable=False), ValueError("the cable was cut")], ids=["fails", "breaks"]
+)
+def test_each_destination_ends_by_itself(shop: BackupPipeline, error: Exception) -> None:
     shop.run()
-    broken = FaultyDestination(
-        MemoryDestination("broken"), [Fault(method="write", call=None, does=down(retryable=False))]
-    )
+    broken = FaultyDestination(MemoryDestination("broken"), [Fault(method="write", call=None, does=error)])
     good = MemoryDestination("good")
     report = shop.copy(to=place([broken, good]))
     assert [(one.location, one.outcome) for one in report.destinations] == [
@@ -440,7 +556,7 @@ def test_each_destination_ends_by_itself(shop: BackupPipeline) -> None:
         (good.location, "succeeded"),
     ]
     assert report.outcome == "incomplete"
-    with pytest.raises(Exception, match="cable was cut"):
+    with pytest.raises(DestinationError, match=r"cable was cut|is not one of its errors"):
         shop.copy(to=place(broken))
 
 
@@ -449,13 +565,15 @@ def test_a_destination_that_fails_in_passing_is_tried_again(make: Make, format: 
     shop = make(APP, MemoryDestination())
     shop.run()
     counting = FaultyDestination(there())
-    shop.copy("all", to=place(counting, format))
+    first = shop.copy("all", to=place(counting, format))
+    once = first.entries, first.read
     for call in range(1, counting.calls["write"] + 1):
         for lost in (False, True):
             fault = Fault(method="write", call=call, does=down(retryable=True), answer_lost=lost)
             to = place(FaultyDestination(there(), [fault]), format)
             to.retry = Retry(wait=0)
-            assert shop.copy(to=to).outcome == "succeeded", call
+            report = shop.copy(to=to)
+            assert (report.outcome, report.entries, report.read) == ("succeeded", *once), call
             assert ids(to) == ids(shop)
 
 
@@ -488,6 +606,14 @@ def test_the_remains_of_a_removal_are_not_taken_for_the_copy(
     assert to.list().backups == ()
 
 
+class MemoryCopy(MemoryDestination):
+    """Another place with the same objects."""
+
+    def __init__(self, of: MemoryDestination) -> None:
+        super().__init__("another")
+        self.objects.update(of.objects)
+
+
 def test_a_wrong_passphrase_is_told_as_such(make: Make, destination: MemoryDestination) -> None:
     make(APP, destination, encryptor=PASSPHRASE).run()
     with pytest.raises(WrongPassphraseError):
@@ -496,6 +622,8 @@ def test_a_wrong_passphrase_is_told_as_such(make: Make, destination: MemoryDesti
     make(APP, to, encryptor=PASSPHRASE, format=FORMAT).run()
     with pytest.raises(WrongPassphraseError):
         Backups(None, destination, encryptor=PASSPHRASE).copy("all", to=place(to))
+    with pytest.raises(WrongPassphraseError):  # no group, by which nobody would see it
+        Backups(None, destination, encryptor=PASSPHRASE).copy("all", to=place([to, MemoryCopy(to)]))
 
 
 # Whose it is
@@ -531,8 +659,10 @@ def test_one_destination_of_a_pipeline_gets_what_another_one_has(make: Make, clo
     clock.forward(hours=1)
     both = make(APP, [one, other], encryptor=PASSPHRASE, format=FORMAT, clock=clock)
     both.run()
+    clock.forward(hours=1)
+    make(APP, other, encryptor=PASSPHRASE, format=FORMAT, clock=clock).run()
     both.copy("all", to=both)
-    assert len(both.list().backups) == 4
+    assert len(both.list().backups) == 6
 
 
 @KINDS
@@ -553,7 +683,9 @@ def test_archives_of_laravel_backup_become_a_pipelines_snapshots(
     shop = make(APP, destination, encryptor=Passphrase(SECRET), format=Zip(legacy_time_zone="Europe/Berlin"))
     to = place()
     for skipped in (0, 1):
-        assert shop.copy("all", to=to).skipped == skipped
+        report = shop.copy("all", to=to)
+        assert (report.skipped, messages(report.problems, "error")) == (skipped, [])
+        assert not any("is there already" in one for one in messages(report.problems, "warning"))
         (copy,) = to.list().backups
         assert (copy.id, copy.name, copy.host) == ("2026-11-20T01-00-00.000000Z", "shop", "unknown")
         assert copy.complete is False  # nobody knows how its run ended
@@ -601,5 +733,7 @@ def test_damage_of_an_archive_as_a_whole_keeps_the_others_from_nothing(
     report = shop.copy("all", to=to)
     assert (report.outcome, ids(to)) == ("incomplete", ids(shop)[:1])
     assert [one.outcome for one in report.destinations] == ["failed", "succeeded"]
+    again = shop.copy("all", to=to)
+    assert (again.outcome, again.skipped) == ("incomplete", 1)
     with pytest.raises(IntegrityError):
         shop.copy(oldest, to=place())

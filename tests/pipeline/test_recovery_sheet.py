@@ -74,11 +74,23 @@ def test_a_repository_without_config_and_keys_is_made_whole_from_the_sheet_and_r
     shutil.rmtree(folder / "keys")
     (folder / "config").unlink()
     assert follow(sheet, folder).count(": OK\n") == 3
+    assert [path.stat().st_mode & 0o077 for path in (folder / "config", *folder.glob("keys/*"))] == [0] * 3
     ((where, which),) = re.findall(r"^restic -r (\S+) restore (.*) --target restored$", sheet, re.MULTILINE)
     assert where == str(folder)
     stock.run("restore", *which.split(), "--target", tmp_path / "restored")
     assert tmp_path.joinpath("restored", *tmp_path.parts[1:], "app", "orders.csv").read_bytes() == b"1;2;3"
     assert pipeline.verify().outcome == "succeeded"
+
+
+@pytest.mark.interop
+def test_of_what_restic_has_made_by_itself_the_newest_is_found_by_the_sheet_too(
+    stock: Restic, tmp_path: Path
+) -> None:
+    stock.backup(tree(tmp_path / "app", {"orders.csv": b"1;2;3"}))
+    sheet = Backups(None, stock.repository, encryptor=PASSPHRASE, format=FORMAT).recovery_sheet()
+    ((_, which),) = re.findall(r"^restic -r (\S+) restore (.*) --target restored$", sheet, re.MULTILINE)
+    stock.run("restore", *which.split(), "--target", tmp_path / "restored")
+    assert [*tmp_path.glob("restored/**/orders.csv")]
 
 
 def test_what_is_there_is_left_as_it_is_and_said_to_be_another(
@@ -132,6 +144,9 @@ def test_it_says_what_is_where_whose_the_keys_are_and_where_to_write_the_passphr
         assert f"key {key.id[:8]}, of {key.user or 'somebody'}@{key.host or 'somewhere'}" in sheet
     assert sheet.count("whose passphrase is meant above") == 1
     assert "The credentials" not in sheet
+    assert "it comes from" not in sheet  # of a text in the program, that would tell nobody anything
+    everything = Backups(None, stock.repository, encryptor=PASSPHRASE, format=FORMAT).recovery_sheet()
+    assert "--host" not in everything
 
 
 def test_of_archives_it_has_the_steps_with_7_zip_and_no_keys(tmp_path: Path) -> None:
@@ -159,6 +174,7 @@ def test_of_archives_that_are_not_encrypted_or_by_another_scheme_it_says_that(tm
     plain = Backups("shop", tmp_path, encryptor=None).recovery_sheet()
     assert "not encrypted" in plain
     assert "passphrase is kept" not in plain
+    assert "It asks" not in plain
     foreign = Backups("shop", tmp_path, encryptor=Rot()).recovery_sheet()
     assert "each encrypted as a whole (age)" in foreign
     assert "7zz" not in foreign

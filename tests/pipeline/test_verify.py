@@ -11,6 +11,7 @@ import pytest
 
 from backupkit import (
     BackupPipeline,
+    Backups,
     ConfigurationError,
     DestinationError,
     Directory,
@@ -284,6 +285,16 @@ def test_a_damaged_copy_says_nothing_about_the_other(
         "memory:two": True,
     }
     assert copied.get().location == "memory:two"
+
+
+def test_a_destination_that_breaks_its_contract_keeps_no_other_copy_from_being_verified(
+    copied: BackupPipeline, copies: list[MemoryDestination]
+) -> None:
+    broken = FaultyDestination(copies[0], [Fault(method="read", call=None, does=ValueError("a defect"))])
+    with pytest.raises(DestinationError, match="a defect") as caught:
+        Backups("shop", [broken, copies[1]], encryptor=None).verify()
+    assert caught.value.report is not None
+    assert [one.outcome for one in caught.value.report.destinations] == ["failed", "succeeded"]
 
 
 def test_when_all_copies_are_damaged_each_is_told(

@@ -10,6 +10,8 @@ from hashlib import sha256
 
 import pytest
 
+from backupkit.errors import OperationCancelledError
+from backupkit.formats.restic import packing
 from backupkit.formats.restic.format import Restic
 from backupkit.formats.restic.repository import ResticRepository
 from backupkit.model import Backup, Entry, Passed, Problem, Taken
@@ -108,6 +110,41 @@ def test_many_snapshots_share_their_packs_and_their_index() -> None:
     taken(source, to, backups)
     kinds = [name.partition("/")[0] for name in to.objects]
     assert (kinds.count("snapshots"), kinds.count("index"), kinds.count("data")) == (5, 1, 2)
+
+
+def test_snapshots_of_one_tree_that_differ_by_time_tags_or_host_are_all_copied() -> None:
+    source, to = MemoryDestination(), MemoryDestination()
+    taken(source, to, [written(source, [file("a", b"a")])])
+    repository = opened(source, SECRET)._open()
+    (first,) = repository.snapshots()
+    for changed in ({"time": "2026-01-01T00:00:00Z"}, {"tags": ["another"]}, {"hostname": "another"}):
+        repository.save_snapshot({**first.fields, **changed})
+    backups = [*opened(source, SECRET).list()]
+    assert sorted(one.copy is not None for one in taken(source, to, backups)[0]) == [False, True, True, True]
+    assert [one.copy is not None for one in taken(source, to, backups)[0]] == [False] * 4
+
+
+def test_what_a_copying_that_broke_off_has_stored_is_read_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "PACK_SIZE", 20_000)
+    source, to = MemoryDestination(), MemoryDestination()
+    backup = written(source, [one for number in range(3) for one in folder(f"app{number}", files=40)])
+    read = 0
+
+    def stop(passed: Passed) -> None:
+        nonlocal read
+        read += passed.read
+        if read > 150_000:
+            raise OperationCancelledError("Enough.")
+
+    with (
+        FORMAT.open(source, name=None, encryptor=SECRET) as repository,
+        FORMAT.open(to, name=None, encryptor=OTHER) as other,
+        pytest.raises(OperationCancelledError),
+    ):
+        [*other.take_over([backup], repository, retry=Retry(tries=1), passed=stop, noticed=lambda _: None)]
+    (result,), _, again = taken(source, to, [backup])
+    assert result.copy
+    assert 0 < again < 3 * 40 * 2000 - 50_000
 
 
 def test_what_was_copied_before_is_read_no_more() -> None:

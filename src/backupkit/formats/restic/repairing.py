@@ -18,7 +18,7 @@ from backupkit.events import Expected
 from backupkit.formats.restic.index_repairing import IndexSurvey, surveyed
 from backupkit.formats.restic.index_rewriting import rewrite_indexes
 from backupkit.formats.restic.keys import KeyFile
-from backupkit.formats.restic.layout import object_name
+from backupkit.formats.restic.layout import ObjectKind, object_name
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.pack_repairing import DamagedPack, damaged_packs, stored_anew
 from backupkit.formats.restic.snapshot_repairing import Lost, SnapshotRepairer, Totals, repaired_fields
@@ -210,7 +210,7 @@ class Repairer:
                     known.append(by)
             removed = self.forget is not None and self.forget(one.backup)
             if removed and not self.dry_run:
-                self._delete(one.snapshot.id)
+                self._delete("snapshots", one.snapshot.id)
             left -= removed
             repaired = None if by is None else self._backup(by, known)
             yield self._repaired(one, repaired, removed=removed)
@@ -218,7 +218,7 @@ class Repairer:
         for id, error in unreadable_ones.items():
             removed = self.forget is not None and self.forget(unreadable(id, self.repository.location))
             if removed and not self.dry_run:
-                self._delete(id)
+                self._delete("snapshots", id)
             left -= removed
             what = (
                 self._done("removed") if removed else "is left alone: put it back from a copy, or forget it"
@@ -230,15 +230,15 @@ class Repairer:
         self, repairer: SnapshotRepairer, snapshots: Sequence[Snapshot]
     ) -> tuple[Sequence[_Damaged], Sequence[Backup]]:
         """Those that are damaged, oldest first, and the backups that are not mine."""
-        intact: list[Snapshot] = []
+        intact: list[tuple[Snapshot, Totals]] = []
         damaged: list[tuple[Snapshot, str, tuple[str, Totals] | None]] = []
         for called, snapshot in named(snapshots):
             lost: list[Lost] = []
             left = repairer.tree_of(snapshot, lost=lost)
-            if lost:
+            if lost or left is None:
                 damaged.append((snapshot, called, left))
             else:
-                intact.append(snapshot)
+                intact.append((snapshot, left[1]))
         found: list[_Damaged] = []
         others: list[Backup] = []
         for snapshot, called, left in sorted(damaged, key=lambda one: one[0].time_ns):
@@ -246,7 +246,7 @@ class Repairer:
             if not self.mine(backup):
                 others.append(backup)
                 continue
-            same = (one for one in intact if _is_what_is_left(one, snapshot, left))
+            same = (one for one, holds in intact if _is_what_is_left(one, holds, snapshot, left))
             found.append(_Damaged(snapshot=snapshot, backup=backup, left=left, repaired=next(same, None)))
         return found, others
 
@@ -264,19 +264,17 @@ class Repairer:
 
     def _packs_forgotten(self, packs: Sequence[str]) -> Iterator[Problem]:
         """Delete damaged packs, now that nothing needs what is damaged in them."""
-        if packs:
-            self.repository.check_lock()
         for pack in packs:
             self.between()
             if not self.dry_run:
-                with suppress(ObjectNotFoundError):
-                    self.repository.objects.delete("data", pack)
+                self._delete("data", pack)
         yield from self._packs_told(packs, "damaged and of no more use", "deleted")
 
-    def _delete(self, id: str) -> None:
+    def _delete(self, kind: ObjectKind, id: str) -> None:
+        # Each time: after a sleep in between, somebody may have written what relies on the objects that are left.
         self.repository.check_lock()
         with suppress(ObjectNotFoundError):
-            self.repository.objects.delete("snapshots", id)
+            self.repository.objects.delete(kind, id)
 
     def _backup(self, snapshot: Snapshot, known: Iterable[Snapshot]) -> Backup:
         """As it will be listed."""
@@ -311,10 +309,15 @@ class Repairer:
         )
 
 
-def _is_what_is_left(one: Snapshot, damaged: Snapshot, left: tuple[str, Totals] | None) -> bool:
-    """Whether this snapshot, of which nothing is lost, is the damaged one after a repair: by us, or by restic."""
+def _is_what_is_left(
+    one: Snapshot, holds: Totals, damaged: Snapshot, left: tuple[str, Totals] | None
+) -> bool:
+    """Whether this snapshot, of which nothing is lost, is the damaged one after a repair: by us, or by restic.
+
+    It is not if it holds less: a run may have stored again since what was lost then.
+    """
     if one.repaired and one.original == damaged.id:
-        return True
+        return left is None or all(has >= needs for has, needs in zip(holds, left[1], strict=True))
     same = (one.time_ns, one.host) == (damaged.time_ns, damaged.host)
     return left is not None and same and one.tree == left[0]
 
