@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -137,6 +138,21 @@ def test_cleaning_that_does_not_see_any_more_what_it_keeps_prunes_nothing(app: P
     [problem] = report.problems
     assert "is not listed at memory:" in problem.message
     assert {*place.objects} == before
+
+
+def test_cleaning_reads_each_snapshot_once_to_plan_and_once_under_the_lock(app: Path, clock: Clock) -> None:
+    class Counting(Wrapping):
+        def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+            read[name] += name.startswith("snapshots/")
+            return super().read(name, start=start, length=length)
+
+    read = Counter[str]()
+    place = MemoryDestination()
+    for _ in range(3):
+        pipeline_of(app, clock, place).run()
+        clock.now += A_DAY
+    assert pipeline_of(app, clock, Counting(place)).clean().outcome == "succeeded"
+    assert [count for count in read.values() if count] == [2, 2, 2]
 
 
 def test_a_dry_run_deletes_nothing(app: Path, clock: Clock) -> None:

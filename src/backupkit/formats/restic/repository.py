@@ -366,7 +366,7 @@ class ResticRepository:
         spared = {(backup.name, backup.id) for backup in without}
         trees = {
             snapshot.id: snapshot.tree
-            for id, snapshot in named(repository.snapshots())
+            for id, snapshot in named(opened.snapshots())
             if (snapshot.backup(id, "").name, id) not in spared
         }
         if not dry_run:
