@@ -31,8 +31,9 @@ from backupkit.formats.restic.used_blobs import UsedBlobs
 from backupkit.model import Backup, Entry, Pruned, StoredObject
 from backupkit.protocols import Chunks, Destination
 from backupkit.prune_limits import PruneLimits
+from backupkit.retrying import Retry
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
-from tests.formats.restic.snapshots_made import SECRET, file, written
+from tests.formats.restic.snapshots_made import NOON, SECRET, file, written
 
 ALL = PruneLimits("0 B")
 NOTHING_WAITS = Access(passphrase=SECRET, creates=False, lock_wait=timedelta(0), cache=False)
@@ -457,6 +458,18 @@ def test_where_all_copies_of_a_blob_are_damaged_nothing_is_deleted(place: Memory
     assert place.objects == before
 
 
+def test_where_one_copy_of_a_blob_is_damaged_and_the_other_missing_nothing_is_deleted(
+    place: MemoryDestination,
+) -> None:
+    stored_twice(place, several(range(2)))
+    spoil(place, noise(1), [0])
+    del place.objects[pack_of(place, 1, 1)]
+    before = dict(place.objects)
+    with pytest.raises(IntegrityError, match="missing there or of another size"):
+        pruned(place)
+    assert place.objects == before
+
+
 def without(kind: str) -> Callable[[MemoryDestination], None]:
     def remove(place: MemoryDestination) -> None:
         del place.objects[next(name for name in sorted(place.objects) if name.startswith(f"{kind}/"))]
@@ -503,9 +516,6 @@ def test_while_a_run_is_under_way_nothing_is_pruned(place: MemoryDestination) ->
         assert {*before} < {*place.objects}
 
     with Restic().open(place, name="shop", encryptor=SECRET) as repository:
-        from backupkit.retrying import Retry
-        from tests.formats.restic.snapshots_made import NOON
-
         result = repository.write(
             entries(),
             time=NOON + timedelta(hours=1),
@@ -542,6 +552,9 @@ def test_what_would_be_freed_can_be_told_while_the_index_grows(place: MemoryDest
     for snapshot in repository.snapshots():
         used.mark(snapshot.tree)
     assert all(used.has(number, tree=False) for number in range(repository.index.count(tree=False)))
+    written(place, several(range(10, 12)), minutes=2)
+    repository.load_index()
+    assert not used.has(repository.index.count(tree=False) - 1, tree=False)
 
 
 def test_what_would_be_freed_can_be_asked_while_a_run_is_under_way(place: MemoryDestination) -> None:
@@ -696,6 +709,100 @@ def test_an_index_object_that_is_not_listed_any_more_says_nothing_of_packs_that_
     pruned(Short(place, "index", lambda call: first if call > 1 else []), older)
     assert {*opened(place).index.packs()} == packs(place)
     assert len(contents(place, newer)) == 6
+
+
+def test_an_index_object_that_cannot_be_found_though_it_is_listed_loses_nothing(
+    place: MemoryDestination,
+) -> None:
+    class Flaky(FaultyDestination):
+        def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+            read.append(name)
+            if name.startswith("index/") and read.count(name) > 1:
+                raise ObjectNotFoundError("It is not there.", location="memory", name=name)
+            return super().read(name, start=start, length=length)
+
+    read: list[str] = []
+    older = written(place, several(range(6)))
+    newer = written(place, several(range(4, 10)), minutes=1)
+    before = {*place.objects}
+    with pytest.raises(ObjectNotFoundError):
+        pruned(Flaky(place), older)
+    assert {name for name in before if not name.startswith("snapshots/")} <= {*place.objects}
+    assert len(contents(place, newer)) == 6
+
+
+def test_an_index_object_that_somebody_else_deleted_is_as_good_as_deleted(place: MemoryDestination) -> None:
+    class Answering(FaultyDestination):
+        def delete(self, name: str) -> None:
+            super().delete(name)
+            if name.startswith("index/"):
+                raise ObjectNotFoundError("It is not there.", location="memory", name=name)
+
+    older = written(place, several(range(6)))
+    written(place, several(range(4, 10)), minutes=1)
+    pruned(Answering(place), older)
+    assert is_tidy(place)
+
+
+def test_an_index_object_that_is_large_enough_is_replaced_where_something_of_it_went_and_only_there(
+    place: MemoryDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_rewriting, "_SMALL", 1)
+    older = written(place, several(range(6)))
+    of_older = names_of(place, "index")
+    written(place, several(range(6, 12)), minutes=1)
+    of_newer = names_of(place, "index") - of_older
+    pruned(place, older)
+    assert names_of(place, "index") == of_newer
+    assert is_tidy(place)
+
+
+def test_what_two_index_objects_say_alike_one_says_afterwards(place: MemoryDestination) -> None:
+    older = written(place, [file("old", noise(1))])
+    written(place, [file("new", noise(2))], minutes=1)
+    repository = opened(place)
+    for id, _ in [*repository.objects.list("index")]:
+        repository.objects.save(
+            "index", repository.objects.load("index", id, repository.sealer), repository.sealer
+        )
+    assert len(names_of(place, "index")) == 4
+    pruned(place, older)
+    [(left, _)] = repository.objects.list("index")
+    said = [pack["id"] for pack in repository.objects.load("index", left, repository.sealer)["packs"]]
+    assert sorted(said) == sorted(packs(place))
+
+
+def test_what_was_known_before_the_lock_was_held_is_not_believed(place: MemoryDestination) -> None:
+    older = written(place, several(range(12)))
+    newer = written(place, several(range(6, 18)), minutes=1)
+    with Restic(pruning=ALL, cache=False).open(place, name="shop", encryptor=SECRET) as repository:
+        assert repository.browser(newer).children("")
+        pruned(place, older)
+        before = {*place.objects}
+        assert repository.prune() == Pruned(freed=0)
+    assert {*place.objects} == before
+
+
+def test_limits_that_are_given_go_before_those_of_the_format(place: MemoryDestination) -> None:
+    older = written(place, several(range(12)))
+    written(place, several(range(6, 18)), minutes=1)
+    assert pruned(place, older, limits=PruneLimits(None)).repacked == 0
+    with Restic(pruning=PruneLimits(None), cache=False).open(
+        place, name="shop", encryptor=SECRET
+    ) as repository:
+        assert repository.prune(limits=ALL).repacked > 0
+
+
+def test_a_backup_of_another_name_is_not_taken_for_gone_with_one_of_the_same_time(
+    place: MemoryDestination,
+) -> None:
+    ours = written(place, [file("ours", noise(1))])
+    with Restic().open(place, name="other", encryptor=SECRET) as repository:
+        result = repository.write(
+            [file("theirs", noise(2))], time=ours.time, contents=ours.contents, retry=Retry(tries=1)
+        )
+    assert result.backup.id == ours.id
+    assert 30_000 < pruned(place, ours, dry_run=True).freed < 40_000
 
 
 def test_backups_are_not_taken_for_gone_while_others_are_deleted(place: MemoryDestination) -> None:
