@@ -38,6 +38,7 @@ from backupkit.protocols import (
     Format,
     Observer,
     Repository,
+    nothing,
 )
 from backupkit.retrying import Retry
 
@@ -179,14 +180,22 @@ class AtDestinations:
             ) from error
 
     def _opened(
-        self, destination: Destination, executor: Executor | None = None
+        self,
+        destination: Destination,
+        executor: Executor | None = None,
+        between: Callable[[], None] = nothing,
     ) -> AbstractContextManager[Repository]:
-        return self.format.open(destination, name=self.name, encryptor=self.encryptor, executor=executor)
+        return self.format.open(
+            destination, name=self.name, encryptor=self.encryptor, executor=executor, between=between
+        )
 
     def _repository_of(
-        self, backup: Backup, executor: Executor | None = None
+        self,
+        backup: Backup,
+        executor: Executor | None = None,
+        between: Callable[[], None] = nothing,
     ) -> AbstractContextManager[Repository]:
-        return self._opened(self._destination_of(backup), executor)
+        return self._opened(self._destination_of(backup), executor, between)
 
     def _running(
         self, operation: Operation, cancel: threading.Event | None, *, telling: Telling | None = None

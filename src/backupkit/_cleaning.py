@@ -203,7 +203,7 @@ class _Deleting:
         elif (newest := self._newest_good.get(backup.contents)) and self._as_known_now(newest).damaged:
             why = f"stays, for {newest.id} was found damaged while cleaning was under way: clean again"
         else:
-            repository.remove(backup, between=self._running.check_cancelled)
+            repository.remove(backup)
             return 0 if self._shares_bytes else backup.stored
         message = f"The backup {backup.id} {why}"
         self._running.add(

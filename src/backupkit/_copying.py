@@ -66,7 +66,7 @@ class CopyTarget:
     listed: Callable[[Destination], tuple[Sequence[Backup], Marks]]
 
     def opened(
-        self, destination: Destination, name: str | None, executor: Executor
+        self, destination: Destination, name: str | None, executor: Executor, between: Callable[[], None]
     ) -> AbstractContextManager[Repository]:
         return self.format.open(
             destination,
@@ -74,6 +74,7 @@ class CopyTarget:
             compressor=self.compressor,
             encryptor=self.encryptor,
             executor=executor,
+            between=between,
         )
 
 
@@ -154,7 +155,7 @@ class Copying:
             # Stretches of backups from one place, so that they stay in order.
             for location, stretch in _stretches(missing):
                 source = sources[location]
-                with self.to.opened(destination, self.to.name, self.executor) as target:
+                with self._opened(destination, self.to.name) as target:
                     if isinstance(target, TakesOver) and target.takes_from(source):
                         failed, stretch = self._take_over(destination, target, source, stretch, marks)
                         failures += failed
@@ -170,7 +171,7 @@ class Copying:
             return
         self._mark(destination, backup, there, marks)
         if there.complete is None and there.made_by == "backupkit" and not there.damaged:
-            with self.to.opened(destination, there.name, self.executor) as repository:
+            with self._opened(destination, there.name) as repository:
                 there = repository.confirm(there)
         if backup.good and not there.good:
             self.running.add(
@@ -181,6 +182,9 @@ class Copying:
                     destination=there.location,
                 )
             )
+
+    def _opened(self, destination: Destination, name: str | None) -> AbstractContextManager[Repository]:
+        return self.to.opened(destination, name, self.executor, self.running.check_cancelled)
 
     # As it is stored.
 
@@ -303,7 +307,7 @@ class Copying:
         self.running.expect(details.size)
         try:
             with (
-                self.to.opened(destination, backup.name, self.executor) as target,
+                self._opened(destination, backup.name) as target,
                 closing_iterator(reading.entries()) as entries,
             ):
                 if again is not None:

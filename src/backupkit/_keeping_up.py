@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from backupkit._at_destinations import AtDestinations
@@ -91,7 +92,7 @@ class KeepingUp(AtDestinations):
                         stall_limit=to._stall_limit,
                         listed=to._list_with_marks,
                     ),
-                    source=self._repository_to_copy,
+                    source=partial(self._repository_to_copy, between=running.check_cancelled),
                     executor=executor,
                     clock=self._clock,
                     dry_run=dry_run,
@@ -100,12 +101,14 @@ class KeepingUp(AtDestinations):
             return running.finish(running.outcome, written=copying.stored)
 
     @contextmanager
-    def _repository_to_copy(self, backup: Backup, executor: Executor) -> Iterator[Repository]:
+    def _repository_to_copy(
+        self, backup: Backup, executor: Executor, *, between: Callable[[], None]
+    ) -> Iterator[Repository]:
         destination = self._destination_of(backup)
         with ExitStack() as stack:
             if self.format.shares_bytes:  # an archive does not fit into memory
                 destination = stack.enter_context(StallLimited(destination, self._stall_limit))
-            yield stack.enter_context(self._opened(destination, executor))
+            yield stack.enter_context(self._opened(destination, executor, between))
 
     def prune(
         self,
@@ -219,7 +222,7 @@ class KeepingUp(AtDestinations):
             return change_keys(
                 running,
                 self._chosen(at),
-                self._opened,
+                partial(self._opened, between=running.check_cancelled),
                 lambda repository: repository.add_key(passphrase),
                 failed="The key could not be added everywhere",
                 unchanged=f"The passphrase from {passphrase.origin} opens it already: no key was added.",
@@ -240,7 +243,7 @@ class KeepingUp(AtDestinations):
             return change_keys(
                 running,
                 [one for one in self._chosen(at) if one.location in holders],
-                self._opened,
+                partial(self._opened, between=running.check_cancelled),
                 lambda repository: repository.remove_key(whole),
                 failed="The key could not be removed everywhere",
             )
@@ -265,7 +268,7 @@ class KeepingUp(AtDestinations):
             return change_keys(
                 running,
                 self._chosen(at),
-                self._opened,
+                partial(self._opened, between=running.check_cancelled),
                 lambda repository: repository.change_passphrase(new),
                 failed="The passphrase could not be changed everywhere",
                 unchanged="Only the new passphrase opens it already: nothing was changed.",

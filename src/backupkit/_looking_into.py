@@ -162,7 +162,7 @@ class LookingInto(AtDestinations):
             seen.update((one.name, one.id) for one in there)
             if not there:
                 continue
-            with self._executor() as executor, self._opened(destination, executor) as repository:
+            with self._executor() as executor, self._opened(destination, executor, between) as repository:
                 for found in found_in(repository, there, wanted):
                     if isinstance(found, Found):
                         yield found
@@ -192,7 +192,7 @@ class LookingInto(AtDestinations):
                 problem = Problem(message=str(error), destination=location)
                 statistics.append(Statistics(location=location, problems=(problem,)))
                 continue
-            with self._executor() as executor, self._opened(destination, executor) as repository:
+            with self._executor() as executor, self._opened(destination, executor, between) as repository:
                 growth = tuple(growth_of(repository, oldest_first, between))
             statistics.append(Statistics(location=location, growth=growth))
         raise_if_closed(silent, self._chosen(at))

@@ -211,6 +211,7 @@ class Writing:
             compressor=self.compressor,
             encryptor=self.encryptor,
             executor=executor,
+            between=self.running.check_cancelled,
         )
 
     def _bounded(self, destination: Destination) -> StallLimited:

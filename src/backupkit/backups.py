@@ -123,7 +123,7 @@ class Backups(LookingInto, KeepingUp):
             with ExitStack() as stack:
                 executor = stack.enter_context(self._executor())
                 destination = self._destination_of(backup)
-                repository = stack.enter_context(self._opened(destination, executor))
+                repository = stack.enter_context(self._opened(destination, executor, running.check_cancelled))
                 workers = None
                 if not dry_run:  # they begin while it is checked what is in the way
                     expected = repository.details(backup).entries
@@ -206,7 +206,10 @@ class Backups(LookingInto, KeepingUp):
                 before = len(running.problems)
                 try:
                     destination = self._destination_of(copy)
-                    with self._executor() as executor, self._opened(destination, executor) as repository:
+                    with (
+                        self._executor() as executor,
+                        self._opened(destination, executor, running.check_cancelled) as repository,
+                    ):
                         verify_copy(
                             running, repository, destination, copy, clock=self._clock, share=chosen_share
                         )

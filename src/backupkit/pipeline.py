@@ -279,7 +279,7 @@ class BackupPipeline(Backups):
                     running=running,
                     backup=found,
                     destination=self._destination_of(found),
-                    repository=lambda: self._repository_of(found, executor),
+                    repository=lambda: self._repository_of(found, executor, running.check_cancelled),
                     sources=self.sources,
                     options=options,
                     clock=self._clock,
@@ -335,7 +335,7 @@ class BackupPipeline(Backups):
             return Cleaning(
                 running=running,
                 destination=destination,
-                opened=lambda: self._opened(destination, executor),
+                opened=lambda: self._opened(destination, executor, running.check_cancelled),
                 policy=self.retention,
                 places=self._places(),
                 leftovers_after=self._leftovers_after,

@@ -313,11 +313,8 @@ class Repository(Protocol):
         """Write again, from the backup itself, what says how its run ended."""
         ...
 
-    def remove(self, backup: Backup, *, between: Callable[[], None] = nothing) -> None:
-        """Make the backup disappear. One that is gone already is no error.
-
-        `between` is called while others are waited for, and may raise to end it.
-        """
+    def remove(self, backup: Backup) -> None:
+        """Make the backup disappear. One that is gone already is no error."""
         ...
 
     def prune(
@@ -567,7 +564,13 @@ class Format(Protocol):
         compressor: Compressor | None = None,
         encryptor: Encryptor | Passphrase | None = None,
         executor: Executor | None = None,
-    ) -> AbstractContextManager[Repository]: ...
+        between: Callable[[], None] = nothing,
+    ) -> AbstractContextManager[Repository]:
+        """The repository there, of this name; nothing is asked of the destination thereby.
+
+        Whenever it waits for others who use the destination too, `between` is called, and may raise to end it.
+        """
+        ...
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -321,6 +321,65 @@ def test_no_more_keys_are_added_than_are_tried(place: MemoryDestination) -> None
             pytest.raises(RepositoryError, match="has 20 keys, and of more than 20"),
         ):
             getattr(repository, change)(Passphrase(NEW))
+
+
+def test_a_change_takes_keys_of_the_old_passphrase_that_are_too_many_to_be_tried(
+    place: MemoryDestination,
+) -> None:
+    first, new = the_key(place), add(place)
+    last = max(first.id, new.id)
+    with opened(place) as repository:
+        hidden = ""
+        while hidden < last:
+            content = repository._open().key_file_for(OLD).content()
+            hidden = storage_id(content)
+        place.objects[f"keys/{hidden}"] = content
+        place.objects |= {f"keys/{int(last, 16) + number:064x}": b"?" for number in range(1, 21)}
+        assert {key.id for key in repository.change_passphrase(Passphrase(NEW)).removed} == {first.id, hidden}
+    assert f"keys/{hidden}" not in place.objects
+
+
+def test_who_lost_the_lock_changes_no_key(place: MemoryDestination) -> None:
+    class Robbed(Wrapping):
+        def list(self, prefix: str = "") -> Iterator[StoredObject]:
+            if prefix == "keys/":
+                for name in [name for name in place.objects if name.startswith("locks/")]:
+                    del place.objects[name]
+            return self.inner.list(prefix)
+
+    def keys() -> set[str]:
+        return {name for name in place.objects if name.startswith("keys/")}
+
+    added, before = add(place), keys()
+    changes: Sequence[Callable[[ResticRepository], object]] = (
+        lambda repository: repository.add_key(Passphrase("a third one of many words")),
+        lambda repository: repository.remove_key(added.id),
+        lambda repository: repository.change_passphrase(Passphrase("a third one of many words")),
+    )
+    for change in changes:
+        with opened(Robbed(place)) as repository, pytest.raises(RepositoryError, match="lost"):
+            change(repository)
+        assert keys() == before
+
+
+def test_keys_are_added_beside_others_and_removed_by_who_uses_it_alone(place: MemoryDestination) -> None:
+    with opened(place) as other:
+        other._locked()
+        assert add(place)
+        with opened(place) as repository, pytest.raises(RepositoryLockedError):
+            repository.change_passphrase(Passphrase("a third one of many words"))
+        other._locked(exclusive=True)
+        with opened(place) as repository, pytest.raises(RepositoryLockedError):
+            repository.add_key(Passphrase("a third one of many words"))
+
+
+def test_what_is_kept_to_be_put_back_are_keys_that_can_be_read(place: MemoryDestination) -> None:
+    key = the_key(place)
+    place.objects["keys/" + "0" * 64] = b"whose name is not its hash"
+    with opened(place) as repository:
+        essentials = repository.essentials()
+    assert {*essentials.objects} == {"config", f"keys/{key.id}"}
+    assert [one.id for one in essentials.keys] == [key.id]
 
 
 class Breaks(Wrapping):

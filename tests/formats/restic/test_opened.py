@@ -22,6 +22,7 @@ from backupkit.model import StoredObject
 from backupkit.passphrase import Passphrase
 from backupkit.protocols import Chunks
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
+from tests.formats.restic.snapshots_made import SECRET, file, written
 
 PLAIN = b"some plain bytes"
 ID = hashlib.sha256(PLAIN).digest()
@@ -66,6 +67,26 @@ def test_a_torn_pack_in_the_cache_is_forgotten_and_the_blob_fetched(tmp_path: Pa
         kept.write_bytes(bytes(kept.stat().st_size))
         assert repository.load(ID, tree=True) == PLAIN
         assert not kept.exists()
+
+
+def test_a_snapshot_that_is_right_is_read_once_however_often_all_are_listed() -> None:
+    place = MemoryDestination()
+    backups = [written(place, [file("a")], minutes=minutes) for minutes in range(3)]
+    names = [name for name in place.objects if name.startswith("snapshots/")]
+    counting = FaultyDestination(place)
+    repository = open_existing(Objects(counting), SECRET)
+    right = place.objects[names[0]]
+    place.objects[names[0]] = b"?" + right[1:]
+    damaged: dict[str, IntegrityError] = {}
+    assert len([*repository.snapshots(damaged=damaged)]) == len(backups) - 1
+    assert [*damaged] == [names[0].removeprefix("snapshots/")]
+    place.objects[names[0]] = right
+    assert len([*repository.snapshots()]) == len(backups)
+    before = counting.calls["read"]
+    del place.objects[names[1]]
+    left = {name.removeprefix("snapshots/") for name in names} - {names[1].removeprefix("snapshots/")}
+    assert {one.id for one in repository.snapshots()} == left
+    assert counting.calls["read"] == before
 
 
 class LetsTwoBeFirst(MemoryDestination):

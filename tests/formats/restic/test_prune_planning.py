@@ -110,6 +110,13 @@ def test_no_more_is_stored_anew_than_the_limit_allows() -> None:
     assert names(planned(packs, "ac", PruneLimits("0 B", "1 MiB")).repack) == ""
 
 
+def test_what_is_too_large_for_the_limit_is_passed_over_and_small_packs_go_first() -> None:
+    packs: dict[str, Blobs] = {"p": [("a", 5 * MiB), ("b", MiB)], "q": [("c", 5 * MiB), ("d", 5 * MiB)]}
+    assert names(planned(packs, "ac", PruneLimits("0 B", "7 MiB")).repack) == "p"
+    packs["p"] = [("a", MiB), ("b", 100)]
+    assert names(planned(packs, "ac", PruneLimits("0 B", "10.5 MiB")).repack) == "p"
+
+
 def test_trees_are_stored_anew_however_little_is_of_no_use() -> None:
     packs = {"p": [("A", 5 * MiB), ("B", 10)], "q": [("c", 9 * MiB), ("d", 10)]}
     assert names(planned(packs, "Ac", PruneLimits("5%")).repack) == "p"
@@ -123,6 +130,14 @@ def test_ten_small_packs_are_merged_and_nine_are_not() -> None:
     small: Mapping[str, Blobs] = {name: [(name, 100)] for name in "abcdefghij"}
     assert names(planned(small, "abcdefghij").repack) == "abcdefghij"
     assert names(planned({name: small[name] for name in "abcdefghi"}, "abcdefghi").repack) == ""
+
+
+def test_packs_are_small_beside_many_that_are_larger() -> None:
+    packs: dict[str, Blobs] = {
+        chr(0x4E00 + number): [(chr(0x4E00 + number), 12 * MiB)] for number in range(500)
+    }
+    packs |= {name: [(name, 5 * MiB)] for name in "abcdefghijkl"}
+    assert names(planned(packs, "".join(packs)).repack) == "abcdefghijkl"
 
 
 def test_packs_as_we_make_them_are_not_small_beside_larger_ones() -> None:
@@ -143,6 +158,24 @@ def test_of_a_blob_that_stands_twice_the_copy_stays_that_is_stored_anew_already(
 def test_a_pack_of_nothing_but_copies_goes() -> None:
     plan = planned({"p": [("a", 5 * MiB), ("b", MiB)], "q": [("b", MiB)]}, "ab")
     assert (names(plan.useless), names(plan.repack)) == ("q", "")
+
+
+def test_copies_stay_where_something_else_is_needed_and_then_where_most_of_them_are() -> None:
+    packs: dict[str, Blobs] = {
+        "p": [("a", MiB), ("b", 5 * MiB)],
+        "q": [("b", 5 * MiB), ("d", 5 * MiB)],
+        "r": [("d", 5 * MiB), ("e", MiB)],
+    }
+    plan = planned(packs, "abde")
+    assert (names(plan.useless), names(plan.repack)) == ("q", "")
+    packs = {"p": [("a", MiB), ("b", MiB)], "q": [("a", MiB), ("b", MiB), ("c", MiB)], "r": [("c", MiB)]}
+    plan = planned(packs, "abc")
+    assert (names(plan.useless), names(plan.repack)) == ("pr", "")
+
+
+def test_of_copies_that_all_stay_one_may_be_missing() -> None:
+    plan = planned({"p": [("a", MiB)], "q": [("a", MiB)]}, "a", sizes={"p": 0}, unread="a")
+    assert ({*plan.gone}, names(plan.useless), names(plan.repack)) == ({pack_of("p")}, "", "")
 
 
 def test_a_copy_stays_in_a_pack_that_is_whole() -> None:

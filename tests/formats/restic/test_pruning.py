@@ -31,8 +31,9 @@ from backupkit.formats.restic.used_blobs import UsedBlobs
 from backupkit.model import Backup, Entry, Pruned, StoredObject
 from backupkit.protocols import Chunks, Destination
 from backupkit.prune_limits import PruneLimits
+from backupkit.retrying import Retry
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
-from tests.formats.restic.snapshots_made import SECRET, file, written
+from tests.formats.restic.snapshots_made import NOON, SECRET, file, written
 
 ALL = PruneLimits("0 B")
 NOTHING_WAITS = Access(passphrase=SECRET, creates=False, lock_wait=timedelta(0), cache=False)
@@ -204,6 +205,17 @@ def test_however_many_blobs_are_stored_anew_their_places_are_gathered_some_at_a_
     assert max(gathered) <= 6
     assert is_tidy(place)
     assert len(contents(place, newer)) == 6
+
+
+def test_a_pack_of_no_use_that_is_not_there_leaves_the_index(place: MemoryDestination) -> None:
+    older = written(place, [file("old", noise(1))])
+    of_old = names_of(place, "data")
+    newer = written(place, [file("new", noise(2))], minutes=1)
+    for name in of_old:
+        del place.objects[name]
+    pruned(place, older)
+    assert {*opened(place).index.packs()} == packs(place)
+    assert contents(place, newer) == {"new": noise(2)}
 
 
 def test_many_small_packs_become_few(place: MemoryDestination) -> None:
@@ -378,11 +390,82 @@ def test_copies_that_cannot_be_read_all_stay_and_all_else_is_pruned(place: Memor
         assert contents(place, backup)["1/1"] == noise(1)
 
 
+def test_no_copy_is_read_twice_against_the_limit(place: MemoryDestination) -> None:
+    stored_twice(place, several(range(2)))
+    spoil(
+        place, noise(1), [1]
+    )  # so that it is planned twice, and both times the same copy of the other file stays
+    assert pruned(place, limits=PruneLimits("0 B", "80 kB")).freed > 30_000
+
+
+class Answers(FaultyDestination):
+    """Says this of each read of these objects."""
+
+    def __init__(self, inner: Destination, names: Collection[str], error: DestinationError) -> None:
+        super().__init__(inner)
+        self._names = names
+        self._error = error
+
+    def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        if name in self._names:
+            raise self._error
+        return super().read(name, start=start, length=length)
+
+
+def test_where_nobody_answers_for_copies_for_a_moment_nothing_is_deleted(place: MemoryDestination) -> None:
+    stored_twice(place, several(range(2)))
+    busy = DestinationError("Come again.", location="memory", retryable=True)
+    copies = {pack_of(place, seed, copy) for seed in range(2) for copy in range(2)}
+    before = dict(place.objects)
+    with pytest.raises(DestinationError, match="Come again"):
+        pruned(Answers(place, copies, busy))
+    assert place.objects == before
+
+
+def test_a_copy_whose_pack_has_just_gone_is_none_that_stays(place: MemoryDestination) -> None:
+    stored_twice(place, several(range(2)))
+    gone = ObjectNotFoundError("It is not there.", location="memory")
+    lost = pack_of(place, 1, 1)
+    pruned(Answers(place, {lost}, gone))
+    assert lost not in place.objects
+    assert is_tidy(place)
+
+
+def test_a_pack_that_has_just_gone_stays_in_the_index_and_all_else_is_pruned(
+    place: MemoryDestination,
+) -> None:
+    older = written(place, several(range(12)))
+    written(place, several(range(6, 18)), minutes=1)
+    shared = next(  # a pack that is of use in part
+        name
+        for seed in range(6, 12)
+        if (name := pack_of(place, seed)) in {pack_of(place, old) for old in range(6)}
+    )
+    before = size(place)
+    gone = ObjectNotFoundError("It is not there.", location="memory")
+    with pytest.raises(IntegrityError, match=f"{shared} is damaged, and stays as it is"):
+        pruned(Answers(place, {shared}, gone), older)
+    assert shared.rpartition("/")[2] in opened(place).index.packs()
+    assert size(place) < before - 60_000
+
+
 def test_where_all_copies_of_a_blob_are_damaged_nothing_is_deleted(place: MemoryDestination) -> None:
     stored_twice(place, several(range(2)))
     spoil(place, noise(1), [0, 1])
     before = dict(place.objects)
     with pytest.raises(IntegrityError, match=r"All copies of the blob .* are damaged"):
+        pruned(place)
+    assert place.objects == before
+
+
+def test_where_one_copy_of_a_blob_is_damaged_and_the_other_missing_nothing_is_deleted(
+    place: MemoryDestination,
+) -> None:
+    stored_twice(place, several(range(2)))
+    spoil(place, noise(1), [0])
+    del place.objects[pack_of(place, 1, 1)]
+    before = dict(place.objects)
+    with pytest.raises(IntegrityError, match="missing there or of another size"):
         pruned(place)
     assert place.objects == before
 
@@ -433,9 +516,6 @@ def test_while_a_run_is_under_way_nothing_is_pruned(place: MemoryDestination) ->
         assert {*before} < {*place.objects}
 
     with Restic().open(place, name="shop", encryptor=SECRET) as repository:
-        from backupkit.retrying import Retry
-        from tests.formats.restic.snapshots_made import NOON
-
         result = repository.write(
             entries(),
             time=NOON + timedelta(hours=1),
@@ -472,6 +552,9 @@ def test_what_would_be_freed_can_be_told_while_the_index_grows(place: MemoryDest
     for snapshot in repository.snapshots():
         used.mark(snapshot.tree)
     assert all(used.has(number, tree=False) for number in range(repository.index.count(tree=False)))
+    written(place, several(range(10, 12)), minutes=2)
+    repository.load_index()
+    assert not used.has(repository.index.count(tree=False) - 1, tree=False)
 
 
 def test_what_would_be_freed_can_be_asked_while_a_run_is_under_way(place: MemoryDestination) -> None:
@@ -628,6 +711,100 @@ def test_an_index_object_that_is_not_listed_any_more_says_nothing_of_packs_that_
     assert len(contents(place, newer)) == 6
 
 
+def test_an_index_object_that_cannot_be_found_though_it_is_listed_loses_nothing(
+    place: MemoryDestination,
+) -> None:
+    class Flaky(FaultyDestination):
+        def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+            read.append(name)
+            if name.startswith("index/") and read.count(name) > 1:
+                raise ObjectNotFoundError("It is not there.", location="memory", name=name)
+            return super().read(name, start=start, length=length)
+
+    read: list[str] = []
+    older = written(place, several(range(6)))
+    newer = written(place, several(range(4, 10)), minutes=1)
+    before = {*place.objects}
+    with pytest.raises(ObjectNotFoundError):
+        pruned(Flaky(place), older)
+    assert {name for name in before if not name.startswith("snapshots/")} <= {*place.objects}
+    assert len(contents(place, newer)) == 6
+
+
+def test_an_index_object_that_somebody_else_deleted_is_as_good_as_deleted(place: MemoryDestination) -> None:
+    class Answering(FaultyDestination):
+        def delete(self, name: str) -> None:
+            super().delete(name)
+            if name.startswith("index/"):
+                raise ObjectNotFoundError("It is not there.", location="memory", name=name)
+
+    older = written(place, several(range(6)))
+    written(place, several(range(4, 10)), minutes=1)
+    pruned(Answering(place), older)
+    assert is_tidy(place)
+
+
+def test_an_index_object_that_is_large_enough_is_replaced_where_something_of_it_went_and_only_there(
+    place: MemoryDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_rewriting, "_SMALL", 1)
+    older = written(place, several(range(6)))
+    of_older = names_of(place, "index")
+    written(place, several(range(6, 12)), minutes=1)
+    of_newer = names_of(place, "index") - of_older
+    pruned(place, older)
+    assert names_of(place, "index") == of_newer
+    assert is_tidy(place)
+
+
+def test_what_two_index_objects_say_alike_one_says_afterwards(place: MemoryDestination) -> None:
+    older = written(place, [file("old", noise(1))])
+    written(place, [file("new", noise(2))], minutes=1)
+    repository = opened(place)
+    for id, _ in [*repository.objects.list("index")]:
+        repository.objects.save(
+            "index", repository.objects.load("index", id, repository.sealer), repository.sealer
+        )
+    assert len(names_of(place, "index")) == 4
+    pruned(place, older)
+    [(left, _)] = repository.objects.list("index")
+    said = [pack["id"] for pack in repository.objects.load("index", left, repository.sealer)["packs"]]
+    assert sorted(said) == sorted(packs(place))
+
+
+def test_what_was_known_before_the_lock_was_held_is_not_believed(place: MemoryDestination) -> None:
+    older = written(place, several(range(12)))
+    newer = written(place, several(range(6, 18)), minutes=1)
+    with Restic(pruning=ALL, cache=False).open(place, name="shop", encryptor=SECRET) as repository:
+        assert repository.browser(newer).children("")
+        pruned(place, older)
+        before = {*place.objects}
+        assert repository.prune() == Pruned(freed=0)
+    assert {*place.objects} == before
+
+
+def test_limits_that_are_given_go_before_those_of_the_format(place: MemoryDestination) -> None:
+    older = written(place, several(range(12)))
+    written(place, several(range(6, 18)), minutes=1)
+    assert pruned(place, older, limits=PruneLimits(None)).repacked == 0
+    with Restic(pruning=PruneLimits(None), cache=False).open(
+        place, name="shop", encryptor=SECRET
+    ) as repository:
+        assert repository.prune(limits=ALL).repacked > 0
+
+
+def test_a_backup_of_another_name_is_not_taken_for_gone_with_one_of_the_same_time(
+    place: MemoryDestination,
+) -> None:
+    ours = written(place, [file("ours", noise(1))])
+    with Restic().open(place, name="other", encryptor=SECRET) as repository:
+        result = repository.write(
+            [file("theirs", noise(2))], time=ours.time, contents=ours.contents, retry=Retry(tries=1)
+        )
+    assert result.backup.id == ours.id
+    assert 30_000 < pruned(place, ours, dry_run=True).freed < 40_000
+
+
 def test_backups_are_not_taken_for_gone_while_others_are_deleted(place: MemoryDestination) -> None:
     older = written(place, several(range(6)))
     before = dict(place.objects)
@@ -708,6 +885,27 @@ def test_where_nothing_more_has_room_what_is_of_no_use_goes_all_the_same(place: 
     assert len(contents(place, newer)) == 12
 
 
+def test_what_was_stored_anew_before_there_was_no_more_room_is_indexed(place: MemoryDestination) -> None:
+    class Filling(FaultyDestination):
+        def write(self, name: str, chunks: Chunks, *, overwrite: bool = False) -> StoredObject:
+            chunks = [*chunks]
+            if sum(map(len, chunks)) > 60_000:
+                large.append(name)
+                if large[0] != name:  # there is room for one
+                    raise DestinationError("The disk is full.", location="memory", name=name)
+            return super().write(name, chunks, overwrite=overwrite)
+
+    large: list[str] = []
+    older = written(place, several(range(24)))
+    newer = written(place, several(range(0, 24, 3)), minutes=1)
+    before = packs(place)
+    with pytest.raises(DestinationError, match="The disk is full"):
+        pruned(Filling(place), older)
+    assert large[0].rpartition("/")[2] in packs(place) - before
+    assert {*opened(place).index.packs()} == packs(place)
+    assert len(contents(place, newer)) == 8
+
+
 def test_where_nothing_may_be_deleted_nothing_is_stored_anew_each_time(place: MemoryDestination) -> None:
     class Keeping(FaultyDestination):
         def delete(self, name: str) -> None:
@@ -727,6 +925,74 @@ def test_where_nothing_may_be_deleted_nothing_is_stored_anew_each_time(place: Me
     pruned(place)
     assert is_tidy(place)
     assert len(contents(place, newer)) == 12
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["packs of no use", "packs that are not there"])
+def test_where_nothing_may_be_deleted_no_index_is_written_anew_each_time(
+    place: MemoryDestination, *, gone: bool
+) -> None:
+    class Keeping(FaultyDestination):
+        def delete(self, name: str) -> None:
+            if not name.startswith("locks/"):
+                raise AccessDeniedError(f"{name} may not be deleted", location="memory", name=name)
+            super().delete(name)
+
+    older = written(place, [file("old", noise(1))])
+    of_old = names_of(place, "data")
+    written(place, [file("new", noise(2))], minutes=1)
+    with Restic().open(place, name="shop", encryptor=SECRET) as repository:
+        repository.remove(older)
+    for name in of_old if gone else ():
+        del place.objects[name]
+    before = names_of(place, "index")
+    with pytest.raises(AccessDeniedError):
+        pruned(Keeping(place))
+    assert names_of(place, "index") == before
+
+
+def test_where_a_pack_went_already_nothing_is_stored_to_see_whether_one_may(place: MemoryDestination) -> None:
+    left_by_killed_run(place)
+    older = written(place, [file("old", noise(1))], minutes=2)
+    kept = FaultyDestination(place)
+    with Restic().open(place, name="shop", encryptor=SECRET) as repository:
+        repository.remove(older)
+    pruned(kept)
+    assert kept.calls["write"] == 2, "a lock, and an index"
+    assert is_tidy(place)
+
+
+def left_by_killed_run(place: MemoryDestination) -> set[str]:
+    """Packs that no index has, beside a backup; their names."""
+    written(place, [file("kept")])
+    before = {*place.objects}
+    written(place, several(range(30)), minutes=1)
+    for name in {*place.objects} - before:
+        if not name.startswith("data/"):
+            del place.objects[name]
+    return names_of(place, "data") - before
+
+
+def test_packs_that_may_not_be_deleted_keep_no_others_from_it(place: MemoryDestination) -> None:
+    unknown = left_by_killed_run(place)
+    older = written(place, several(range(40, 70)), minutes=2)
+    assert len(unknown) > 5
+    with pytest.raises(DestinationError, match="may not be deleted"):
+        pruned(Refusing(place, *unknown), older)
+    assert names_of(place, "data") >= unknown
+    assert {f"data/{pack[:2]}/{pack}" for pack in opened(place).index.packs()} == names_of(
+        place, "data"
+    ) - unknown
+    assert not unneeded(place)
+
+
+def test_refusals_that_pass_end_nothing(place: MemoryDestination) -> None:
+    unknown = left_by_killed_run(place)
+    busy = DestinationError("Come again.", location="memory", retryable=True)
+    every_other = [Fault(method="delete", call=call, does=busy) for call in range(1, len(unknown), 2)]
+    with pytest.raises(DestinationError, match="Come again"):
+        pruned(FaultyDestination(place, every_other))
+    assert len(every_other) >= 3
+    assert len(names_of(place, "data") & unknown) == len(every_other)
 
 
 def test_packs_of_which_none_may_be_deleted_are_not_all_asked_for(

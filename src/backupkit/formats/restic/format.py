@@ -13,7 +13,7 @@ from backupkit.errors import BackupKitError, ConfigurationError, ObjectNotFoundE
 from backupkit.formats.restic.layout import CONFIG, ObjectKind, id_in
 from backupkit.model import Contents, Entry, Part, Problem, Written
 from backupkit.passphrase import Passphrase, refuse_text
-from backupkit.protocols import Compressor, Destination, Encryptor
+from backupkit.protocols import Compressor, Destination, Encryptor, nothing
 from backupkit.prune_limits import PruneLimits
 from backupkit.retrying import Retry
 
@@ -104,6 +104,7 @@ class Restic:
         compressor: Compressor | None = None,
         encryptor: Encryptor | Passphrase | None = None,
         executor: Executor | None = None,
+        between: Callable[[], None] = nothing,
     ) -> Iterator[ResticRepository]:
         self.check(compressor, encryptor)
         _require_libraries()
@@ -117,6 +118,7 @@ class Restic:
             compressor=compressor or Zstd(_LEVEL),
             access=self._access(encryptor),
             executor=executor,
+            between=between,
             workers=self.workers,
             limits=self.pruning,
             host=os.uname().nodename,

@@ -143,13 +143,9 @@ class BlobIndex:
             number: [] for number, name in enumerate(names) if only is None or name in only
         }
         for tree in (False, True):
-            for id, number, *span in self.numbered(tree=tree):
+            for id, number, *span in self.all_places(tree=tree):
                 if number in found:
                     found[number].append(PackedBlob(id, tree, *span))
-            for id, (_, *others) in self.several(tree=tree).items():
-                for number, *span in others:
-                    if number in found:
-                        found[number].append(PackedBlob(id, tree, *span))
         return {names[number]: sorted(blobs, key=_offset) for number, blobs in found.items()}
 
     def portions(self, packs: Container[str], blobs: int) -> Iterator[Collection[str]]:
@@ -157,11 +153,8 @@ class BlobIndex:
         names = self.packs()
         counts = array("L", bytes(array("L").itemsize * len(names)))
         for tree in (False, True):
-            for _, number, *_ in self.numbered(tree=tree):
+            for _, number, *_ in self.all_places(tree=tree):
                 counts[number] += 1
-            for _, *others in self.several(tree=tree).values():
-                for number, *_ in others:
-                    counts[number] += 1
         portion: list[str] = []
         left = blobs
         for name, count in zip(names, counts, strict=True):
@@ -193,15 +186,20 @@ class BlobIndex:
             if is_tree == tree
         }
 
+    def all_places(self, *, tree: bool) -> Iterator[tuple[bytes, int, int, int, int]]:
+        """As `numbered`, and then the further places of those blobs that have more than one."""
+        yield from self.numbered(tree=tree)
+        for id, (_, *others) in self.several(tree=tree).items():
+            for place in others:
+                yield (id, *place)
+
     def without(self, packs: Container[str]) -> BlobIndex:
         """The same but for what stands in these packs."""
         left, names = BlobIndex(), self.packs()
         for tree in (False, True):
-            several = self.several(tree=tree)
-            for id, *first in self.numbered(tree=tree):
-                for number, *span in several.get(id, (first,)):
-                    if names[number] not in packs:
-                        left._note(bytes.fromhex(names[number]), [(id, tree, _SPAN.pack(*span))])
+            for id, number, *span in self.all_places(tree=tree):
+                if names[number] not in packs:
+                    left._note(bytes.fromhex(names[number]), [(id, tree, _SPAN.pack(*span))])
         return left
 
     def _location(self, place: bytes) -> Location:

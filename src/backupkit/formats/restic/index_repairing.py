@@ -105,11 +105,8 @@ def _expected(index: BlobIndex) -> Mapping[str, int]:
     names = index.packs()
     sizes = array("Q", [EMPTY]) * len(names)
     for tree in (False, True):
-        for _, pack, _, length, uncompressed in index.numbered(tree=tree):
+        for _, pack, _, length, uncompressed in index.all_places(tree=tree):
             sizes[pack] += packed_size(length, compressed=uncompressed > 0)
-        for _, *others in index.several(tree=tree).values():
-            for pack, _, length, uncompressed in others:
-                sizes[pack] += packed_size(length, compressed=uncompressed > 0)
     return dict(zip(names, sizes, strict=True))
 
 

@@ -61,6 +61,7 @@ class OpenedRepository:
         self._missing: set[str] = (
             set()
         )  # packs that are not there, though an index says so that was just read
+        self._snapshots: dict[str, Snapshot] = {}  # of those that were listed last, what was read
         self._loaded: set[str] = set()
         self._looked: float | None = None  # when, by the monotonic clock, index objects were listed last
         self._loading = threading.Lock()
@@ -218,13 +219,19 @@ class OpenedRepository:
     ) -> Iterator[Snapshot]:
         """All of them, in any order, but those with these ids.
 
-        Those that are not what was written go into `damaged`, if it is given.
+        They are listed each time, and each is read once: another one would have another id. Those that are not what
+        was written go into `damaged`, if it is given.
         """
-        for id, _ in self.objects.list("snapshots"):
+        listed = [id for id, _ in self.objects.list("snapshots")]
+        before = self._snapshots
+        known = self._snapshots = {id: before[id] for id in listed if id in before}
+        for id in listed:
             if id in without:
                 continue
             try:
-                yield self.snapshot(id)
+                if id not in known:
+                    known[id] = self.snapshot(id)
+                yield known[id]
             except ObjectNotFoundError:
                 continue  # removed since it was listed
             except IntegrityError as error:
@@ -233,6 +240,7 @@ class OpenedRepository:
                 damaged[id] = error
 
     def snapshot(self, id: str) -> Snapshot:
+        """The one with this id, read whatever is known of it; IntegrityError if it is not what was written."""
         fields = self.objects.load("snapshots", id, self.sealer)
         return Snapshot.parse(fields, id, where=self.objects.where("snapshots", id))
 

@@ -128,11 +128,9 @@ def _by_pack(index: BlobIndex, only: Collection[str] | None) -> Mapping[str, byt
     wanted = [only is None or name in only for name in names]
     found = {name: bytearray() for name in names if only is None or name in only}
     for tree in (False, True):
-        several = index.several(tree=tree)
-        for id, *first in index.numbered(tree=tree):
-            for number, *span in several.get(id, (first,)):
-                if wanted[number]:
-                    found[names[number]] += _BLOB.pack(id, tree, *span)
+        for id, number, *span in index.all_places(tree=tree):
+            if wanted[number]:
+                found[names[number]] += _BLOB.pack(id, tree, *span)
     return {name: rows for name, rows in found.items() if rows}
 
 

@@ -179,7 +179,7 @@ class _Packs:
             right = places
             if self._spoilt:
                 right = [one for one in places if (tree, id, self.names[one[0]], one[1]) not in self._spoilt]
-                if not any(self.whole[one[0]] for one in right):
+                if not right:
                     self.spoilt.append((tree, id, self.names[places[0][0]], places[0][1]))
                     continue
             kept = max(right, key=lambda place: (ranks[place[0]], place))

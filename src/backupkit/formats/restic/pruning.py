@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, suppress
-from typing import NamedTuple
 
-from backupkit._parallel import map_ordered, usable_processors
+from backupkit._parallel import map_ordered
 from backupkit.errors import (
     BackupKitError,
     DestinationError,
@@ -17,15 +16,12 @@ from backupkit.errors import (
     ObjectNotFoundError,
     RepositoryError,
 )
-from backupkit.formats.restic.blobs import unseal_blob
-from backupkit.formats.restic.fetching import ranges_of
-from backupkit.formats.restic.index import Location
 from backupkit.formats.restic.index_rewriting import IndexWriter, rewrite_indexes
-from backupkit.formats.restic.layout import object_name
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.packing import PackWriter
 from backupkit.formats.restic.packs import EMPTY, Pack, PackedBlob, packed_size
 from backupkit.formats.restic.prune_planning import Place, PrunePlan, plan_prune
+from backupkit.formats.restic.sealed_blobs import Piece, SealedBlobs, pieces_of
 from backupkit.formats.restic.sealing import OVERHEAD
 from backupkit.formats.restic.used_blobs import UsedBlobs
 from backupkit.model import Pruned
@@ -39,15 +35,6 @@ _TRIED = 16  # plain bytes that are stored to see whether they can be deleted
 _TRIAL = EMPTY + packed_size(_TRIED + OVERHEAD, compressed=False)  # bytes of the pack with them
 _AT_ONCE = 500_000  # blobs whose places are gathered together, which takes 150 MB
 _SILENT = 3  # refusals in a row that may pass: then nobody answers any more
-
-
-class _Piece(NamedTuple):
-    """Blobs of one pack that are read with one request."""
-
-    pack: str
-    start: int
-    end: int
-    blobs: Sequence[PackedBlob]
 
 
 class Pruner:
@@ -69,6 +56,7 @@ class Pruner:
         self._objects = repository.objects
         self._compressor = compressor
         self._executor = executor
+        self._sealed = SealedBlobs(repository, executor)
         self._between = between
         self._snapshots: Collection[str] = ()
         self._refused: BackupKitError | None = None
@@ -159,7 +147,6 @@ class Pruner:
         unread: set[tuple[bool, bytes]] = set()
         left = limits.repack
         seen: set[Place] = set()
-        window = 2 * usable_processors()
         while True:
             plan = plan_prune(
                 repository.index,
@@ -183,8 +170,7 @@ class Pruner:
                     unread.add((blob.tree, blob.id))
                 else:
                     unseen.append((pack, blob))
-            reads = map_ordered(self._executor, self._looked_into, _pieces_of(unseen), window)
-            with closing(reads) as found:  # type: ignore[type-var]  # a generator
+            with closing(self._sealed.read_if_possible(pieces_of(unseen))) as found:  # type: ignore[type-var]  # a generator
                 for piece, read in found:
                     self._between()
                     if isinstance(read, DestinationError):
@@ -214,10 +200,8 @@ class Pruner:
 
         writer = PackWriter(self._objects, repository.sealer, self._compressor, self._executor, stored)
         damaged: set[str] = set()
-        window = 2 * usable_processors()
-        pieces = self._pieces(plan, used)
         try:
-            with closing(map_ordered(self._executor, self._read, pieces, window)) as found:  # type: ignore[type-var]  # a generator
+            with closing(self._sealed.read(self._pieces(plan, used))) as found:  # type: ignore[type-var]  # a generator
                 for piece, read in found:
                     self._between()
                     right = [one for one in read if not isinstance(one, IntegrityError)]
@@ -240,7 +224,7 @@ class Pruner:
         self._freed -= sum(sizes) + sum(index.written.values())
         return {pack: size for pack, size in plan.repack.items() if pack not in damaged}
 
-    def _pieces(self, plan: PrunePlan, used: UsedBlobs) -> Iterator[_Piece]:
+    def _pieces(self, plan: PrunePlan, used: UsedBlobs) -> Iterator[Piece]:
         number = self._repository.index.number
 
         def wanted(pack: str, blob: PackedBlob) -> bool:
@@ -252,43 +236,7 @@ class Pruner:
         index = self._repository.index
         for packs in index.portions(plan.repack, _AT_ONCE):
             for pack, blobs in index.blobs_by_pack(packs).items():
-                yield from _pieces_of((pack, blob) for blob in blobs if wanted(pack, blob))
-
-    def _read(self, piece: _Piece) -> tuple[_Piece, Sequence[bytes | IntegrityError]]:
-        """The sealed bytes of its blobs, looked into, or what is wrong with them; called on any thread."""
-        try:
-            content = memoryview(self._objects.read_range(piece.pack, piece.start, piece.end - piece.start))
-        except (IntegrityError, ObjectNotFoundError) as error:
-            return piece, [self._damaged(piece.pack, error)] * len(piece.blobs)
-        where = self._objects.where("data", piece.pack)
-        read: list[bytes | IntegrityError] = []
-        for blob in piece.blobs:
-            sealed = bytes(content[blob.offset - piece.start :][: blob.length])
-            try:
-                unseal_blob(sealed, blob.uncompressed, blob.id, self._repository.sealer, where=where)
-            except IntegrityError as error:
-                read.append(self._damaged(piece.pack, error))
-            else:
-                read.append(sealed)
-        return piece, read
-
-    def _looked_into(
-        self, piece: _Piece
-    ) -> tuple[_Piece, Sequence[bytes | IntegrityError] | DestinationError]:
-        """The same, or why it cannot be read now or later, as in storage that is cold."""
-        try:
-            return self._read(piece)
-        except DestinationError as error:
-            if error.retryable:
-                raise
-            return piece, error
-
-    def _damaged(self, pack: str, error: BackupKitError) -> IntegrityError:
-        return IntegrityError(
-            f"{object_name('data', pack)} is damaged, and stays as it is: {error} Verify the backups, and repair "
-            "the repository.",
-            where=self._objects.where("data", pack),
-        )
+                yield from pieces_of((pack, blob) for blob in blobs if wanted(pack, blob))
 
     def _delete(self, packs: Mapping[str, int]) -> None:
         """Delete packs that no index has, or none has any more; what is refused is raised in the end."""
@@ -327,13 +275,6 @@ class Pruner:
         except DestinationError as error:
             return error
         return None
-
-
-def _pieces_of(blobs: Iterable[tuple[str, PackedBlob]]) -> Iterator[_Piece]:
-    by_place = {(pack, blob.offset): blob for pack, blob in blobs}
-    for part in ranges_of((blob.id, Location(pack, *blob[2:])) for (pack, _), blob in by_place.items()):
-        taken = [by_place[part.pack, place.offset] for _, place in part.blobs]
-        yield _Piece(part.pack, part.start, part.end, taken)
 
 
 def _place(pack: str, blob: PackedBlob) -> Place:

@@ -76,6 +76,7 @@ class ResticRepository:
         compressor: Compressor,
         access: Access,
         executor: Executor | None,
+        between: Callable[[], None],
         workers: int | None,
         limits: PruneLimits,
         host: str,
@@ -86,6 +87,7 @@ class ResticRepository:
         self._compressor = compressor
         self._access = access
         self._executor = executor
+        self._between = between
         self._workers = workers
         self._limits = limits
         self._host = host
@@ -205,7 +207,7 @@ class ResticRepository:
             other = self._access.opened(to)
         except RepositoryNotFoundError:
             other = self._access.made(to, polynomial=repository.config.polynomial)
-        with self._access.locked(other) as other.lease:
+        with self._access.locked(other, between=self._between) as other.lease:
             copy_snapshot(
                 repository, snapshot, other, compressor=self._compressor, executor=self._executor, each=each
             )
@@ -343,8 +345,8 @@ class ResticRepository:
         """A snapshot says itself how its run ended."""
         return self._snapshot_of(backup).backup(backup.id, backup.location)
 
-    def remove(self, backup: Backup, *, between: Callable[[], None] = nothing) -> None:
-        repository = self._locked(exclusive=True, between=between)
+    def remove(self, backup: Backup) -> None:
+        repository = self._locked(exclusive=True)
         try:
             snapshot = self._snapshot_of(backup)
             self._known.pop((backup.name, backup.id), None)  # whatever is answered, it may be gone then
@@ -374,7 +376,7 @@ class ResticRepository:
         spared = {(backup.name, backup.id) for backup in without}
         trees = {
             snapshot.id: snapshot.tree
-            for id, snapshot in named(repository.snapshots())
+            for id, snapshot in named(opened.snapshots())
             if (snapshot.backup(id, "").name, id) not in spared
         }
         if not dry_run:
@@ -450,14 +452,16 @@ class ResticRepository:
             self._opened = self._access.opened(self._destination)
         return self._opened
 
-    def _locked(self, *, exclusive: bool = False, between: Callable[[], None] = nothing) -> OpenedRepository:
+    def _locked(
+        self, *, exclusive: bool = False, between: Callable[[], None] | None = None
+    ) -> OpenedRepository:
         """The repository, locked until this is closed; to read where no lock can be written, without one."""
         repository = self._open()
         if self._lease is None or (exclusive and not self._lease.exclusive):
             self._lock.close()
             self._lease = None
             lock = self._access.locked(
-                repository, exclusive=exclusive, or_without=not exclusive, between=between
+                repository, exclusive=exclusive, or_without=not exclusive, between=between or self._between
             )
             self._lease = self._lock.enter_context(lock)
             repository.without_lock = repository.without_lock or not self._lease.is_held

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -12,7 +12,7 @@ from backupkit.errors import UnsupportedCodecError
 from backupkit.formats.zip.naming import zone_of
 from backupkit.formats.zip.records import METHODS
 from backupkit.passphrase import Passphrase, refuse_text
-from backupkit.protocols import Compressor, Destination, Encryptor
+from backupkit.protocols import Compressor, Destination, Encryptor, nothing
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -66,6 +66,7 @@ class Zip:
         compressor: Compressor | None = None,
         encryptor: Encryptor | Passphrase | None = None,
         executor: Executor | None = None,
+        between: Callable[[], None] = nothing,
     ) -> Iterator[ZipRepository]:
         # Here, because they are most of what `import backupkit` would have to load.
         from backupkit.compression import Deflate

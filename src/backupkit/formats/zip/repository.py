@@ -240,7 +240,7 @@ class ZipRepository:
             )
         return said, _summary_text(said, problems)
 
-    def remove(self, backup: Backup, *, between: Callable[[], None] = nothing) -> None:
+    def remove(self, backup: Backup) -> None:
         # The archive first: what remains after an interruption is a summary that lists nothing.
         for stored, _ in self._archive_first(backup):
             with suppress(ObjectNotFoundError):  # somebody else was faster; it is gone, as was asked for
