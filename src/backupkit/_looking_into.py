@@ -100,15 +100,15 @@ class LookingInto(AtDestinations):
         before, after = self._both(before, after, second, at)
         folders = (folder, folder) if isinstance(folder, str) else folder
         places = self._destination_of(before), second._destination_of(after)
+        between = ended_by(cancel, "Comparing was cancelled.")
 
         def opened(stack: ExitStack) -> tuple[Repository, Repository]:
             executor = stack.enter_context(self._executor())
-            repository = stack.enter_context(self._opened(places[0], executor))
+            repository = stack.enter_context(self._opened(places[0], executor, between))
             if second is self and places[0] is places[1]:
                 return repository, repository
-            return repository, stack.enter_context(second._opened(places[1], executor))
+            return repository, stack.enter_context(second._opened(places[1], executor, between))
 
-        between = ended_by(cancel, "Comparing was cancelled.")
         return Comparison(before, after, opened, folders=folders, metadata=metadata, between=between)
 
     def _both(

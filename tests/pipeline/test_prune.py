@@ -108,6 +108,9 @@ def test_cleaning_that_waits_for_others_can_be_cancelled(app: Path, clock: Clock
         lambda pipeline, cancel, folder: pipeline.copy(to=elsewhere(folder, FORMAT), cancel=cancel),
         lambda pipeline, cancel, folder: pipeline.copy(to=elsewhere(folder, Zip()), cancel=cancel),
         lambda pipeline, cancel, _: [*pipeline.find("file", cancel=cancel)],
+        lambda pipeline, cancel, _: [
+            *pipeline.diff(*(one.id for one in pipeline.list().backups), cancel=cancel)
+        ],
         lambda pipeline, cancel, _: pipeline.statistics(cancel=cancel),
         lambda pipeline, cancel, _: pipeline.add_key(OTHER, cancel=cancel),
         lambda pipeline, cancel, _: pipeline.change_passphrase(OTHER, cancel=cancel),
@@ -122,6 +125,7 @@ def test_cleaning_that_waits_for_others_can_be_cancelled(app: Path, clock: Clock
         "copy",
         "rewrite",
         "find",
+        "diff",
         "statistics",
         "add_key",
         "change_passphrase",
