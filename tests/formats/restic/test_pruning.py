@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from datetime import timedelta
 from hashlib import sha256
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from backupkit.compression import Zstd
 from backupkit.errors import (
     AccessDeniedError,
     ConfigurationError,
@@ -21,7 +23,7 @@ from backupkit.errors import (
     RepositoryError,
     RepositoryLockedError,
 )
-from backupkit.formats.restic import index_rewriting, packing, pruning
+from backupkit.formats.restic import index_rewriting, locks, packing, pruning
 from backupkit.formats.restic.access import Access
 from backupkit.formats.restic.format import Restic
 from backupkit.formats.restic.index import BlobIndex
@@ -29,7 +31,7 @@ from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.packs import PackedBlob
 from backupkit.formats.restic.used_blobs import UsedBlobs
 from backupkit.model import Backup, Entry, Pruned, StoredObject
-from backupkit.protocols import Chunks, Destination
+from backupkit.protocols import Chunks, Destination, nothing
 from backupkit.prune_limits import PruneLimits
 from backupkit.retrying import Retry
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
@@ -44,6 +46,8 @@ def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "PACK_SIZE", 100_000)
     # By chance, packs of which half is of use may not come to be.
     monkeypatch.setattr(packing, "_choices", lambda: cycle(range(2)))
+    # How much of the index is read meanwhile would be a matter of chance, and with it which call is which.
+    monkeypatch.setattr(locks, "_SETTLING", 0)
 
 
 @pytest.fixture
@@ -71,6 +75,11 @@ def pruned(
         for backup in removed:
             repository.remove(backup)
         return repository.prune(**more)
+
+
+def remove(place: Destination, backup: Backup) -> None:
+    with Restic(cache=False).open(place, name="shop", encryptor=SECRET) as repository:
+        repository.remove(backup)
 
 
 def contents(place: Destination, backup: Backup) -> dict[str, bytes]:
@@ -691,9 +700,7 @@ def test_an_index_object_that_is_listed_late_loses_nothing(place: MemoryDestinat
     known = {*place.objects}
     written(place, several(range(6, 12)), minutes=1)
     late = {*place.objects} - known
-    both = Short(
-        Short(place, "index", lambda call: late if call == 1 else []), "snapshots", lambda call: late
-    )
+    both = Short(Short(place, "index", lambda call: late if call < 3 else []), "snapshots", lambda call: late)
     before = dict(place.objects)
     with pytest.raises(RepositoryError, match="An index object is at"):
         pruned(both)
@@ -780,6 +787,130 @@ def test_what_was_known_before_the_lock_was_held_is_not_believed(place: MemoryDe
         pruned(place, older)
         before = {*place.objects}
         assert repository.prune() == Pruned(freed=0)
+    assert {*place.objects} == before
+
+
+class Noted(FaultyDestination):
+    """Notes what is read."""
+
+    def __init__(self, inner: Destination, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(inner, faults)
+        self.names: list[str] = []
+
+    def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        self.names.append(name)
+        return super().read(name, start=start, length=length)
+
+
+@pytest.fixture
+def while_settling(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None]:
+    """Has something done when all the index was read that can be, and the lock is about to count."""
+
+    def let(happen: Callable[[], None]) -> None:
+        settling = 1000.0
+
+        def sleep(seconds: float) -> None:
+            assert settling / 2 < seconds <= settling
+            happen()
+
+        monkeypatch.setattr(locks, "_SETTLING", settling)
+        monkeypatch.setattr(time, "sleep", sleep)
+
+    return let
+
+
+def test_the_index_is_read_while_the_lock_settles(
+    place: MemoryDestination, while_settling: Callable[[Callable[[], None]], None]
+) -> None:
+    older = written(place, several(range(6)))
+    written(place, several(range(3, 9)), minutes=1)
+    remove(place, older)
+    noted = Noted(place)
+    before: list[str] = []
+    while_settling(lambda: before.extend(noted.names))
+    indexes = names_of(place, "index")
+    pruned(noted)
+    assert {name for name in before if name.startswith("index/")} == indexes
+
+
+def test_no_more_of_the_index_is_read_than_there_is_time_for(
+    place: MemoryDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(place, several(range(6)))
+    noted = Noted(place)
+    before: list[str] = []
+    monkeypatch.setattr(time, "sleep", lambda seconds: before.extend(noted.names))
+    pruned(noted)
+    assert before
+    assert not [name for name in before if name.startswith("index/")]
+
+
+def test_what_another_has_pruned_while_the_lock_settled_is_not_believed_any_more(
+    place: MemoryDestination, while_settling: Callable[[Callable[[], None]], None]
+) -> None:
+    older = written(place, several(range(12)))
+    newer = written(place, several(range(6, 18)), minutes=1)
+    remove(place, older)
+    left: list[set[str]] = []
+
+    def prune() -> None:
+        """Without a lock: as if ours had not been seen."""
+        other = opened(place)
+        trees = {snapshot.id: snapshot.tree for snapshot in other.snapshots()}
+        pruning.Pruner(other, Zstd(), None, nothing).prune(trees, ALL, dry_run=False)
+        left.append({name for name in place.objects if not name.startswith("locks/")})
+
+    while_settling(prune)
+    assert pruned(place) == Pruned(freed=0)
+    assert left == [{*place.objects}]
+    assert len(contents(place, newer)) == 12
+
+
+def test_what_another_has_stored_while_the_lock_settled_stays(
+    place: MemoryDestination, while_settling: Callable[[Callable[[], None]], None]
+) -> None:
+    remove(place, written(place, several(range(6))))
+    made = MemoryDestination()
+    made.objects.update(place.objects)
+    newer = written(made, several(range(3, 9)), minutes=1)
+    while_settling(lambda: place.objects.update(made.objects))
+    pruned(place)
+    assert len(contents(place, newer)) == 6
+
+
+@pytest.mark.parametrize(
+    "error",
+    [AccessDeniedError("Not now.", location="memory"), IntegrityError("It is damaged.", where="memory")],
+)
+def test_an_index_object_that_cannot_be_read_while_the_lock_settles_is_read_again(
+    place: MemoryDestination, error: Exception, while_settling: Callable[[Callable[[], None]], None]
+) -> None:
+    older = written(place, several(range(6)))
+    newer = written(place, several(range(3, 9)), minutes=1)
+    remove(place, older)
+    flaky = Noted(place, [Fault(method="read", call=3, does=error)])  # after config and a key
+    settled: list[str] = []
+    while_settling(lambda: settled.extend(flaky.names))
+    pruned(flaky)
+    assert settled[-1].startswith("index/")
+    assert is_tidy(place)
+    assert len(contents(place, newer)) == 6
+
+
+def test_who_is_interrupted_while_the_lock_settles_leaves_none(place: MemoryDestination) -> None:
+    class Interrupted(FaultyDestination):
+        def list(self, prefix: str = "") -> Iterator[StoredObject]:
+            if prefix.startswith("index"):
+                locked.append(names_of(place, "locks"))
+                raise KeyboardInterrupt
+            return super().list(prefix)
+
+    locked: list[set[str]] = []
+    written(place, several(range(6)))
+    before = {*place.objects}
+    with pytest.raises(KeyboardInterrupt):
+        pruned(Interrupted(place))
+    assert len(locked[0]) == 1
     assert {*place.objects} == before
 
 

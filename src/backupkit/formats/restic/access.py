@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from backupkit.errors import RepositoryNotFoundError
 from backupkit.formats.restic.cache import Cache
-from backupkit.formats.restic.locks import Lease, held
+from backupkit.formats.restic.locks import Lease, held, idle
 from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.opened import OpenedRepository, create, open_existing
 from backupkit.passphrase import Passphrase
@@ -49,6 +49,7 @@ class Access:
         exclusive: bool = False,
         or_without: bool = False,
         between: Callable[[], None] = nothing,
+        settle: Callable[[float], None] = idle,
     ) -> AbstractContextManager[Lease]:
         """See `locks.held`."""
         return held(
@@ -57,6 +58,7 @@ class Access:
             exclusive=exclusive,
             wait=self.lock_wait,
             between=between,
+            settle=settle,
             or_without=or_without,
         )
 

@@ -132,6 +132,11 @@ class LockFile:
         return False
 
 
+def idle(seconds: float) -> None:
+    """Let so many seconds pass."""
+    time.sleep(seconds)
+
+
 @contextmanager
 def held(
     objects: Objects,
@@ -141,20 +146,23 @@ def held(
     wait: timedelta,
     clock: Callable[[], datetime] = utc_now,
     between: Callable[[], None] = nothing,
+    settle: Callable[[float], None] = idle,
     or_without: bool = False,
 ) -> Iterator[Lease]:
     """Hold a lock on a repository; RepositoryLockedError if another is in the way for longer than `wait`.
 
-    `between` is called at least twice a second while waiting, and may raise to end it. Conflicting locks that were
-    abandoned are removed. `or_without` is for whoever only reads: a destination that lets nothing be written is
-    used without a lock, unless somebody else's lock forbids it, and nobody waits for a lock to be seen. Whatever
-    ends this, the lock is removed; if that fails, it becomes stale by itself, and `left_behind` says why.
+    `between` is called at least twice a second while waiting, and may raise to end it. `settle` is called with the
+    seconds that pass until a lock of ours is seen and counts, and returns when they are over, not before.
+    Conflicting locks that were abandoned are removed. `or_without` is for whoever only reads: a destination that
+    lets nothing be written is used without a lock, unless somebody else's lock forbids it, and nobody waits for a
+    lock to be seen. Whatever ends this, the lock is removed; if that fails, it becomes stale by itself, and
+    `left_behind` says why.
     """
     lease = Lease(objects, sealer, exclusive=exclusive, clock=clock, or_without=or_without)
     failed = True
     with _deaf_to_hangups(while_there=lease._present):
         try:
-            lease._acquire(wait, between)
+            lease._acquire(wait, between, settle)
             yield lease
             failed = False
         finally:
@@ -279,7 +287,7 @@ class Lease:
     def _is_there(self, id: str) -> bool:
         return any(found == id for found, _ in self._objects.list("locks"))
 
-    def _acquire(self, wait: timedelta, between: Callable[[], None]) -> None:
+    def _acquire(self, wait: timedelta, between: Callable[[], None], settle: Callable[[float], None]) -> None:
         from random import SystemRandom
 
         end = time.monotonic() + wait.total_seconds()
@@ -287,7 +295,7 @@ class Lease:
         while True:
             between()
             try:
-                self._try(between)
+                self._try(between, settle)
                 break
             except RepositoryLockedError:
                 left = end - time.monotonic()
@@ -299,7 +307,7 @@ class Lease:
         if self._id is not None:
             threading.Thread(target=self._run, name="backupkit-lock", daemon=True).start()
 
-    def _try(self, between: Callable[[], None]) -> None:
+    def _try(self, between: Callable[[], None], settle: Callable[[float], None]) -> None:
         self._give_way(between)
         try:
             id, since = self._create()
@@ -310,7 +318,7 @@ class Lease:
         try:
             # Whoever reads need not wait: who deletes does, and then sees this lock if his was not seen here.
             if not self._or_without:
-                time.sleep(_SETTLING)
+                settle(_SETTLING)
             self._give_way(between)
         except BaseException:
             self._discard(id)

@@ -12,6 +12,7 @@ from typing import Any
 
 from backupkit.errors import (
     ConfigurationError,
+    DestinationError,
     IntegrityError,
     ObjectExistsError,
     ObjectNotFoundError,
@@ -99,10 +100,40 @@ class OpenedRepository:
             self._take_new(self.index, self._loaded)
             self._looked = time.monotonic()
 
-    def _take_new(self, index: BlobIndex, loaded: set[str]) -> None:
-        for id, _ in self.objects.list("index"):
+    def load_index_for(self, seconds: float) -> None:
+        """Take in index objects until this time is over, which is waited for; what was wrong is found later."""
+        end = time.monotonic() + seconds
+        with self._loading, suppress(DestinationError, IntegrityError):
+            for _ in self._taking_new(self.index, self._loaded, listed=[]):
+                if time.monotonic() >= end:
+                    break
+        time.sleep(max(0, end - time.monotonic()))
+
+    def load_index_alone(self) -> None:
+        """As `load_index`, for whoever holds the repository alone, and may have loaded some of it before.
+
+        If an index object is gone by then, so may be packs that it tells of: all is loaded anew.
+        """
+        with self._loading:
+            if self._loaded.difference(self._take_new(self.index, self._loaded)):
+                self.index, self._loaded = BlobIndex(), set()
+                self._take_new(self.index, self._loaded)
+            self._looked = time.monotonic()
+
+    def _take_new(self, index: BlobIndex, loaded: set[str]) -> Collection[str]:
+        """The ids of all index objects that are listed."""
+        listed: list[str] = []
+        for _ in self._taking_new(index, loaded, listed):
+            pass
+        return listed
+
+    def _taking_new(self, index: BlobIndex, loaded: set[str], listed: list[str]) -> Iterator[None]:
+        """Pauses before each index object that is taken in; `listed` gets the ids of all there are."""
+        listed += [id for id, _ in self.objects.list("index")]
+        for id in listed:
             if id in loaded:
                 continue
+            yield
             try:
                 fields = self.objects.load("index", id, self.sealer)
             except ObjectNotFoundError:

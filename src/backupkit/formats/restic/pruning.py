@@ -73,7 +73,7 @@ class Pruner:
         What was refused is raised when all else was done.
         """
         repository = self._repository
-        repository.load_index()
+        repository.load_index_alone()
         indexes = {*repository.loaded}
         used = UsedBlobs(repository, self._executor)
         for tree in {*trees.values()}:

@@ -21,7 +21,7 @@ from backupkit.errors import (
 from backupkit.events import Expected
 from backupkit.formats.restic.access import Access
 from backupkit.formats.restic.keyring import Keyring
-from backupkit.formats.restic.locks import Lease
+from backupkit.formats.restic.locks import Lease, idle
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.reading import SnapshotReader, entries_of
 from backupkit.formats.restic.snapshots import Snapshot, named, unreadable
@@ -369,10 +369,11 @@ class ResticRepository:
                 "As if backups were gone is only pruned in a dry run: remove them first."
             )
         try:
-            opened = self._locked(exclusive=not dry_run, between=between)
+            opened = self._open()
         except RepositoryNotFoundError:
             return Pruned(freed=0)
         repository = opened.by_itself()  # others may have the index of this one changed
+        self._locked(exclusive=not dry_run, between=between, settle=repository.load_index_for)
         spared = {(backup.name, backup.id) for backup in without}
         trees = {
             snapshot.id: snapshot.tree
@@ -453,7 +454,11 @@ class ResticRepository:
         return self._opened
 
     def _locked(
-        self, *, exclusive: bool = False, between: Callable[[], None] | None = None
+        self,
+        *,
+        exclusive: bool = False,
+        between: Callable[[], None] | None = None,
+        settle: Callable[[float], None] = idle,
     ) -> OpenedRepository:
         """The repository, locked until this is closed; to read where no lock can be written, without one."""
         repository = self._open()
@@ -461,7 +466,11 @@ class ResticRepository:
             self._lock.close()
             self._lease = None
             lock = self._access.locked(
-                repository, exclusive=exclusive, or_without=not exclusive, between=between or self._between
+                repository,
+                exclusive=exclusive,
+                or_without=not exclusive,
+                between=between or self._between,
+                settle=settle,
             )
             self._lease = self._lock.enter_context(lock)
             repository.without_lock = repository.without_lock or not self._lease.is_held
