@@ -171,6 +171,7 @@ VERBS = [
     "send_summary",
     "statistics",
     "summary",
+    "unlock",
     "unpin",
     "verify",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -16,6 +16,7 @@ from backupkit._finding import to_be_copied, unreadable_ones
 from backupkit._keys import change_keys, check_keys, check_new, listed_keys, meant_key, weakness_of
 from backupkit._pinning import pin_everywhere
 from backupkit._repairing import repair_at
+from backupkit._unlocking import unlocked
 from backupkit.destinations.stall_limited import StallLimited
 from backupkit.marks import pin_for
 from backupkit.model import (
@@ -177,6 +178,18 @@ class KeepingUp(AtDestinations):
 
             running.each(self._chosen(at), repair, "Nothing could be repaired")
             return running.finish(running.outcome)
+
+    def unlock(self, *, at: str | None = None, force: bool = False) -> Mapping[str, int]:
+        """Remove the locks that killed processes have left in repositories; how many, by location.
+
+        Nobody has to: what is in the way is taken over some minutes later. A lock is left behind if its process on
+        this host is gone, or if it was not refreshed for half an hour. With `force` all locks go, also those that
+        cannot be read: only when nothing uses the repository, for whoever does notices that, and fails.
+
+        What fails at a destination is raised after the others were tried. ConfigurationError for archives, which
+        have no locks there.
+        """
+        return unlocked(self._chosen(at), self._opened, force=force)
 
     def pin(self, backup: Backup | str = "latest", *, reason: str, until: datetime | None = None) -> Backup:
         """Keep cleaning from removing a backup, at every destination that holds it; the backup as it now is.

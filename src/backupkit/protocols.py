@@ -509,6 +509,18 @@ class TakesOver(Repository, Protocol):
 
 
 @runtime_checkable
+class HasLocks(Repository, Protocol):
+    """A repository with locks beside the backups, of which a process that is killed leaves one."""
+
+    def unlock(self, *, force: bool = False) -> int:
+        """Remove those that nobody holds any more, or with `force` all of them; how many there were.
+
+        What cannot be read counts as held. Who loses a lock that was held must notice before it changes anything.
+        """
+        ...
+
+
+@runtime_checkable
 class HasKeys(Repository, Protocol):
     """A repository that several passphrases may open, each by a key of its own there.
 

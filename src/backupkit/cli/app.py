@@ -31,6 +31,7 @@ from backupkit.cli.retention import retention
 from backupkit.cli.statistics import stats
 from backupkit.cli.stopping import cancelled_by_signals
 from backupkit.cli.summaries import summary
+from backupkit.cli.unlocking import unlock
 from backupkit.errors import ConfigurationError
 from backupkit.model import Contents, Report
 
@@ -430,7 +431,7 @@ def clean(app: App = None, dry_run: DryRun = False, json: Json = False, quiet: Q
         output.report(report, dry_clean_lines(report) if dry_run else None)
 
 
-for _verb in (ls, cat, copy, prune, repair, retention, pin, unpin):
+for _verb in (ls, cat, copy, prune, repair, unlock, retention, pin, unpin):
     app.command()(_verb)
 
 

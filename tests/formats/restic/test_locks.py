@@ -25,13 +25,14 @@ from backupkit.errors import (
     AccessDeniedError,
     DestinationError,
     IntegrityError,
+    ObjectNotFoundError,
     OperationCancelledError,
     OutcomeUnknownError,
     RepositoryError,
     RepositoryLockedError,
 )
 from backupkit.formats.restic import locks
-from backupkit.formats.restic.locks import Lease, LockFile, held, remove_stale
+from backupkit.formats.restic.locks import Lease, LockFile, held, remove_locks
 from backupkit.formats.restic.objects import Objects
 from backupkit.model import StoredObject
 from backupkit.protocols import Chunks, Destination
@@ -353,8 +354,26 @@ def test_stale_locks_are_removed_when_asked_to_and_no_others(repository: Opened,
     }
     put(repository, replace(ALICE, time=NOW - 31 * MINUTE))
     put(repository, of_this_host(pid=NOBODY))
-    assert remove_stale(repository.objects, repository.sealer, clock=clock) == 2
+    assert remove_locks(repository.objects, repository.sealer, clock=clock) == 2
     assert set(lock_ids(repository)) == stays
+
+
+def test_by_force_all_locks_are_removed(repository: Opened, clock: FrozenClock) -> None:
+    put(repository, ALICE)
+    repository.objects.save("locks", {"no": "lock"}, repository.sealer)
+    repository.objects.destination.write("locks/" + "0" * 64, [b""])
+    assert remove_locks(repository.objects, repository.sealer, clock=clock) == 0
+    assert remove_locks(repository.objects, repository.sealer, force=True, clock=clock) == 3
+    assert lock_ids(repository) == []
+
+
+def test_a_lock_that_another_removes_meanwhile_is_not_counted(repository: Opened, clock: FrozenClock) -> None:
+    put(repository, replace(ALICE, time=NOW - 31 * MINUTE))
+    gone = ObjectNotFoundError("It is not there.", location="memory:", name="locks/…")
+    raced = at(
+        FaultyDestination(repository.objects.destination, [Fault(method="delete", does=gone)]), repository
+    )
+    assert remove_locks(raced.objects, raced.sealer, clock=clock) == 0
 
 
 # --- Locks that change while they are looked at
@@ -383,7 +402,7 @@ def test_a_lock_that_nobody_can_read_is_in_the_way(
 ) -> None:
     monkeypatch.setattr(locks, "_UNREADABLE", (0.0, 0.0, 0.0))
     repository.objects.save("locks", {"no": "lock"}, repository.sealer)
-    with pytest.raises(IntegrityError, match=r"cannot be read.*unlock --remove-all"), hold(repository):
+    with pytest.raises(IntegrityError, match=r"cannot be read.*unlock --force"), hold(repository):
         pass
     assert len(lock_ids(repository)) == 1
 
@@ -751,10 +770,10 @@ def test_the_lock_of_restic_is_honoured_and_its_holder_named(tmp_path: Path) -> 
 def test_the_lock_of_a_killed_restic_is_stale_for_us(tmp_path: Path) -> None:
     repository, restic = made_here(tmp_path / "repository")
     with restic_holds_a_lock(restic) as process:
-        assert remove_stale(repository.objects, repository.sealer) == 0
+        assert remove_locks(repository.objects, repository.sealer) == 0
         process.kill()
         process.wait()
-        assert remove_stale(repository.objects, repository.sealer) == 1
+        assert remove_locks(repository.objects, repository.sealer) == 1
 
 
 @pytest.mark.interop
@@ -810,7 +829,7 @@ def test_old_locks_are_stale_for_both(tmp_path: Path) -> None:
     old = replace(ALICE, time=datetime.now(UTC) - 31 * MINUTE)
     for remove in (
         lambda: restic.must("unlock"),
-        lambda: remove_stale(repository.objects, repository.sealer),
+        lambda: remove_locks(repository.objects, repository.sealer),
     ):
         put(repository, old)
         young = put(repository, replace(old, time=datetime.now(UTC) - 29 * MINUTE))

@@ -169,15 +169,17 @@ def held(
             lease._release(tries=not failed)
 
 
-def remove_stale(objects: Objects, sealer: Sealer, *, clock: Callable[[], datetime] = utc_now) -> int:
+def remove_locks(
+    objects: Objects, sealer: Sealer, *, force: bool = False, clock: Callable[[], datetime] = utc_now
+) -> int:
     """Remove the locks that nobody holds any more, as `restic unlock` does; how many there were.
 
-    Those that cannot be read stay.
+    With `force` all of them, as `restic unlock --remove-all`; without it, those that cannot be read stay.
     """
     removed = 0
     for id, size in list(objects.list("locks")):
-        with suppress(ObjectNotFoundError, IntegrityError):
-            if size and _read(objects, sealer, id).stale(clock()):
+        with suppress(ObjectNotFoundError):
+            if force or (size and _is_stale(objects, sealer, id, clock())):
                 objects.delete("locks", id)
                 removed += 1
     return removed
@@ -357,7 +359,7 @@ class Lease:
                 if pause is None:
                     raise IntegrityError(
                         f"{error.where} cannot be read, so that nobody knows who uses the repository: when nothing "
-                        "does, remove it with `restic unlock --remove-all`.",
+                        "does, remove it with `backupkit unlock --force`.",
                         where=error.where,
                     ) from error
             _pause(pause, between)
@@ -389,7 +391,7 @@ class Lease:
             minutes = int(_SLACK / timedelta(minutes=1) + 1)
             advice = (
                 f"the process has ended, and its lock is taken over when it is {minutes} minutes old, "
-                "or at once after `restic unlock`"
+                "or at once after `backupkit unlock`"
             )
         since = f"{lock.time:%Y-%m-%d %H:%M:%S} UTC"
         raise RepositoryLockedError(
@@ -467,6 +469,13 @@ def _pause(seconds: float, between: Callable[[], None]) -> None:
     while (left := end - time.monotonic()) > 0:
         time.sleep(min(left, _STEP))
         between()
+
+
+def _is_stale(objects: Objects, sealer: Sealer, id: str, now: datetime) -> bool:
+    try:
+        return _read(objects, sealer, id).stale(now)
+    except IntegrityError:
+        return False
 
 
 def _read(objects: Objects, sealer: Sealer, id: str) -> LockFile:

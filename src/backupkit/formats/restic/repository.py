@@ -21,7 +21,7 @@ from backupkit.errors import (
 from backupkit.events import Expected
 from backupkit.formats.restic.access import Access
 from backupkit.formats.restic.keyring import Keyring
-from backupkit.formats.restic.locks import Lease, idle
+from backupkit.formats.restic.locks import Lease, idle, remove_locks
 from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.reading import SnapshotReader, entries_of
 from backupkit.formats.restic.snapshots import Snapshot, named, unreadable
@@ -422,6 +422,10 @@ class ResticRepository:
         finally:
             opened.forget_index()
             self._known = {}
+
+    def unlock(self, *, force: bool = False) -> int:
+        repository = self._open()
+        return remove_locks(repository.objects, repository.sealer, force=force)
 
     def keys(self) -> Sequence[Key]:
         return Keyring(self._open(), self._access.passphrase).list()
