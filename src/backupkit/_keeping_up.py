@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -16,7 +16,7 @@ from backupkit._finding import to_be_copied, unreadable_ones
 from backupkit._keys import change_keys, check_keys, check_new, listed_keys, meant_key, weakness_of
 from backupkit._pinning import pin_everywhere
 from backupkit._repairing import repair_at
-from backupkit._unlocking import unlocked
+from backupkit._unlocking import check_locks, with_locks
 from backupkit.destinations.stall_limited import StallLimited
 from backupkit.marks import pin_for
 from backupkit.model import (
@@ -179,17 +179,32 @@ class KeepingUp(AtDestinations):
             running.each(self._chosen(at), repair, "Nothing could be repaired")
             return running.finish(running.outcome)
 
-    def unlock(self, *, at: str | None = None, force: bool = False) -> Mapping[str, int]:
-        """Remove the locks that killed processes have left in repositories; how many, by location.
+    def unlock(
+        self, *, at: str | None = None, force: bool = False, cancel: threading.Event | None = None
+    ) -> Report:
+        """Remove the locks that killed processes have left in repositories of snapshots, at each destination.
 
-        Nobody has to: what is in the way is taken over some minutes later. A lock is left behind if its process on
-        this host is gone, or if it was not refreshed for half an hour. With `force` all locks go, also those that
-        cannot be read: only when nothing uses the repository, for whoever does notices that, and fails.
+        Nobody has to: what is in the way is taken over by itself, if its process was on this host after seven and a
+        half minutes, and otherwise after half an hour. This removes those whose process on this host is gone at
+        once. Processes of another container that has this host's name look as if they were gone.
 
-        What fails at a destination is raised after the others were tried. ConfigurationError for archives, which
-        have no locks there.
+        With `force` all locks go, also those that cannot be read: only when nothing uses the repository. A run of
+        ours notices it and fails. restic does not: a pruning may then delete what its backup refers to; nor does
+        whoever only reads, to whom backups may look damaged. `DestinationResult.unlocked` says how many went.
+        ConfigurationError for archives, which have no locks there.
         """
-        return unlocked(self._chosen(at), self._opened, force=force)
+        check_locks(self._chosen(at), self._opened)
+        with self._running("unlock", cancel, telling=self._telling()) as running:
+
+            def unlock(destination: Destination) -> DestinationResult:
+                with self._opened(destination, between=running.check_cancelled) as repository:
+                    unlocked = with_locks(repository).unlock(force=force, between=running.check_cancelled)
+                return DestinationResult(
+                    location=destination.location, outcome="succeeded", unlocked=unlocked
+                )
+
+            running.each(self._chosen(at), unlock, "No locks could be removed anywhere")
+            return running.finish(running.outcome)
 
     def pin(self, backup: Backup | str = "latest", *, reason: str, until: datetime | None = None) -> Backup:
         """Keep cleaning from removing a backup, at every destination that holds it; the backup as it now is.

@@ -1,35 +1,26 @@
-"""Locks that killed processes have left in repositories, removed at every destination."""
+"""Whether there are locks in repositories that could be removed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-from backupkit._operation import raise_all
-from backupkit.errors import BackupKitError, ConfigurationError, OperationCancelledError
+from backupkit.errors import ConfigurationError
 from backupkit.protocols import Destination, HasLocks, Repository
 
 
-def unlocked(
-    destinations: Sequence[Destination],
-    opened: Callable[[Destination], AbstractContextManager[Repository]],
-    *,
-    force: bool,
-) -> Mapping[str, int]:
-    """How many locks were removed, by location; see `Backups.unlock`."""
-    removed: dict[str, int] = {}
-    failures: list[Exception] = []
-    for destination in destinations:
-        try:
-            with opened(destination) as repository:
-                if not isinstance(repository, HasLocks):
-                    raise ConfigurationError(
-                        "Archives have no locks beside them: runs of one pipeline exclude each other by its Lock."
-                    )
-                removed[destination.location] = repository.unlock(force=force)
-        except (ConfigurationError, OperationCancelledError):
-            raise
-        except BackupKitError as error:
-            failures.append(error)
-    raise_all("The locks could not be removed everywhere", failures)
-    return removed
+def check_locks(
+    destinations: Sequence[Destination], opened: Callable[[Destination], AbstractContextManager[Repository]]
+) -> None:
+    """ConfigurationError if these backups have no locks; asks nothing of any destination."""
+    with opened(destinations[0]) as repository:
+        with_locks(repository)
+
+
+def with_locks(repository: Repository) -> HasLocks:
+    """The same one."""
+    if not isinstance(repository, HasLocks):
+        raise ConfigurationError(
+            "Archives have no locks beside them: runs of one pipeline exclude each other by its Lock."
+        )
+    return repository

@@ -18,7 +18,7 @@ Outcome: TypeAlias = Literal["succeeded", "incomplete", "failed"]
 DestinationOutcome: TypeAlias = Literal["succeeded", "incomplete", "failed", "unknown"]
 Verdict: TypeAlias = Literal["ok", "not ok", "not known"]
 Operation: TypeAlias = Literal[
-    "run", "restore", "verify", "drill", "clean", "monitor", "prune", "repair", "copy", "rekey"
+    "run", "restore", "verify", "drill", "clean", "monitor", "prune", "repair", "copy", "rekey", "unlock"
 ]
 MadeBy: TypeAlias = Literal["backupkit", "laravel-backup", "other"]
 Change: TypeAlias = Literal["added", "removed", "content", "metadata", "type"]
@@ -510,6 +510,14 @@ class KeyChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unlocked:
+    """How many locks of one repository were removed, and how many left: they are held, or cannot be read."""
+
+    removed: int = 0
+    left: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Essentials:
     """What nothing of a repository can be read without, a few kilobytes, sealed as it is stored.
 
@@ -595,7 +603,8 @@ class DestinationResult:
     `plan` is set by clean (what was, or in a dry run would be, removed and kept), `swept` names the
     leftovers of killed runs it found, `freed` counts the bytes it gave back, or would in a dry run, and `pruned`
     says what pruning had to do with it. `summary` is set by monitor: how the backups stand there. `keys` is set by
-    what changes those of a repository. `repaired` are the backups that a repair found damaged.
+    what changes those of a repository. `repaired` are the backups that a repair found damaged. `unlocked` is set by
+    what removes locks.
     """
 
     location: str
@@ -608,6 +617,7 @@ class DestinationResult:
     summary: DestinationSummary | None = None
     keys: KeyChange | None = None
     repaired: tuple[Repaired, ...] = ()
+    unlocked: Unlocked | None = None
     problems: tuple[Problem, ...] = ()
 
 

@@ -43,6 +43,7 @@ from backupkit.model import (
     Share,
     StoredObject,
     Taken,
+    Unlocked,
     Written,
 )
 from backupkit.passphrase import Passphrase
@@ -512,10 +513,10 @@ class TakesOver(Repository, Protocol):
 class HasLocks(Repository, Protocol):
     """A repository with locks beside the backups, of which a process that is killed leaves one."""
 
-    def unlock(self, *, force: bool = False) -> int:
-        """Remove those that nobody holds any more, or with `force` all of them; how many there were.
+    def unlock(self, *, force: bool = False, between: Callable[[], None] = nothing) -> Unlocked:
+        """Remove those that nobody holds any more, or with `force` all of them; what cannot be read counts as held.
 
-        What cannot be read counts as held. Who loses a lock that was held must notice before it changes anything.
+        `between` may raise to end it. One that cannot be removed is raised when the others were tried.
         """
         ...
 

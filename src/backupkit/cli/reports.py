@@ -21,6 +21,7 @@ _NOUN: Mapping[Operation, str] = {
     "repair": "repair",
     "copy": "copying",
     "rekey": "change of keys",
+    "unlock": "removal of locks",
 }
 _ENDED: Mapping[Outcome, str] = {
     "succeeded": "succeeded in",
@@ -168,13 +169,17 @@ def _facts(report: Report) -> list[str]:
             return [f"{format_size(sum(result.freed for result in report.destinations))} freed"]
         case "repair":
             return [f"{format_size(report.read)} read", _found_wrong(report)]
-        case "monitor" | "rekey":
+        case "monitor" | "rekey" | "unlock":
             return []
 
 
 def _result(result: DestinationResult) -> list[str]:
     if result.pruned is not None:
         return [result.outcome, f"{format_size(result.freed)} freed{_anew(result.pruned)}", result.location]
+    if (unlocked := result.unlocked) is not None:
+        removed = f"{counted(unlocked.removed, 'lock', 'locks')} removed"
+        left = f", {unlocked.left} left (held, or not to be read)" if unlocked.left else ""
+        return [result.outcome, removed + left, result.location]
     if result.backup is None:
         return [result.outcome, "", "", result.location]
     backup = result.backup

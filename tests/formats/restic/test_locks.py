@@ -34,8 +34,9 @@ from backupkit.errors import (
 from backupkit.formats.restic import locks
 from backupkit.formats.restic.locks import Lease, LockFile, held, remove_locks
 from backupkit.formats.restic.objects import Objects
-from backupkit.model import StoredObject
+from backupkit.model import StoredObject, Unlocked
 from backupkit.protocols import Chunks, Destination
+from backupkit.retrying import Retry
 from backupkit.testing.clocks import FrozenClock
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 from tests.formats.restic.stock import Opened, Restic, made, made_here, opened
@@ -354,7 +355,7 @@ def test_stale_locks_are_removed_when_asked_to_and_no_others(repository: Opened,
     }
     put(repository, replace(ALICE, time=NOW - 31 * MINUTE))
     put(repository, of_this_host(pid=NOBODY))
-    assert remove_locks(repository.objects, repository.sealer, clock=clock) == 2
+    assert remove_locks(repository.objects, repository.sealer, clock=clock) == Unlocked(removed=2, left=3)
     assert set(lock_ids(repository)) == stays
 
 
@@ -362,8 +363,8 @@ def test_by_force_all_locks_are_removed(repository: Opened, clock: FrozenClock) 
     put(repository, ALICE)
     repository.objects.save("locks", {"no": "lock"}, repository.sealer)
     repository.objects.destination.write("locks/" + "0" * 64, [b""])
-    assert remove_locks(repository.objects, repository.sealer, clock=clock) == 0
-    assert remove_locks(repository.objects, repository.sealer, force=True, clock=clock) == 3
+    assert remove_locks(repository.objects, repository.sealer, clock=clock) == Unlocked(left=3)
+    assert remove_locks(repository.objects, repository.sealer, force=True, clock=clock) == Unlocked(removed=3)
     assert lock_ids(repository) == []
 
 
@@ -373,7 +374,35 @@ def test_a_lock_that_another_removes_meanwhile_is_not_counted(repository: Opened
     raced = at(
         FaultyDestination(repository.objects.destination, [Fault(method="delete", does=gone)]), repository
     )
-    assert remove_locks(raced.objects, raced.sealer, clock=clock) == 0
+    assert remove_locks(raced.objects, raced.sealer, clock=clock) == Unlocked()
+
+
+def test_one_that_cannot_be_removed_keeps_no_other_lock_from_being(
+    repository: Opened, clock: FrozenClock
+) -> None:
+    for pid in (NOBODY, NOBODY + 1, NOBODY + 2):
+        put(repository, of_this_host(pid=pid))
+    refused = AccessDeniedError("It may not be.", location="memory:")
+    fault = Fault(method="delete", call=1, does=refused)
+    some = at(FaultyDestination(repository.objects.destination, [fault]), repository)
+    with pytest.raises(AccessDeniedError):
+        remove_locks(some.objects, some.sealer, clock=clock)
+    assert len(lock_ids(repository)) == 1
+
+
+def test_a_dead_destination_is_not_asked_to_remove_lock_after_lock(
+    repository: Opened, clock: FrozenClock
+) -> None:
+    for pid in (NOBODY, NOBODY + 1, NOBODY + 2):
+        put(repository, of_this_host(pid=pid))
+    dead = DestinationError("Nobody answers.", location="memory:", retryable=True)
+    faulty = FaultyDestination(
+        repository.objects.destination, [Fault(method="delete", does=dead, lasting=True)]
+    )
+    once = replace(repository, objects=Objects(faulty, retry=Retry(tries=1)))
+    with pytest.raises(DestinationError):
+        remove_locks(once.objects, once.sealer, clock=clock)
+    assert faulty.calls["delete"] == 1
 
 
 # --- Locks that change while they are looked at
@@ -770,10 +799,10 @@ def test_the_lock_of_restic_is_honoured_and_its_holder_named(tmp_path: Path) -> 
 def test_the_lock_of_a_killed_restic_is_stale_for_us(tmp_path: Path) -> None:
     repository, restic = made_here(tmp_path / "repository")
     with restic_holds_a_lock(restic) as process:
-        assert remove_locks(repository.objects, repository.sealer) == 0
+        assert remove_locks(repository.objects, repository.sealer).removed == 0
         process.kill()
         process.wait()
-        assert remove_locks(repository.objects, repository.sealer) == 1
+        assert remove_locks(repository.objects, repository.sealer).removed == 1
 
 
 @pytest.mark.interop

@@ -30,6 +30,7 @@ from backupkit.formats.restic.layout import object_name, storage_id
 from backupkit.formats.restic.objects import Objects
 from backupkit.formats.restic.sealing import Sealer
 from backupkit.formats.restic.times import text_time, time_text, utc_now
+from backupkit.model import Unlocked
 from backupkit.printable import printable
 from backupkit.protocols import nothing
 
@@ -170,19 +171,37 @@ def held(
 
 
 def remove_locks(
-    objects: Objects, sealer: Sealer, *, force: bool = False, clock: Callable[[], datetime] = utc_now
-) -> int:
-    """Remove the locks that nobody holds any more, as `restic unlock` does; how many there were.
+    objects: Objects,
+    sealer: Sealer,
+    *,
+    force: bool = False,
+    clock: Callable[[], datetime] = utc_now,
+    between: Callable[[], None] = nothing,
+) -> Unlocked:
+    """Remove the locks that nobody holds any more, as `restic unlock` does.
 
-    With `force` all of them, as `restic unlock --remove-all`; without it, those that cannot be read stay.
+    With `force` all of them, as `restic unlock --remove-all`; without it, those that cannot be read stay. One that
+    cannot be removed keeps no other from being; then what is wrong with the first is raised.
     """
-    removed = 0
-    for id, size in list(objects.list("locks")):
-        with suppress(ObjectNotFoundError):
-            if force or (size and _is_stale(objects, sealer, id, clock())):
+    removed = left = 0
+    refused: DestinationError | None = None
+    for id, _ in list(objects.list("locks")):
+        between()
+        try:
+            if force or _is_stale(objects, sealer, id, clock()):
                 objects.delete("locks", id)
                 removed += 1
-    return removed
+            else:
+                left += 1
+        except ObjectNotFoundError:
+            continue  # whoever held it has let it go
+        except DestinationError as error:
+            if error.retryable:
+                raise
+            refused = refused or error
+    if refused is not None:
+        raise refused
+    return Unlocked(removed=removed, left=left)
 
 
 class Lease:

@@ -42,6 +42,7 @@ from backupkit.model import (
     Repaired,
     Share,
     Taken,
+    Unlocked,
     Written,
 )
 from backupkit.passphrase import Passphrase
@@ -423,9 +424,12 @@ class ResticRepository:
             opened.forget_index()
             self._known = {}
 
-    def unlock(self, *, force: bool = False) -> int:
-        repository = self._open()
-        return remove_locks(repository.objects, repository.sealer, force=force)
+    def unlock(self, *, force: bool = False, between: Callable[[], None] = nothing) -> Unlocked:
+        try:
+            repository = self._open()
+        except RepositoryNotFoundError:
+            return Unlocked()
+        return remove_locks(repository.objects, repository.sealer, force=force, between=between)
 
     def keys(self) -> Sequence[Key]:
         return Keyring(self._open(), self._access.passphrase).list()
