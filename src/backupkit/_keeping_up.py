@@ -197,7 +197,7 @@ class KeepingUp(AtDestinations):
         with self._running("unlock", cancel, telling=self._telling()) as running:
 
             def unlock(destination: Destination) -> DestinationResult:
-                with self._opened(destination, between=running.check_cancelled) as repository:
+                with self._opened(destination) as repository:
                     unlocked = with_locks(repository).unlock(force=force, between=running.check_cancelled)
                 return DestinationResult(
                     location=destination.location, outcome="succeeded", unlocked=unlocked

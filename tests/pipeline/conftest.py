@@ -10,6 +10,7 @@ from backupkit.testing.destinations import MemoryDestination
 from tests.caches import caches_of_their_own as caches_of_their_own
 from tests.pipeline.shop import Clock, Make
 from tests.pipeline.snapshots import impatient as impatient
+from tests.pipeline.snapshots import places as places
 
 
 @pytest.fixture

@@ -5,14 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from backupkit import DestinationError, Passphrase, Restic
+from backupkit import Backups, DestinationError, Directory, Passphrase, Restic
 from backupkit.destinations.wrapping import Wrapping
 from backupkit.model import StoredObject
 from backupkit.protocols import Chunks, Destination
+from backupkit.testing.destinations import MemoryDestination
+from backupkit.testing.trees import tree
 from tests.impatience import be_impatient
+from tests.pipeline.shop import Make
 from tests.restics import PASSWORD
 
 PASSPHRASE = Passphrase(PASSWORD)
@@ -22,6 +26,20 @@ FORMAT = Restic(cache=False, lock_wait=timedelta(0))
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     be_impatient(monkeypatch)
+
+
+@pytest.fixture
+def places(impatient: None, make: Make, tmp_path: Path) -> tuple[MemoryDestination, MemoryDestination]:
+    """Two, each with a repository and a snapshot."""
+    places = MemoryDestination("first"), MemoryDestination("second")
+    app = tree(tmp_path / "app", {"a": b"a"})
+    make(Directory(app), places, encryptor=PASSPHRASE, format=FORMAT).run()
+    return places
+
+
+def at(*destinations: Destination, by: Passphrase = PASSPHRASE) -> Backups:
+    """Whatever backups are there."""
+    return Backups(None, destinations, encryptor=by, format=FORMAT)
 
 
 class Failing(Wrapping):

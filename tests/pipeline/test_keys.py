@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,6 @@ from backupkit import (
     Backups,
     ConfigurationError,
     DestinationError,
-    Directory,
     Passphrase,
     Report,
     RepositoryError,
@@ -20,26 +18,11 @@ from backupkit import (
 )
 from backupkit.protocols import Destination
 from backupkit.testing.destinations import MemoryDestination
-from backupkit.testing.trees import tree
-from tests.pipeline.shop import Make
-from tests.pipeline.snapshots import FORMAT, PASSPHRASE, Failing, Silent
+from tests.pipeline.snapshots import PASSPHRASE, Failing, Silent, at
 
 NEW = Passphrase("another one of many random words")
 
 pytestmark = pytest.mark.usefixtures("impatient")
-
-
-@pytest.fixture
-def places(make: Make, tmp_path: Path) -> tuple[MemoryDestination, MemoryDestination]:
-    """Two, each with a repository and a snapshot."""
-    places = MemoryDestination("first"), MemoryDestination("second")
-    app = tree(tmp_path / "app", {"a": b"a"})
-    make(Directory(app), places, encryptor=PASSPHRASE, format=FORMAT).run()
-    return places
-
-
-def at(*destinations: Destination, by: Passphrase = PASSPHRASE) -> Backups:
-    return Backups(None, destinations, encryptor=by, format=FORMAT)
 
 
 def count(places: tuple[Destination, ...], by: Passphrase) -> int:

@@ -12,7 +12,6 @@ import pytest
 
 from backupkit import (
     BackupPipeline,
-    Backups,
     ConfigurationError,
     DestinationError,
     Directory,
@@ -29,24 +28,11 @@ from backupkit.protocols import Destination
 from backupkit.testing.destinations import MemoryDestination
 from backupkit.testing.trees import tree
 from tests.pipeline.shop import Make
-from tests.pipeline.snapshots import FORMAT, PASSPHRASE, Failing, Silent
+from tests.pipeline.snapshots import FORMAT, PASSPHRASE, Failing, Silent, at
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
 NOBODY = 2**22 + 1  # a process id that Linux gives nobody
-
-
-@pytest.fixture
-def places(make: Make, tmp_path: Path) -> tuple[MemoryDestination, MemoryDestination]:
-    """Two, each with a repository and a snapshot."""
-    places = MemoryDestination("first"), MemoryDestination("second")
-    app = tree(tmp_path / "app", {"a": b"a"})
-    make(Directory(app), places, encryptor=PASSPHRASE, format=FORMAT).run()
-    return places
-
-
-def at(*destinations: Destination) -> Backups:
-    return Backups(None, destinations, encryptor=PASSPHRASE, format=FORMAT)
 
 
 def leave_lock(place: Destination, *, pid: int = NOBODY) -> None:

@@ -866,6 +866,15 @@ def test_what_another_has_pruned_while_the_lock_settled_is_not_believed_any_more
     assert len(contents(place, newer)) == 12
 
 
+def test_index_objects_that_are_gone_do_not_count_as_loaded(place: MemoryDestination) -> None:
+    older = written(place, several(range(12)))
+    written(place, several(range(6, 18)), minutes=1)
+    repository = opened(place)
+    pruned(place, older)
+    repository.load_index_alone()
+    assert {f"index/{id}" for id in repository.loaded} == names_of(place, "index")
+
+
 def test_what_another_has_stored_while_the_lock_settled_stays(
     place: MemoryDestination, while_settling: Callable[[Callable[[], None]], None]
 ) -> None:

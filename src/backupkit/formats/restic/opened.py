@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
+from math import inf
 from typing import Any
 
 from backupkit.errors import (
@@ -104,9 +105,7 @@ class OpenedRepository:
         """Take in index objects until this time is over, which is waited for; what was wrong is found later."""
         end = time.monotonic() + seconds
         with self._loading, suppress(DestinationError, IntegrityError):
-            for _ in self._taking_new(self.index, self._loaded, listed=[]):
-                if time.monotonic() >= end:
-                    break
+            self._take_new(self.index, self._loaded, until=end)
         time.sleep(max(0, end - time.monotonic()))
 
     def load_index_alone(self) -> None:
@@ -116,40 +115,37 @@ class OpenedRepository:
         """
         with self._loading:
             if self._loaded.difference(self._take_new(self.index, self._loaded)):
-                self.index, self._loaded = BlobIndex(), set()
-                self._take_new(self.index, self._loaded)
+                self._take_anew()
             self._looked = time.monotonic()
-
-    def _take_new(self, index: BlobIndex, loaded: set[str]) -> Collection[str]:
-        """The ids of all index objects that are listed."""
-        listed: list[str] = []
-        for _ in self._taking_new(index, loaded, listed):
-            pass
-        return listed
-
-    def _taking_new(self, index: BlobIndex, loaded: set[str], listed: list[str]) -> Iterator[None]:
-        """Pauses before each index object that is taken in; `listed` gets the ids of all there are."""
-        listed += [id for id, _ in self.objects.list("index")]
-        for id in listed:
-            if id in loaded:
-                continue
-            yield
-            try:
-                fields = self.objects.load("index", id, self.sealer)
-            except ObjectNotFoundError:
-                continue  # replaced since it was listed: what it said is in another one
-            index.take(fields, where=self.objects.where("index", id))
-            loaded.add(id)
 
     def _load_index_anew(self, old: BlobIndex) -> None:
         """Forget what the index said, in which packs are that are gone; unless another thread has just done so."""
         with self._loading:
             if self.index is not old:
                 return
-            index, loaded = BlobIndex(), set[str]()
-            self._take_new(index, loaded)
-            self.index, self._loaded = index, loaded
+            self._take_anew()
             self._looked = time.monotonic()
+
+    def _take_anew(self) -> None:
+        index, loaded = BlobIndex(), set[str]()
+        self._take_new(index, loaded)
+        self.index, self._loaded = index, loaded
+
+    def _take_new(self, index: BlobIndex, loaded: set[str], *, until: float = inf) -> Collection[str]:
+        """The ids of all index objects that are listed; none is begun after this time of the monotonic clock."""
+        listed = [id for id, _ in self.objects.list("index")]
+        for id in listed:
+            if id in loaded:
+                continue
+            if time.monotonic() >= until:
+                break
+            try:
+                fields = self.objects.load("index", id, self.sealer)
+            except ObjectNotFoundError:
+                continue  # replaced since it was listed: what it said is in another one
+            index.take(fields, where=self.objects.where("index", id))
+            loaded.add(id)
+        return listed
 
     @property
     def loaded(self) -> Collection[str]:
