@@ -12,7 +12,14 @@ from typing import Any
 
 import pytest
 
-from backupkit import BackupPipeline, ConfigurationError, Directory, OperationCancelledError, SQLite
+from backupkit import (
+    BackupPipeline,
+    ConfigurationError,
+    Directory,
+    FileMemory,
+    OperationCancelledError,
+    SQLite,
+)
 from backupkit.model import Notice, Report, Summary
 from backupkit.scheduling import Job, perform
 from tests.pipeline.test_telling import Told
@@ -35,6 +42,7 @@ def pipeline(tmp_path: Path) -> BackupPipeline:
         [str(tmp_path / "one"), str(tmp_path / "two")],
         encryptor=None,
         notifiers=[Told()],
+        memory=FileMemory(tmp_path / "state"),
     )
 
 
