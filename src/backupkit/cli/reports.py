@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from backupkit.cli.listings import contents, state
-from backupkit.cli.texts import columns, counted, duration, minutes
+from backupkit.cli.texts import columns, contents, counted, duration, minutes, state
 from backupkit.model import DestinationResult, Operation, Outcome, Problem, Pruned, Report, RetentionPlan
 from backupkit.printable import printable
 from backupkit.sizes import format_size
