@@ -150,6 +150,7 @@ VERBS = [
     "change_passphrase",
     "clean",
     "copy",
+    "delete",
     "details",
     "diff",
     "drill",

@@ -18,7 +18,18 @@ Outcome: TypeAlias = Literal["succeeded", "incomplete", "failed"]
 DestinationOutcome: TypeAlias = Literal["succeeded", "incomplete", "failed", "unknown"]
 Verdict: TypeAlias = Literal["ok", "not ok", "not known"]
 Operation: TypeAlias = Literal[
-    "run", "restore", "verify", "drill", "clean", "monitor", "prune", "repair", "copy", "rekey", "unlock"
+    "run",
+    "restore",
+    "verify",
+    "drill",
+    "clean",
+    "monitor",
+    "prune",
+    "repair",
+    "copy",
+    "rekey",
+    "unlock",
+    "delete",
 ]
 MadeBy: TypeAlias = Literal["backupkit", "laravel-backup", "other"]
 Change: TypeAlias = Literal["added", "removed", "content", "metadata", "type"]

@@ -13,6 +13,7 @@ from backupkit.cli.browsing import cat, ls
 from backupkit.cli.cleaning import clean
 from backupkit.cli.comparing import diff
 from backupkit.cli.copying import copy
+from backupkit.cli.deleting import delete
 from backupkit.cli.doctor import doctor
 from backupkit.cli.drilling import drill
 from backupkit.cli.finding import find
@@ -127,7 +128,22 @@ def demo(
 
 app.command()(run)
 app.command("list")(list_)
-for _verb in (verify, restore, drill, clean, ls, cat, copy, prune, repair, unlock, retention, pin, unpin):
+for _verb in (
+    verify,
+    restore,
+    drill,
+    clean,
+    ls,
+    cat,
+    copy,
+    prune,
+    repair,
+    unlock,
+    retention,
+    pin,
+    unpin,
+    delete,
+):
     app.command()(_verb)
 for _verb in (monitor, summary, doctor, diff, find, stats):
     app.command()(_verb)

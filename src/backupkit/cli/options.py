@@ -88,6 +88,12 @@ Which = Annotated[
         "--backup", metavar="ID", help="An id from `list`, or its beginning, or latest: newest good."
     ),
 ]
+WhichOne = Annotated[
+    str,
+    typer.Option(
+        "--backup", metavar="ID", help="An id from `list`, or its beginning, or latest.", show_default=False
+    ),
+]
 Database = Annotated[
     list[str] | None,
     typer.Option(

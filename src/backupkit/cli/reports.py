@@ -21,6 +21,7 @@ _NOUN: Mapping[Operation, str] = {
     "copy": "copying",
     "rekey": "change of keys",
     "unlock": "removal of locks",
+    "delete": "deletion",
 }
 _ENDED: Mapping[Outcome, str] = {
     "succeeded": "succeeded in",
@@ -165,6 +166,11 @@ def _facts(report: Report) -> list[str]:
                 *there,
             ]
         case "clean" | "prune":
+            return [f"{format_size(sum(result.freed for result in report.destinations))} freed"]
+        case "delete":
+            backups = [result.backup for result in report.destinations if result.backup is not None]
+            if any(backup.shared for backup in backups):
+                return ["`backupkit prune` frees what nothing else needs"]
             return [f"{format_size(sum(result.freed for result in report.destinations))} freed"]
         case "repair":
             return [f"{format_size(report.read)} read", _found_wrong(report)]
