@@ -8,7 +8,7 @@ import typer
 
 from backupkit.cli.choosing import chosen_assertions, chosen_pipeline
 from backupkit.cli.databases import named_databases
-from backupkit.cli.options import App, At, Json, Only, Quiet, Which, contents_of
+from backupkit.cli.options import App, At, Half, Json, NoNotify, Quiet, Which, contents_of
 from backupkit.cli.output import Output
 from backupkit.cli.stopping import cancelled_by_signals
 
@@ -17,7 +17,7 @@ def drill(
     app: App = None,
     backup: Which = "latest",
     at: At = None,
-    only: Annotated[Only | None, typer.Option(help="Leave out the other half.")] = None,
+    only: Half = None,
     database: Annotated[
         list[str] | None,
         typer.Option(
@@ -45,6 +45,7 @@ def drill(
         bool, typer.Option("--compare-rows", help="Compare the rows with those counted when it was dumped.")
     ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything in place, and tell where.")] = False,
+    no_notify: NoNotify = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -75,6 +76,7 @@ def drill(
                 assertions=assertions,
                 compare_rows=compare_rows,
                 keep=keep,
+                notify=not no_notify,
                 cancel=cancel,
             )
         output.report(report)

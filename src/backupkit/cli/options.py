@@ -103,6 +103,8 @@ Database = Annotated[
         "Repeatable.",
     ),
 ]
+NoNotify = Annotated[bool, typer.Option("--no-notify", help="Tell no notifier of this.")]
+Half = Annotated[Only | None, typer.Option("--only", help="Leave out the other half.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, and do nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing unless something is wrong.")]

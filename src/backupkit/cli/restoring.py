@@ -10,7 +10,7 @@ import typer
 from backupkit.backups import Backups
 from backupkit.cli.choosing import OpeningAny
 from backupkit.cli.databases import database_url, named_databases
-from backupkit.cli.options import At, Database, DryRun, Json, Only, Quiet, Url, Which, contents_of, grouped
+from backupkit.cli.options import At, Database, DryRun, Half, Json, Quiet, Url, Which, contents_of, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.reports import restore_lines
 from backupkit.model import Report
@@ -32,7 +32,7 @@ def restore(
     database: Database = None,
     backup: Which = "latest",
     at: At = None,
-    only: Annotated[Only | None, typer.Option(help="Leave out the other half.")] = None,
+    only: Half = None,
     include: Annotated[
         list[str] | None,
         typer.Option(metavar="PATTERN", help="Only what matches (gitignore syntax). Repeatable."),

@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 from backupkit.cli.choosing import chosen_pipeline
-from backupkit.cli.options import App, Json, Only, Quiet, contents_of
+from backupkit.cli.options import App, Half, Json, NoNotify, Quiet, contents_of
 from backupkit.cli.output import Output
 from backupkit.cli.stopping import cancelled_by_signals
 
 
 def run(
     app: App = None,
-    only: Annotated[Only | None, typer.Option(help="Leave out the other half.")] = None,
+    only: Half = None,
     only_db: Annotated[bool, typer.Option("--only-db", help="The same as --only databases.")] = False,
     only_files: Annotated[bool, typer.Option("--only-files", help="The same as --only files.")] = False,
     to: Annotated[
@@ -27,7 +27,7 @@ def run(
     wait: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for another run to end.")
     ] = 0,
-    no_notify: Annotated[bool, typer.Option("--no-notify", help="Tell no notifier of this run.")] = False,
+    no_notify: NoNotify = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:

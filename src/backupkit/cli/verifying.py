@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from backupkit.cli.choosing import OpeningAny
-from backupkit.cli.options import At, Json, Quiet, Url, Which, grouped
+from backupkit.cli.options import At, Json, NoNotify, Only, Quiet, Url, Which, contents_of, grouped
 from backupkit.cli.output import Output
 
 
@@ -17,6 +17,9 @@ def verify(
     *,
     backup: Which = "latest",
     at: At = None,
+    only: Annotated[
+        Only | None, typer.Option(help="Of latest: the newest good one that holds this half.")
+    ] = None,
     share: Annotated[
         str | None,
         typer.Option(
@@ -25,6 +28,7 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    no_notify: NoNotify = False,
     opening: OpeningAny,
     json: Json = False,
     quiet: Quiet = False,
@@ -40,9 +44,12 @@ def verify(
     """
     output = Output(json=json, quiet=quiet)
     with output.ending():
+        contents = contents_of(only)
         place = opening.at(url)
         report = place.use(
-            lambda backups, cancel: backups.verify(backup, at=at, share=share, cancel=cancel),
+            lambda backups, cancel: backups.verify(
+                backup, at=at, only=contents, share=share, notify=not no_notify, cancel=cancel
+            ),
             observers=output.observers(),
         )
         output.report(report)
