@@ -15,6 +15,7 @@ from backupkit.cli.comparing import diff
 from backupkit.cli.copying import copy
 from backupkit.cli.deleting import delete
 from backupkit.cli.doctor import doctor
+from backupkit.cli.downloading import download
 from backupkit.cli.drilling import drill
 from backupkit.cli.finding import find
 from backupkit.cli.keys import keys
@@ -136,6 +137,7 @@ for _verb in (
     ls,
     cat,
     copy,
+    download,
     prune,
     repair,
     unlock,

@@ -22,6 +22,7 @@ _NOUN: Mapping[Operation, str] = {
     "rekey": "change of keys",
     "unlock": "removal of locks",
     "delete": "deletion",
+    "download": "download",
 }
 _ENDED: Mapping[Outcome, str] = {
     "succeeded": "succeeded in",
@@ -151,6 +152,8 @@ def _facts(report: Report) -> list[str]:
             return [entries, f"{format_size(report.written)} written", *finished]
         case "verify":
             return [entries, f"{format_size(report.read)} read and compared"]
+        case "download":
+            return [f"{format_size(report.written)} written"]
         case "drill":
             return [entries, f"{format_size(report.written)} restored to scratch places"]
         case "run":
