@@ -41,7 +41,8 @@ def chosen_pipeline(app: str | None, observers: tuple[Observer, ...]) -> BackupP
             f"No pipeline is named: give --app package.module:pipeline, or set {APP_VARIABLE}."
         )
     pipeline = _loaded(app)
-    if not any(isinstance(observer, ProgressObserver) for observer in pipeline.observers):
+    has_bar = any(isinstance(observer, ProgressObserver) for observer in pipeline.observers)
+    if not (has_bar and sys.stderr.isatty()):
         pipeline.observers = (*pipeline.observers, *observers)
     return pipeline
 
