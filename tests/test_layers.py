@@ -66,7 +66,7 @@ LAYERS = (
         "_writing",
         *("_drilling", "_placing", "_questioning", "_scratch", "_scratch_redis"),
     },
-    {"cli", "__main__", "scheduling"},
+    {"cli", "__main__", "config", "scheduling"},
 )
 LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 
@@ -168,6 +168,8 @@ NEIGHBOURS = {
     ("repository_urls", "opening"): "how it is opened",
     ("repository_urls", "browsing"): "what a URL leads to",
     ("pipeline", "backups"): "a pipeline is its list of backups and what can be done to them",
+    ("config", "scheduling"): "a pipeline's schedule is one of its settings",
+    ("cli", "config"): "settings are checked, shown and begun at the command line",
     ("__main__", "cli"): "`python -m backupkit` is the command line",
 }
 
@@ -201,6 +203,9 @@ OPTIONAL = {
     "webdav4": {"filesystems"},
     "typer": {"cli"},
     "cronsim": {"scheduling"},
+    "pydantic": {"config"},
+    "pydantic_core": {"config"},
+    "dotenv": {"config"},
     "rich": {"cli", "observers"},
     "s3fs": {"filesystems"},
     "botocore": {"filesystems"},
