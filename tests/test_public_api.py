@@ -114,6 +114,7 @@ PUBLIC = [
     "SQLite",
     "ScheduledRun",
     "SeriesSummary",
+    "SettingsError",
     "Simulation",
     "SizeAnomaly",
     "SourceError",

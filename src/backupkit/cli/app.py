@@ -15,6 +15,7 @@ from backupkit.backups import Backups
 from backupkit.cli.browsing import cat, ls
 from backupkit.cli.choosing import OpeningAny, chosen_assertions, chosen_pipeline
 from backupkit.cli.comparing import diff
+from backupkit.cli.configuring import config
 from backupkit.cli.copying import copy
 from backupkit.cli.databases import database_url, named_databases
 from backupkit.cli.doctor import doctor
@@ -460,6 +461,7 @@ app.command()(diff)
 app.command()(find)
 app.command()(stats)
 app.add_typer(keys, name="key")
+app.add_typer(config, name="config")
 
 
 def _contents(only: Only | None, *, databases: bool = False, files: bool = False) -> Contents | None:
