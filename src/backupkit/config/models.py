@@ -205,7 +205,7 @@ def _field(hint: Any, parameter: Parameter) -> Any:
     for one in lists:
         inner = _field(one, parameter)
         alone = str in members or any(
-            isinstance(extra, PartOf) for extra in getattr(inner, "__metadata__", ())
+            isinstance(extra, PartOf | PassphraseLeaf) for extra in getattr(inner, "__metadata__", ())
         )
         return None if inner is None else _listed(inner, alone=alone)
     for one in members:
