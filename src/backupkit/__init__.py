@@ -123,6 +123,9 @@ if TYPE_CHECKING:
     from backupkit.destinations.throttled import Throttled
     from backupkit.examining import examine
     from backupkit.history import DatabaseHistory
+    from backupkit.locking.database import DatabaseLock
+    from backupkit.locking.limits import Limits
+    from backupkit.locking.redis import RedisLock
     from backupkit.notifiers.apprise import AppriseNotifier
     from backupkit.notifiers.database import DatabaseNotifier, Notification
     from backupkit.notifiers.environment import notifiers_from_env
@@ -164,6 +167,7 @@ __all__ = [
     "ConfigurationError",
     "CountedRetention",
     "DatabaseHistory",
+    "DatabaseLock",
     "DatabaseNotifier",
     "DatabaseTarget",
     "DeadManPing",
@@ -194,6 +198,7 @@ __all__ = [
     "KeyChange",
     "KeyListing",
     "Leftovers",
+    "Limits",
     "Listing",
     "LocalDestination",
     "LoggingObserver",
@@ -227,6 +232,7 @@ __all__ = [
     "Pruned",
     "ReadOnly",
     "Redis",
+    "RedisLock",
     "Removed",
     "Repaired",
     "Report",
@@ -284,9 +290,11 @@ _LATE = {
     "AllDatabases": "sources.all_databases",
     "AppriseNotifier": "notifiers.apprise",
     "DatabaseHistory": "history",
+    "DatabaseLock": "locking.database",
     "DatabaseNotifier": "notifiers.database",
     "DeadManPing": "notifiers.ping",
     "FsspecSource": "sources.remote",
+    "Limits": "locking.limits",
     "MariaDB": "sources.mysql",
     "MongoDB": "sources.mongodb",
     "MySQL": "sources.mysql",
@@ -297,6 +305,7 @@ _LATE = {
     "PrometheusObserver": "observers.metrics",
     "ReadOnly": "destinations.read_only",
     "Redis": "sources.redis",
+    "RedisLock": "locking.redis",
     "Retrying": "destinations.retrying",
     "ScheduledRun": "retention.simulation",
     "Simulation": "retention.simulation",

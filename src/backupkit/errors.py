@@ -223,7 +223,7 @@ class NotificationError(BackupKitError):
 
 
 class BackupAlreadyRunningError(BackupKitError):
-    """Another run of the same pipeline holds the lock."""
+    """Another run holds the lock, or may have taken it from this one; or as many are under way as may be."""
 
 
 class OperationCancelledError(BackupKitError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import shlex
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -16,13 +15,11 @@ from backupkit.backups import Backups
 from backupkit.cli.options import (
     App,
     LegacyTimeZone,
-    NewPassphraseCommand,
-    NewPassphraseEnv,
-    NewPassphraseFile,
     PassphraseCommand,
     PassphraseEnv,
     PassphraseFile,
 )
+from backupkit.cli.passphrases import VARIABLE, asked_passphrase, from_environment, given_passphrase
 from backupkit.cli.stopping import cancelled_by_signals
 from backupkit.errors import ConfigurationError, WrongPassphraseError
 from backupkit.observers import ProgressObserver
@@ -32,7 +29,6 @@ from backupkit.pipeline import BackupPipeline
 from backupkit.protocols import Observer
 
 APP_VARIABLE = "BACKUPKIT_APP"
-PASSPHRASE_VARIABLE = "BACKUP_ARCHIVE_PASSWORD"  # noqa: S105 – the name of a variable
 
 T = TypeVar("T")
 
@@ -45,7 +41,8 @@ def chosen_pipeline(app: str | None, observers: tuple[Observer, ...]) -> BackupP
             f"No pipeline is named: give --app package.module:pipeline, or set {APP_VARIABLE}."
         )
     pipeline = _loaded(app)
-    if not any(isinstance(observer, ProgressObserver) for observer in pipeline.observers):
+    has_bar = any(isinstance(observer, ProgressObserver) for observer in pipeline.observers)
+    if not (has_bar and sys.stderr.isatty()):
         pipeline.observers = (*pipeline.observers, *observers)
     return pipeline
 
@@ -130,9 +127,7 @@ class Place:
             return _do(operation, chosen_pipeline(self.app, observers))
         if self.app is not None:
             raise ConfigurationError("--app and a URL both say where the backups are: give one of them.")
-        passphrase = self.passphrase
-        if passphrase is None and os.environ.get(PASSPHRASE_VARIABLE):
-            passphrase = Passphrase.from_env(PASSPHRASE_VARIABLE)
+        passphrase = self.passphrase or from_environment()
         try:
             return _do(operation, self._opened(passphrase, observers))
         except WrongPassphraseError as error:
@@ -140,11 +135,10 @@ class Place:
                 raise
             if not sys.stdin.isatty():
                 error.add_note(
-                    f"Give --passphrase-file, --passphrase-env or --passphrase-command, "
-                    f"or set {PASSPHRASE_VARIABLE}."
+                    f"Give --passphrase-file, --passphrase-env or --passphrase-command, or set {VARIABLE}."
                 )
                 raise
-        return _do(operation, self._opened(_asked(), observers))
+        return _do(operation, self._opened(asked_passphrase(), observers))
 
     def _opened(self, passphrase: Passphrase | None, observers: tuple[Observer, ...]) -> Backups:
         return open_repository(
@@ -176,74 +170,6 @@ class OpeningAny(Opening):
         return replace(super().at(url), legacy_time_zone=self.legacy_time_zone)
 
 
-@dataclass(frozen=True, kw_only=True)
-class NewPassphrase:
-    """The options that say what the new passphrase is."""
-
-    new_passphrase_file: NewPassphraseFile = None
-    new_passphrase_env: NewPassphraseEnv = None
-    new_passphrase_command: NewPassphraseCommand = None
-
-    def given(self) -> Passphrase | None:
-        return given_passphrase(
-            self.new_passphrase_file,
-            self.new_passphrase_env,
-            self.new_passphrase_command,
-            option="new-passphrase",
-        )
-
-
 def _do(operation: Callable[[Backups, threading.Event], T], backups: Backups) -> T:
     with cancelled_by_signals() as cancel:
         return operation(backups, cancel)
-
-
-def given_passphrase(
-    file: str | None, variable: str | None, command: str | None, *, option: str = "passphrase"
-) -> Passphrase | None:
-    """The passphrase from the one place that one of these options names; None if none does."""
-    given = [
-        *([Passphrase.from_file(file)] if file is not None else []),
-        *([Passphrase.from_env(variable)] if variable is not None else []),
-        *([Passphrase.from_command(_words(command, option))] if command is not None else []),
-    ]
-    if len(given) > 1:
-        what = option.removeprefix("to-").replace("-", " ")
-        raise ConfigurationError(f"The {what} is said to be in several places: give one --{option} option.")
-    return given[0] if given else None
-
-
-def new_passphrase(given: Passphrase | None) -> Passphrase:
-    """The new passphrase that options name, or else one that a person at the terminal writes twice."""
-    if given is not None:
-        return given
-    if not sys.stdin.isatty():
-        raise ConfigurationError(
-            "Nothing says what the new passphrase is: give --new-passphrase-file, --new-passphrase-env or "
-            "--new-passphrase-command."
-        )
-    text = _asked("New passphrase: ").reveal()
-    if _asked("The same again: ").reveal() != text:
-        raise ConfigurationError("The two passphrases are not the same: nothing was changed. Try again.")
-    return Passphrase.from_callable(lambda: text.decode("utf-8", "surrogateescape"), name="the terminal")
-
-
-def _words(command: str, option: str) -> list[str]:
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise ConfigurationError(f"The --{option}-command cannot be read: {error}.") from error
-    if not words:
-        raise ConfigurationError(f"The --{option}-command is empty: give a program and its arguments.")
-    return words
-
-
-def _asked(prompt: str = "Passphrase: ") -> Passphrase:
-    import getpass
-
-    try:
-        text = getpass.getpass(prompt)
-    except EOFError:
-        text = ""
-    # Not Passphrase(text), which would say that a program gave an empty one.
-    return Passphrase.from_callable(lambda: text, name="the terminal")

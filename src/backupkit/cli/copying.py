@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from backupkit.backups import Backups
-from backupkit.cli.choosing import OpeningAny, chosen_pipeline, given_passphrase
+from backupkit.cli.choosing import OpeningAny, chosen_pipeline
 from backupkit.cli.options import At, DryRun, Json, Quiet, Url, grouped
 from backupkit.cli.output import Output
+from backupkit.cli.passphrases import given_passphrase
 from backupkit.cli.reports import problem_lines
 from backupkit.cli.texts import counted
 from backupkit.destinations.opening import open_destination

@@ -1,16 +1,45 @@
-"""A listing for people."""
+"""The verb `list`, and a listing for people."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
 
 from backupkit.backups import Backups
-from backupkit.cli.texts import columns, minutes
+from backupkit.cli.choosing import OpeningAny
+from backupkit.cli.options import Json, Url, grouped
+from backupkit.cli.output import Output
+from backupkit.cli.texts import columns, contents, minutes, pinned, state
 from backupkit.errors import BackupKitError
-from backupkit.model import Backup, Contents, Listing, Problem
+from backupkit.model import Backup, Listing, Problem
 from backupkit.sizes import format_size
+
+
+@grouped
+def list_(
+    url: Url = None,
+    *,
+    details: Annotated[
+        bool, typer.Option("--details", help="Also entries, plain size, host and tags: one read per backup.")
+    ] = False,
+    opening: OpeningAny,
+    json: Json = False,
+) -> None:
+    """Show the backups, newest first. Archives need no passphrase for that, snapshots do.
+
+    \b
+    Examples:
+      backupkit list /mnt/backup
+      backupkit list --app shop.backups:pipeline --details
+    """
+    output = Output(json=json)
+    with output.ending():
+        place = opening.at(url)
+        listing = place.use(lambda backups, _: detailed(backups) if details else backups.list())
+        output.listing(listing, listing_lines(listing, details=details))
 
 
 def listing_lines(listing: Listing, *, details: bool) -> Iterator[str]:
@@ -48,30 +77,6 @@ def _cells(backup: Backup, *, several: bool, foreign: bool, kept: bool, details:
         **(more if details else {}),
         "DESTINATION": backup.location,
     }
-
-
-def contents(backup: Backup) -> str:
-    """What the backup holds: "databases+files"; "?" if only verifying it can tell."""
-    return named(backup.contents)
-
-
-def named(contents: Iterable[Contents]) -> str:
-    return "+".join(sorted(contents)) or "?"
-
-
-def pinned(backup: Backup) -> str:
-    """Until when the backup is pinned, and why; "-" if it is not, or no longer."""
-    if backup.pin is None or not backup.pin.holds(datetime.now(UTC)):
-        return "-"
-    until = "" if backup.pin.until is None else f"until {minutes(backup.pin.until)}: "
-    return f"{until}{backup.pin.reason}"
-
-
-def state(backup: Backup) -> str:
-    """Whether the backup's run lost anything."""
-    if backup.complete is None:
-        return "unconfirmed"
-    return "complete" if backup.complete else "incomplete"
 
 
 def detailed(backups: Backups) -> Listing:

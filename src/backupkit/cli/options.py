@@ -11,6 +11,9 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from backupkit.errors import ConfigurationError
+from backupkit.model import Contents
+
 
 class Only(StrEnum):
     """The halves of a backup, as an option's values."""
@@ -85,6 +88,12 @@ Which = Annotated[
         "--backup", metavar="ID", help="An id from `list`, or its beginning, or latest: newest good."
     ),
 ]
+WhichOne = Annotated[
+    str,
+    typer.Option(
+        "--backup", metavar="ID", help="An id from `list`, or its beginning, or latest.", show_default=False
+    ),
+]
 Database = Annotated[
     list[str] | None,
     typer.Option(
@@ -94,9 +103,20 @@ Database = Annotated[
         "Repeatable.",
     ),
 ]
+NoNotify = Annotated[bool, typer.Option("--no-notify", help="Tell no notifier of this.")]
+Half = Annotated[Only | None, typer.Option("--only", help="Leave out the other half.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, and do nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing unless something is wrong.")]
+
+
+def contents_of(only: Only | None, *, databases: bool = False, files: bool = False) -> Contents | None:
+    """The half that is meant, or None for both."""
+    databases = databases or only is Only.databases
+    files = files or only is Only.files
+    if databases and files:
+        raise ConfigurationError("Only databases and only files exclude each other: leave both out for both.")
+    return "databases" if databases else "files" if files else None
 
 
 def grouped(verb: Callable[..., None]) -> Callable[..., None]:

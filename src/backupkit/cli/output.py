@@ -12,7 +12,7 @@ from typing import NoReturn, TextIO
 import typer
 
 from backupkit.cli import exit_codes
-from backupkit.cli.progress import progress_bar
+from backupkit.cli.progress import progress
 from backupkit.cli.reports import problem_lines, report_lines
 from backupkit.errors import BackupKitError, SettingsError
 from backupkit.model import Listing, Report
@@ -25,14 +25,14 @@ from backupkit.protocols import Observer
 class Output:
     """A person reads lines, on standard error if something is wrong; a program one JSON document.
 
-    `quiet` leaves out the bar, and the lines too if there is nothing wrong.
+    `quiet` leaves out the progress, and the lines too if there is nothing wrong.
     """
 
     json: bool = False
     quiet: bool = False
 
     def observers(self) -> tuple[Observer, ...]:
-        return () if self.json or self.quiet else progress_bar()
+        return () if self.json or self.quiet else (progress(),)
 
     def report(self, report: Report, lines: Iterable[str] | None = None) -> NoReturn:
         """Tell how an operation ended, and exit accordingly."""

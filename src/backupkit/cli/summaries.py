@@ -9,11 +9,10 @@ from typing import Annotated
 import typer
 
 from backupkit.cli.choosing import chosen_pipeline
-from backupkit.cli.listings import named
 from backupkit.cli.options import App, Json
 from backupkit.cli.output import Output
 from backupkit.cli.reports import problem_lines
-from backupkit.cli.texts import columns, counted, minutes
+from backupkit.cli.texts import columns, counted, minutes, named
 from backupkit.errors import ConfigurationError
 from backupkit.model import DestinationSummary, SeriesSummary, Summary
 from backupkit.printable import printable

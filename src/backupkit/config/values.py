@@ -93,7 +93,7 @@ def is_secret(key: str) -> bool:
 
 def may_hold_a_secret(key: str) -> bool:
     """The same, or a URL, in which there may be one."""
-    return is_secret(key) or key.endswith(("url", "urls"))
+    return is_secret(key) or key.endswith(("url", "urls")) or key == "server"
 
 
 def duration(text: str) -> timedelta | None:

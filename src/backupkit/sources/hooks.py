@@ -12,7 +12,14 @@ from typing import TypeAlias, TypeVar
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError, HookError, told
 from backupkit.model import Contents, Entry, Part, Problem
-from backupkit.protocols import DumpsDatabases, ExcludesLocations, ExcludesPaths, ReadsInParts, Source
+from backupkit.protocols import (
+    AsksServers,
+    DumpsDatabases,
+    ExcludesLocations,
+    ExcludesPaths,
+    ReadsInParts,
+    Source,
+)
 
 Hook: TypeAlias = Callable[[], AbstractContextManager[object]]
 _Item = TypeVar("_Item")
@@ -89,6 +96,10 @@ class Around:
         if isinstance(self.source, ExcludesLocations):
             return Around(self.source.without(locations), *self.hooks)
         return self
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        return self.source.hosts if isinstance(self.source, AsksServers) else frozenset()
 
     def database_of(self, path: str) -> DatabaseURL | None:
         """What the source inside says: the hooks change nothing about what it dumps."""

@@ -61,6 +61,10 @@ class PostgreSQLRoles:
         """What else the server can be asked, as the same user and by the same programs."""
         return PostgreSQLClient(self.url, self.tools)
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        return self.url.host_names
+
     def entries(self) -> Iterator[Entry]:
         """Yield the one entry; nothing is started yet."""
         yield dump_entry(self.name, self._dump, self.url)

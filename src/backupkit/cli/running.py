@@ -1,0 +1,58 @@
+"""The verb `run`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from backupkit.cli.choosing import chosen_pipeline
+from backupkit.cli.options import App, Half, Json, NoNotify, Quiet, contents_of
+from backupkit.cli.output import Output
+from backupkit.cli.stopping import cancelled_by_signals
+
+
+def run(
+    app: App = None,
+    only: Half = None,
+    only_db: Annotated[bool, typer.Option("--only-db", help="The same as --only databases.")] = False,
+    only_files: Annotated[bool, typer.Option("--only-files", help="The same as --only files.")] = False,
+    to: Annotated[
+        str | None, typer.Option(metavar="LOCATION", help="Only to this one of the destinations.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Note this with the backup. Repeatable.")
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for another run to end.")
+    ] = 0,
+    no_notify: NoNotify = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a backup.
+
+    Exit code 3 says that a backup was made, but something is not in it, or not every destination has it.
+
+    \b
+    Examples:
+      backupkit run --app shop.backups:pipeline
+      backupkit run --app shop.backups:pipeline --only databases --tag before-upgrade --wait 600
+    In cron, to hear of trouble only:
+      0 3 * * *  cd /srv/shop && backupkit run --app shop.backups:pipeline --quiet
+    """
+    output = Output(json=json, quiet=quiet)
+    with output.ending():
+        contents = contents_of(only, databases=only_db, files=only_files)
+        pipeline = chosen_pipeline(app, output.observers())
+        with cancelled_by_signals() as cancel:
+            report = pipeline.run(
+                only=contents,
+                to=to,
+                tags=tag or (),
+                notify=not no_notify,
+                wait=timedelta(seconds=wait),
+                cancel=cancel,
+            )
+        output.report(report)
