@@ -193,6 +193,20 @@ def test_numbers_durations_and_sizes_are_read() -> None:
     assert pipeline.checks == (MaximumAge(hours=1.5),)
 
 
+def test_urls_mean_notifiers_histories_and_locks() -> None:
+    pipeline = settings(
+        notifiers="mailto://127.0.0.1/?from=a@shop.example&to=b@shop.example",
+        history="sqlite:////tmp/history.sqlite3",
+        lock="redis://:secret@127.0.0.1/0",
+    ).pipeline()
+    assert repr(pipeline.notifiers) == "(AppriseNotifier(E-Mail),)"
+    assert repr(pipeline.history) == "DatabaseHistory('sqlite:////tmp/history.sqlite3')"
+    assert repr(pipeline.lock) == "RedisLock('redis://127.0.0.1/0')"
+    assert (
+        repr(settings(lock="sqlite:////tmp/locks").pipeline().lock) == "DatabaseLock('sqlite:////tmp/locks')"
+    )
+
+
 def test_the_options_of_a_file_system_are_passed_on() -> None:
     pipeline = settings(
         destinations={
