@@ -31,9 +31,41 @@ App = Annotated[
     typer.Option(
         "--app",
         metavar="MODULE:PIPELINE",
-        help="A BackupPipeline, or a function that returns one, such as shop.backups:pipeline; looked for in "
-        "this folder too. Default: the environment's BACKUPKIT_APP.",
+        help="A BackupPipeline, a mapping of several, or a function that returns either, such as "
+        "shop.backups:pipeline; looked for in this folder too. Default: the environment's BACKUPKIT_APP.",
         show_default=False,
+    ),
+]
+Config = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="A settings file with pipelines. Default: the environment's BACKUPKIT_CONFIG, or else backupkit.toml, "
+        "or pyproject.toml, in this folder or one above.",
+        show_default=False,
+    ),
+]
+PipelineName = Annotated[
+    str | None,
+    typer.Option(
+        "--pipeline", metavar="NAME", help="Which one, where there are several.", show_default=False
+    ),
+]
+EnvFile = Annotated[
+    str | None,
+    typer.Option(
+        "--env-file",
+        metavar="FILE",
+        help="Where variables that the settings name stand, if not in the environment.",
+        show_default=False,
+    ),
+]
+EveryPipeline = Annotated[
+    bool,
+    typer.Option(
+        "--all-pipelines",
+        help="All that are there, one after the other, whatever becomes of one of them.",
     ),
 ]
 PassphraseFile = Annotated[
