@@ -117,6 +117,7 @@ PUBLIC = [
     "SQLite",
     "ScheduledRun",
     "SeriesSummary",
+    "SettingsError",
     "Simulation",
     "SizeAnomaly",
     "SourceError",

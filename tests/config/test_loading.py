@@ -104,7 +104,7 @@ def test_the_pipeline_of_a_name_and_the_only_one_are_given() -> None:
     assert both.pipeline("forum").name == "forum"
     with pytest.raises(ConfigurationError, match="name one of shop, forum"):
         both.pipeline()
-    with pytest.raises(ConfigurationError, match="no pipeline 'blog' .*shop, forum"):
+    with pytest.raises(ConfigurationError, match=r"no pipeline 'blog' .*shop, forum"):
         both.pipeline("blog")
     assert from_mapping({"pipelines": {"shop": table}}, environ={}).pipeline().name == "shop"
 
@@ -232,7 +232,7 @@ def test_a_schedule_is_a_table_or_a_list_of_jobs() -> None:
 
 
 def test_every_argument_of_a_pipeline_that_plain_data_can_say_is_a_key() -> None:
-    with pytest.raises(ConfigurationError, match="Known are (?P<keys>.*)\\.") as caught:
+    with pytest.raises(ConfigurationError, match="Known are") as caught:
         settings(colour="red")
     assert str(caught.value).partition("Known are ")[2] == (
         "checks, compressor, delivery, destinations, encryptor, format, history, leftovers_after, lock, memory, "

@@ -15,7 +15,7 @@ import typer
 from backupkit.cli import exit_codes
 from backupkit.cli.progress import progress
 from backupkit.cli.reports import problem_lines, report_lines
-from backupkit.errors import BackupKitError
+from backupkit.errors import BackupKitError, SettingsError
 from backupkit.model import Listing, Report
 from backupkit.pipeline import BackupPipeline
 from backupkit.plain_data import plain, plain_error
@@ -176,6 +176,9 @@ def _error_lines(error: BaseException) -> Iterator[str]:
         yield "Stopped."
     elif report is not None:  # its problems hold the error's own message
         yield from report_lines(report)
+    elif isinstance(error, SettingsError):
+        yield "Error: the settings cannot be used."
+        yield from map(printable, error.problems)
     else:
         yield f"Error: {printable(str(error))}"
     yield from getattr(error, "__notes__", ())

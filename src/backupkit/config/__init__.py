@@ -29,7 +29,7 @@ def load(
     first needed, everything else now; no destination, source or service is asked anything. ConfigurationError
     tells all that is wrong, each thing with its line.
     """
-    return _loaded(path, dotenv=dotenv, environ=environ).settings
+    return loaded_with_parts(path, dotenv=dotenv, environ=environ).settings
 
 
 def from_mapping(
@@ -39,12 +39,13 @@ def from_mapping(
     return _built(Read(settings, where), None, environ=environ).settings
 
 
-def _loaded(
+def loaded_with_parts(
     path: str | os.PathLike[str] | None,
     *,
     dotenv: str | os.PathLike[str] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Built:
+    """What `load` gives, and what each pipeline was made of, for showing it."""
     found = the_file(path)
     return _built(read(found), found.parent, dotenv=dotenv, environ=environ)
 

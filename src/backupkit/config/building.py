@@ -31,10 +31,11 @@ _KEYS = ("defaults", "pipelines")
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """Settings, and of each pipeline what it was made of."""
+    """Settings, of each pipeline what it was made of, and where that was."""
 
     settings: Settings
     made: Mapping[str, Made]
+    surroundings: Surroundings
 
 
 def surroundings_of(
@@ -74,6 +75,8 @@ def built(read: Read, surroundings: Surroundings) -> Built:
                 wrong.append(((*owner, *path), message))
         except BackupKitError as error:
             wrong.append((("pipelines", name), f"is not possible: {error}"))
+        except RecursionError:
+            wrong.append((("pipelines", name), "has tables within tables that are too deep to be read"))
     if wrong:
         in_order = sorted(wrong, key=lambda one: read.line(one[0]) or 0)
         # Each once, as what all pipelines share is read with each of them.
@@ -85,7 +88,7 @@ def built(read: Read, surroundings: Surroundings) -> Built:
         {name: one.value for name, one in made.items()},
         {name: one.given["schedule"].value for name, one in made.items() if one.given.get("schedule")},
     )
-    return Built(settings, made)
+    return Built(settings, made, surroundings)
 
 
 def _flaws(data: object) -> Iterator[tuple[KeyPath, str]]:

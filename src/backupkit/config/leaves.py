@@ -41,6 +41,7 @@ class Leaf:
     key: str
     path: bool = False
     optional: bool = False
+    none: bool = False  # whether the text "none" means None, as it is not what is meant without a word
 
     @property
     def field(self) -> Any:
@@ -58,6 +59,8 @@ class Leaf:
         if timedelta in self.types:
             return {"type": ["string", "number"]}
         found = handler(schema)
+        if self.none and str not in self.types:
+            return {"anyOf": [found, VARIABLE, {"const": "none"}]}
         return found if str in self.types else {"anyOf": [found, VARIABLE]}
 
     def _validated(self, value: Any, handler: Callable[[Any], Any], info: ValidationInfo) -> Any:
@@ -66,6 +69,8 @@ class Leaf:
         surroundings = around(info)
         if isinstance(value, str):
             value = text_of(value, surroundings, self.key)
+            if self.none and value == "none":
+                return None
             if timedelta in self.types and (found := duration(value)) is not None:
                 return found
         if isinstance(value, bool) and bool not in self.types:
@@ -83,6 +88,8 @@ class Leaf:
             else _WORDS[one]
             for one in self.types
         ]
+        if self.none:
+            words.append('"none"')
         return f"must be {' or '.join(words)}"
 
 

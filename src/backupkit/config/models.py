@@ -60,7 +60,7 @@ class PartOf:
         return core_schema.with_info_plain_validator_function(self._validated)
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        return {"part": self.kind.name}
+        return {"x-part": self.kind.name}
 
     def _validated(self, value: Any, info: ValidationInfo) -> Made | None:
         surroundings = around(info)
@@ -115,7 +115,7 @@ class Table:
         return core_schema.with_info_plain_validator_function(self._validated)
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        return {"table": self.of}
+        return {"x-table": f"{self.of.__module__}:{self.of.__name__}"}
 
     def _validated(self, value: Any, info: ValidationInfo) -> Made | None:
         if value is None and self.optional:
@@ -188,49 +188,55 @@ def field_of(parameter: Parameter) -> Any:
     """The type of a model's field for what a part can be told; None if settings cannot say it."""
     if parameter.hint is Surroundings:
         return None
-    found = _field(parameter.hint, parameter.name, needed=parameter.required)
+    found = _field(parameter.hint, parameter)
     return _listed(found) if parameter.many and found is not None else found
 
 
-def _field(hint: Any, key: str, *, needed: bool) -> Any:
+def _field(hint: Any, parameter: Parameter) -> Any:
     members = _members(hint)
     optional = type(None) in members
     lists = [typing.get_args(one)[0] for one in members if typing.get_origin(one) in _LISTS]
     if Any in members:
-        return Annotated[Any, Anything(key)]
+        return Annotated[Any, Anything(parameter.name)]
     for kind in filter(None, map(kind_for, members)):
         return _listed(Annotated[Any, PartOf(kind)]) if lists else Annotated[Any, PartOf(kind, optional)]
     if Passphrase in members:
         return Annotated[Any, PassphraseLeaf()]
     for one in lists:
-        inner = _field(one, key, needed=needed)
+        inner = _field(one, parameter)
         alone = str in members or any(
-            isinstance(extra, PartOf) for extra in getattr(inner, "__metadata__", ())
+            isinstance(extra, PartOf | PassphraseLeaf) for extra in getattr(inner, "__metadata__", ())
         )
         return None if inner is None else _listed(inner, alone=alone)
     for one in members:
         if typing.get_origin(one) in _MAPPINGS:
-            inner = _field(typing.get_args(one)[1], key, needed=needed)
+            inner = _field(typing.get_args(one)[1], parameter)
             return None if inner is None else dict[str, inner]  # type: ignore[valid-type]
         if isinstance(one, type) and is_dataclass(one) and str not in members:  # a DatabaseURL has a text
             return Annotated[Any, Table(one, optional)]
         if typing.get_origin(one) is Callable:
-            return Annotated[Any, Named()] if needed else None  # others are for tests
-    return _leaf(members, key, optional=optional)
+            return Annotated[Any, Named()] if parameter.required else None  # others are for tests
+    return _leaf(members, parameter)
 
 
-def _leaf(members: Sequence[Any], key: str, *, optional: bool) -> Any:
+def _leaf(members: Sequence[Any], parameter: Parameter) -> Any:
+    optional = type(None) in members
     path = any(os.PathLike in (one, typing.get_origin(one)) or one is Path for one in members)
     kinds = [one for one in members if one in PLAIN or typing.get_origin(one) is Literal]
     if path and str not in kinds:
         kinds.append(str)
-    return Leaf(tuple(kinds), key, path=path, optional=optional).field if kinds else None
+    none = optional and not parameter.required and parameter.default is not None
+    found = Leaf(tuple(kinds), parameter.name, path=path, optional=optional, none=none)
+    return found.field if kinds else None
 
 
 def _listed(inner: Any, *, alone: bool = True) -> Any:
     """A list of them; `alone` says that one may stand without brackets."""
     found = list[inner]
-    return Annotated[found, BeforeValidator(_alone_in_a_list)] if alone else found
+    return Annotated[found, BeforeValidator(_alone_in_a_list), _ALONE] if alone else found
+
+
+_ALONE = Field(json_schema_extra={"x-alone": True})
 
 
 def _alone_in_a_list(value: Any) -> Any:
@@ -250,10 +256,10 @@ def _members(hint: Any) -> Sequence[Any]:
 
 def _reason(error: Exception, given: Mapping[str, Any]) -> str:
     """What is said of a part that could not be made: not a word of an error that has a secret of it in its text."""
-    text = str(error) if isinstance(error, ConfigurationError | ModuleNotFoundError) else told(error)
-    if any(secret in text for secret in _secrets(given)):
-        text = type(error).__name__
-    return f"is not possible: {text}"
+    if any(secret in str(error) for secret in _secrets(given)):
+        return f"is not possible: {type(error).__name__}"
+    says_what_to_do = isinstance(error, ConfigurationError | ModuleNotFoundError)
+    return f"is not possible: {error if says_what_to_do else told(error)}"
 
 
 def _secrets(given: Any, key: str = "") -> Iterator[str]:

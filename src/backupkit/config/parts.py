@@ -148,7 +148,16 @@ HISTORIES = Kind(
 MEMORIES = Kind(
     "memories", "memory", {"file": "memory:FileMemory", "database": "history:DatabaseHistory"}, secret=True
 )
-LOCKS = Kind("locks", "lock", {"machine": "locking:MachineLock"}, secret=True)
+LOCKS = Kind(
+    "locks",
+    "lock",
+    {
+        "machine": "locking.machine:MachineLock",
+        "redis": "locking.redis:RedisLock",
+        "database": "locking.database:DatabaseLock",
+    },
+    secret=True,
+)
 
 KINDS = (
     *(SOURCES, DESTINATIONS, ENCRYPTORS, COMPRESSORS, FORMATS, RETENTION, CHECKS),

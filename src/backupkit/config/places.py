@@ -34,6 +34,11 @@ def source_type(place: str) -> str:
     return "directory" if is_local(place) else "fsspec"
 
 
+def is_redis(url: str) -> bool:
+    """Whether a URL means a server of Redis."""
+    return is_database_url(url) and engine_of(url)[0] == "redis"
+
+
 def engine_of(url: str) -> tuple[str, str | None]:
     """The type of source for the database that a URL means; and for one that is a file, its path."""
     parsed = parse_database_url(url)

@@ -7,7 +7,7 @@ from typing import Any
 
 from backupkit.config import parts
 from backupkit.config.parts import Kind, types_of
-from backupkit.config.places import engine_of, is_local, source_type
+from backupkit.config.places import engine_of, is_local, is_redis, source_type
 from backupkit.config.values import Surroundings, refers
 from backupkit.errors import ConfigurationError
 
@@ -32,7 +32,9 @@ def of_text(kind: Kind, written: str, surroundings: Surroundings) -> tuple[str |
             case parts.HISTORIES | parts.MEMORIES:
                 return "database", {"url": literally}
             case parts.LOCKS:
-                return ("redis" if text.startswith(("redis", "unix")) else "database"), {"url": literally}
+                return (
+                    ("redis", {"server": literally}) if is_redis(text) else ("database", {"url": literally})
+                )
     return None, {}
 
 

@@ -15,7 +15,7 @@ from backupkit.passphrase import Passphrase
 _VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\{)")
 _FILE = re.compile(r"file:(?!//)(.+)", re.DOTALL)
 _SECRET = re.compile(
-    r"(?:^|_)(?:pass\w*|secrets?|\w*secret|tokens?|keys?|credentials?|auth\w*|sas\w*|connection_string)$"
+    r"(?:^|_)(?:pass\w*|secrets?|\w*secret|tokens?|keys?|credentials?|auth\w*|sas\w*|dsn|webhook\w*|connection_string)$"
 )
 _UNITS = {
     **dict.fromkeys(("s", "sec", "second", "seconds"), 1),
@@ -93,7 +93,7 @@ def is_secret(key: str) -> bool:
 
 def may_hold_a_secret(key: str) -> bool:
     """The same, or a URL, in which there may be one."""
-    return is_secret(key) or key in ("url", "urls")
+    return is_secret(key) or key.endswith(("url", "urls")) or key == "server"
 
 
 def duration(text: str) -> timedelta | None:
