@@ -44,6 +44,8 @@ several = {"shop": shop, "of the blog": blog}
 settings = from_mapping(
     {"pipelines": {"a": {"sources": "/srv/a", "destinations": "/mnt/backup", "encryptor": "none"}}}
 )
+listed = [shop, blog]
+twins = [shop, shop]
 mixed = {"shop": shop, "number": 42}
 empty: dict[str, BackupPipeline] = {}
 
@@ -78,6 +80,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Shop:
         (Choice(app=f"{HERE}shop"), "shop"),
         (Choice(app=f"{HERE}shop", pipeline="shop"), "shop"),
         (Choice(app=f"{HERE}several", pipeline="of the blog"), "blog"),
+        (Choice(app=f"{HERE}listed", pipeline="blog"), "blog"),
         (Choice(app=f"{HERE}made", pipeline="shop"), "shop"),
         (Choice(app=f"{HERE}settings"), "a"),
     ],
@@ -96,6 +99,7 @@ def test_an_application_has_one_pipeline_or_several_by_their_names(choice: Choic
         (Choice(app=f"{HERE}shop", pipeline="blog"), "There is no pipeline 'blog' in .*: name one of shop"),
         (Choice(app=f"{HERE}several"), "There are several .*: give --pipeline, one of shop, of the blog"),
         (Choice(app=f"{HERE}mixed"), "is of type dict, not a BackupPipeline"),
+        (Choice(app=f"{HERE}twins"), "Two pipelines of .* have the same name"),
         (Choice(app=f"{HERE}empty"), "is of type dict, not a BackupPipeline"),
         (Choice(config="missing.toml"), "The settings cannot be read from .*missing.toml"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from backupkit.cli.importing import named_object
@@ -91,18 +91,26 @@ def _of_application(app: str) -> Mapping[str, BackupPipeline]:
         found = found()
     if isinstance(found, Settings):
         found = found.pipelines
+    several = found.values() if isinstance(found, Mapping) else found
     if isinstance(found, BackupPipeline):
-        return {str(found.name): found}
-    if (
-        isinstance(found, Mapping)
-        and found
-        and all(isinstance(one, BackupPipeline) for one in found.values())
+        several = [found]
+    if not (
+        isinstance(several, Collection)
+        and several
+        and all(isinstance(one, BackupPipeline) for one in several)
     ):
+        raise ConfigurationError(
+            f"{app} is of type {type(found).__name__}, not a BackupPipeline: name one, a list or a mapping of "
+            "several, or a function without arguments that returns any of these."
+        )
+    if isinstance(found, Mapping):
         return found
-    raise ConfigurationError(
-        f"{app} is of type {type(found).__name__}, not a BackupPipeline: name one, a mapping of several by their "
-        "names, or a function without arguments that returns either."
-    )
+    names = [str(one.name) for one in several]
+    if len({*names}) < len(names):
+        raise ConfigurationError(
+            f"Two pipelines of {app} have the same name: put them into a mapping, under names that differ."
+        )
+    return dict(zip(names, several, strict=True))
 
 
 def _watched(pipeline: BackupPipeline, observers: Sequence[Observer]) -> BackupPipeline:

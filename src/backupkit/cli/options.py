@@ -31,7 +31,7 @@ App = Annotated[
     typer.Option(
         "--app",
         metavar="MODULE:PIPELINE",
-        help="A BackupPipeline, a mapping of several, or a function that returns either, such as "
+        help="A BackupPipeline, several in a list or mapping, or a function that returns them, such as "
         "shop.backups:pipeline; looked for in this folder too. Default: the environment's BACKUPKIT_APP.",
         show_default=False,
     ),
