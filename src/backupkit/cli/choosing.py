@@ -9,14 +9,12 @@ from dataclasses import dataclass, fields
 
 from backupkit.cli.importing import named_object
 from backupkit.cli.options import App, Config, EnvFile, PipelineName
+from backupkit.cli.variables import APP, CONFIG
 from backupkit.config import Settings, find, load
 from backupkit.errors import ConfigurationError
 from backupkit.observers import ProgressObserver
 from backupkit.pipeline import BackupPipeline
 from backupkit.protocols import Observer
-
-APP_VARIABLE = "BACKUPKIT_APP"
-CONFIG_VARIABLE = "BACKUPKIT_CONFIG"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +62,10 @@ class Choice:
         if app and config:
             raise ConfigurationError("--app and --config both say where pipelines are: give one of them.")
         if not app and not config:
-            app, config = os.environ.get(APP_VARIABLE), os.environ.get(CONFIG_VARIABLE)
+            app, config = os.environ.get(APP), os.environ.get(CONFIG)
             if app and config:
                 raise ConfigurationError(
-                    f"{APP_VARIABLE} and {CONFIG_VARIABLE} both say where pipelines are: unset one, or give "
-                    "--app or --config."
+                    f"{APP} and {CONFIG} both say where pipelines are: unset one, or give --app or --config."
                 )
         if app:
             if self.env_file is not None:

@@ -10,6 +10,7 @@ import typer
 
 from backupkit.backups import Backups
 from backupkit.cli.choosing import Choice
+from backupkit.cli.completing import pipeline_names
 from backupkit.cli.opening import OpeningAny
 from backupkit.cli.options import At, DryRun, Json, Quiet, Url, grouped
 from backupkit.cli.output import Output
@@ -58,7 +59,12 @@ def copy(
     ] = None,
     to_pipeline: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Which one of these, where there are several.", show_default=False),
+        typer.Option(
+            metavar="NAME",
+            help="Which one of these, where there are several.",
+            show_default=False,
+            autocompletion=pipeline_names("to_config", "to_app"),
+        ),
     ] = None,
     backup: Annotated[
         list[str] | None,

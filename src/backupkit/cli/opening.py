@@ -11,8 +11,9 @@ from typing import TypeVar
 from backupkit.backups import Backups
 from backupkit.cli.choosing import Choice
 from backupkit.cli.options import LegacyTimeZone, PassphraseCommand, PassphraseEnv, PassphraseFile
-from backupkit.cli.passphrases import VARIABLE, asked_passphrase, from_environment, given_passphrase
+from backupkit.cli.passphrases import asked_passphrase, from_environment, given_passphrase
 from backupkit.cli.stopping import cancelled_by_signals
+from backupkit.cli.variables import PASSPHRASE
 from backupkit.errors import ConfigurationError, WrongPassphraseError
 from backupkit.opening import open_repository
 from backupkit.passphrase import Passphrase
@@ -64,7 +65,7 @@ class Place:
                 raise
             if not sys.stdin.isatty():
                 error.add_note(
-                    f"Give --passphrase-file, --passphrase-env or --passphrase-command, or set {VARIABLE}."
+                    f"Give --passphrase-file, --passphrase-env or --passphrase-command, or set {PASSPHRASE}."
                 )
                 raise
         return _do(operation, self._opened(asked_passphrase(), observers))

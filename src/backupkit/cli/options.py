@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from backupkit.cli.completing import pipeline_names
 from backupkit.errors import ConfigurationError
 from backupkit.model import Contents
 
@@ -49,7 +50,11 @@ Config = Annotated[
 PipelineName = Annotated[
     str | None,
     typer.Option(
-        "--pipeline", metavar="NAME", help="Which one, where there are several.", show_default=False
+        "--pipeline",
+        metavar="NAME",
+        help="Which one, where there are several.",
+        show_default=False,
+        autocompletion=pipeline_names("config", "app"),
     ),
 ]
 EnvFile = Annotated[
