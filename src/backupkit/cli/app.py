@@ -35,7 +35,6 @@ from backupkit.cli.unlocking import unlock
 from backupkit.cli.verifying import verify
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # it shows the values of variables, and a secret may be one of them
     rich_markup_mode=None,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from backupkit.cli.choosing import chosen_pipeline
-from backupkit.cli.options import App, At, DryRun, Json, NoNotify, Quiet
+from backupkit.cli.choosing import Choice
+from backupkit.cli.options import At, DryRun, EveryPipeline, Json, NoNotify, Quiet, grouped
 from backupkit.cli.output import Output
-from backupkit.cli.reports import dry_clean_lines
+from backupkit.cli.reports import dry_clean_lines, report_lines
 from backupkit.cli.stopping import cancelled_by_signals
+from backupkit.model import Report
+from backupkit.pipeline import BackupPipeline
 
 
+@grouped
 def clean(
-    app: App = None,
+    *,
     at: At = None,
     dry_run: DryRun = False,
     no_notify: NoNotify = False,
+    choice: Choice,
+    all_pipelines: EveryPipeline = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -28,7 +33,13 @@ def clean(
     """
     output = Output(json=json, quiet=quiet)
     with output.ending():
-        pipeline = chosen_pipeline(app, output.observers())
+        lines = dry_clean_lines if dry_run else report_lines
         with cancelled_by_signals() as cancel:
-            report = pipeline.clean(at=at, dry_run=dry_run, notify=not no_notify, cancel=cancel)
-        output.report(report, dry_clean_lines(report) if dry_run else None)
+
+            def operation(pipeline: BackupPipeline) -> Report:
+                return pipeline.clean(at=at, dry_run=dry_run, notify=not no_notify, cancel=cancel)
+
+            if all_pipelines:
+                output.each(choice.every(output.observers()), operation, lines)
+            report = operation(choice.one(output.observers()))
+        output.report(report, lines(report))

@@ -6,15 +6,17 @@ from typing import Annotated
 
 import typer
 
-from backupkit.cli.choosing import chosen_assertions, chosen_pipeline
+from backupkit.cli.choosing import Choice
 from backupkit.cli.databases import named_databases
-from backupkit.cli.options import App, At, Half, Json, NoNotify, Quiet, Which, contents_of
+from backupkit.cli.importing import chosen_assertions
+from backupkit.cli.options import At, Half, Json, NoNotify, Quiet, Which, contents_of, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.stopping import cancelled_by_signals
 
 
+@grouped
 def drill(
-    app: App = None,
+    *,
     backup: Which = "latest",
     at: At = None,
     only: Half = None,
@@ -46,6 +48,7 @@ def drill(
     ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything in place, and tell where.")] = False,
     no_notify: NoNotify = False,
+    choice: Choice,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -64,7 +67,7 @@ def drill(
     output = Output(json=json, quiet=quiet)
     with output.ending():
         contents, databases = contents_of(only), named_databases(database)
-        pipeline = chosen_pipeline(app, output.observers())
+        pipeline = choice.one(output.observers())
         assertions = chosen_assertions(assertion or ())
         with cancelled_by_signals() as cancel:
             report = pipeline.drill(

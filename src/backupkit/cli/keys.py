@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from backupkit.cli.choosing import Opening
+from backupkit.cli.opening import Opening
 from backupkit.cli.options import At, Json, Url, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.passphrases import NewPassphrase, new_passphrase

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from backupkit._finding import newest_first
 from backupkit.backups import Backups
-from backupkit.cli.choosing import OpeningAny
-from backupkit.cli.options import Json, Url, grouped
+from backupkit.cli.opening import OpeningAny
+from backupkit.cli.options import EveryPipeline, Json, Url, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.texts import columns, contents, minutes, pinned, state
-from backupkit.errors import BackupKitError
+from backupkit.errors import BackupKitError, ConfigurationError
 from backupkit.model import Backup, Listing, Problem
 from backupkit.sizes import format_size
 
@@ -26,6 +27,7 @@ def list_(
         bool, typer.Option("--details", help="Also entries, plain size, host and tags: one read per backup.")
     ] = False,
     opening: OpeningAny,
+    all_pipelines: EveryPipeline = False,
     json: Json = False,
 ) -> None:
     """Show the backups, newest first. Archives need no passphrase for that, snapshots do.
@@ -37,8 +39,14 @@ def list_(
     """
     output = Output(json=json)
     with output.ending():
-        place = opening.at(url)
-        listing = place.use(lambda backups, _: detailed(backups) if details else backups.list())
+        if all_pipelines:
+            if url is not None:
+                raise ConfigurationError(
+                    "A URL says where the backups are, and so does --all-pipelines: give one of them."
+                )
+            listing = _listing_of(opening.every(), details=details)
+        else:
+            listing = opening.at(url).use(lambda backups, _: _listed(backups, details=details))
         output.listing(listing, listing_lines(listing, details=details))
 
 
@@ -77,6 +85,25 @@ def _cells(backup: Backup, *, several: bool, foreign: bool, kept: bool, details:
         **(more if details else {}),
         "DESTINATION": backup.location,
     }
+
+
+def _listed(backups: Backups, *, details: bool) -> Listing:
+    return detailed(backups) if details else backups.list()
+
+
+def _listing_of(several: Iterable[Backups], *, details: bool) -> Listing:
+    """All in one; what keeps one of them from being listed is a problem."""
+    listings: list[Listing] = []
+    for backups in several:
+        try:
+            listings.append(_listed(backups, details=details))
+        except BackupKitError as error:
+            problem = Problem(message=f"{backups.name}: {error}")
+            listings.append(Listing(backups=(), problems=(problem,)))
+    return Listing(
+        backups=newest_first(backup for listing in listings for backup in listing.backups),
+        problems=tuple(problem for listing in listings for problem in listing.problems),
+    )
 
 
 def detailed(backups: Backups) -> Listing:

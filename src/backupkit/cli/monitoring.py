@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from backupkit.cli.choosing import chosen_pipeline
-from backupkit.cli.options import App, At, Json, NoNotify, Quiet
+from backupkit.cli.choosing import Choice
+from backupkit.cli.options import At, EveryPipeline, Json, NoNotify, Quiet, grouped
 from backupkit.cli.output import Output
+from backupkit.cli.reports import report_lines
 from backupkit.cli.stopping import cancelled_by_signals
+from backupkit.model import Report
+from backupkit.pipeline import BackupPipeline
 
 
+@grouped
 def monitor(
-    app: App = None, at: At = None, no_notify: NoNotify = False, json: Json = False, quiet: Quiet = False
+    *,
+    at: At = None,
+    no_notify: NoNotify = False,
+    choice: Choice,
+    all_pipelines: EveryPipeline = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Ask the health checks about every destination.
 
@@ -22,7 +32,12 @@ def monitor(
     """
     output = Output(json=json, quiet=quiet)
     with output.ending():
-        pipeline = chosen_pipeline(app, output.observers())
         with cancelled_by_signals() as cancel:
-            report = pipeline.monitor(at=at, notify=not no_notify, cancel=cancel)
+
+            def operation(pipeline: BackupPipeline) -> Report:
+                return pipeline.monitor(at=at, notify=not no_notify, cancel=cancel)
+
+            if all_pipelines:
+                output.each(choice.every(output.observers()), operation, report_lines)
+            report = operation(choice.one(output.observers()))
         output.report(report)

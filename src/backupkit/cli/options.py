@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from backupkit.cli.completing import pipeline_names
 from backupkit.errors import ConfigurationError
 from backupkit.model import Contents
 
@@ -31,9 +32,45 @@ App = Annotated[
     typer.Option(
         "--app",
         metavar="MODULE:PIPELINE",
-        help="A BackupPipeline, or a function that returns one, such as shop.backups:pipeline; looked for in "
-        "this folder too. Default: the environment's BACKUPKIT_APP.",
+        help="A BackupPipeline, several in a list or mapping, or a function that returns them, such as "
+        "shop.backups:pipeline; looked for in this folder too. Default: the environment's BACKUPKIT_APP.",
         show_default=False,
+    ),
+]
+Config = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="A settings file with pipelines. Default: the environment's BACKUPKIT_CONFIG, or else backupkit.toml, "
+        "or pyproject.toml, in this folder or one above.",
+        show_default=False,
+    ),
+]
+PipelineName = Annotated[
+    str | None,
+    typer.Option(
+        "--pipeline",
+        metavar="NAME",
+        help="Which one, where there are several.",
+        show_default=False,
+        autocompletion=pipeline_names("config", "app"),
+    ),
+]
+EnvFile = Annotated[
+    str | None,
+    typer.Option(
+        "--env-file",
+        metavar="FILE",
+        help="Where variables that the settings name stand, if not in the environment.",
+        show_default=False,
+    ),
+]
+EveryPipeline = Annotated[
+    bool,
+    typer.Option(
+        "--all-pipelines",
+        help="All that are there, one after the other, whatever becomes of one of them.",
     ),
 ]
 PassphraseFile = Annotated[

@@ -8,15 +8,14 @@ import sys
 from dataclasses import dataclass
 
 from backupkit.cli.options import NewPassphraseCommand, NewPassphraseEnv, NewPassphraseFile
+from backupkit.cli.variables import PASSPHRASE
 from backupkit.errors import ConfigurationError
 from backupkit.passphrase import Passphrase
-
-VARIABLE = "BACKUP_ARCHIVE_PASSWORD"
 
 
 def from_environment() -> Passphrase | None:
     """The passphrase that the environment has for a URL, if it has one."""
-    return Passphrase.from_env(VARIABLE) if os.environ.get(VARIABLE) else None
+    return Passphrase.from_env(PASSPHRASE) if os.environ.get(PASSPHRASE) else None
 
 
 @dataclass(frozen=True, kw_only=True)

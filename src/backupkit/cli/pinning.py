@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from backupkit.cli.choosing import Opening
+from backupkit.cli.opening import Opening
 from backupkit.cli.options import Json, Url, WhichOne, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.texts import minutes

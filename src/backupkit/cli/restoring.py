@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from backupkit.backups import Backups
-from backupkit.cli.choosing import OpeningAny
 from backupkit.cli.databases import database_url, named_databases
+from backupkit.cli.opening import OpeningAny
 from backupkit.cli.options import At, Database, DryRun, Half, Json, Quiet, Url, Which, contents_of, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.reports import restore_lines

@@ -7,14 +7,18 @@ from typing import Annotated
 
 import typer
 
-from backupkit.cli.choosing import chosen_pipeline
-from backupkit.cli.options import App, Half, Json, NoNotify, Quiet, contents_of
+from backupkit.cli.choosing import Choice
+from backupkit.cli.options import EveryPipeline, Half, Json, NoNotify, Quiet, contents_of, grouped
 from backupkit.cli.output import Output
+from backupkit.cli.reports import report_lines
 from backupkit.cli.stopping import cancelled_by_signals
+from backupkit.model import Report
+from backupkit.pipeline import BackupPipeline
 
 
+@grouped
 def run(
-    app: App = None,
+    *,
     only: Half = None,
     only_db: Annotated[bool, typer.Option("--only-db", help="The same as --only databases.")] = False,
     only_files: Annotated[bool, typer.Option("--only-files", help="The same as --only files.")] = False,
@@ -28,6 +32,8 @@ def run(
         float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for another run to end.")
     ] = 0,
     no_notify: NoNotify = False,
+    choice: Choice,
+    all_pipelines: EveryPipeline = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -39,20 +45,26 @@ def run(
     Examples:
       backupkit run --app shop.backups:pipeline
       backupkit run --app shop.backups:pipeline --only databases --tag before-upgrade --wait 600
+      backupkit run --config /etc/backupkit.toml --all-pipelines
     In cron, to hear of trouble only:
       0 3 * * *  cd /srv/shop && backupkit run --app shop.backups:pipeline --quiet
     """
     output = Output(json=json, quiet=quiet)
     with output.ending():
         contents = contents_of(only, databases=only_db, files=only_files)
-        pipeline = chosen_pipeline(app, output.observers())
         with cancelled_by_signals() as cancel:
-            report = pipeline.run(
-                only=contents,
-                to=to,
-                tags=tag or (),
-                notify=not no_notify,
-                wait=timedelta(seconds=wait),
-                cancel=cancel,
-            )
+
+            def operation(pipeline: BackupPipeline) -> Report:
+                return pipeline.run(
+                    only=contents,
+                    to=to,
+                    tags=tag or (),
+                    notify=not no_notify,
+                    wait=timedelta(seconds=wait),
+                    cancel=cancel,
+                )
+
+            if all_pipelines:
+                output.each(choice.every(output.observers()), operation, report_lines)
+            report = operation(choice.one(output.observers()))
         output.report(report)

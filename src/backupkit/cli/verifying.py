@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from backupkit.cli.choosing import OpeningAny
+from backupkit.cli.opening import OpeningAny
 from backupkit.cli.options import At, Json, NoNotify, Only, Quiet, Url, Which, contents_of, grouped
 from backupkit.cli.output import Output
 
