@@ -140,6 +140,12 @@ def test_a_text_among_the_sources_is_a_path_or_the_url_of_a_database() -> None:
     assert memory.name == "bucket"
 
 
+def test_a_short_form_is_filled_in_once() -> None:
+    (source,) = settings(sources="/srv/a$${b}", destinations="/mnt/$${c}").pipeline().sources
+    assert isinstance(source, Directory)
+    assert str(source.path) == "/srv/a${b}"
+
+
 def test_options_of_a_database_are_those_of_its_engine() -> None:
     (source,) = (
         settings(
