@@ -56,6 +56,12 @@ def test_all_that_is_wrong_is_told_line_by_line_with_exit_code_2(tmp_path: Path)
     ]
 
 
+def test_the_environment_may_name_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(SETTINGS)
+    done = backupkit("check", folder=tmp_path, BACKUPKIT_CONFIG="x.toml")
+    assert done.stdout.startswith(f"{tmp_path}/x.toml is right")
+
+
 def test_a_program_is_told_what_is_wrong_as_json(tmp_path: Path) -> None:
     (tmp_path / "backupkit.toml").write_text(SETTINGS + "a = 1\n")
     done = backupkit("check", "--json", folder=tmp_path)
