@@ -13,10 +13,8 @@ from backupkit.errors import NotificationError
 from backupkit.model import Problem
 from backupkit.pipeline import BackupPipeline
 from backupkit.protocols import Memory
-from backupkit.scheduling.cron import time_until
 from backupkit.scheduling.jobs import Job, Verb
 from backupkit.scheduling.schedule import Schedule
-from backupkit.zones import zone_named
 
 # What is missed together is done in this order: nothing is cleaned or judged before there is a new backup.
 _ORDER: tuple[Verb, ...] = ("run", "clean", "verify", "drill", "monitor", "summary")
@@ -32,11 +30,9 @@ def missed(schedule: Schedule, pipeline: BackupPipeline, now: datetime) -> tuple
     nothing is remembered is not missed: it counts from `now` on. NotificationError if the memory cannot be asked,
     or cannot keep that.
     """
-    zone = zone_named(schedule.time_zone)
     due: dict[Job, datetime] = {}
     for one in schedule.jobs:
-        delay = schedule.delay(str(pipeline.name), one)
-        last = time_until(one.when, (now - delay).astimezone(zone)).astimezone(UTC) + delay
+        last = schedule.due_until(str(pipeline.name), one, now).astimezone(UTC)
         due[one.job] = max(last, due.get(one.job, last))
     since = _begun(pipeline, due, now)
     late = {job for job in due if since[job] < due[job]}
@@ -69,6 +65,16 @@ def _begun(pipeline: BackupPipeline, jobs: Iterable[Job], now: datetime) -> Mapp
     if new:
         _asked(pipeline, lambda: _remember(pipeline.memory, new, now))
     return dict.fromkeys(keys, now) | known
+
+
+def was_begun(pipeline: BackupPipeline, job: Job, since: datetime, now: datetime) -> bool:
+    """Whether somebody has begun it since then, such as another process with the same schedule; no, if unknown."""
+    key = _key(pipeline, job)
+    try:
+        time = _time(_asked(pipeline, lambda: pipeline.memory.recall(key)), now)
+    except NotificationError:
+        return False
+    return time is not None and time >= since
 
 
 def in_order(jobs: Iterable[Job]) -> tuple[Job, ...]:
