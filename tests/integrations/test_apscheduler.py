@@ -24,7 +24,7 @@ from backupkit.events import Event, Started
 from backupkit.integrations import apscheduler
 from backupkit.integrations.apscheduler import DueTrigger, add_jobs
 from backupkit.scheduling import Job, Schedule, Scheduled
-from backupkit.scheduling.missed import begun
+from backupkit.scheduling.missed import begun, missed
 from tests.scheduling.test_missed import Kept
 
 WITHIN = 30
@@ -96,7 +96,7 @@ def test_what_was_due_while_nobody_was_there_counts_once() -> None:
 
 def test_what_was_missed_is_caught_up_once_at_the_start(tmp_path: Path) -> None:
     pipeline = shop(tmp_path)
-    begun(pipeline, Job("run"), LONG_AGO)
+    missed(YEARLY, pipeline, LONG_AGO)
     for backups in (1, 1):
         scheduler = BackgroundScheduler()
         add_jobs(scheduler, pipeline, YEARLY)
@@ -109,8 +109,7 @@ def test_what_was_missed_is_caught_up_once_at_the_start(tmp_path: Path) -> None:
 def test_what_is_missed_and_fails_does_not_keep_the_rest(tmp_path: Path) -> None:
     pipeline = shop(tmp_path)
     schedule = Schedule([*YEARLY.jobs, Scheduled("0 0 29 2 *", "clean"), Scheduled("0 0 29 2 *", "monitor")])
-    for one in schedule.jobs:
-        begun(pipeline, one.job, LONG_AGO)
+    missed(schedule, pipeline, LONG_AGO)
     (tmp_path / "app").rmdir()
     scheduler = BackgroundScheduler()
     add_jobs(scheduler, pipeline, schedule)
@@ -123,7 +122,7 @@ def test_what_is_missed_and_fails_does_not_keep_the_rest(tmp_path: Path) -> None
 
 def test_it_works_in_an_event_loop(tmp_path: Path) -> None:
     pipeline = shop(tmp_path)
-    begun(pipeline, Job("run"), LONG_AGO)
+    missed(YEARLY, pipeline, LONG_AGO)
 
     async def host() -> None:
         caught_up = asyncio.Event()
@@ -164,6 +163,7 @@ def test_a_process_that_has_not_added_the_pipeline_is_told_to(tmp_path: Path) ->
 def test_what_another_process_has_begun_is_not_done_again(tmp_path: Path) -> None:
     pipeline = shop(tmp_path)
     add_jobs(BackgroundScheduler(), pipeline, YEARLY)
+    missed(YEARLY, pipeline, LONG_AGO)
     begun(pipeline, Job("run"), datetime.now(UTC))
     assert apscheduler.do("shop", "0 0 29 2 *", {"verb": "run"}) is None
 

@@ -172,6 +172,11 @@ def test_what_cannot_be_right_is_as_if_nothing_were_remembered(pipeline: BackupP
     assert missed(NIGHTLY, pipeline, START + 2 * DAY) == (Job("run"),)
 
 
+def test_what_nobody_has_asked_about_is_not_remembered(pipeline: BackupPipeline) -> None:
+    perform(pipeline, Job("run"))
+    assert pipeline.memory == Kept()
+
+
 def test_performing_a_job_is_beginning_it_also_if_it_fails(tmp_path: Path) -> None:
     pipeline = shop(tmp_path, FileMemory(tmp_path / "state"))
     missed(NIGHTLY, pipeline, START)

@@ -47,10 +47,18 @@ def missed(schedule: Schedule, pipeline: BackupPipeline, now: datetime) -> tuple
 
 
 def begun(pipeline: BackupPipeline, job: Job, now: datetime) -> Problem | None:
-    """Remember that the job begins; a warning if that is not possible, as it matters less than the job."""
-    key = _key(pipeline, job)
+    """Remember that the job begins, if it has ever been asked whether it was missed.
+
+    A warning if that is not possible, as it matters less than the job.
+    """
+    memory, key = pipeline.memory, _key(pipeline, job)
+
+    def remember() -> None:
+        if memory.recall(key) is not None:  # or else there is a file on machines where nobody will ever ask
+            _remember(memory, [key], now)
+
     try:
-        _asked(pipeline, lambda: _remember(pipeline.memory, [key], now))
+        _asked(pipeline, remember)
     except NotificationError as error:
         return Problem(message=str(error), severity="warning", check="schedule")
     return None
