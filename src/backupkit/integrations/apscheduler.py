@@ -39,7 +39,7 @@ except ModuleNotFoundError as error:
 def add_jobs(
     scheduler: BaseScheduler,
     pipelines: BackupPipeline | Sequence[BackupPipeline],
-    schedule: Schedule | Mapping[str, Schedule] = Schedule(),  # noqa: B008 – it never changes
+    schedule: Schedule | Mapping[str, Schedule] | None = None,
     *,
     jobstore: str = "default",
     executor: str = "default",
@@ -47,16 +47,16 @@ def add_jobs(
 ) -> None:
     """Add the jobs of pipelines to a scheduler of APScheduler, instead of those of an earlier call.
 
-    `schedule` is that of all of them, or by their names. The jobs of one pipeline wait for each other; what is due
-    again while it is under way is not done again, and neither is what another process has begun. What was missed is
-    caught up once, when the scheduler starts. Setting `cancel`, before the scheduler is shut down, ends a job that
-    is under way at the next chunk.
+    `schedule` is that of all of them, or by their names, or else the usual one. The jobs of one pipeline wait for
+    each other; what is due again while it is under way is not done again, and neither is what another process has
+    begun. What was missed is caught up once, when the scheduler starts. Setting `cancel`, before the scheduler is
+    shut down, ends a job that is under way at the next chunk.
 
     The executor must be one of threads. In a `jobstore` that lasts, jobs are a name and plain values: each process
     that starts a scheduler on it calls this first.
     """
     pipelines = [pipelines] if isinstance(pipelines, BackupPipeline) else list(pipelines)
-    added = {str(one.name): _Added(one, schedule_of(str(one.name), schedule), cancel) for one in pipelines}
+    added = {str(one.name): _Added(one, schedule_of(one, schedule), cancel) for one in pipelines}
     if len(added) < len(pipelines):
         raise ConfigurationError("Two of the pipelines have the same name: give each a name of its own.")
     _added.update(added)

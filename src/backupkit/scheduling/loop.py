@@ -29,10 +29,10 @@ _STEP = 0.5
 class Scheduler:
     """Does the jobs of pipelines when they are due: a context manager, or `start` and `stop`.
 
-    `schedule` is that of all of them, or by their names. The jobs of one pipeline are done one after another, those
-    of `at_once` pipelines at once. Beginning, it catches up once what was missed. What is due again while it is
-    under way is not done again, and neither is what another process with the same schedule has begun. Whatever a
-    job raises, the others go on.
+    `schedule` is that of all of them, or by their names, or else the usual one. The jobs of one pipeline are done
+    one after another, those of `at_once` pipelines at once. Beginning, it catches up once what was missed. What is
+    due again while it is under way is not done again, and neither is what another process with the same schedule
+    has begun. Whatever a job raises, the others go on.
 
     `ended` hears how each job ended, on its thread; without it, the log "backupkit" does. Stopping cancels what is
     under way and waits until it has ended; nothing unfinished is left behind.
@@ -41,7 +41,7 @@ class Scheduler:
     def __init__(
         self,
         pipelines: BackupPipeline | Sequence[BackupPipeline],
-        schedule: Schedule | Mapping[str, Schedule] = Schedule(),  # noqa: B008 – it never changes
+        schedule: Schedule | Mapping[str, Schedule] | None = None,
         *,
         at_once: int = 2,
         ended: Ended | None = None,
@@ -50,7 +50,7 @@ class Scheduler:
         pipelines = [pipelines] if isinstance(pipelines, BackupPipeline) else list(pipelines)
         if at_once < 1:
             raise ConfigurationError(f"at_once={at_once!r} pipelines can do nothing: use 1 or more.")
-        self._served = [(pipeline, schedule_of(str(pipeline.name), schedule)) for pipeline in pipelines]
+        self._served = [(pipeline, schedule_of(pipeline, schedule)) for pipeline in pipelines]
         self._places = threading.Semaphore(at_once)
         self._ended = ended or _logged
         self._clock = clock

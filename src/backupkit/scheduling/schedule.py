@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from backupkit.errors import ConfigurationError
 from backupkit.model import Contents
+from backupkit.pipeline import BackupPipeline
 from backupkit.scheduling.cron import check_cron, time_after, time_until
 from backupkit.scheduling.jobs import Job, Verb
 from backupkit.zones import zone_named
@@ -94,10 +95,25 @@ def _later(time: datetime, delay: timedelta, zone: tzinfo) -> datetime:
     return (time.astimezone(UTC) + delay).astimezone(zone)
 
 
-def schedule_of(name: str, schedule: Schedule | Mapping[str, Schedule]) -> Schedule:
-    """That of the pipeline of this name; ConfigurationError if there are some, but none for it."""
+def schedule_of(
+    pipeline: BackupPipeline, schedule: Schedule | Mapping[str, Schedule] | None = None
+) -> Schedule:
+    """The schedule of this pipeline; ConfigurationError if there are some by name, but none for it.
+
+    Where there is none at all, it is the usual one, without what this pipeline has no use for.
+    """
     if isinstance(schedule, Schedule):
         return schedule
+    name = str(pipeline.name)
+    if schedule is None:
+        hears = any("summary" in notifier.on for notifier in pipeline.notifiers)
+        return Schedule(
+            [
+                one
+                for one in USUAL
+                if one.only in (None, *pipeline.contents) and (one.verb != "summary" or hears)
+            ]
+        )
     if name not in schedule:
         raise ConfigurationError(
             f"There is no schedule for the pipeline {name}: name it, or give one Schedule for all pipelines."
