@@ -132,8 +132,9 @@ def test_the_same_job_elsewhere_or_told_to_nobody_is_another_unit() -> None:
 
 
 def test_words_reach_the_program_as_they_are(tmp_path: Path) -> None:
-    calling = replace(SHOP, choice=["--config", 'a "b" $c %d \\e;'], program=["/bin/echo"])
+    calling = replace(SHOP, choice=["--config", 'a "b" $c %d \\e;'], folder="/srv/100% shop")
     service = systemd_units(calling, Schedule())["backupkit-shop-clean.service"]
+    assert "WorkingDirectory=/srv/100%% shop" in service.splitlines()
     assert 'ExecStart=/bin/echo clean --config "a \\"b\\" $$c %%d \\\\e;" --quiet' in service.splitlines()
 
 
