@@ -203,6 +203,7 @@ OPTIONAL = {
     "httpx": {"filesystems"},
     "webdav4": {"filesystems"},
     "typer": {"cli"},
+    "questionary": {"cli"},
     "cronsim": {"scheduling"},
     "pydantic": {"config"},
     "pydantic_core": {"config"},
