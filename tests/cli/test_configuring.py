@@ -12,8 +12,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from backupkit import APPLICATION_EXCLUDES, Directory, SQLite
+from backupkit import APPLICATION_EXCLUDES, ConfigurationError, Directory, SQLite
 from backupkit.config import load
+from backupkit.config.starter import write_starter
 
 SETTINGS = (
     '[pipelines.shop]\nsources = "${SHOP:-data}"\ndestinations = "backups"\nencryptor = "environment"\n'
@@ -53,6 +54,12 @@ def test_all_that_is_wrong_is_told_line_by_line_with_exit_code_2(tmp_path: Path)
         f"{tmp_path}/x.toml:5: pipelines.shop.a",
         f"{tmp_path}/x.toml:6: pipelines.shop.retry",
     ]
+
+
+def test_the_environment_may_name_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(SETTINGS)
+    done = backupkit("check", folder=tmp_path, BACKUPKIT_CONFIG="x.toml")
+    assert done.stdout.startswith(f"{tmp_path}/x.toml is right")
 
 
 def test_a_program_is_told_what_is_wrong_as_json(tmp_path: Path) -> None:
@@ -115,6 +122,13 @@ def test_a_file_that_is_there_is_never_replaced(tmp_path: Path) -> None:
     done = backupkit("init", "--destination", "backups", folder=tmp_path)
     assert done.returncode == 2
     assert "is there already, and nothing was written" in done.stderr
+    assert (tmp_path / "backupkit.toml").read_text() == "mine"
+
+
+def test_nor_is_one_that_appears_while_questions_are_answered(tmp_path: Path) -> None:
+    (tmp_path / "backupkit.toml").write_text("mine")
+    with pytest.raises(ConfigurationError, match="is there already"):
+        write_starter(tmp_path / "backupkit.toml", "ours")
     assert (tmp_path / "backupkit.toml").read_text() == "mine"
 
 

@@ -93,6 +93,10 @@ def test_what_is_no_toml_is_told_with_line_and_column(tmp_path: Path) -> None:
             {"checks": ["maximum_ago"]},
             'checks[0]: is no type of check that is known here: did you mean "maximum_age"?',
         ),
+        (
+            {"encryptor": "enviroment"},
+            'encryptor: is no type of encryptor that is known here: did you mean "environ',
+        ),
         ({"stall_limit": "soon"}, 'stall_limit: must be a duration, such as "15 minutes", "6h" or "P1D"'),
         ({"retention": {"type": "keep_last", "count": True}}, "retention.count: must be a whole number"),
         ({"retention": {"type": "keep_last", "count": 0}}, "retention: is not possible: KeepLast(count=0)"),

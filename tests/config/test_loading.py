@@ -140,6 +140,12 @@ def test_a_text_among_the_sources_is_a_path_or_the_url_of_a_database() -> None:
     assert memory.name == "bucket"
 
 
+def test_a_short_form_is_filled_in_once() -> None:
+    (source,) = settings(sources="/srv/a$${b}", destinations="/mnt/$${c}").pipeline().sources
+    assert isinstance(source, Directory)
+    assert str(source.path) == "/srv/a${b}"
+
+
 def test_options_of_a_database_are_those_of_its_engine() -> None:
     (source,) = (
         settings(
@@ -191,6 +197,20 @@ def test_numbers_durations_and_sizes_are_read() -> None:
     assert isinstance(pipeline.retention, TieredRetention)
     assert pipeline.retention.max_size == 50_000_000_000
     assert pipeline.checks == (MaximumAge(hours=1.5),)
+
+
+def test_urls_mean_notifiers_histories_and_locks() -> None:
+    pipeline = settings(
+        notifiers="mailto://127.0.0.1/?from=a@shop.example&to=b@shop.example",
+        history="sqlite:////tmp/history.sqlite3",
+        lock="redis://:secret@127.0.0.1/0",
+    ).pipeline()
+    assert repr(pipeline.notifiers) == "(AppriseNotifier(E-Mail),)"
+    assert repr(pipeline.history) == "DatabaseHistory('sqlite:////tmp/history.sqlite3')"
+    assert repr(pipeline.lock) == "RedisLock('redis://127.0.0.1/0')"
+    assert (
+        repr(settings(lock="sqlite:////tmp/locks").pipeline().lock) == "DatabaseLock('sqlite:////tmp/locks')"
+    )
 
 
 def test_the_options_of_a_file_system_are_passed_on() -> None:

@@ -20,7 +20,9 @@ from backupkit import BackupAlreadyRunningError, ConfigurationError, DatabaseLoc
 from backupkit.locking.names import short_name
 from backupkit.protocols import Lease, Lock
 from backupkit.tables import LEASES, Records
+from tests import servers
 from tests.servers import PASSWORD, Server, free_port
+from tests.storage.certificates import self_signed
 
 AT_ONCE = timedelta(0)
 KEY = f"backupkit:lock:{short_name('shop')}"
@@ -82,6 +84,35 @@ def test_a_row_that_somebody_deletes_is_a_lock_that_is_lost(file: str) -> None:
             assert connection.execute(sa.delete(LEASES)).rowcount == 1
         with pytest.raises(BackupAlreadyRunningError, match="somebody removed it"):
             lease.check()
+
+
+def test_a_lease_whose_life_is_over_is_lost_although_nobody_has_it(file: str) -> None:
+    with DatabaseLock(file).hold("shop", wait=AT_ONCE) as lease:
+        with Records(file, (LEASES,)).begin() as connection:
+            assert connection.execute(sa.update(LEASES).values(until=0)).rowcount == 1
+        with pytest.raises(BackupAlreadyRunningError, match="was lost"):
+            lease.check()
+
+
+def test_a_connection_that_broke_is_not_taken_for_a_server_that_is_away(postgresql_server: Server) -> None:
+    url = postgresql_server.url("postgres").replace("postgresql", "postgresql+psycopg", 1)
+    engine = sa.create_engine(url, pool_size=1, max_overflow=0, isolation_level="READ COMMITTED")
+    try:
+        with DatabaseLock(engine).hold("shop", wait=AT_ONCE) as lease:
+            lease.check()
+            with Records(url, (LEASES,)).begin() as connection:
+                assert connection.execute(sa.delete(LEASES)).rowcount == 1
+                connection.execute(
+                    sa.text(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                        "WHERE datname = 'postgres' AND pid <> pg_backend_pid()"
+                    )
+                )
+            with pytest.raises(BackupAlreadyRunningError, match="somebody removed it"):
+                lease.check()
+    finally:
+        LEASES.drop(engine)
+        engine.dispose()
 
 
 @pytest.mark.parametrize("kind", ["redis", "database"])
@@ -180,6 +211,34 @@ def test_a_server_is_reached_by_its_socket(redis_server: Server) -> None:
     lock = RedisLock(url.removesuffix("/0") + str(redis_server.socket))
     with lock.hold("shop", wait=AT_ONCE), client_of(redis_server) as client:
         assert client.exists(KEY)
+
+
+def test_tls_is_spoken_and_the_certificate_checked() -> None:
+    port = free_port()
+    with servers.server_folder("redis") as (folder, user):
+        known = self_signed(folder)
+        for file in (known.certificate, known.key):
+            file.chmod(0o644)
+        program = [
+            *(
+                "redis-server",
+                "--port",
+                "0",
+                "--tls-port",
+                str(port),
+                "--tls-auth-clients",
+                "no",
+                "--save",
+                "",
+            ),
+            *("--tls-cert-file", str(known.certificate), "--tls-key-file", str(known.key)),
+            *("--tls-ca-cert-file", str(known.certificate)),
+        ]
+        with servers.running(program, user, folder) as process:
+            servers.wait_for("redis", process, folder, lambda: servers.listens(port))
+            take(RedisLock(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={known.certificate}"))
+            with pytest.raises(ConfigurationError, match="CERTIFICATE_VERIFY_FAILED"):
+                take(RedisLock(f"rediss://127.0.0.1:{port}/0"))
 
 
 def test_nobody_has_a_lock_of_a_server_that_is_not_there() -> None:

@@ -12,7 +12,7 @@ import backupkit
 from backupkit.cli.browsing import cat, ls
 from backupkit.cli.cleaning import clean
 from backupkit.cli.comparing import diff
-from backupkit.cli.configuring import config
+from backupkit.cli.configuring import settings
 from backupkit.cli.copying import copy
 from backupkit.cli.deleting import delete
 from backupkit.cli.doctor import doctor
@@ -150,4 +150,4 @@ for _verb in (
 for _verb in (monitor, summary, doctor, diff, find, stats):
     app.command()(_verb)
 app.add_typer(keys, name="key")
-app.add_typer(config, name="config")
+app.add_typer(settings, name="config")

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from backupkit.cli.options import Json
+from backupkit.cli.options import Config, EnvFile, Json, PipelineName
 from backupkit.cli.output import Output
+from backupkit.cli.variables import CONFIG
 from backupkit.config import loaded_with_parts
 from backupkit.config.reading import FILE
 from backupkit.config.starter import (
@@ -27,31 +28,16 @@ from backupkit.errors import ConfigurationError
 from backupkit.passphrase import Passphrase
 from backupkit.pipeline import BackupPipeline
 
-config = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-
-File = Annotated[
-    str | None,
-    typer.Option(
-        "--config",
-        metavar="FILE",
-        help="The settings. Default: backupkit.toml, or [tool.backupkit] in pyproject.toml, in this folder or the "
-        "nearest above.",
-        show_default=False,
-    ),
-]
-EnvFile = Annotated[
-    str | None,
-    typer.Option("--env-file", metavar="FILE", help="A .env file with variables that the environment lacks."),
-]
+settings = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
-@config.callback()
+@settings.callback()
 def config_() -> None:
     """Begin, check or show the settings of pipelines in a file."""
 
 
-@config.command()
-def check(file: File = None, env_file: EnvFile = None, json: Json = False) -> None:
+@settings.command()
+def check(config: Config = None, env_file: EnvFile = None, json: Json = False) -> None:
     """Tell whether the settings are right, or all that is wrong with them; nothing else is touched.
 
     Ends with exit code 0 or 2. Passphrases are not looked for: they may be missing here.
@@ -63,21 +49,18 @@ def check(file: File = None, env_file: EnvFile = None, json: Json = False) -> No
     """
     output = Output(json=json)
     with output.ending():
-        loaded = loaded_with_parts(file, dotenv=env_file)
-        settings, environ = loaded.settings, loaded.surroundings.environ
-        found = {"path": str(settings.path), "pipelines": [*settings.pipelines]}
-        lines = [f"{settings.path} is right: {_count(len(settings.pipelines), 'pipeline')}."]
-        lines += [_about(pipeline, environ) for pipeline in settings.pipelines.values()]
-        output.told(found, lines)
+        loaded = loaded_with_parts(config or os.environ.get(CONFIG), dotenv=env_file)
+        path, pipelines = str(loaded.settings.path), loaded.settings.pipelines
+        lines = [f"{path} is right: {_count(len(pipelines), 'pipeline')}."]
+        lines += [_about(pipeline, loaded.surroundings.environ) for pipeline in pipelines.values()]
+        output.told({"path": path, "pipelines": [*pipelines]}, lines)
 
 
-@config.command()
+@settings.command()
 def show(
-    file: File = None,
+    config: Config = None,
     env_file: EnvFile = None,
-    pipeline: Annotated[
-        str | None, typer.Option("--pipeline", metavar="NAME", help="Only this one.", show_default=False)
-    ] = None,
+    pipeline: PipelineName = None,
     json: Json = False,
 ) -> None:
     """Show what the settings come to: variables filled in, defaults of all pipelines and of parts, secrets hidden.
@@ -93,7 +76,7 @@ def show(
 
     output = Output(json=json)
     with output.ending():
-        loaded = loaded_with_parts(file, dotenv=env_file)
+        loaded = loaded_with_parts(config or os.environ.get(CONFIG), dotenv=env_file)
         if pipeline is not None:
             loaded.settings.pipeline(pipeline)  # which says what there is
         found = {name: effective(made) for name, made in loaded.made.items() if pipeline in (None, name)}
@@ -101,7 +84,7 @@ def show(
         output.told({"path": str(loaded.settings.path), "pipelines": found}, lines[:-1])
 
 
-@config.command()
+@settings.command()
 def schema() -> None:
     """Print the JSON Schema of the settings, for editors; with the parts that installed packages bring.
 
@@ -118,7 +101,7 @@ def schema() -> None:
         print(json.dumps(settings_schema(), indent=2))
 
 
-@config.command()
+@settings.command()
 def init(
     file: Annotated[str, typer.Option("--config", metavar="FILE", help="Where to write it.")] = FILE,
     name: Annotated[

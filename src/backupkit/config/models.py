@@ -88,7 +88,7 @@ class PartOf:
         try:
             if isinstance(value, str):
                 type, data = short_forms.of_text(self.kind, value, surroundings)
-                return (value if type is None and not self.kind.secret else type), data
+                return (value if type is None else type), data
             if not isinstance(value, Mapping):
                 raise wrong(f"is no {self.kind.called}: write a text, or a table with a type")
             data = dict(value)

@@ -36,7 +36,7 @@ def effective(made: Made) -> dict[str, Any]:
             if value is not None:
                 found[parameter.name] = _shown(value, parameter.name, made)
         elif isinstance(parameter.default, str | int | float | timedelta):
-            found[parameter.name] = _plain(parameter.default)
+            found[parameter.name] = plain_default(parameter.default)
     known = {parameter.name for parameter in made.signature.parameters}
     others = {key: value for key, value in made.given.items() if key not in known}
     return {**found, **_options(others, made)}
@@ -67,7 +67,7 @@ def _shown(value: Any, key: str, made: Made) -> Any:
     if isinstance(value, Mapping):
         return {str(name): _shown(one, str(name), made) for name, one in value.items()}
     if not isinstance(value, str):
-        return _plain(value)
+        return plain_default(value)
     if is_secret(key):
         return HIDDEN
     if (
@@ -105,7 +105,7 @@ def _options(options: Mapping[str, Any], made: Made) -> dict[str, Any]:
             found[key] = _options(value, made)
         else:
             shows = value is None or isinstance(value, bool | int | float) or key in harmless
-            found[key] = _plain(value) if shows else HIDDEN
+            found[key] = plain_default(value) if shows else HIDDEN
     return found
 
 
@@ -120,10 +120,11 @@ def _jobs(schedule: Schedule) -> dict[str, Any]:
         {key: value for key, value in plain(one).items() if value is not None and value is not True}
         for one in schedule.jobs
     ]
-    return {"time_zone": schedule.time_zone, "jitter": _plain(schedule.jitter), "jobs": jobs}
+    return {"time_zone": schedule.time_zone, "jitter": plain_default(schedule.jitter), "jobs": jobs}
 
 
-def _plain(value: Any) -> Any:
+def plain_default(value: Any) -> Any:
+    """The value as plain data: durations as they are written, anything else by its name."""
     if isinstance(value, timedelta):
         return _duration(value)
     return value if isinstance(value, str | int | float | bool) or value is None else _name(value)
