@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.cli.shop import SECRET, Shop, environment, make_shop
 from tests.cli.terminal import CTRL_C, DOWN, ENTER, Terminal, at_terminal
+from tests.cli.test_installation import WITHOUT
 
 WHICH, WHAT, WHERE, NOW = "Which backup?", "What of it?", "To which folder?", "Restore this now?"
 
@@ -128,6 +130,14 @@ def test_who_does_not_want_to_after_all_restores_nothing(
         code, shown = terminal.end()
     assert (code, "Traceback" in shown) == (130, False)
     assert not (tmp_path / "restored").exists()
+
+
+def test_without_questionary_it_is_said_what_to_install_or_to_give(shop_with_two: Shop) -> None:
+    command = [sys.executable, "-c", WITHOUT, "questionary", "restore", "backups"]
+    with at_terminal(command, shop_with_two.folder) as terminal:
+        code, shown = terminal.end()
+    assert (code, shown.count("\n")) == (2, 1)
+    assert "pip install 'backupkit[cli]', or give --to" in shown
 
 
 def test_nobody_is_asked_where_there_is_no_terminal_or_a_program_reads(shop_with_two: Shop) -> None:

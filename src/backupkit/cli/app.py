@@ -89,7 +89,11 @@ def backupkit_(
           encryptor=Passphrase.from_env("BACKUP_ARCHIVE_PASSWORD"),
       )
 
-    list, verify, restore, ls, cat, copy, pin and unpin need no application, only the backups and their passphrase:
+    \b
+    Or a settings file says it. It is found in this folder and those above, and --app can be left out:
+      backupkit config init
+
+    Whatever is done with backups that exist needs no application, only their place and passphrase:
     backupkit list /mnt/backup
 
     \b

@@ -48,6 +48,12 @@ class Wanted:
         """
         if not self.asking or self._agreed:
             return
+        try:
+            import questionary  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                "To be asked needs questionary, which is missing: pip install 'backupkit[cli]', or give --to."
+            ) from error
         if not isinstance(self.backup, Backup):
             self.backup = _backup(backups, at) if self.backup is None else backups.get(self.backup, at=at)
         if not (self.include or self.only):
