@@ -66,7 +66,7 @@ LAYERS = (
         "_writing",
         *("_drilling", "_placing", "_questioning", "_scratch", "_scratch_redis"),
     },
-    {"cli", "__main__", "config", "scheduling"},
+    {"cli", "__main__", "config", "integrations", "scheduling"},
 )
 LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 
@@ -169,6 +169,9 @@ NEIGHBOURS = {
     ("repository_urls", "browsing"): "what a URL leads to",
     ("pipeline", "backups"): "a pipeline is its list of backups and what can be done to them",
     ("config", "scheduling"): "a pipeline's schedule is one of its settings",
+    ("integrations", "config"): "what Django's settings say",
+    ("integrations", "scheduling"): "the schedules that are among them",
+    ("integrations", "cli"): "`manage.py backup` and `flask backup` are the command line",
     ("cli", "config"): "settings are checked, shown and begun at the command line",
     ("__main__", "cli"): "`python -m backupkit` is the command line",
 }
@@ -203,7 +206,9 @@ OPTIONAL = {
     "httpx": {"filesystems"},
     "webdav4": {"filesystems"},
     "typer": {"cli"},
+    "click": {"integrations"},
     "cronsim": {"scheduling"},
+    "django": {"integrations"},
     "pydantic": {"config"},
     "pydantic_core": {"config"},
     "dotenv": {"config"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -42,12 +43,12 @@ app = typer.Typer(
 )
 
 
-def main() -> None:
-    """Run the command line and exit."""
+def main(arguments: Sequence[str] | None = None, *, program: str = "backupkit") -> None:
+    """Run the command line, with the arguments of this process unless others are given, and exit."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal may know less than Unicode
-    app(prog_name="backupkit")
+    app(arguments, prog_name=program)
 
 
 def _version(wanted: bool) -> None:

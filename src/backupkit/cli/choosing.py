@@ -7,6 +7,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 
+from backupkit.cli.hosting import host, pipelines_of
 from backupkit.cli.importing import named_object
 from backupkit.cli.options import App, Config, EnvFile, PipelineName
 from backupkit.cli.variables import APP, CONFIG
@@ -21,7 +22,8 @@ from backupkit.protocols import Observer
 class Choice:
     """The options that say which pipeline is meant.
 
-    What they do not say, the environment may, and then the settings file of this folder or one above.
+    What they do not say, the application knows that the command line is a part of. Where there is none, the
+    environment may say it, and then the settings file of this folder or one above.
     """
 
     app: App = None
@@ -62,16 +64,16 @@ class Choice:
         if app and config:
             raise ConfigurationError("--app and --config both say where pipelines are: give one of them.")
         if not app and not config:
+            if (application := host()) is not None:
+                self._refuse_env_file()
+                return application.program, pipelines_of(application)
             app, config = os.environ.get(APP), os.environ.get(CONFIG)
             if app and config:
                 raise ConfigurationError(
                     f"{APP} and {CONFIG} both say where pipelines are: unset one, or give --app or --config."
                 )
         if app:
-            if self.env_file is not None:
-                raise ConfigurationError(
-                    "--env-file goes with a settings file; an application reads its own: leave it out."
-                )
+            self._refuse_env_file()
             return app, _of_application(app)
         path = config or find()
         if path is None:
@@ -80,6 +82,12 @@ class Choice:
                 "backupkit.toml, or below one."
             )
         return str(path), load(path, dotenv=self.env_file).pipelines
+
+    def _refuse_env_file(self) -> None:
+        if self.env_file is not None:
+            raise ConfigurationError(
+                "--env-file goes with a settings file; an application reads its own: leave it out."
+            )
 
 
 def _of_application(app: str) -> Mapping[str, BackupPipeline]:
