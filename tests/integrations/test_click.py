@@ -50,6 +50,13 @@ def test_it_has_no_aliases_of_databases(tmp_path: Path) -> None:
     assert done.exit_code == 2
 
 
+def test_how_cron_would_start_it_is_not_known(tmp_path: Path) -> None:
+    application = host(pipeline(tmp_path, "shop"))
+    assert CliRunner().invoke(application, ["backup", "schedule", "show"]).exit_code == 0
+    done = CliRunner().invoke(application, ["backup", "schedule", "crontab"])
+    assert (done.exit_code, "How cron and systemd would start shop backup" in done.stderr) == (2, True)
+
+
 def test_without_a_pipeline_there_is_no_command() -> None:
     with pytest.raises(ConfigurationError, match="at least one"):
         backup_command()

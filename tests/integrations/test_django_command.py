@@ -125,6 +125,15 @@ def test_a_pipeline_that_is_named_is_meant_instead(
     assert "The run of shop succeeded" in called("run")
 
 
+def test_cron_gets_lines_that_start_it_from_anywhere(filled: Django, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(BACKUPKIT={"schedule": [{"when": "0 2 * * *", "verb": "run"}]})
+    monkeypatch.setattr(sys, "argv", ["/srv/shop/manage.py", "backup"])
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "shop.settings")
+    (line,) = [line for line in called("schedule", "crontab").splitlines() if " run " in line]
+    assert line.startswith("0 2 * * *")
+    assert f"{sys.executable} /srv/shop/manage.py backup --settings=shop.settings run --wait" in line
+
+
 def test_one_word_after_ls_is_a_path_in_the_site_s_own_backups(filled: Django) -> None:
     called("run")
     assert called("ls", "media").splitlines() == ["media/photo.jpg"]

@@ -40,4 +40,5 @@ BACKUPKIT = {
     "destinations": os.environ.get("SHOP_BACKUPS", "/mnt/backup"),
     "encryptor": "${BACKUP_ARCHIVE_PASSWORD}",
     "notifiers": "environment",
+    "schedule": "usual",  # for `manage.py backup schedule crontab`
 }

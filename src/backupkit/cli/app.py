@@ -11,6 +11,8 @@ import typer
 
 import backupkit
 from backupkit.cli.browsing import cat, ls
+from backupkit.cli.catching_up import catch_up
+from backupkit.cli.catching_up import run as run_schedules
 from backupkit.cli.cleaning import clean
 from backupkit.cli.comparing import diff
 from backupkit.cli.configuring import settings
@@ -30,6 +32,7 @@ from backupkit.cli.repairing import repair
 from backupkit.cli.restoring import restore
 from backupkit.cli.retention import retention
 from backupkit.cli.running import run
+from backupkit.cli.scheduling import schedules
 from backupkit.cli.statistics import stats
 from backupkit.cli.summaries import summary
 from backupkit.cli.unlocking import unlock
@@ -151,4 +154,7 @@ for _verb in (
 for _verb in (monitor, summary, doctor, diff, find, stats):
     app.command()(_verb)
 app.add_typer(keys, name="key")
+schedules.command("catch-up")(catch_up)
+schedules.command("run")(run_schedules)
+app.add_typer(schedules, name="schedule")
 app.add_typer(settings, name="config")

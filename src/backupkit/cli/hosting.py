@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError
 from backupkit.pipeline import BackupPipeline
+from backupkit.scheduling import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,15 @@ def _no_database(alias: str) -> HostDatabase:
 class Host:
     """The application: how the command line is called there, and what it need not be told, because that is known.
 
-    `pipelines` are asked for when they are needed, by their names; `database` is that of an alias.
+    `pipelines` and those of their `schedules` that are not the usual one are asked for when they are needed, by the
+    pipelines' names; `database` is that of an alias. `called` is how cron and systemd start `program`, where
+    that is known.
     """
 
     program: str
     pipelines: Callable[[], Mapping[str, BackupPipeline]]
+    schedules: Callable[[], Mapping[str, Schedule]] = dict
+    called: Sequence[str] = ()
     database: Callable[[str], HostDatabase] = _no_database
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from backupkit.errors import ConfigurationError
-from backupkit.integrations.django import pipelines
+from backupkit.integrations.django import pipelines, schedules
 from backupkit.integrations.django.dumps import dump_of
 from backupkit.sources.frameworks import django_url
 
@@ -44,7 +45,7 @@ class Command(BaseCommand):
         from backupkit.cli.hosting import Host, run_in
 
         arguments = [*words, *(["--quiet"] if options["verbosity"] == 0 and "--quiet" not in words else [])]
-        host = Host(_PROGRAM, pipelines, _database)
+        host = Host(_PROGRAM, pipelines, schedules, _called(), _database)
         if self._called_from_command_line:  # type: ignore[attr-defined]  # not in the stubs
             sys.exit(run_in(host, arguments))
         told = StringIO()
@@ -54,6 +55,15 @@ class Command(BaseCommand):
             raise CommandError(told.getvalue().strip() or f"It ended with exit code {code}.", returncode=code)
         if told.getvalue():
             self.stderr.write(told.getvalue(), style_func=str)
+
+
+def _called() -> Sequence[str]:
+    """How this is started from anywhere; the variable with the name of the settings may be set here only."""
+    named = os.environ.get("DJANGO_SETTINGS_MODULE")
+    return (
+        *(sys.executable, os.path.abspath(sys.argv[0]), "backup"),
+        *([f"--settings={named}"] if named else []),
+    )
 
 
 def _parsed(
