@@ -66,7 +66,7 @@ LAYERS = (
         "_writing",
         *("_drilling", "_placing", "_questioning", "_scratch", "_scratch_redis"),
     },
-    {"cli", "__main__", "config", "scheduling"},
+    {"cli", "__main__", "config", "integrations", "scheduling"},
 )
 LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 
@@ -168,7 +168,11 @@ NEIGHBOURS = {
     ("repository_urls", "opening"): "how it is opened",
     ("repository_urls", "browsing"): "what a URL leads to",
     ("pipeline", "backups"): "a pipeline is its list of backups and what can be done to them",
+    ("integrations", "scheduling"): "what is done when",
     ("config", "scheduling"): "a pipeline's schedule is one of its settings",
+    ("cli", "scheduling"): "schedules are shown, and given to cron and systemd, at the command line",
+    ("integrations", "config"): "what Django's settings say",
+    ("integrations", "cli"): "`manage.py backup` and `flask backup` are the command line",
     ("cli", "config"): "settings are checked, shown and begun at the command line",
     ("__main__", "cli"): "`python -m backupkit` is the command line",
 }
@@ -204,7 +208,10 @@ OPTIONAL = {
     "webdav4": {"filesystems"},
     "typer": {"cli"},
     "questionary": {"cli"},
+    "click": {"integrations"},
     "cronsim": {"scheduling"},
+    "apscheduler": {"integrations"},
+    "django": {"integrations"},
     "pydantic": {"config"},
     "pydantic_core": {"config"},
     "dotenv": {"config"},

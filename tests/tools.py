@@ -25,6 +25,8 @@ PACKAGES = {
     "redis-cli": "redis-tools",
     "restic": "restic",
     "fusermount3": "fuse3 libfuse2",
+    "crontab": "cron",
+    "systemd-analyze": "systemd",
 }
 # What a program must be able to do, where it may be there without.
 _CHECKS = {"php": ["-r", "exit(extension_loaded('zip') ? 0 : 1);"]}

@@ -19,7 +19,7 @@ MODULE = """
 import os
 
 from backupkit import (
-    BackupKitError, BackupPipeline, Command, Directory, KeepLast, MachineLock, MaximumAge, Passphrase,
+    BackupKitError, BackupPipeline, Command, Directory, FileMemory, KeepLast, MachineLock, MaximumAge, Passphrase,
     Retry, SQLite
 )
 
@@ -38,6 +38,7 @@ def made(sources, destinations=("backups",), name="shop", lock=MachineLock("lock
         checks=[MaximumAge(days=1)],
         retry=Retry(tries=1),
         lock=lock,
+        memory=FileMemory("state"),
     )
 
 uploads, database = Directory("uploads"), SQLite("shop.sqlite3")

@@ -16,7 +16,9 @@ FILES = sorted(EXAMPLES.glob("*.py"))
 # A line that could not stand there if the example did not show what it is about.
 SAYS = {
     "age_public_key": "2,pears",
+    "apscheduler_embedded": "next: backupkit shop 0 9 * * MON-FRI monitor",
     "asyncio_host": "cancelled: True; backups: 1",
+    "asyncio_schedule": "clean: succeeded",
     "back_up_a_bucket": "restored: ['2026/apple.jpg', '2026/pear.jpg']",
     "change_the_passphrase": "the new one alone opens the newest: succeeded",
     "check_a_destination": "fit for backups: True; may delete: True",
@@ -28,6 +30,7 @@ SAYS = {
     "move_to_snapshots": "after cleaning: ['2026-11-14', '2026-11-04', '2026-11-01']",
     "notice_what_is_missing": "the monitor: failed",
     "notify": "to boss@shop.example: shop 백업 성공",
+    "plain_threading": "clean: succeeded",
     "plugin_destination": "2,pears",
     "plugin_source": "Apples.md ['Red.', 'Green.']",
     "prometheus_metrics": "backupkit_healthy 1.0",

@@ -45,6 +45,26 @@ def test_what_falls_into_the_hour_that_comes_twice_comes_once() -> None:
     assert time_after("30 2 * * *", first).isoformat() == "2026-10-26T02:30:00+01:00"
 
 
+def test_in_the_second_of_two_equal_hours_those_of_the_first_are_over() -> None:
+    second = datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN, fold=1)
+    assert time_after("45 2 * * *", second).isoformat() == "2026-10-26T02:45:00+01:00"
+    assert time_until("45 2 * * *", second).isoformat() == "2026-10-25T02:45:00+02:00"
+
+
+@pytest.mark.parametrize("when", ["45 2 * * *", "0,30 1-4 * * *", "*/20 * * * *", "10 */2 * * *"])
+@pytest.mark.parametrize(
+    "change", [datetime(2026, 3, 29, tzinfo=UTC), datetime(2026, 10, 25, tzinfo=UTC)], ids=str
+)
+def test_where_clocks_change_the_last_time_and_the_next_enclose_the_moment(
+    when: str, change: datetime
+) -> None:
+    for minutes in range(0, 300, 7):
+        now = (change + timedelta(minutes=minutes)).astimezone(BERLIN)
+        before, after = time_until(when, now).astimezone(UTC), time_after(when, now).astimezone(UTC)
+        assert before <= now.astimezone(UTC) < after
+        assert time_after(when, before.astimezone(BERLIN)).astimezone(UTC) == after
+
+
 def test_the_last_time_may_be_now() -> None:
     now = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
     assert time_until("0 3 * * *", now) == now

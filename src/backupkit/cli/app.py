@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 import backupkit
 from backupkit.cli.browsing import cat, ls
+from backupkit.cli.catching_up import catch_up
+from backupkit.cli.catching_up import run as run_schedules
 from backupkit.cli.cleaning import clean
 from backupkit.cli.comparing import diff
 from backupkit.cli.configuring import settings
@@ -29,6 +32,7 @@ from backupkit.cli.repairing import repair
 from backupkit.cli.restoring import restore
 from backupkit.cli.retention import retention
 from backupkit.cli.running import run
+from backupkit.cli.scheduling import schedules
 from backupkit.cli.statistics import stats
 from backupkit.cli.summaries import summary
 from backupkit.cli.unlocking import unlock
@@ -42,12 +46,12 @@ app = typer.Typer(
 )
 
 
-def main() -> None:
-    """Run the command line and exit."""
+def main(arguments: Sequence[str] | None = None, *, program: str = "backupkit") -> None:
+    """Run the command line, with the arguments of this process unless others are given, and exit."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal may know less than Unicode
-    app(prog_name="backupkit")
+    app(arguments, prog_name=program)
 
 
 def _version(wanted: bool) -> None:
@@ -154,4 +158,7 @@ for _verb in (
 for _verb in (monitor, summary, doctor, diff, find, stats):
     app.command()(_verb)
 app.add_typer(keys, name="key")
+schedules.command("catch-up")(catch_up)
+schedules.command("run")(run_schedules)
+app.add_typer(schedules, name="schedule")
 app.add_typer(settings, name="config")

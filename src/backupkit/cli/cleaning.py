@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from backupkit._operation import utc_now
 from backupkit.cli.choosing import Choice
 from backupkit.cli.options import At, DryRun, EveryPipeline, Json, NoNotify, Quiet, grouped
 from backupkit.cli.output import Output
@@ -9,6 +10,8 @@ from backupkit.cli.reports import dry_clean_lines, report_lines
 from backupkit.cli.stopping import cancelled_by_signals
 from backupkit.model import Report
 from backupkit.pipeline import BackupPipeline
+from backupkit.scheduling import Job
+from backupkit.scheduling.missed import begun
 
 
 @grouped
@@ -37,6 +40,8 @@ def clean(
         with cancelled_by_signals() as cancel:
 
             def operation(pipeline: BackupPipeline) -> Report:
+                if not dry_run:
+                    begun(pipeline, Job("clean", to=at), utc_now())
                 return pipeline.clean(at=at, dry_run=dry_run, notify=not no_notify, cancel=cancel)
 
             if all_pipelines:

@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
+from backupkit._operation import utc_now
 from backupkit.cli.choosing import Choice
 from backupkit.cli.databases import named_databases
 from backupkit.cli.importing import chosen_assertions
 from backupkit.cli.options import At, Half, Json, NoNotify, Quiet, Which, contents_of, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.stopping import cancelled_by_signals
+from backupkit.scheduling import Job
+from backupkit.scheduling.missed import begun
 
 
 @grouped
@@ -69,6 +72,8 @@ def drill(
         contents, databases = contents_of(only), named_databases(database)
         pipeline = choice.one(output.observers())
         assertions = chosen_assertions(assertion or ())
+        if backup == "latest":
+            begun(pipeline, Job("drill", only=contents, to=at), utc_now())
         with cancelled_by_signals() as cancel:
             report = pipeline.drill(
                 backup,

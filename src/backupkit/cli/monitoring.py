@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from backupkit._operation import utc_now
 from backupkit.cli.choosing import Choice
 from backupkit.cli.options import At, EveryPipeline, Json, NoNotify, Quiet, grouped
 from backupkit.cli.output import Output
@@ -9,6 +10,8 @@ from backupkit.cli.reports import report_lines
 from backupkit.cli.stopping import cancelled_by_signals
 from backupkit.model import Report
 from backupkit.pipeline import BackupPipeline
+from backupkit.scheduling import Job
+from backupkit.scheduling.missed import begun
 
 
 @grouped
@@ -35,6 +38,7 @@ def monitor(
         with cancelled_by_signals() as cancel:
 
             def operation(pipeline: BackupPipeline) -> Report:
+                begun(pipeline, Job("monitor", to=at), utc_now())
                 return pipeline.monitor(at=at, notify=not no_notify, cancel=cancel)
 
             if all_pipelines:

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NoReturn, TextIO, TypeVar
+from typing import NoReturn, Protocol, TextIO, TypeVar
 
 import typer
 
@@ -17,12 +17,21 @@ from backupkit.cli.progress import progress
 from backupkit.cli.reports import problem_lines, report_lines
 from backupkit.errors import BackupKitError, SettingsError
 from backupkit.model import Listing, Report
-from backupkit.pipeline import BackupPipeline
 from backupkit.plain_data import plain, plain_error
 from backupkit.printable import printable
 from backupkit.protocols import Observer
 
 T = TypeVar("T")
+
+
+class Named(Protocol):
+    """What is told of by its name, such as a pipeline."""
+
+    @property
+    def name(self) -> str | None: ...
+
+
+N = TypeVar("N", bound=Named)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,24 +59,24 @@ class Output:
 
     def each(
         self,
-        pipelines: Sequence[BackupPipeline],
-        do: Callable[[BackupPipeline], T],
+        several: Sequence[N],
+        do: Callable[[N], T],
         lines: Callable[[T], Iterable[str]],
     ) -> NoReturn:
-        """Do it with each pipeline, whatever becomes of the others, and exit with the worst code.
+        """Do it with each, mostly a pipeline, whatever becomes of the others, and exit with the worst code.
 
         As JSON, one list with what would be the document of each. Only cancelling ends all.
         """
         codes = [0]
         documents: list[object] = []
-        for one in pipelines:
+        for one in several:
             try:
                 done = do(one)
             except (Exception, KeyboardInterrupt) as error:
                 code = exit_codes.of_error(error)
                 documents.append({"name": one.name, **plain_error(error)})
                 if not self.json:
-                    _say([f"{one.name}:", *(f"  {line}" for line in _error_lines(error))], sys.stderr)
+                    _say([f"{one.name}:", *(f"  {line}" for line in error_lines(error))], sys.stderr)
                 if code is None:  # a fault, which must not keep the others from being backed up
                     traceback.print_exception(error)
                 codes.append(1 if code is None else code)
@@ -166,11 +175,12 @@ class Output:
             if self.json:
                 _document(plain_error(error))
             else:
-                _say(_error_lines(error), sys.stderr)
+                _say(error_lines(error), sys.stderr)
             raise typer.Exit(code) from None
 
 
-def _error_lines(error: BaseException) -> Iterator[str]:
+def error_lines(error: BaseException) -> Iterator[str]:
+    """Yield what a person is told of an error."""
     report = getattr(error, "report", None)
     if isinstance(error, KeyboardInterrupt):
         yield "Stopped."

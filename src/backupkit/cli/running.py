@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from backupkit._operation import utc_now
 from backupkit.cli.choosing import Choice
 from backupkit.cli.options import EveryPipeline, Half, Json, NoNotify, Quiet, contents_of, grouped
 from backupkit.cli.output import Output
@@ -14,6 +15,8 @@ from backupkit.cli.reports import report_lines
 from backupkit.cli.stopping import cancelled_by_signals
 from backupkit.model import Report
 from backupkit.pipeline import BackupPipeline
+from backupkit.scheduling import Job
+from backupkit.scheduling.missed import begun
 
 
 @grouped
@@ -55,6 +58,7 @@ def run(
         with cancelled_by_signals() as cancel:
 
             def operation(pipeline: BackupPipeline) -> Report:
+                begun(pipeline, Job("run", only=contents, to=to), utc_now())
                 return pipeline.run(
                     only=contents,
                     to=to,

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from backupkit._operation import utc_now
 from backupkit.cli.choosing import Choice
 from backupkit.cli.options import EveryPipeline, Json, grouped
 from backupkit.cli.output import Output
@@ -17,6 +18,8 @@ from backupkit.errors import ConfigurationError
 from backupkit.model import DestinationSummary, SeriesSummary, Summary
 from backupkit.pipeline import BackupPipeline
 from backupkit.printable import printable
+from backupkit.scheduling import Job
+from backupkit.scheduling.missed import begun
 from backupkit.sizes import format_size
 
 
@@ -29,6 +32,7 @@ def summary(
     choice: Choice,
     all_pipelines: EveryPipeline = False,
     json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="With --send: print nothing.")] = False,
 ) -> None:
     """Show how the backups stand: how many, how large, how old, how they grow, and what the health checks say.
 
@@ -38,12 +42,14 @@ def summary(
     Examples:
       backupkit summary --app shop.backups:pipeline
     In cron, each Monday at 8:
-      0 8 * * 1  cd /srv/shop && backupkit summary --app shop.backups:pipeline --send > /dev/null
+      0 8 * * 1  cd /srv/shop && backupkit summary --app shop.backups:pipeline --send --quiet
     """
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet and send)
     with output.ending():
 
         def operation(pipeline: BackupPipeline) -> Summary:
+            if send:
+                begun(pipeline, Job("summary"), utc_now())
             if send and not any("summary" in notifier.on for notifier in pipeline.notifiers):
                 raise ConfigurationError(
                     f"No notifier of {pipeline.name} wants to hear summaries: give it one, or leave out --send."
@@ -53,7 +59,7 @@ def summary(
         if all_pipelines:
             output.each(choice.every(), operation, summary_lines)
         found = operation(choice.one())
-        output.told(found, summary_lines(found))
+        output.told(found, () if output.quiet else summary_lines(found))
 
 
 def summary_lines(summary: Summary) -> Iterator[str]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Annotated
 
 import typer
 
+from backupkit._operation import utc_now
+from backupkit.backups import Backups
 from backupkit.cli.opening import OpeningAny
 from backupkit.cli.options import At, Json, NoNotify, Only, Quiet, Url, Which, contents_of, grouped
 from backupkit.cli.output import Output
+from backupkit.model import Report
+from backupkit.pipeline import BackupPipeline
+from backupkit.scheduling import Job
+from backupkit.scheduling.missed import begun
 
 
 @grouped
@@ -46,10 +53,12 @@ def verify(
     with output.ending():
         contents = contents_of(only)
         place = opening.at(url)
-        report = place.use(
-            lambda backups, cancel: backups.verify(
+
+        def operation(backups: Backups, cancel: threading.Event) -> Report:
+            if isinstance(backups, BackupPipeline) and backup == "latest" and share is None:
+                begun(backups, Job("verify", only=contents, to=at), utc_now())
+            return backups.verify(
                 backup, at=at, only=contents, share=share, notify=not no_notify, cancel=cancel
-            ),
-            observers=output.observers(),
-        )
-        output.report(report)
+            )
+
+        output.report(place.use(operation, observers=output.observers()))

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from backupkit.errors import BackupAlreadyRunningError, BackupKitError
 from backupkit.events import EntryStarted, Event, Finished, ProblemFound, Started, Waiting
-from backupkit.model import DestinationOutcome, DestinationResult, Problem, Report
+from backupkit.model import DestinationOutcome, DestinationResult, Problem, Report, Summary
 from backupkit.printable import printable
 from backupkit.sizes import format_size
 
@@ -39,6 +40,7 @@ class LoggingObserver:
         waiting         backup_seconds, backup_reason
         destination     backup_destination, backup_outcome, backup_id, backup_stored, backup_removed, backup_kept,
                         backup_swept, backup_freed, backup_count
+        job             backup_job, backup_outcome: of a Scheduler; without backup_operation
         finished        backup_outcome, backup_dry_run, backup_took, backup_entries, backup_read, backup_written,
                         backup_skipped, backup_problems, backup_errors
     """
@@ -152,6 +154,29 @@ class LoggingObserver:
 
     def __repr__(self) -> str:
         return f"LoggingObserver({self._logger.name!r})"
+
+
+def log_job(name: str, job: str, done: Report | Summary | Exception) -> None:
+    """Tell the log "backupkit" how a scheduled job ended that nobody waits for: by its result, or what it raised.
+
+    The record has the fields backup_event, which is "job", backup_pipeline, backup_job and backup_outcome.
+    """
+    import logging
+
+    outcome: DestinationOutcome = "succeeded"
+    text, fault = "", None
+    report = done if isinstance(done, Report) else getattr(done, "report", None)
+    if report is not None:  # its problems hold the error's own message
+        outcome = report.outcome
+        text = "".join(f"; {problem.message}" for problem in report.problems)
+    elif isinstance(done, Exception):
+        outcome = "failed"
+        text, fault = (f"; {done}", None) if isinstance(done, BackupKitError) else ("", done)
+    extra = {"backup_event": "job", "backup_pipeline": name, "backup_job": job, "backup_outcome": outcome}
+    level = _WARNING if isinstance(done, BackupAlreadyRunningError) else _LEVELS[outcome]
+    logging.getLogger("backupkit").log(
+        level, "scheduled %s of %s %s%s", job, name, outcome, printable(text), extra=extra, exc_info=fault
+    )
 
 
 def _what(report: Report) -> str:

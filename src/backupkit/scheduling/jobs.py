@@ -1,15 +1,12 @@
-"""`Job`, a verb with its arguments, and `perform`, the one way in which every scheduler and queue does it."""
+"""`Job`: a verb with its arguments."""
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Literal, TypeAlias, get_args
 
 from backupkit.errors import ConfigurationError
-from backupkit.model import Contents, Report, Summary
-from backupkit.pipeline import BackupPipeline
+from backupkit.model import Contents
 
 Verb: TypeAlias = Literal["run", "clean", "monitor", "verify", "drill", "summary"]
 """What can be scheduled. A summary is sent to the notifiers that want to hear it."""
@@ -57,6 +54,10 @@ class Job:
 
     def __str__(self) -> str:
         """As it would stand on the command line, without the pipeline."""
+        return " ".join(self.words())
+
+    def words(self) -> list[str]:
+        """The verb and its options on the command line."""
         words: list[str] = [self.verb]
         if self.verb == "summary":
             words.append("--send")
@@ -66,31 +67,4 @@ class Job:
             words += ["--to" if self.verb == "run" else "--at", self.to]
         if not self.notify:
             words.append("--no-notify")
-        return " ".join(words)
-
-
-def perform(
-    pipeline: BackupPipeline,
-    job: Job,
-    *,
-    wait: timedelta = timedelta(0),
-    cancel: threading.Event | None = None,
-) -> Report | Summary:
-    """Do the job, and return what the pipeline's own method returns, or raise what that raises.
-
-    `wait` is how long a run waits for another one of the same pipeline to end. Setting `cancel` ends the job at the
-    next chunk; a summary is short and is not cancelled.
-    """
-    match job.verb:
-        case "run":
-            return pipeline.run(only=job.only, to=job.to, notify=job.notify, wait=wait, cancel=cancel)
-        case "clean":
-            return pipeline.clean(at=job.to, notify=job.notify, cancel=cancel)
-        case "monitor":
-            return pipeline.monitor(at=job.to, notify=job.notify, cancel=cancel)
-        case "verify":
-            return pipeline.verify(at=job.to, only=job.only, notify=job.notify, cancel=cancel)
-        case "drill":
-            return pipeline.drill(at=job.to, only=job.only, notify=job.notify, cancel=cancel)
-        case "summary":
-            return pipeline.send_summary()
+        return words

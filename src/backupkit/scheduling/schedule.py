@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from backupkit.errors import ConfigurationError
 from backupkit.model import Contents
-from backupkit.scheduling.cron import check_cron
+from backupkit.pipeline import BackupPipeline
+from backupkit.scheduling.cron import check_cron, time_after, time_until
 from backupkit.scheduling.jobs import Job, Verb
 from backupkit.zones import zone_named
 
@@ -72,8 +73,49 @@ class Schedule:
             if one in self.jobs[:place]:
                 raise ConfigurationError(f"The schedule has {one.job} at {one.when!r} twice: name it once.")
 
+    def due_after(self, name: str, scheduled: Scheduled, time: datetime) -> datetime:
+        """When this job of the pipeline of this name is due next after this time, in the schedule's zone."""
+        delay, zone = self.delay(name, scheduled), zone_named(self.time_zone)
+        return _later(time_after(scheduled.when, _later(time, -delay, zone)), delay, zone)
+
+    def due_until(self, name: str, scheduled: Scheduled, time: datetime) -> datetime:
+        """When it was due last, which may be this time."""
+        delay, zone = self.delay(name, scheduled), zone_named(self.time_zone)
+        return _later(time_until(scheduled.when, _later(time, -delay, zone)), delay, zone)
+
     def delay(self, name: str, scheduled: Scheduled) -> timedelta:
         """By how much this job of the pipeline of this name begins later: whole seconds, always the same."""
         digest = hashlib.sha256(f"{name}\n{scheduled.when}\n{scheduled.job}".encode()).digest()
         share = int.from_bytes(digest[:8], "big") / (1 << 64)
         return timedelta(seconds=int(self.jitter.total_seconds() * share))
+
+
+def _later(time: datetime, delay: timedelta, zone: tzinfo) -> datetime:
+    # By way of UTC, as Python adds to what the clock shows.
+    return (time.astimezone(UTC) + delay).astimezone(zone)
+
+
+def schedule_of(
+    pipeline: BackupPipeline, schedule: Schedule | Mapping[str, Schedule] | None = None
+) -> Schedule:
+    """The schedule of this pipeline; ConfigurationError if there are some by name, but none for it.
+
+    Where there is none at all, it is the usual one, without what this pipeline has no use for.
+    """
+    if isinstance(schedule, Schedule):
+        return schedule
+    name = str(pipeline.name)
+    if schedule is None:
+        hears = any("summary" in notifier.on for notifier in pipeline.notifiers)
+        return Schedule(
+            [
+                one
+                for one in USUAL
+                if one.only in (None, *pipeline.contents) and (one.verb != "summary" or hears)
+            ]
+        )
+    if name not in schedule:
+        raise ConfigurationError(
+            f"There is no schedule for the pipeline {name}: name it, or give one Schedule for all pipelines."
+        )
+    return schedule[name]
