@@ -77,6 +77,7 @@ from backupkit.model import (
     Origin,
     Owner,
     Pin,
+    PipelineExamination,
     Problem,
     Pruned,
     Removed,
@@ -88,6 +89,7 @@ from backupkit.model import (
     RetentionPlan,
     Rights,
     SeriesSummary,
+    SourceExamination,
     Statistics,
     StoredObject,
     Summary,
@@ -121,6 +123,7 @@ if TYPE_CHECKING:
     from backupkit.destinations.retrying import Retrying
     from backupkit.destinations.throttled import Throttled
     from backupkit.examining import examine
+    from backupkit.examining_pipelines import examine_pipeline
     from backupkit.history import DatabaseHistory
     from backupkit.notifiers.apprise import AppriseNotifier
     from backupkit.notifiers.database import DatabaseNotifier, Notification
@@ -216,6 +219,7 @@ __all__ = [
     "Parallel",
     "Passphrase",
     "Pin",
+    "PipelineExamination",
     "PostgreSQL",
     "PostgreSQLRoles",
     "Problem",
@@ -247,6 +251,7 @@ __all__ = [
     "Simulation",
     "SizeAnomaly",
     "SourceError",
+    "SourceExamination",
     "Statistics",
     "Store",
     "StoredObject",
@@ -264,6 +269,7 @@ __all__ = [
     "any_of",
     "database",
     "examine",
+    "examine_pipeline",
     "from_django",
     "from_sqlalchemy",
     "notifiers_from_env",
@@ -302,6 +308,7 @@ _LATE = {
     "WebhookNotifier": "notifiers.webhook",
     "database": "sources.databases",
     "examine": "examining",
+    "examine_pipeline": "examining_pipelines",
     "from_django": "sources.frameworks",
     "from_sqlalchemy": "sources.frameworks",
     "notifiers_from_env": "notifiers.environment",

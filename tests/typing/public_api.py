@@ -57,6 +57,7 @@ from backupkit import (
     Notification,
     Passphrase,
     Pin,
+    PipelineExamination,
     Problem,
     ProgressObserver,
     PrometheusObserver,
@@ -73,6 +74,7 @@ from backupkit import (
     Simulation,
     SizeAnomaly,
     SourceError,
+    SourceExamination,
     SQLite,
     Statistics,
     Store,
@@ -87,6 +89,7 @@ from backupkit import (
     all_of,
     any_of,
     examine,
+    examine_pipeline,
     notifiers_from_env,
     open_destination,
     open_repository,
@@ -102,6 +105,7 @@ from backupkit.protocols import (
     Compressor,
     Destination,
     Encryptor,
+    Examines,
     ExcludesLocations,
     ExcludesPaths,
     FansOut,
@@ -283,6 +287,7 @@ APART: list[ExcludesLocations] = [
 DESTINATIONS: list[Destination] = [LocalDestination("/mnt"), MemoryDestination()]
 WRAPPED: Destination = ReadOnly(Throttled(Retrying(LocalDestination("/mnt"), patience=60), "5MB"))
 EXAMINED: Examination = examine(WRAPPED)
+EXAMINING: list[Examines] = [Directory("/srv"), Around(SOURCES[0]), Command(["true"], name="x")]
 MAY_DELETE: bool | None = EXAMINED.rights.delete
 FAULTY: Destination = FaultyDestination(DESTINATIONS[0])
 LOCAL: OnThisMachine = LocalDestination("/mnt")
@@ -385,3 +390,5 @@ PIPELINE = BackupPipeline(
     retention=TheirPolicy(),
     checks=[TheirCheck()],
 )
+LOOKED_AT: PipelineExamination = examine_pipeline(PIPELINE)
+SOURCE_LOOKED_AT: SourceExamination = LOOKED_AT.sources[0]
