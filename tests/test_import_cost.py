@@ -11,6 +11,7 @@ LATE = (
     *("fsspec", "s3fs", "gcsfs", "adlfs", "asyncssh", "dropbox", "webdav4"),
     *("llvmlite", "typer", "rich", "pytest", "hypothesis"),
     *("apprise", "jinja2", "requests", "sqlalchemy", "prometheus_client", "gettext", "urllib.request"),
+    *("cronsim", "pydantic", "redis", "celery", "apscheduler", "django"),
 )
 
 # What the interpreter's own start has loaded (a .pth file may load anything) is not ours.

@@ -64,7 +64,7 @@ LAYERS = (
         "_writing",
         *("_drilling", "_placing", "_questioning", "_scratch", "_scratch_redis"),
     },
-    {"cli", "__main__"},
+    {"cli", "__main__", "scheduling"},
 )
 LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 
@@ -195,6 +195,7 @@ OPTIONAL = {
     "httpx": {"filesystems"},
     "webdav4": {"filesystems"},
     "typer": {"cli"},
+    "cronsim": {"scheduling"},
     "rich": {"cli", "observers"},
     "s3fs": {"filesystems"},
     "botocore": {"filesystems"},

@@ -209,8 +209,8 @@ class AtDestinations:
             telling=telling,
         )
 
-    def _telling(self) -> Telling | None:
-        """Who is told of an operation besides its observers."""
+    def _telling(self, *, notify: bool = True) -> Telling | None:
+        """Who is told of an operation besides its observers; with `notify=False`, nobody but the history."""
         return None
 
     def _wanted(self, only: Contents | None, listed: Iterable[Backup]) -> frozenset[Contents]:

@@ -182,7 +182,9 @@ class Backups(LookingInto, KeepingUp):
         backup: Backup | str = "latest",
         *,
         at: str | None = None,
+        only: Contents | None = None,
         share: str | None = None,
+        notify: bool = True,
         cancel: threading.Event | None = None,
     ) -> Report:
         """Read a backup back in full, at every destination that holds it, and compare each byte's checksums.
@@ -193,10 +195,13 @@ class Backups(LookingInto, KeepingUp):
         `share` reads, of a snapshot, all folders but only a part of the contents: `"2/7"` the second of seven equal
         shares, `"10%"` another tenth on each day. Damage that is found counts; that none was found makes no backup
         `verified`. ConfigurationError for an archive, which is read as a whole.
+
+        With `only`, "latest" is the newest good backup that holds this kind of contents; it is read in full. With
+        `notify=False` no notifier hears of it.
         """
         chosen_share = share_of(share, now=self._clock())
-        with self._running("verify", cancel, telling=self._telling()) as running:
-            found = self.get(backup, at=at)
+        with self._running("verify", cancel, telling=self._telling(notify=notify)) as running:
+            found = self.get(backup, at=at, only=only)
             copies, silent = self._copies(found, at)
             copies = copies or [found]
             for unreachable in silent:

@@ -208,16 +208,26 @@ class BackupPipeline(Backups):
             # After the lock is free: notifiers may take their time.
             return running.finish(running.outcome, written=stored)
 
-    def clean(self, *, dry_run: bool = False, cancel: threading.Event | None = None) -> Report:
+    def clean(
+        self,
+        *,
+        at: str | None = None,
+        dry_run: bool = False,
+        notify: bool = True,
+        cancel: threading.Event | None = None,
+    ) -> Report:
         """Plan, remove what the policy no longer keeps, and delete what nothing refers to, at each destination.
 
         Whatever the policy says, the newest good backup of each contents stays, and so do pinned ones. A dry run is
-        the plan alone. What a destination refuses to delete is a problem, told once; the rest goes on.
+        the plan alone. What a destination refuses to delete is a problem, told once; the rest goes on. `at` is the
+        one destination that is cleaned. With `notify=False` no notifier hears of it.
         """
-        with self._running("clean", cancel, telling=None if dry_run else self._telling()) as running:
+        telling = None if dry_run else self._telling(notify=notify)
+        with self._running("clean", cancel, telling=telling) as running:
             running.dry_run = dry_run
+            destinations = self._chosen(at)
             failures: list[Exception] = []
-            for destination in self.destinations:
+            for destination in destinations:
                 running.check_cancelled()
                 before = len(running.problems)
                 try:
@@ -228,8 +238,8 @@ class BackupPipeline(Backups):
                 else:
                     problems = tuple(running.problems[before:])
                     running.destinations.append(replace(result, problems=problems))
-            raise_if_closed(failures, self.destinations)
-            if len(failures) == len(self.destinations):
+            raise_if_closed(failures, destinations)
+            if len(failures) == len(destinations):
                 raise_all(f"Nothing could be cleaned for {self.name}", failures)
             return running.finish(running.outcome)
 
@@ -244,6 +254,7 @@ class BackupPipeline(Backups):
         assertions: Sequence[Assertion] = (),
         compare_rows: bool = False,
         keep: bool = False,
+        notify: bool = True,
         cancel: threading.Event | None = None,
     ) -> Report:
         """Rehearse a restore: put a backup into scratch places, ask `assertions` about it, and remove it again.
@@ -256,13 +267,14 @@ class BackupPipeline(Backups):
 
         An assertion is called with a `Restored`; it fails by raising an exception, or by returning what is
         neither None nor true. With `compare_rows`, the rows of each table are compared with those that a source
-        with `count_rows=True` recorded. `keep` leaves all in place and tells where.
+        with `count_rows=True` recorded. `keep` leaves all in place and tells where. With `notify=False` no notifier
+        hears of it.
 
         The report says "succeeded" or "failed", which is kept beside the backup (`Backup.proven`, `refuted`, or
         `damaged`), or "incomplete" if rows could not be compared. A drill that could not be held, because there is
         no server, room or right for it, raises, and says nothing about the backup.
         """
-        with self._running("drill", cancel, telling=self._telling()) as running:
+        with self._running("drill", cancel, telling=self._telling(notify=notify)) as running:
             options = drill_options(
                 only=only,
                 databases=databases,
@@ -285,15 +297,22 @@ class BackupPipeline(Backups):
                     clock=self._clock,
                 ).hold()
 
-    def monitor(self, *, cancel: threading.Event | None = None) -> Report:
-        """Ask every health check about every destination. Unhealthy is a report that says "failed", no error."""
+    def monitor(
+        self, *, at: str | None = None, notify: bool = True, cancel: threading.Event | None = None
+    ) -> Report:
+        """Ask every health check about every destination, or the one at `at`.
+
+        Unhealthy is a report that says "failed", no error. With `notify=False` no notifier hears of it, and what is
+        new about the health of a destination is still new for the next time.
+        """
         found: list[DestinationSummary] = []
 
         def summary() -> Summary:
             return Summary(name=str(self.name), time=running.started, destinations=tuple(found))
 
-        with self._running("monitor", cancel, telling=self._telling(summary=summary)) as running:
-            for destination in self.destinations:
+        telling = self._telling(notify=notify, summary=summary)
+        with self._running("monitor", cancel, telling=telling) as running:
+            for destination in self._chosen(at):
                 running.check_cancelled()
                 found.append(self._summarised(destination))
                 problems = found[-1].problems
