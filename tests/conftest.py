@@ -18,7 +18,7 @@ settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-from backupkit import locking  # noqa: E402 - only now can the tests be found
+from backupkit.locking import machine  # noqa: E402 - only now can the tests be found
 from tests import restics, servers  # noqa: E402
 from tests.storage import ceph, s3, seaweedfs  # noqa: E402
 
@@ -29,7 +29,7 @@ def _locks_of_this_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     folder = tmp_path_factory.mktemp("locks")
     folder.chmod(0o1777)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(locking, "_SHARED", (str(folder),))
+        patch.setattr(machine, "_SHARED", (str(folder),))
         yield
 
 

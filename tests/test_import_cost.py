@@ -10,7 +10,16 @@ LATE = (
     *("cryptography", "filelock", "pathspec", "pyzipper", "tenacity", "zstandard"),
     *("fsspec", "s3fs", "gcsfs", "adlfs", "asyncssh", "dropbox", "webdav4"),
     *("llvmlite", "typer", "rich", "pytest", "hypothesis"),
-    *("apprise", "jinja2", "requests", "sqlalchemy", "prometheus_client", "gettext", "urllib.request"),
+    *(
+        "apprise",
+        "jinja2",
+        "requests",
+        "redis",
+        "sqlalchemy",
+        "prometheus_client",
+        "gettext",
+        "urllib.request",
+    ),
     *("cronsim", "pydantic", "redis", "celery", "apscheduler", "django"),
 )
 

@@ -38,6 +38,7 @@ from backupkit.errors import (
     RepositoryLockedError,
     RepositoryNotFoundError,
     RestoreError,
+    SettingsError,
     SourceError,
     UnsupportedCodecError,
     WrongPassphraseError,
@@ -125,6 +126,9 @@ if TYPE_CHECKING:
     from backupkit.examining import examine
     from backupkit.examining_pipelines import examine_pipeline
     from backupkit.history import DatabaseHistory
+    from backupkit.locking.database import DatabaseLock
+    from backupkit.locking.limits import Limits
+    from backupkit.locking.redis import RedisLock
     from backupkit.notifiers.apprise import AppriseNotifier
     from backupkit.notifiers.database import DatabaseNotifier, Notification
     from backupkit.notifiers.environment import notifiers_from_env
@@ -166,6 +170,7 @@ __all__ = [
     "ConfigurationError",
     "CountedRetention",
     "DatabaseHistory",
+    "DatabaseLock",
     "DatabaseNotifier",
     "DatabaseTarget",
     "DeadManPing",
@@ -196,6 +201,7 @@ __all__ = [
     "KeyChange",
     "KeyListing",
     "Leftovers",
+    "Limits",
     "Listing",
     "LocalDestination",
     "LoggingObserver",
@@ -230,6 +236,7 @@ __all__ = [
     "Pruned",
     "ReadOnly",
     "Redis",
+    "RedisLock",
     "Removed",
     "Repaired",
     "Report",
@@ -248,6 +255,7 @@ __all__ = [
     "SQLite",
     "ScheduledRun",
     "SeriesSummary",
+    "SettingsError",
     "Simulation",
     "SizeAnomaly",
     "SourceError",
@@ -288,9 +296,11 @@ _LATE = {
     "AllDatabases": "sources.all_databases",
     "AppriseNotifier": "notifiers.apprise",
     "DatabaseHistory": "history",
+    "DatabaseLock": "locking.database",
     "DatabaseNotifier": "notifiers.database",
     "DeadManPing": "notifiers.ping",
     "FsspecSource": "sources.remote",
+    "Limits": "locking.limits",
     "MariaDB": "sources.mysql",
     "MongoDB": "sources.mongodb",
     "MySQL": "sources.mysql",
@@ -301,6 +311,7 @@ _LATE = {
     "PrometheusObserver": "observers.metrics",
     "ReadOnly": "destinations.read_only",
     "Redis": "sources.redis",
+    "RedisLock": "locking.redis",
     "Retrying": "destinations.retrying",
     "ScheduledRun": "retention.simulation",
     "Simulation": "retention.simulation",

@@ -23,7 +23,7 @@ _METHODS: Mapping[str, tuple[tuple[str, ...], str]] = {
         ("recall", "remember"),
         "a FileMemory(folder), or an object with recall(key) and remember(key, value)",
     ),
-    "lock": (("hold",), "a MachineLock(folder), or an object with hold(name, wait=)"),
+    "lock": (("hold",), "a MachineLock(folder), a RedisLock(url), or an object with hold(name, wait=)"),
     "retry": (("attempts",), "a Retry(tries=, wait=)"),
     "delivery": (("deliver",), "a Delivery(tries=, wait=, limit=)"),
 }

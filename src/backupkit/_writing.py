@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from backupkit._operation import Running
 from backupkit._reading import read_parts, read_sources
 from backupkit.destinations.fan_out import FanOut
+from backupkit.destinations.leased import Leased
 from backupkit.destinations.stall_limited import StallLimited
 from backupkit.errors import (
     BackupKitError,
@@ -20,7 +21,16 @@ from backupkit.errors import (
 from backupkit.marks import damaged_last, read_marks
 from backupkit.model import Backup, Contents, DestinationResult, Problem, Written
 from backupkit.passphrase import Passphrase
-from backupkit.protocols import Compressor, Destination, Encryptor, FansOut, Format, Repository, Source
+from backupkit.protocols import (
+    Compressor,
+    Destination,
+    Encryptor,
+    FansOut,
+    Format,
+    Lease,
+    Repository,
+    Source,
+)
 from backupkit.retrying import Retry
 
 if TYPE_CHECKING:
@@ -29,7 +39,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Writing:
-    """What a pipeline says of a run. `retry` waits in a way that observers hear of and that cancelling ends."""
+    """What a pipeline says of a run. `retry` waits in a way that observers hear of and that cancelling ends.
+
+    `lease` is the lock of the run: nothing is committed anywhere once it is lost.
+    """
 
     running: Running
     name: str
@@ -42,6 +55,11 @@ class Writing:
     tags: Sequence[str]
     retry: Retry
     stall_limit: float | None
+    lease: Lease
+
+    def __post_init__(self) -> None:
+        leased = tuple(Leased(one, self.lease) for one in self.destinations)
+        object.__setattr__(self, "destinations", leased)
 
     def write(self, sources: Sequence[Source]) -> int:
         """Make the backup, and put how each destination ended on the report; the bytes stored."""
@@ -51,7 +69,7 @@ class Writing:
         try:
             for attempt in self.retry.attempts():  # again from the sources only if no destination has it
                 failures.clear()
-                with attempt, _noted(unknown, failures), self.executor() as executor:
+                with attempt, _noted(unknown, failures), self._unless_lost(), self.executor() as executor:
                     self.running.begin_again()
                     if isinstance(self.format, FansOut):
                         written = self._write_entries(self.format, sources, executor, failures)
@@ -62,6 +80,18 @@ class Writing:
                 self.running.fail(self.destinations[index].location, error)
             raise
         return self._told(written, failures)
+
+    @contextmanager
+    def _unless_lost(self) -> Iterator[None]:
+        """Where the lease was lost, that is why an attempt failed, whatever else did, and there is no other one."""
+        self.lease.check()
+        try:
+            yield
+        except OperationCancelledError:
+            raise
+        except Exception:
+            self.lease.check()
+            raise
 
     def _write_stream(
         self, sources: Sequence[Source], executor: Executor, failures: dict[int, BackupKitError]

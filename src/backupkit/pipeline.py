@@ -171,8 +171,9 @@ class BackupPipeline(Backups):
         """Make a backup of all sources, or of `only` one kind, at all destinations, or the one named by `to`.
 
         The sources are read once; each destination ends by itself. A run that lost something ends
-        "incomplete"; one that left no backup anywhere raises. One run of a pipeline happens at a time on a
-        machine: another waits up to `wait`, then raises BackupAlreadyRunningError. Setting `cancel` ends the
+        "incomplete"; one that left no backup anywhere raises. One run of a pipeline happens at a time, wherever
+        its `lock` reaches: another waits up to `wait`, then raises BackupAlreadyRunningError, and so does a run
+        that has lost its lock, before anything of it is visible. Setting `cancel` ends the
         run at the next chunk; nothing unfinished is left behind. With `notify=False` no notifier hears of this run.
         """
         with self._running("run", cancel, telling=self._telling(notify=notify)) as running:
@@ -190,7 +191,7 @@ class BackupPipeline(Backups):
             if isinstance(self.encryptor, Passphrase) and (weakness := self.encryptor.weakness()):
                 running.add(Problem(message=weakness, severity="warning", check="passphrase"))
             running.keep()
-            with hold(self.lock, self._lock_name(), wait=wait, between=running.check_cancelled):
+            with hold(self.lock, self._lock_name(), wait=wait, between=running.check_cancelled) as lease:
                 apart = apart_from(self.destinations, sources, str(self.name), whole=self.format.shares_bytes)
                 stored = Writing(
                     running=running,
@@ -204,6 +205,7 @@ class BackupPipeline(Backups):
                     tags=tags,
                     retry=running.retry(self.retry),
                     stall_limit=self._stall_limit,
+                    lease=lease,
                 ).write(apart)
             # After the lock is free: notifiers may take their time.
             return running.finish(running.outcome, written=stored)

@@ -140,6 +140,16 @@ class Examines(Protocol):
         ...
 
 
+@runtime_checkable
+class AsksServers(Protocol):
+    """A source that reads from servers, and can tell which, so that not too many runs ask one of them at once."""
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Their host names, in small letters; of a server that is reached without one there is none."""
+        ...
+
+
 class Target(Protocol):
     """Where restored entries go."""
 
@@ -524,6 +534,15 @@ class TakesOver(Repository, Protocol):
 
 
 @runtime_checkable
+class KeepsFiles(Repository, Protocol):
+    """A repository in which each backup is one object, which is a file that other programs open."""
+
+    def file(self, backup: Backup) -> Entry:
+        """The object, as a file of its own name. IntegrityError at the end if it is not as long as it should be."""
+        ...
+
+
+@runtime_checkable
 class HasLocks(Repository, Protocol):
     """A repository with locks beside the backups, of which a process that is killed leaves one."""
 
@@ -634,11 +653,27 @@ class FansOut(Format, Protocol):
         ...
 
 
+class Lease(Protocol):
+    """A lock that is held, until it is lost: a server forgets it, or its life ends while the process sleeps."""
+
+    def check(self) -> None:
+        """BackupAlreadyRunningError if it is no longer held; once it was raised, every time.
+
+        Asks the place where the lease lives, and not a clock alone. Where that cannot be reached, the lease is held
+        until its life since the last renewal is over. Safe on several threads; a run asks before each commit.
+        """
+        ...
+
+
 class Lock(Protocol):
     """Lets one run of a pipeline happen at a time."""
 
-    def hold(self, name: str, *, wait: timedelta) -> AbstractContextManager[None]:
-        """Hold the lock of this name; BackupAlreadyRunningError if another does for longer than `wait`."""
+    def hold(self, name: str, *, wait: timedelta) -> AbstractContextManager[Lease]:
+        """Hold the lock of this name; BackupAlreadyRunningError if another does for longer than `wait`.
+
+        ConfigurationError where there can be no lock. It is free when the context ends, and after a while if the
+        process is killed. Names may hold any characters; each is a lock of its own, for all threads and processes.
+        """
         ...
 
 

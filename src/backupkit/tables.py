@@ -1,4 +1,4 @@
-"""The tables that reports, notifications and what has been told are kept in, and the database they are in.
+"""The tables that reports, notifications, leases and what has been told are kept in, and the database they are in.
 
 Import this module where it is needed only: it needs SQLAlchemy.
 """
@@ -20,7 +20,7 @@ try:
     import sqlalchemy as sa
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
-        "Keeping reports or notifications in a database needs sqlalchemy: pip install 'backupkit[history]'"
+        "Keeping reports, notifications or locks in a database needs sqlalchemy: pip install 'backupkit[history]'"
     ) from error
 
 from sqlalchemy.dialects import mysql, postgresql, sqlite
@@ -118,6 +118,18 @@ NOTIFICATIONS = sa.Table(
     sa.Column("read_at", _Time, index=True),
     **_MYSQL,
 )
+
+LEASES = sa.Table(
+    "backupkit_leases",
+    sa.MetaData(),
+    sa.Column("identity", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(NAME_LENGTH), nullable=False),
+    sa.Column("token", sa.String(64), nullable=False),
+    sa.Column("holder", sa.String(NAME_LENGTH), nullable=False),
+    sa.Column("until", sa.Double, nullable=False),
+    **_MYSQL,
+)
+"""Who may do what has this name, `until` so many seconds after 1970 by the clock of the database."""
 
 
 class Records:

@@ -25,6 +25,7 @@ from backupkit import (
     SourceError,
 )
 from backupkit.model import Contents
+from backupkit.protocols import Lease
 from backupkit.testing.destinations import Fault
 
 KiB, MiB = 1 << 10, 1 << 20
@@ -109,8 +110,11 @@ class Clock:
 class NoLock:
     """Lets every run begin at once, so that tests in other processes cannot keep this one's waiting."""
 
-    def hold(self, name: str, *, wait: timedelta) -> AbstractContextManager[None]:
-        return nullcontext()
+    def hold(self, name: str, *, wait: timedelta) -> AbstractContextManager[Lease]:
+        return nullcontext(self)
+
+    def check(self) -> None:
+        pass
 
 
 class Make(Protocol):

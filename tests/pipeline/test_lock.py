@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from backupkit import BackupAlreadyRunningError, BackupPipeline, MachineLock, Report
+from backupkit.protocols import Lease
 from backupkit.testing.destinations import MemoryDestination
 from tests.pipeline.shop import Make, Scripted, names, stored
 
@@ -88,7 +89,7 @@ def test_a_second_run_that_waits_goes_on_when_the_first_has_ended(
     class Told:
         inner: MachineLock
 
-        def hold(self, name: str, *, wait: timedelta) -> AbstractContextManager[None]:
+        def hold(self, name: str, *, wait: timedelta) -> AbstractContextManager[Lease]:
             asked.set()
             return self.inner.hold(name, wait=wait)
 

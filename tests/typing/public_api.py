@@ -26,6 +26,7 @@ from backupkit import (
     Command,
     CountedRetention,
     DatabaseHistory,
+    DatabaseLock,
     DatabaseNotifier,
     DeadManPing,
     Deflate,
@@ -46,6 +47,7 @@ from backupkit import (
     Key,
     KeyChange,
     Leftovers,
+    Limits,
     Listing,
     LocalDestination,
     LoggingObserver,
@@ -58,11 +60,13 @@ from backupkit import (
     Passphrase,
     Pin,
     PipelineExamination,
+    PostgreSQL,
     Problem,
     ProgressObserver,
     PrometheusObserver,
     ProvenWithin,
     ReadOnly,
+    RedisLock,
     Removed,
     Report,
     RepositoryState,
@@ -101,6 +105,7 @@ from backupkit import (
 from backupkit.events import Event
 from backupkit.model import Occasion
 from backupkit.protocols import (
+    AsksServers,
     Chunks,
     Compressor,
     Destination,
@@ -115,6 +120,7 @@ from backupkit.protocols import (
     HearsStarts,
     History,
     KeepsMinimum,
+    Lease,
     Lock,
     Memory,
     Notifier,
@@ -297,6 +303,17 @@ TARGET: Target = DirectoryTarget("/srv")
 FORMAT: Format = Zip()
 SNAPSHOTS: FansOut = Restic(create=False)
 LOCK: Lock = MachineLock()
+LOCKS: list[Lock] = [RedisLock("redis://h", life=timedelta(minutes=5)), DatabaseLock("postgresql://h/shop")]
+LIMITS = Limits({"s3://backups": 4}, lock=LOCK)
+ASKING: AsksServers = PostgreSQL("postgresql://h/shop")
+
+
+def in_turn() -> None:
+    with LOCK.hold("shop", wait=timedelta(0)) as lease, LIMITS.hold(DESTINATIONS, SOURCES):
+        held: Lease = lease
+        held.check()
+
+
 POLICIES: list[RetentionPolicy] = [KeepAll(), KeepLast(3), TieredRetention(), KeepWithin(days=30, hours=1.5)]
 COUNTING: RetentionPolicy = CountedRetention(last=3, daily=7, once=True)
 COMBINED: list[RetentionPolicy] = [any_of(*POLICIES), all_of(COUNTING, KeepLast(3))]

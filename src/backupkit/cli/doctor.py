@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from backupkit.cli.choosing import APP_VARIABLE, chosen_pipeline
-from backupkit.cli.options import App, At, Json, Url
+from backupkit.cli.choosing import Choice
+from backupkit.cli.options import At, Json, Url, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.stopping import cancelled_by_signals
 from backupkit.cli.texts import columns, duration
@@ -27,7 +26,8 @@ from backupkit.printable import printable
 from backupkit.protocols import Destination
 
 
-def doctor(url: Url = None, *, app: App = None, at: At = None, json: Json = False) -> None:
+@grouped
+def doctor(url: Url = None, *, at: At = None, choice: Choice, json: Json = False) -> None:
     """Try whether a destination keeps what backups need; of a pipeline, whether its sources can be read too.
 
     A destination takes a minute; there it writes below backupkit/doctor-…/ only, which is deleted again. At sources
@@ -44,7 +44,7 @@ def doctor(url: Url = None, *, app: App = None, at: At = None, json: Json = Fals
     """
     output = Output(json=json)
     with output.ending():
-        pipeline, places = _places(url, app, at)
+        pipeline, places = _places(url, choice, at)
         with cancelled_by_signals() as cancel, _watching(watched=not json) as tell:
             # Sources first: what is wrong with them is told in seconds.
             own = None if pipeline is None else examine_pipeline(pipeline, cancel=cancel, tell=tell)
@@ -80,19 +80,16 @@ class _Found:
 
 
 def _places(
-    url: str | None, app: str | None, at: str | None
+    url: str | None, choice: Choice, at: str | None
 ) -> tuple[BackupPipeline | None, Sequence[Destination | URLLike]]:
     """The pipeline of which more than one place is meant, and the places."""
     if url is None:
-        if not app and not os.environ.get(APP_VARIABLE):
-            raise ConfigurationError(
-                "Nothing says which destination: give its URL or path, or --app package.module:pipeline."
-            )
-        pipeline = chosen_pipeline(app, ())
+        pipeline = choice.one(missing="Nothing says which destination: give its URL or path, or")
         return (pipeline if at is None else None), chosen_of(pipeline.destinations, at)
-    if app is not None or at is not None:
+    if choice.said or at is not None:
         raise ConfigurationError(
-            "A URL says which destination, and so do --app and --at: give the URL alone, or these."
+            "A URL says which destination, and so do --app, --config, --pipeline, --env-file and --at: give the "
+            "URL alone, or these."
         )
     return None, [url]
 

@@ -70,6 +70,11 @@ class DatabaseURL:
         return self.hosts[0][1] if self.hosts else None
 
     @property
+    def host_names(self) -> frozenset[str]:
+        """The names of all hosts, without ports, in small letters."""
+        return frozenset(host.lower() for host, _ in self.hosts if host)
+
+    @property
     def tls(self) -> bool:
         return self.scheme in ("rediss", "mongodb+srv")
 

@@ -112,6 +112,10 @@ class AllDatabases:
                 continue
             yield from one.entries()
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        return self.source.url.host_names
+
     def database_of(self, path: str) -> DatabaseURL | None:
         """The database that the dump at this path is of, if it is one of this server's."""
         folder = f"{DUMPS}/{self.name}/"

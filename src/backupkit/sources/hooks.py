@@ -12,7 +12,14 @@ from typing import TypeAlias, TypeVar
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError, HookError, told
 from backupkit.model import Contents, Entry, Finding, Part, Problem
-from backupkit.protocols import DumpsDatabases, ExcludesLocations, ExcludesPaths, ReadsInParts, Source
+from backupkit.protocols import (
+    AsksServers,
+    DumpsDatabases,
+    ExcludesLocations,
+    ExcludesPaths,
+    ReadsInParts,
+    Source,
+)
 from backupkit.sources._examining import findings_of
 
 Hook: TypeAlias = Callable[[], AbstractContextManager[object]]
@@ -97,6 +104,10 @@ class Around:
         if isinstance(self.source, ExcludesLocations):
             return Around(self.source.without(locations), *self.hooks)
         return self
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        return self.source.hosts if isinstance(self.source, AsksServers) else frozenset()
 
     def database_of(self, path: str) -> DatabaseURL | None:
         """What the source inside says: the hooks change nothing about what it dumps."""

@@ -117,6 +117,10 @@ class MongoDB:
             )
         return for_database(self, name, dump_name, _EXTENSION)
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        return self.url.host_names
+
     def database_of(self, path: str) -> DatabaseURL | None:
         return self.url if path == f"{DUMPS}/{self.name}" else None
 

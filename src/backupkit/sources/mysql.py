@@ -184,6 +184,10 @@ class MySQL:
         """The same source for another database of the server; its dump's name may have one `/`."""
         return for_database(self, name, dump_name, _EXTENSION)
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        return self.url.host_names
+
     def database_of(self, path: str) -> DatabaseURL | None:
         return self.url if path == f"{DUMPS}/{self.name}" else None
 

@@ -12,7 +12,7 @@ from backupkit._parallel import read_ahead
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError, SourceError
 from backupkit.model import Contents, Entry, Finding, Problem
-from backupkit.protocols import DumpsDatabases, Source
+from backupkit.protocols import AsksServers, DumpsDatabases, Source
 from backupkit.sources._examining import findings_within
 from backupkit.sources.hooks import Around
 
@@ -76,6 +76,11 @@ class Parallel:
                 if not begun:
                     return
                 yield begun.popleft()
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        known = (source.hosts for source in self.sources if isinstance(source, AsksServers))
+        return frozenset().union(*known)
 
     def database_of(self, path: str) -> DatabaseURL | None:
         """The database that the dump at this path is of, if one of the sources knows."""

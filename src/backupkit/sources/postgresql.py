@@ -135,6 +135,10 @@ class PostgreSQL:
         """The same source for another database of the server; `dump_name` is `name` or `server/name`."""
         return for_database(self, name, dump_name, _EXTENSIONS[self.form])
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        return self.url.host_names
+
     def database_of(self, path: str) -> DatabaseURL | None:
         return self.url if path == f"{DUMPS}/{self.name}" else None
 

@@ -62,6 +62,10 @@ class PostgreSQLRoles:
         """What else the server can be asked, as the same user and by the same programs."""
         return PostgreSQLClient(self.url, self.tools)
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        return self.url.host_names
+
     def examine(self) -> Iterator[Finding]:
         """What would keep pg_dumpall from dumping them as this user."""
         server = yield from examined_server(

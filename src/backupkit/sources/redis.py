@@ -62,6 +62,10 @@ class Redis:
     def contents(self) -> Contents:
         return "databases"
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        return self.url.host_names
+
     def database_of(self, path: str) -> DatabaseURL | None:
         return self.url if path == f"{DUMPS}/{self.name}" else None
 

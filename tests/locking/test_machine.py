@@ -18,32 +18,31 @@ from typing import IO
 
 import pytest
 
-from backupkit import locking
 from backupkit.errors import BackupAlreadyRunningError, ConfigurationError
-from backupkit.locking import MachineLock
+from backupkit.locking import MachineLock, machine
 
 AT_ONCE = timedelta(0)
 LONG = timedelta(minutes=2)
 NOBODY = 65534
 
 # argv: folder or "", name, uid. Takes the lock, says so, and keeps it until its standard input ends.
-REAL = locking._SHARED  # before tests/conftest.py gives this process a folder of its own
+REAL = machine._SHARED  # before tests/conftest.py gives this process a folder of its own
 
 HOLD = """
 import hashlib, os, sys
 import filelock
 from datetime import timedelta
-from backupkit import locking
+from backupkit.locking import machine
 from backupkit.errors import BackupKitError
 folder, name, uid, shared = sys.argv[1:]
 if shared:
-    locking._SHARED = (shared,)
+    machine._SHARED = (shared,)
 if uid:
     os.setgroups([])
     os.setgid(int(uid))
     os.setuid(int(uid))
 try:
-    with locking.MachineLock(folder or None).hold(name, wait=timedelta(0)):
+    with machine.MachineLock(folder or None).hold(name, wait=timedelta(0)):
         print("held", flush=True)
         sys.stdin.read()
 except BackupKitError as error:
@@ -74,7 +73,7 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder like /run/lock, sticky and open to everybody, that every user can reach."""
     place = Path(tempfile.mkdtemp(dir="/tmp"))
     place.chmod(0o1777)
-    monkeypatch.setattr(locking, "_SHARED", (str(place),))
+    monkeypatch.setattr(machine, "_SHARED", (str(place),))
     yield place
     shutil.rmtree(place)
 
@@ -257,7 +256,7 @@ def test_the_default_place_is_open_to_everybody_whatever_the_umask(shared: Path)
 
 
 def test_the_real_default_place_excludes_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locking, "_SHARED", REAL)
+    monkeypatch.setattr(machine, "_SHARED", REAL)
     name = f"backupkit test {os.getpid()}"
     try:
         with MachineLock().hold(name, wait=AT_ONCE), holder(name) as (process, said):
@@ -347,7 +346,7 @@ def test_a_symlink_in_place_of_the_lock_file_is_not_followed(tmp_path: Path) -> 
 def test_a_place_that_not_everybody_may_write_to_is_passed_over(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locking, "_SHARED", (str(tmp_path / "missing"), str(tmp_path), str(shared)))
+    monkeypatch.setattr(machine, "_SHARED", (str(tmp_path / "missing"), str(tmp_path), str(shared)))
     take(MachineLock())
     assert (shared / "backupkit").is_dir()
 
@@ -355,7 +354,7 @@ def test_a_place_that_not_everybody_may_write_to_is_passed_over(
 def test_without_any_shared_place_the_error_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locking, "_SHARED", (str(tmp_path),))
+    monkeypatch.setattr(machine, "_SHARED", (str(tmp_path),))
     with pytest.raises(ConfigurationError, match=r"MachineLock\(folder\)"):
         take(MachineLock())
 

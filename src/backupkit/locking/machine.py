@@ -4,40 +4,25 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from backupkit.errors import BackupAlreadyRunningError, ConfigurationError
-from backupkit.protocols import Lock
+from backupkit.locking.leases import has_ended
+from backupkit.locking.names import short_name
+from backupkit.protocols import Lease
+
+if TYPE_CHECKING:
+    import filelock
 
 # The same for every user and service: TMPDIR, which may differ between them, is not asked.
 _SHARED = ("/run/lock", "/var/lock", "/tmp")  # noqa: S108 – the folder below it is checked
 _EVERYBODY = 0o777
 _POLL = 0.1
-_STEP = 0.5  # seconds between two looks at whether waiting is still wanted
-
-
-@contextmanager
-def hold(lock: Lock, name: str, *, wait: timedelta, between: Callable[[], None]) -> Iterator[None]:
-    """Hold any lock; wait for it in short steps, `between` which something is called that may end the waiting."""
-    end = time.monotonic() + wait.total_seconds()
-    with ExitStack() as held:
-        while True:
-            between()
-            left = end - time.monotonic()
-            step = timedelta(seconds=max(0.0, min(left, _STEP)))
-            try:
-                held.enter_context(lock.hold(name, wait=step))
-                break
-            except BackupAlreadyRunningError:
-                if left <= _STEP:
-                    raise
-        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +41,16 @@ class MachineLock:
     folder: str | os.PathLike[str] | None = None
 
     @contextmanager
-    def hold(self, name: str, *, wait: timedelta) -> Iterator[None]:
+    def hold(self, name: str, *, wait: timedelta) -> Iterator[Lease]:
         """Hold the lock of this name; BackupAlreadyRunningError if another does for longer than `wait`.
 
         ConfigurationError where there can be no lock.
         """
         import filelock
 
-        path = os.path.join(_shared_folder() if self.folder is None else self.folder, _file_name(name))
+        path = os.path.join(
+            _shared_folder() if self.folder is None else self.folder, f"{short_name(name)}.lock"
+        )
         # Not per thread: the lock may be released by another thread than the one that took it.
         lock = filelock.FileLock(path, mode=0o666, thread_local=False)
         try:
@@ -81,17 +68,21 @@ class MachineLock:
         try:
             with suppress(OSError):
                 os.utime(path, follow_symlinks=False)  # what cleans up /tmp removes old files, held or not
-            yield
+            yield _Held(lock, name)
         finally:
             lock.release()
 
 
-def _file_name(name: str) -> str:
-    import hashlib
+class _Held:
+    """A lock of the kernel's: nobody can take it away while the process lives, however long that was paused."""
 
-    readable = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:40]
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{readable}-{digest[:16]}.lock"
+    def __init__(self, lock: filelock.BaseFileLock, name: str) -> None:
+        self._lock = lock
+        self._name = name
+
+    def check(self) -> None:
+        if not self._lock.is_locked:
+            raise has_ended(self._name)
 
 
 def _shared_folder() -> str:
