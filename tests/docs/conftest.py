@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from tests import servers
-from tests.notifiers.receiving import mail_server
+from tests.notifiers.receiving import http_server, mail_server
 from tests.services import mysql_databases
 from tests.storage.azurite import azurite
 from tests.storage.s3 import S3Server
@@ -66,6 +66,10 @@ def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
                     webdav = running.enter_context(webdav_server(folder))
                     (folder / "data/backups").mkdir()
                     return {"webdav": webdav.url("").rstrip("/")}
+                case "redis":
+                    return {"redis": request.getfixturevalue("redis_server").url()}
+                case "http":
+                    return {"http": running.enter_context(http_server()).url}
                 case "mail":
                     return {"mail": str(running.enter_context(mail_server()).port)}
             raise LookupError(

@@ -22,7 +22,7 @@ from tests.docs.worlds import PASSPHRASE
 
 # Paths of the documentation that are in the sandbox. Without the slash they are paths within snapshots.
 _ABSOLUTE = re.compile(
-    r"/(?:srv|mnt)\b|(?<![\w.])/(?:media|tmp|var/www|var/lib/node_exporter|etc/(?:shop|backup|backupkit|nginx|ssl))\b"
+    r"/(?:srv|mnt)\b|(?<![\w.])/(?:media|tmp|var/www|var/lib/node_exporter|run/(?:secrets|forum)|etc/(?:shop|backup|backupkit|nginx|ssl))\b"
 )
 _WITHIN = re.compile(r"(?<![\w/.~-])srv/shop\b")
 

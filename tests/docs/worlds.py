@@ -46,7 +46,7 @@ class World:
     @property
     def is_heavy(self) -> bool:
         """Whether its page is only run by the session `docs`."""
-        return not {*self.servers} <= {"ssh", "mail", "webdav"}
+        return not {*self.servers} <= {"ssh", "mail", "http", "webdav"}
 
 
 PLAIN = World()
@@ -65,6 +65,12 @@ _CRON = """
 mkdir -p /srv/shop/venv/bin
 ln -s "$(command -v backupkit)" /srv/shop/venv/bin/backupkit
 sed 's|os.environ."DATABASE_URL".|"sqlite:////srv/shop/shop.sqlite3"|' backups.py > /srv/shop/backups.py
+"""
+_SETTINGS = """
+[pipelines.shop]
+sources = "/srv/shop"
+destinations = "/mnt/backup"
+encryptor = "environment"
 """
 _SSH = """
 mkdir -p -m 700 ~/.ssh /srv/backups /srv/other
@@ -276,7 +282,11 @@ archive.write_bytes(content)
             "restic": '#!/bin/sh\ncase $1 in mount | copy) exit 0 ;; esac\nPATH=${PATH#*:} exec restic "$@"\n'
         },
     ),
-    "docs/how-to/keep-a-backup.md": World(days={"2026-12-31": 1}, then="keep(pipeline)"),
+    "docs/how-to/keep-a-backup.md": World(
+        days={"2026-12-31": 1, "2026-03-01": 3},
+        after={"from datetime import": "keep(pipeline)"},
+        replace={"2026-03-01T02": "2026-03-01T03"},
+    ),
     "docs/how-to/move-from-laravel-backup.md": World(
         before="mkdir -p /var/www/shop /mnt/backup/shop && echo '<?php' > /var/www/shop/index.php",
         names="""
@@ -300,6 +310,7 @@ echo another-horse-battery-staple-orbit > ~/.other-passphrase
         replace={"sftp://backup@other/shop": "sftp://{ssh}/srv/other"},
         after={"# backups.py": 'assert archives.run().outcome == "succeeded"'},
     ),
+    "docs/how-to/one-run-in-a-fleet.md": World(servers=["s3", "redis"], env={**_S3, "LOCKS_URL": "{redis}"}),
     "docs/how-to/open-without-backupkit.md": World(
         days={"2026-11-23": 2},
         names="""
@@ -404,6 +415,30 @@ pipeline.run()
     ),
     "docs/how-to/restore-after-an-interruption.md": World(days={"2026-11-21": 1}),
     "docs/how-to/run-from-cron.md": World(before=_CRON, env={"BACKUPKIT_APP": "backups:pipeline"}),
+    "docs/how-to/settings-in-a-file.md": World(
+        servers=["s3", "http"],
+        env={
+            **_S3,
+            "S3_SECRET": _S3["AWS_SECRET_ACCESS_KEY"],
+            "PING_URL": "{http}/ping",
+            "FORUM_DATABASE_URL": "postgresql://forum@db.example/forum",
+            "OLD_PASSPHRASE": "another-horse-battery-staple-orbit",
+            "WEBHOOK_SECRET": "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0",
+        },
+        before="""
+mkdir -p /srv/forum /run/secrets
+cp /etc/shop/backup.passphrase /run/secrets/passphrase
+echo "$DATABASE_URL" > /run/secrets/database_url
+""",
+        replace={
+            # Without a terminal, as the page says below it.
+            "backupkit config init  ": "backupkit config init --folder /srv/shop --database '${DATABASE_URL}' "
+            "--destination /mnt/backup",
+            "https://s3.example": "{s3}",
+            'key = "shop"': 'key = "admin"',
+        },
+        after={"from backupkit.config import load": 'assert report.outcome == "succeeded"'},
+    ),
     "docs/how-to/several-destinations.md": World(servers=["s3"], env=_S3, before="mkdir /mnt/disk"),
     "docs/how-to/several-pipelines.md": World(
         servers=["s3"], env=_S3, before="mkdir /srv/shop/media && echo x > /srv/shop/media/x"
@@ -451,7 +486,14 @@ assert "backupkit_last_success" in open("/var/lib/node_exporter/backups.prom").r
         before="cp {root}/examples/plugin_destination.py .",
         append={"my_plugins.py": "from plugin_destination import DatabaseDestination"},
     ),
-    "docs/reference/command-line.md": World(days=_BACKUP),
+    "docs/reference/command-line.md": World(
+        days=_BACKUP,
+        before=f"""
+cat > /etc/backupkit.toml <<'END'
+{_SETTINGS}
+END
+""",
+    ),
     "docs/reference/databases.md": World(
         servers=["postgresql", "mariadb"],
         names="""
@@ -490,6 +532,15 @@ echo 'CREATE TABLE pears (i int);' > mysql-shop.sql
         servers=["postgresql"],
         before="mkdir /etc/shop/notifications",
         replace={"postgresql://shop:password@db": "{postgresql}"},
+    ),
+    "docs/reference/settings.md": World(
+        before=f"""
+cat > backupkit.toml <<'END'
+{_SETTINGS}
+END
+cp backupkit.toml /etc/shop/
+touch /srv/shop/.env
+""",
     ),
     "docs/tutorial.md": World(
         replace={"secrets.token_urlsafe(24)": f'"{PASSPHRASE}"'},  # which 7-Zip asks for
