@@ -153,9 +153,11 @@ def plans(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Do the links of the documentation lead somewhere, and does its code compile?"""
-    install(session, "tests")
-    session.run("python", "-m", "pytest", "-q", "tests/test_docs.py", *session.posargs)
+    """Do the links of the documentation lead somewhere, and does its code do what it says, that on servers too?"""
+    install(session, "docs")
+    session.run("python", "-m", "tests.storage.azurite")
+    files = ["tests/test_docs.py", "tests/docs"]
+    session.run("python", "-m", "pytest", "-q", *files, *session.posargs, env={"BACKUPKIT_TESTS_DOCS": "all"})
 
 
 @nox.session

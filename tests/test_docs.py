@@ -1,43 +1,37 @@
-"""The documentation does not lie: its links lead somewhere, and its code compiles and names what exists."""
+"""The documentation does not lie: its links lead somewhere, and its code compiles and names what exists.
+
+That its code also does what it says is shown in `tests/docs/`.
+"""
 
 from __future__ import annotations
 
 import ast
 import importlib
 import re
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+from tests.docs.blocks import FENCED, PAGES, ROOT, blocks
+
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 
-BLOCK = re.compile(r"^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^(?P=indent)```", re.M | re.S)
 INLINE_CODE = re.compile(r"(`+).+?\1", re.S)
 LINK = re.compile(r"\]\(\s*<?([^)\s>]+)|^\[[^]]+\]:\s*<?([^\s>]+)", re.M)
 HEADING = re.compile(r"^#+ +(.+?) *#*$", re.M)
 
 
-def code_blocks(text: str, language: str) -> Iterator[tuple[int, str]]:
-    """Yield each fenced block of a language with the number of its first line."""
-    for match in BLOCK.finditer(text):
-        if match["language"] == language:
-            yield text.count("\n", 0, match.start("code")) + 1, textwrap.dedent(match["code"])
-
-
 def anchors(text: str) -> set[str]:
     """The anchors a page's headings get: lower case, punctuation dropped, blanks to hyphens."""
-    headings = HEADING.findall(BLOCK.sub("", text))
+    headings = HEADING.findall(FENCED.sub("", text))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def broken_links(page: Path) -> Iterator[str]:
     """Yield the relative links of a page that lead to no file, or to no heading of it."""
-    prose = INLINE_CODE.sub("", BLOCK.sub("", page.read_text(encoding="utf-8")))
+    prose = INLINE_CODE.sub("", FENCED.sub("", page.read_text(encoding="utf-8")))
     for link in (first or second for first, second in LINK.findall(prose)):
         if re.match(r"[a-z][a-z0-9+.-]*:", link):
             continue
@@ -67,10 +61,12 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_python_block_compiles_and_imports_what_exists(page: Path) -> None:
-    for line, code in code_blocks(page.read_text(encoding="utf-8"), "python"):
-        # Top-level `await` is how one shows asynchronous use in three lines.
-        compile(code, f"{page}, block at line {line}", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        assert list(unknown_names(code)) == []
+    for block in blocks(page.read_text(encoding="utf-8")):
+        if block.language == "python":
+            # Top-level `await` is how one shows asynchronous use in three lines.
+            where = f"{page}, block at line {block.line}"
+            compile(block.code, where, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            assert list(unknown_names(block.code)) == []
 
 
 def test_a_link_to_nothing_is_found(tmp_path: Path) -> None:
@@ -82,11 +78,6 @@ def test_a_link_to_nothing_is_found(tmp_path: Path) -> None:
         "[f](gone.md) [g](other%20page.md#gone) [h](#no-heading)\n[i]: gone.txt\n"
     )
     assert list(broken_links(page)) == ["gone.md", "other%20page.md#gone", "#no-heading", "gone.txt"]
-
-
-def test_a_python_block_is_found_with_its_line() -> None:
-    text = "Text\n\n- item:\n\n  ```python\n  x = 1\n  ```\n\n```sh\nls\n```\n"
-    assert list(code_blocks(text, "python")) == [(6, "x = 1\n")]
 
 
 def test_a_name_that_the_package_does_not_have_is_found() -> None:

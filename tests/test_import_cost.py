@@ -9,7 +9,7 @@ LATE = (
     *("asyncio", "sqlite3", "subprocess", "zoneinfo"),
     *("cryptography", "filelock", "pathspec", "pyzipper", "tenacity", "zstandard"),
     *("fsspec", "s3fs", "gcsfs", "adlfs", "asyncssh", "dropbox", "webdav4"),
-    *("llvmlite", "typer", "rich", "pytest", "hypothesis"),
+    *("llvmlite", "typer", "rich", "questionary", "pytest", "hypothesis"),
     *(
         "apprise",
         "jinja2",

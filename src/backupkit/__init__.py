@@ -78,6 +78,7 @@ from backupkit.model import (
     Origin,
     Owner,
     Pin,
+    PipelineExamination,
     Problem,
     Pruned,
     Removed,
@@ -89,6 +90,7 @@ from backupkit.model import (
     RetentionPlan,
     Rights,
     SeriesSummary,
+    SourceExamination,
     Statistics,
     StoredObject,
     Summary,
@@ -122,6 +124,7 @@ if TYPE_CHECKING:
     from backupkit.destinations.retrying import Retrying
     from backupkit.destinations.throttled import Throttled
     from backupkit.examining import examine
+    from backupkit.examining_pipelines import examine_pipeline
     from backupkit.history import DatabaseHistory
     from backupkit.locking.database import DatabaseLock
     from backupkit.locking.limits import Limits
@@ -222,6 +225,7 @@ __all__ = [
     "Parallel",
     "Passphrase",
     "Pin",
+    "PipelineExamination",
     "PostgreSQL",
     "PostgreSQLRoles",
     "Problem",
@@ -255,6 +259,7 @@ __all__ = [
     "Simulation",
     "SizeAnomaly",
     "SourceError",
+    "SourceExamination",
     "Statistics",
     "Store",
     "StoredObject",
@@ -272,6 +277,7 @@ __all__ = [
     "any_of",
     "database",
     "examine",
+    "examine_pipeline",
     "from_django",
     "from_sqlalchemy",
     "notifiers_from_env",
@@ -313,6 +319,7 @@ _LATE = {
     "WebhookNotifier": "notifiers.webhook",
     "database": "sources.databases",
     "examine": "examining",
+    "examine_pipeline": "examining_pipelines",
     "from_django": "sources.frameworks",
     "from_sqlalchemy": "sources.frameworks",
     "notifiers_from_env": "notifiers.environment",

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from backupkit._scratch import Tell, kept
 from backupkit.databases.clients import DatabaseClient, client_of
-from backupkit.databases.programs import ClientError, environment, find_program
+from backupkit.databases.programs import ClientError, environment
+from backupkit.databases.redis import server_program
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import RestoreError
 
@@ -101,7 +102,7 @@ class ScratchRedis:
 def scratch_redis(folder: Path, tools: Path | None) -> ScratchRedis | str:
     """A server in this folder, which does not exist yet; or why there can be none."""
     try:
-        program = find_program(["redis-server", "valkey-server"], tools, package="Debian: redis-server")
+        program = server_program(tools)
     except ClientError:
         return "no redis-server is installed here, and Redis has no scratch databases beside those in use"
     if len(os.fsencode(folder / "server.sock")) > _LONGEST:

@@ -16,7 +16,7 @@ Kind: TypeAlias = Literal["file", "directory", "symlink", "hardlink", "fifo", "c
 Severity: TypeAlias = Literal["warning", "error"]
 Outcome: TypeAlias = Literal["succeeded", "incomplete", "failed"]
 DestinationOutcome: TypeAlias = Literal["succeeded", "incomplete", "failed", "unknown"]
-Verdict: TypeAlias = Literal["ok", "not ok", "not known"]
+Verdict: TypeAlias = Literal["ok", "warning", "not ok", "not known"]
 Operation: TypeAlias = Literal[
     "run",
     "restore",
@@ -743,7 +743,10 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What an examination found out in one step: whether it holds, in a sentence, and what to do if it does not."""
+    """What an examination found out in one step: whether it holds, in a sentence, and what to do if it does not.
+
+    A "warning" is what a run or a restore can live with, and a person should know.
+    """
 
     step: str
     verdict: Verdict
@@ -787,6 +790,40 @@ class Examination:
     def holds(self) -> bool:
         """Whether nothing was found that does not hold."""
         return all(finding.verdict != "not ok" for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceExamination:
+    """What would keep one source from being read here: its place, its programs, its server, its rights there."""
+
+    name: str
+    took: timedelta
+    findings: tuple[Finding, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was found that does not hold."""
+        return all(finding.verdict != "not ok" for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineExamination:
+    """What would keep a pipeline from running here, its destinations apart.
+
+    `passphrase` is empty where there is none.
+    """
+
+    name: str
+    time: datetime
+    sources: tuple[SourceExamination, ...]
+    passphrase: tuple[Finding, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was found that does not hold."""
+        return all(one.holds for one in self.sources) and all(
+            finding.verdict != "not ok" for finding in self.passphrase
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

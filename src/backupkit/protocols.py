@@ -25,6 +25,7 @@ from backupkit.model import (
     Difference,
     Entry,
     Essentials,
+    Finding,
     Found,
     Growth,
     Key,
@@ -123,6 +124,19 @@ class DumpsDatabases(Protocol):
 
     def database_of(self, path: str) -> DatabaseURL | None:
         """The database that the dump at this path of a backup is of, if it is one of this source's; no I/O."""
+        ...
+
+
+@runtime_checkable
+class Examines(Protocol):
+    """A source that can say what would keep it from being read here, without reading it."""
+
+    def examine(self) -> Iterator[Finding]:
+        """Yield what was found step by step: that it is there, which programs it needs, what its server allows.
+
+        What does not hold is a finding and no exception; what follows from it may be left out. Nothing is changed
+        anywhere, no secret is in a finding, and whatever may hang is given up after a minute.
+        """
         ...
 
 

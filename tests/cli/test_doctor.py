@@ -58,6 +58,35 @@ def test_each_destination_of_a_pipeline_is_examined_with_its_wrappers(shop: Shop
     assert [one["location"] for one in document["destinations"]] == [(shop.folder / "more").as_uri()]
 
 
+def test_the_sources_and_the_passphrase_of_a_pipeline_are_examined_too(shop: Shop) -> None:
+    code, document = shop.document("doctor", "--app", "shop_backups:pipeline")
+    assert (code, document["holds"]) == (0, True)
+    assert [one["name"] for one in document["sources"]] == ["uploads", "sqlite-shop.sqlite3"]
+    assert [one["step"] for one in document["passphrase"]] == ["read", "strong"]
+    assert {each["verdict"] for one in document["sources"] for each in one["findings"]} == {"ok"}
+
+
+def test_a_source_that_does_not_hold_is_1_with_what_to_do(shop: Shop) -> None:
+    (shop.folder / "shop.sqlite3").write_text("no database" * 100)
+    (shop.folder / "passphrase.txt").write_text("kitten")
+    done = shop.backupkit("doctor", "--app", "shop_backups:pipeline")
+    assert (done.returncode, done.stdout) == (1, "")
+    first, second, third, fourth = done.stderr.split("\n\n")
+    assert first.startswith("source uploads, examined in ")
+    assert "Nothing is wrong." in first
+    assert "not ok  database  " in second
+    assert "1 of 1 do not hold." in second
+    assert "warning  strong" in third
+    assert "Nothing is wrong." in third
+    assert "Nothing is wrong." in fourth
+
+
+def test_one_destination_is_examined_without_the_sources(shop: Shop) -> None:
+    (shop.folder / "shop.sqlite3").unlink()
+    code, document = shop.document("doctor", "--app", "shop_backups:both", "--at", "more")
+    assert (code, document["sources"], len(document["destinations"])) == (0, [], 1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.shop import Shop
 
 MODULE = """
-from backupkit import AccessDeniedError, KeepLast, LocalDestination, NotificationError
+from backupkit import AccessDeniedError, FileMemory, KeepLast, LocalDestination, NotificationError
 from shop_backups import both, made, uploads
 
 class Writes:
@@ -32,6 +32,7 @@ class Locked(LocalDestination):
         raise AccessDeniedError(f"{name} is locked.", location=self.location, name=name)
 
 both.notifiers = (Writes(),)
+both.memory = FileMemory("memory")
 unheard = made([uploads])
 failing = made([uploads])
 failing.notifiers = (Fails(),)

@@ -183,6 +183,20 @@ def test_settings_of_ssh_count(server: SSHServer, tmp_path: Path) -> None:
     assert (tmp_path / "object").read_bytes() == b"content"
 
 
+def test_the_settings_of_this_user_count_without_being_named(
+    server: SSHServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/config").write_text(
+        f"Host storage\n  HostName 127.0.0.1\n  Port {server.port}\n  User {server.options['username']}\n"
+        f"  IdentityFile {server.folder}/client\n  UserKnownHostsFile {server.known_hosts}\n"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    destination = open_destination(f"sftp://storage{tmp_path}", agent_path=None)
+    destination.write("object", [b"content"])
+    assert (tmp_path / "object").read_bytes() == b"content"
+
+
 def test_a_upath_is_a_url_with_options(server: SSHServer, tmp_path: Path) -> None:
     path = UPath(server.url(tmp_path), **server.options)
     destination = open_destination(path)

@@ -59,6 +59,7 @@ from backupkit import (
     Notification,
     Passphrase,
     Pin,
+    PipelineExamination,
     PostgreSQL,
     Problem,
     ProgressObserver,
@@ -77,6 +78,7 @@ from backupkit import (
     Simulation,
     SizeAnomaly,
     SourceError,
+    SourceExamination,
     SQLite,
     Statistics,
     Store,
@@ -91,6 +93,7 @@ from backupkit import (
     all_of,
     any_of,
     examine,
+    examine_pipeline,
     notifiers_from_env,
     open_destination,
     open_repository,
@@ -107,6 +110,7 @@ from backupkit.protocols import (
     Compressor,
     Destination,
     Encryptor,
+    Examines,
     ExcludesLocations,
     ExcludesPaths,
     FansOut,
@@ -289,6 +293,7 @@ APART: list[ExcludesLocations] = [
 DESTINATIONS: list[Destination] = [LocalDestination("/mnt"), MemoryDestination()]
 WRAPPED: Destination = ReadOnly(Throttled(Retrying(LocalDestination("/mnt"), patience=60), "5MB"))
 EXAMINED: Examination = examine(WRAPPED)
+EXAMINING: list[Examines] = [Directory("/srv"), Around(SOURCES[0]), Command(["true"], name="x")]
 MAY_DELETE: bool | None = EXAMINED.rights.delete
 FAULTY: Destination = FaultyDestination(DESTINATIONS[0])
 LOCAL: OnThisMachine = LocalDestination("/mnt")
@@ -402,3 +407,5 @@ PIPELINE = BackupPipeline(
     retention=TheirPolicy(),
     checks=[TheirCheck()],
 )
+LOOKED_AT: PipelineExamination = examine_pipeline(PIPELINE)
+SOURCE_LOOKED_AT: SourceExamination = LOOKED_AT.sources[0]

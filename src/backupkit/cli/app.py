@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -45,12 +46,12 @@ app = typer.Typer(
 )
 
 
-def main() -> None:
-    """Run the command line and exit."""
+def main(arguments: Sequence[str] | None = None, *, program: str = "backupkit") -> None:
+    """Run the command line, with the arguments of this process unless others are given, and exit."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal may know less than Unicode
-    app(prog_name="backupkit")
+    app(arguments, prog_name=program)
 
 
 def _version(wanted: bool) -> None:
@@ -92,7 +93,11 @@ def backupkit_(
           encryptor=Passphrase.from_env("BACKUP_ARCHIVE_PASSWORD"),
       )
 
-    list, verify, restore, ls, cat, copy, pin and unpin need no application, only the backups and their passphrase:
+    \b
+    Or a settings file says it. It is found in this folder and those above, and --app can be left out:
+      backupkit config init
+
+    Whatever is done with backups that exist needs no application, only their place and passphrase:
     backupkit list /mnt/backup
 
     \b

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backupkit.backups import Backups
+from backupkit.cli.hosting import host
 from backupkit.cli.opening import OpeningAny
 from backupkit.cli.options import At, Json, Url, Which, grouped
 from backupkit.cli.output import Output
@@ -54,7 +55,8 @@ def ls(
 ) -> None:
     """Show what is in a backup, or in a folder of it.
 
-    Of a snapshot, only that folder is read. With --app or --config, the one argument is the path.
+    Of a snapshot, only that folder is read. With --app or --config, the one argument is the path; so it is in an
+    application that has pipelines of its own.
 
     \b
     Examples:
@@ -64,7 +66,7 @@ def ls(
     """
     output = Output(json=json)
     with output.ending():
-        if opening.said and path is None:
+        if (opening.said or host() is not None) and path is None:
             url, path = None, url
         place = opening.at(url)
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 
+from backupkit.cli.hosting import host, pipelines_of
 from backupkit.cli.importing import named_object
 from backupkit.cli.options import App, Config, EnvFile, PipelineName
 from backupkit.cli.variables import APP, CONFIG
@@ -22,7 +23,8 @@ from backupkit.scheduling import Schedule
 class Choice:
     """The options that say which pipeline is meant.
 
-    What they do not say, the environment may, and then the settings file of this folder or one above.
+    What they do not say, the application knows that the command line is a part of. Where there is none, the
+    environment may say it, and then the settings file of this folder or one above.
     """
 
     app: App = None
@@ -87,16 +89,17 @@ class Choice:
         if app and config:
             raise ConfigurationError("--app and --config both say where pipelines are: give one of them.")
         if not app and not config:
+            if (application := host()) is not None:
+                self._refuse_env_file()
+                pipelines = pipelines_of(application)
+                return _Found(application.program, pipelines, application.schedules(), [], os.getcwd())
             app, config = os.environ.get(APP), os.environ.get(CONFIG)
             if app and config:
                 raise ConfigurationError(
                     f"{APP} and {CONFIG} both say where pipelines are: unset one, or give --app or --config."
                 )
         if app:
-            if self.env_file is not None:
-                raise ConfigurationError(
-                    "--env-file goes with a settings file; an application reads its own: leave it out."
-                )
+            self._refuse_env_file()
             return _of_application(app)
         path = config or find()
         if path is None:
@@ -109,6 +112,12 @@ class Choice:
         if self.env_file is not None:
             options += ["--env-file", os.path.abspath(self.env_file)]
         return _Found(str(path), settings.pipelines, settings.schedules, options, os.path.dirname(whole))
+
+    def _refuse_env_file(self) -> None:
+        if self.env_file is not None:
+            raise ConfigurationError(
+                "--env-file goes with a settings file; an application reads its own: leave it out."
+            )
 
 
 @dataclass(frozen=True, slots=True)

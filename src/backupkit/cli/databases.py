@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from backupkit.cli.hosting import host
 from backupkit.databases.urls import DatabaseURL, is_database_url, parse_database_url
 from backupkit.errors import ConfigurationError
 
 _FROM_VARIABLE = "env:"
+_OF_HOST = "alias:"
 
 
 def database_url(text: str, option: str) -> DatabaseURL | None:
-    """The URL that an option gives, or the environment variable it names has; None if it is no database's.
+    """The URL that an option gives, or that the environment variable or the application's alias it names has.
+
+    None if it is no database's.
 
     ConfigurationError, which never repeats it, for a URL with a password that stands on the command line itself.
     """
@@ -25,6 +29,9 @@ def database_url(text: str, option: str) -> DatabaseURL | None:
                 f"{option} names the variable {variable!r}, which {state}: set it to one, such as postgresql://…"
             )
         return parse_database_url(value)
+    application = host()
+    if application is not None and text.startswith(_OF_HOST):
+        return application.database(text.removeprefix(_OF_HOST)).url
     if not is_database_url(text):
         return None
     url = parse_database_url(text)
@@ -37,10 +44,13 @@ def database_url(text: str, option: str) -> DatabaseURL | None:
 
 
 def named_databases(given: Sequence[str] | None) -> dict[str, DatabaseURL]:
-    """What `--database NAME=URL` said, each time."""
+    """What `--database NAME=URL` said, each time; also by aliases, where an application knows its databases."""
     databases: dict[str, DatabaseURL] = {}
+    application = host()
     for text in given or ():
         name, equals, value = text.partition("=")
+        if application is not None and not equals and not is_database_url(text):
+            name, equals, value = application.database(text).dump, "=", f"{_OF_HOST}{text}"
         if not equals or not name or is_database_url(name):
             raise ConfigurationError(
                 "--database is written as NAME=URL or NAME=env:VARIABLE, with a dump's name."

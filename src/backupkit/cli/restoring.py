@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from backupkit.backups import Backups
+from backupkit.cli.asking import Wanted, somebody_is_there, words_of
 from backupkit.cli.databases import database_url, named_databases
 from backupkit.cli.opening import OpeningAny
-from backupkit.cli.options import At, Database, DryRun, Half, Json, Quiet, Url, Which, contents_of, grouped
+from backupkit.cli.options import At, Database, DryRun, Half, Json, Quiet, Url, contents_of, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.reports import restore_lines
 from backupkit.model import Report
@@ -30,7 +31,14 @@ def restore(
         ),
     ] = None,
     database: Database = None,
-    backup: Which = "latest",
+    backup: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="An id from `list`, or its beginning, or latest: newest good. Default: latest.",
+            show_default=False,
+        ),
+    ] = None,
     at: At = None,
     only: Half = None,
     include: Annotated[
@@ -73,10 +81,12 @@ def restore(
 ) -> None:
     """Write what is in a backup to a folder, to databases, or both.
 
-    Whatever would be in the way is found before anything is written.
+    Whatever would be in the way is found before anything is written. At a terminal, without --to and --database,
+    it asks: which backup, what of it, and where to.
 
     \b
     Examples:
+      backupkit restore /mnt/backup
       backupkit restore --app shop.backups:pipeline --to /srv/restored
       backupkit restore /mnt/backup --to ./found --include 'shop/uploads/2026/*.jpg'
       backupkit restore /mnt/backup --to /srv/restored --resume
@@ -88,22 +98,30 @@ def restore(
     output = Output(json=json, quiet=quiet)
     with output.ending():
         place = opening.at(url)
-        contents = contents_of(only)
         databases = named_databases(database)
         target = None if to is None else database_url(to, "--to") or to
+        wanted = Wanted(
+            backup=backup,
+            only=contents_of(only),
+            include=include or (),
+            to=to,
+            overwrite=overwrite,
+            asking=to is None and not databases and not (json or quiet) and somebody_is_there(),
+        )
 
         def operation(backups: Backups, cancel: threading.Event) -> Report:
+            wanted.complete(backups, at=at, command=words_of("restore", url, opening))
             return backups.restore(
-                backup,
-                to=target,
+                wanted.backup or "latest",
+                to=target or wanted.to,
                 databases=databases or None,
                 at=at,
-                only=contents,
-                include=include or (),
+                only=wanted.only,
+                include=wanted.include,
                 exclude=exclude or (),
                 tables=table or (),
                 create=create,
-                overwrite=overwrite,
+                overwrite=wanted.overwrite,
                 setuid=setuid,
                 resume=resume,
                 sparse=sparse,
@@ -114,6 +132,7 @@ def restore(
             )
 
         report = place.use(operation, observers=output.observers())
+        target = target or wanted.to
         places = [
             *([] if target is None else [str(target)]),
             *(f"{url}, the database {name}" for name, url in databases.items()),

@@ -11,13 +11,14 @@ from typing import Annotated
 import typer
 
 from backupkit.cli.choosing import Choice, Chosen
+from backupkit.cli.hosting import host
 from backupkit.cli.importing import named_object
 from backupkit.cli.options import Json, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.texts import columns
 from backupkit.errors import ConfigurationError
 from backupkit.scheduling import Schedule
-from backupkit.scheduling.calling import Calling
+from backupkit.scheduling.calling import Calling, this_program
 from backupkit.scheduling.crontab import crontab_lines
 from backupkit.scheduling.schedule import schedule_of
 from backupkit.scheduling.systemd import systemd_units
@@ -78,11 +79,23 @@ class Scheduling(Choice):
                     # The module of a schedule is looked for here.
                     folder=os.getcwd() if named else one.folder,
                     scheduling=named,
+                    program=_program(),
                 ),
                 schedule,
             )
             for one, schedule in self.chosen(output)
         ]
+
+
+def _program() -> Sequence[str]:
+    application = host()
+    if application is None:
+        return this_program()
+    if not application.called:
+        raise ConfigurationError(
+            f"How cron and systemd would start {application.program} is not known: name the pipelines by --app."
+        )
+    return application.called
 
 
 @schedules.command()

@@ -14,8 +14,14 @@ _STDERR = 2
 
 @contextmanager
 def cancelled_by_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM or Ctrl-C sets; whichever comes second raises KeyboardInterrupt."""
+    """An event that SIGTERM or Ctrl-C sets; whichever comes second raises KeyboardInterrupt.
+
+    In a thread of an application, which has its own way with signals, nothing sets it.
+    """
     cancel = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield cancel
+        return
     received = 0
 
     def handle(number: int, frame: FrameType | None) -> None:

@@ -35,7 +35,10 @@ def load(
 def from_mapping(
     settings: Mapping[str, Any], *, where: str = "BACKUPKIT", environ: Mapping[str, str] | None = None
 ) -> Settings:
-    """The same settings in a mapping, such as Django's `BACKUPKIT = {…}`, which is what errors call `where`."""
+    """The same settings in a mapping, such as Django's `BACKUPKIT = {…}`, which is what errors call `where`.
+
+    There a path may be a `Path`, and where a part belongs may stand one that was made: `Directory("/srv/shop")`.
+    """
     return _built(Read(settings, where), None, environ=environ).settings
 
 

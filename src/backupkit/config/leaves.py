@@ -5,10 +5,11 @@ Import this module where it is needed only: it needs pydantic.
 
 from __future__ import annotations
 
+import os
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, time, timedelta
 from importlib import import_module
 from typing import Annotated, Any, Literal, cast
 
@@ -75,6 +76,8 @@ class Leaf:
                 return found
         if isinstance(value, bool) and bool not in self.types:
             raise wrong(self._wanted())
+        if self.path and isinstance(value, os.PathLike):
+            value = os.fspath(value)
         try:
             valid = handler(value)
         except ValidationError:
@@ -108,6 +111,8 @@ class PassphraseLeaf:
         return {"type": "string"}
 
     def _validated(self, value: Any, info: ValidationInfo) -> Passphrase:
+        if isinstance(value, Passphrase):
+            return value
         if not isinstance(value, str) or not value:
             raise wrong('must be a text, such as "${NAME}" or "file:/run/secrets/passphrase"')
         surroundings = around(info)
@@ -168,6 +173,12 @@ class Named:
 def around(info: ValidationInfo) -> Surroundings:
     """Where the settings stand that are being checked."""
     return cast("Surroundings", info.context)
+
+
+def is_made(value: Any) -> bool:
+    """Whether it is nothing that a file could say: in a mapping of Python's it may stand where a part belongs."""
+    written = (str, bool, int, float, date, time, list, tuple, Mapping, os.PathLike)
+    return value is not None and not isinstance(value, written)
 
 
 def text_of(written: str, surroundings: Surroundings, key: str) -> str:

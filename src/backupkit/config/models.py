@@ -19,7 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import core_schema
 
 from backupkit.config import parts, short_forms
-from backupkit.config.leaves import PLAIN, Anything, Leaf, Named, PassphraseLeaf, around, filled_in
+from backupkit.config.leaves import PLAIN, Anything, Leaf, Named, PassphraseLeaf, around, filled_in, is_made
 from backupkit.config.parts import Kind, Part, kind_for, part_named, types_of
 from backupkit.config.signatures import NotData, Parameter, Signature, signature_of
 from backupkit.config.telling import retold, unknown, wrong, wrong_at
@@ -51,7 +51,7 @@ class Made:
 
 @dataclass(frozen=True)
 class PartOf:
-    """A part of a kind, as a text or a table, by its type."""
+    """A part of a kind, as a text or a table, by its type; where Python says it, as a path, or made already."""
 
     kind: Kind
     optional: bool = False
@@ -62,8 +62,12 @@ class PartOf:
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         return {"x-part": self.kind.name}
 
-    def _validated(self, value: Any, info: ValidationInfo) -> Made | None:
+    def _validated(self, value: Any, info: ValidationInfo) -> Any:
         surroundings = around(info)
+        if isinstance(value, os.PathLike):
+            value = os.fspath(value).replace("$", "$$")
+        if is_made(value):
+            return value
         kind, type_key = self.kind, ("type",) if isinstance(value, Mapping) else ()
         if value is None and self.optional:
             return None
@@ -240,7 +244,7 @@ _ALONE = Field(json_schema_extra={"x-alone": True})
 
 
 def _alone_in_a_list(value: Any) -> Any:
-    return [value] if isinstance(value, str | Mapping) else value
+    return [value] if isinstance(value, str | Mapping | os.PathLike) or is_made(value) else value
 
 
 def _members(hint: Any) -> Sequence[Any]:

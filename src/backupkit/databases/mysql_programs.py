@@ -7,14 +7,13 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from backupkit.databases.mysql_options import Connection, connection_of
 from backupkit.databases.private_files import private_file
-from backupkit.databases.programs import Access, Limits, answer_of, environment, find_program
+from backupkit.databases.programs import QUESTION, Access, answer_of, environment, find_program
 from backupkit.databases.urls import DatabaseURL
 
 Purpose: TypeAlias = Literal["dump", "client"]
@@ -36,7 +35,6 @@ _VARIABLES = (
 _OWN_CREDENTIALS = ("MYSQL_PWD", "MYSQL_TEST_LOGIN_FILE")
 # MySQL's programs read ~/.mylogin.cnf whatever they are told, and what it says would win.
 _NO_LOGIN_FILE = {"MYSQL_TEST_LOGIN_FILE": "/dev/null/mylogin.cnf"}
-_PATIENCE = Limits(time=timedelta(seconds=60))  # in which a program can say what it is on any machine
 _OPTION = re.compile(r"^ +(?:-., +)?--([a-z0-9][a-z0-9-]*)", re.MULTILINE)
 
 
@@ -76,7 +74,7 @@ def find_tool(purpose: Purpose, url: DatabaseURL, tools: Path | None) -> Tool:
 def _described(path: str, modified_ns: int, size: int) -> Tool:
     """Asked once for each program and again when it was replaced: 10 ms."""
     argv = [path, "--no-defaults", "--help"]
-    said = answer_of(argv, Access(env=environment()), explain=lambda _: None, limits=_PATIENCE)
+    said = answer_of(argv, Access(env=environment()), explain=lambda _: None, limits=QUESTION)
     version, _, rest = said.partition("\n")
     return Tool(path, version, frozenset(_OPTION.findall(rest)))
 

@@ -12,7 +12,14 @@ from backupkit.databases.clients import State
 from backupkit.databases.postgresql_errors import meaning_of
 from backupkit.databases.postgresql_names import literal, printed, quoted
 from backupkit.databases.private_files import private_file
-from backupkit.databases.programs import Access, ClientError, answer_of, environment, find_program
+from backupkit.databases.programs import (
+    Access,
+    ClientError,
+    Limits,
+    answer_of,
+    environment,
+    find_program,
+)
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError
 
@@ -30,6 +37,7 @@ _KEYWORDS = frozenset(
         "passfile",
     )
 )
+_NO_LIMITS = Limits()
 _FIELD, _RECORD = "\x1f", "\x1e"
 _COUNTED_TOGETHER = 200  # tables in one query: thousands would exceed the depth to which servers read one
 # Databases of managed servers, which belong to those who run them.
@@ -93,7 +101,7 @@ class PostgreSQLClient:
                 secrets=(self.url.password,),
             )
 
-    def query(self, sql: str, *, database: str | None = None) -> list[list[str]]:
+    def query(self, sql: str, *, database: str | None = None, limits: Limits = _NO_LIMITS) -> list[list[str]]:
         """The rows of an answer, each field as PostgreSQL writes it."""
         argv = [
             self.program("psql"),
@@ -102,7 +110,7 @@ class PostgreSQLClient:
         ]
         script = f"SET client_encoding TO 'UTF8';\n{sql};\n".encode()
         with self.access(database) as access:
-            answer = answer_of(argv, access, explain=self.explain, feed=script)
+            answer = answer_of(argv, access, explain=self.explain, limits=limits, feed=script)
         answer = answer.removesuffix("\n").removesuffix(_RECORD)
         return [row.split(_FIELD) for row in answer.split(_RECORD)] if answer else []
 

@@ -74,6 +74,10 @@ class Limits:
         return None if self.time is None else time.monotonic() + self.time.total_seconds()
 
 
+QUESTION = Limits(time=timedelta(seconds=60))
+"""In which any program can say what it is, and any server answer what takes it no time."""
+
+
 def too_slow() -> ClientError:
     """The error of what is no program, and is not done by its deadline."""
     return ClientError("it took longer than its time_limit and was ended.")
@@ -116,6 +120,12 @@ def find_program(names: Sequence[str], tools: Path | None, *, package: str) -> s
         f"{' or '.join(names)} is not installed: none is {where}. Install it ({package}), or give tools= the "
         "folder that it is in."
     )
+
+
+def version_of(path: str) -> str:
+    """What a program says of its version, on one line."""
+    said = answer_of([path, "--version"], Access(env=environment()), explain=lambda _: None, limits=QUESTION)
+    return " ".join(said.partition("\n")[0].split())
 
 
 def output_of(

@@ -23,6 +23,7 @@ from backupkit.databases.urls import LISTEN, DatabaseURL, server_name
 from backupkit.errors import ConfigurationError
 
 PACKAGE = "Debian: redis-tools"
+_SERVER_PACKAGE = "Debian: redis-server"
 
 # Options of redis-py that say how to connect, and redis-cli's words for them.
 _TLS_FILES = {
@@ -81,6 +82,11 @@ def check_url(url: DatabaseURL) -> DatabaseURL:
     return url
 
 
+def server_program(tools: Path | None) -> str:
+    """The server itself, of which drills start one."""
+    return find_program(["redis-server", "valkey-server"], tools, package=_SERVER_PACKAGE)
+
+
 @dataclass(frozen=True, slots=True)
 class RedisClient:
     """All databases of one Redis server, through redis-cli. The number of a database in its URL does not matter."""
@@ -121,14 +127,17 @@ class RedisClient:
         # The same to every server that knows users, and all there is to one that does not (before Redis 6).
         return self.url.user == "default" and self.url.password is not None
 
+    def program(self) -> str:
+        return find_program(["redis-cli", "valkey-cli"], self.tools, package=PACKAGE)
+
     def output(self, *arguments: str, limits: Limits = _NO_LIMITS) -> Iterator[bytes]:
         """Yield what redis-cli writes when it is given these arguments."""
-        argv = [find_program(["redis-cli", "valkey-cli"], self.tools, package=PACKAGE), *arguments]
+        argv = [self.program(), *arguments]
         return output_of(argv, self.access, explain=self.explain, limits=limits, feed=self.password_line)
 
-    def ask(self, *command: str) -> bytes:
+    def ask(self, *command: str, limits: Limits = _NO_LIMITS) -> bytes:
         """The server's answer; ClientError if that is an error, which redis-cli passes on like any other."""
-        answer = b"".join(self.output(*command)).removesuffix(b"\n")
+        answer = b"".join(self.output(*command, limits=limits)).removesuffix(b"\n")
         if _ERROR.match(answer):
             said = " ".join(answer[:500].decode("utf-8", "replace").split())
             meaning = self.explain(said)

@@ -41,7 +41,9 @@ class Session:
         # Five unanswered seconds of sixty, four times: a connection that is dead is given up within the time limit,
         # so that the next attempt makes a new one. Whatever the server sends counts as an answer.
         beat = {"keepalive_interval": transfer.time_limit / 5, "keepalive_count_max": 3}
-        self._options = {"connect_timeout": transfer.time_limit, "login_timeout": transfer.time_limit} | beat
+        # Without an empty config, options that are made apart from a connection read no ~/.ssh/config.
+        usual: dict[str, Any] = {"config": (), "connect_timeout": transfer.time_limit}
+        self._options = usual | {"login_timeout": transfer.time_limit} | beat
         self._options |= options
         self._lock = asyncio.Lock()
         self._connection: asyncssh.SSHClientConnection | None = None

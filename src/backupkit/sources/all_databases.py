@@ -12,9 +12,10 @@ from backupkit.databases.clients import DatabaseClient
 from backupkit.databases.scratch_names import is_scratch
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError, SourceError, one_text
-from backupkit.model import DUMPS, Contents, Entry, Problem
+from backupkit.model import DUMPS, Contents, Entry, Finding, Problem
 from backupkit.protocols import DumpsDatabases, Source
 from backupkit.sources._dumps import as_source_errors
+from backupkit.sources._examining import findings_within, some, tried
 from backupkit.sources._names import check_component
 
 
@@ -84,20 +85,28 @@ class AllDatabases:
         """The folder of the vendor's programs, as the source was told."""
         return self.source.tools
 
+    def examine(self) -> Iterator[Finding]:
+        """Which databases there are, all of the first one, and of the others what is wrong."""
+        names = yield from tried("databases", self._names, some, of=self.source.url)
+        seen: set[str] = set()
+        for number, name in enumerate(names or ()):
+            try:
+                one = self.source.with_database(name, dump_name=self._dump_name(name))
+            except ConfigurationError as error:
+                yield Finding(step=name, verdict="not ok", message=str(error))
+                continue
+            for finding in findings_within(one, name):
+                if number == 0 or (finding.verdict != "ok" and finding.message not in seen):
+                    yield finding
+                seen.add(finding.message)
+
     def entries(self) -> Iterator[Entry | Problem]:
         """Ask the server for its databases, then yield the entries of each."""
         with as_source_errors(self.source.url, self.name):
-            names = [name for name in self.source.client().databases() if self._means(name)]
-        if not names:
-            raise SourceError(
-                f"No database was found on {self.source.url} that is to be dumped: correct include= and exclude=, "
-                "or grant the user the right to see them.",
-                path=self.name,
-            )
-        label = self.name.partition("-")[2]
+            names = self._names()
         for name in names:
             try:
-                one = self.source.with_database(name, dump_name=f"{label}/{name}")
+                one = self.source.with_database(name, dump_name=self._dump_name(name))
             except ConfigurationError as error:  # a database may have any name, and a dump may not
                 yield Problem(message=str(error), path=self.name)
                 continue
@@ -113,6 +122,19 @@ class AllDatabases:
         if not path.startswith(folder):
             return None
         return replace(self.source.url, database=path.removeprefix(folder).rpartition(".")[0])
+
+    def _names(self) -> list[str]:
+        names = [name for name in self.source.client().databases() if self._means(name)]
+        if not names:
+            raise SourceError(
+                f"No database was found on {self.source.url} that is to be dumped: correct include= and exclude=, "
+                "or grant the user the right to see them.",
+                path=self.name,
+            )
+        return names
+
+    def _dump_name(self, database: str) -> str:
+        return f"{self.name.partition('-')[2]}/{database}"
 
     def _means(self, name: str) -> bool:
         def one_of(patterns: Sequence[str]) -> bool:

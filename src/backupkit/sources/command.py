@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from backupkit.errors import ConfigurationError, SourceError
-from backupkit.model import DUMPS, Contents, Entry
+from backupkit.model import DUMPS, Contents, Entry, Finding
 from backupkit.sources._names import check_component, check_path
 
 _QUOTED = 2048  # characters of standard error that stand in a message
@@ -82,6 +82,29 @@ class Command:
         set_once(self, "allow_empty", allow_empty)
         set_once(self, "env", _environment(env or {}, of))
         set_once(self, "cwd", None if cwd is None else Path(cwd))
+
+    def examine(self) -> Iterator[Finding]:
+        """Whether the program is found; it is not started."""
+        import shutil
+
+        folder = self.cwd or Path()
+        if not folder.is_dir():
+            message = f"The folder {str(folder)!r}, in which {self.argv[0]} is started, is not there."
+            yield Finding(
+                step="folder", verdict="not ok", message=message, advice="Create it, or correct cwd=."
+            )
+            return
+        # With a slash it is a path, which the program's own folder counts for.
+        named = folder / self.argv[0] if "/" in self.argv[0] else self.argv[0]
+        found = shutil.which(named, path={**os.environ, **self.env}.get("PATH"))
+        yield Finding(
+            step="program",
+            verdict="ok" if found else "not ok",
+            message=f"{found} is started for the dump."
+            if found
+            else f"{self.argv[0]} is not there, or no program.",
+            advice=None if found else "Install it, or give its full path.",
+        )
 
     def entries(self) -> Iterator[Entry]:
         """Yield the one entry; nothing is started yet."""

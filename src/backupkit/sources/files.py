@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from backupkit.errors import ConfigurationError
-from backupkit.model import Contents, Entry, Part, Problem
+from backupkit.model import Contents, Entry, Finding, Part, Problem
+from backupkit.sources._looking import look
 from backupkit.sources._names import check_folder_name, check_patterns
 from backupkit.sources._walk import LeftOut, Walk, with_links
 
@@ -59,6 +60,16 @@ class Directory:
         other = copy.copy(self)
         other._left_out = (*self._left_out, *paths)
         return other
+
+    def examine(self) -> Iterator[Finding]:
+        """Whether it is there, and what of its first entries cannot be read or is left out."""
+        yield from look(self.entries(), str(self.path))
+        root = Path(os.path.realpath(self.path))
+        inside = {Path(os.path.realpath(one)) for one in self._left_out if one.exists()}
+        for folder in sorted(one for one in inside if root in one.parents):
+            if not inside & {*folder.parents} - {root}:
+                message = f"Backups go to {str(folder)!r}, which lies in it and is left out."
+                yield Finding(step="destination", verdict="ok", message=message)
 
     def entries(self) -> Iterator[Entry | Problem]:
         yield from with_links(self.parts())

@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar
 
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError, HookError, told
-from backupkit.model import Contents, Entry, Part, Problem
+from backupkit.model import Contents, Entry, Finding, Part, Problem
 from backupkit.protocols import (
     AsksServers,
     DumpsDatabases,
@@ -20,6 +20,7 @@ from backupkit.protocols import (
     ReadsInParts,
     Source,
 )
+from backupkit.sources._examining import findings_of
 
 Hook: TypeAlias = Callable[[], AbstractContextManager[object]]
 _Item = TypeVar("_Item")
@@ -70,6 +71,13 @@ class Around:
     @property
     def contents(self) -> Contents:
         return self.source.contents
+
+    def examine(self) -> Iterator[Finding]:
+        """What the source inside finds of itself; the hooks are not called."""
+        yield from findings_of(self.source)
+        if self.hooks:
+            names = ", ".join(_name(hook) for hook in self.hooks)
+            yield Finding(step="hooks", verdict="not known", message=f"Not called, only a run does: {names}.")
 
     def entries(self) -> Iterator[Entry | Problem]:
         yield from self._within(self.source.entries)

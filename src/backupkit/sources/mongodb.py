@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 from backupkit.databases.mongodb import MongoDBClient, check_url
@@ -14,7 +15,7 @@ from backupkit.databases.mongodb_archive import whole_archive
 from backupkit.databases.programs import ClientError, Limits, check_extra_options, output_of
 from backupkit.databases.urls import DatabaseURL, server_name
 from backupkit.errors import ConfigurationError, one_text
-from backupkit.model import DUMPS, Contents, Entry
+from backupkit.model import DUMPS, Contents, Entry, Finding
 from backupkit.sources._dumps import (
     SILENCE_LIMIT,
     dump_entry,
@@ -24,6 +25,7 @@ from backupkit.sources._dumps import (
     limits_of,
     url_of,
 )
+from backupkit.sources._examining import installed, some, tried
 
 _EXTENSION = "archive"
 
@@ -121,6 +123,36 @@ class MongoDB:
 
     def database_of(self, path: str) -> DatabaseURL | None:
         return self.url if path == f"{DUMPS}/{self.name}" else None
+
+    def examine(self) -> Iterator[Finding]:
+        """The tools, and whether the server answers this user, which needs pymongo to be found out."""
+        client = self.client()
+        program = yield from installed("program", lambda: client.program("mongodump"), "makes the dump")
+        yield from installed(
+            "restored by", lambda: client.program("mongorestore"), "restores it", otherwise="warning"
+        )
+        if program is None:
+            return
+        if find_spec("pymongo") is None:
+            yield Finding(
+                step="server",
+                verdict="not known",
+                message=f"{self.url} can only be asked with pymongo: pip install 'backupkit[mongodb]'.",
+            )
+            return
+        databases = yield from tried(
+            "server",
+            client.databases,
+            lambda found: f"{self.url} answers; databases: {some(found) or 'none'}.",
+            of=self.url,
+        )
+        if databases is not None and self.url.database and self.url.database not in databases:
+            yield Finding(
+                step="database",
+                verdict="not ok",
+                message=f"The server lists no database {self.url.database!r} to this user.",
+                advice="Correct its name in the URL, or grant the role backup, or read on it.",
+            )
 
     def entries(self) -> Iterator[Entry]:
         """Yield the one entry; nothing is started yet."""

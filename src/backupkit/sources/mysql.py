@@ -17,7 +17,7 @@ from backupkit.databases.mysql_scripts import beginning
 from backupkit.databases.programs import ClientError, Limits, output_of
 from backupkit.databases.urls import DatabaseURL, Engine
 from backupkit.errors import ConfigurationError, one_text
-from backupkit.model import DUMPS, Contents, Entry, Problem
+from backupkit.model import DUMPS, Contents, Entry, Finding, Problem
 from backupkit.sources._dumps import (
     SILENCE_LIMIT,
     dump_entry,
@@ -27,6 +27,7 @@ from backupkit.sources._dumps import (
     limits_of,
     url_of,
 )
+from backupkit.sources._mysql_examining import examined
 from backupkit.sources._mysql_plan import (
     Consistency,
     Content,
@@ -189,6 +190,10 @@ class MySQL:
 
     def database_of(self, path: str) -> DatabaseURL | None:
         return self.url if path == f"{DUMPS}/{self.name}" else None
+
+    def examine(self) -> Iterator[Finding]:
+        """What would keep the database from being dumped as a whole: programs, server, rights, tables."""
+        yield from examined(self.client(), self.wanted)
 
     def entries(self) -> Iterator[Entry]:
         """Yield the one entry; nothing is started yet. What is not consistent in it is a warning of it."""

@@ -11,8 +11,9 @@ from backupkit._chunks import closing_iterator, rechunk
 from backupkit._parallel import read_ahead
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError, SourceError
-from backupkit.model import Contents, Entry, Problem
+from backupkit.model import Contents, Entry, Finding, Problem
 from backupkit.protocols import AsksServers, DumpsDatabases, Source
+from backupkit.sources._examining import findings_within
 from backupkit.sources.hooks import Around
 
 _PIECE = 1 << 20
@@ -59,6 +60,11 @@ class Parallel:
     @property
     def contents(self) -> Contents:
         return "databases"
+
+    def examine(self) -> Iterator[Finding]:
+        """What each of the sources finds of itself."""
+        for source in self.sources:
+            yield from findings_within(source, source.name)
 
     def entries(self) -> Iterator[Entry | Problem]:
         """Yield what the sources yield, in their order; a source that fails is a problem, and the next follows."""

@@ -11,11 +11,12 @@ from typing import Literal, TypeAlias
 
 from backupkit.databases.postgresql import Partition, PostgreSQLClient, check_url
 from backupkit.databases.postgresql_names import TableName, table_names
+from backupkit.databases.postgresql_rights import Hindered
 from backupkit.databases.postgresql_scripts import counted
 from backupkit.databases.programs import ClientError, Limits, output_of
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError
-from backupkit.model import DUMPS, Contents, Entry
+from backupkit.model import DUMPS, Contents, Entry, Finding
 from backupkit.sources._dumps import (
     SILENCE_LIMIT,
     dump_entry,
@@ -25,6 +26,7 @@ from backupkit.sources._dumps import (
     limits_of,
     url_of,
 )
+from backupkit.sources._postgresql_examining import examined_rights, examined_server, names_any
 from backupkit.sources._postgresql_names import patterns
 from backupkit.sources._postgresql_whole import asks_for_inserts, check_options, whole_archive, whole_script
 
@@ -139,6 +141,34 @@ class PostgreSQL:
 
     def database_of(self, path: str) -> DatabaseURL | None:
         return self.url if path == f"{DUMPS}/{self.name}" else None
+
+    def examine(self) -> Iterator[Finding]:
+        """What would keep pg_dump from dumping the database as this user: programs, server, versions, rights."""
+        archive = [("pg_restore", "proves the dump")] if self.form == "custom" else []
+        client = self.client()
+        server = yield from examined_server(
+            client, "pg_dump", ("psql", "asks the server, and restores"), *archive
+        )
+        if server is None:
+            return
+        if not self.url.database:
+            yield Finding(
+                step="database", verdict="not ok", message=f"{self.url} names no database: write its name."
+            )
+            return
+        yield from examined_rights(
+            client,
+            self._wants,
+            named=bool(self.tables or self.exclude_tables),
+            otherwise="warning" if self.extra_options else "not ok",  # they may leave out what is hindered
+        )
+
+    def _wants(self, one: Hindered, partitions: Sequence[Partition]) -> bool:
+        if self.content == "schema" and (one.sequence or one.why == "row security"):
+            return False
+        if self.tables:
+            return names_any(self.tables, one.schema, one.name, partitions)
+        return not names_any(self.exclude_tables, one.schema, one.name, partitions)
 
     def entries(self) -> Iterator[Entry]:
         """Yield the one entry; nothing is started yet."""

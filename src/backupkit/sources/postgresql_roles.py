@@ -11,8 +11,9 @@ from pathlib import Path
 from backupkit.databases.postgresql import PostgreSQLClient, check_url
 from backupkit.databases.programs import Limits, output_of
 from backupkit.databases.urls import DatabaseURL
-from backupkit.model import Contents, Entry
+from backupkit.model import Contents, Entry, Finding
 from backupkit.sources._dumps import SILENCE_LIMIT, dump_entry, dump_name, folder_of, limits_of, url_of
+from backupkit.sources._postgresql_examining import examined_server
 from backupkit.sources._postgresql_whole import check_options, whole_script
 
 
@@ -64,6 +65,23 @@ class PostgreSQLRoles:
     @property
     def hosts(self) -> frozenset[str]:
         return self.url.host_names
+
+    def examine(self) -> Iterator[Finding]:
+        """What would keep pg_dumpall from dumping them as this user."""
+        server = yield from examined_server(
+            self.client(), "pg_dumpall", ("psql", "asks the server, and restores")
+        )
+        if server is None:
+            return
+        may = server.superuser or not self.passwords
+        yield Finding(
+            step="rights",
+            verdict="ok" if may else "not ok",
+            message="The user may read all that is wanted of the roles."
+            if may
+            else f"{self.url}: the user may not read the passwords of roles.",
+            advice=None if may else "Use a superuser, or leave them out with passwords=False.",
+        )
 
     def entries(self) -> Iterator[Entry]:
         """Yield the one entry; nothing is started yet."""

@@ -14,8 +14,9 @@ from backupkit.filesystems.addresses import join, place_within
 from backupkit.filesystems.failures import REASONS, failure_of
 from backupkit.filesystems.roots import Root, UPathLike
 from backupkit.filesystems.stores import FileStore, Found, ReplacedError
-from backupkit.model import Contents, Entry, Problem
+from backupkit.model import Contents, Entry, Finding, Problem
 from backupkit.patterns import matcher
+from backupkit.sources._examining import tried
 from backupkit.sources._names import check_folder_name, check_patterns
 from backupkit.sources._object_tree import Node, Unkept, tree
 from backupkit.sources._objects_ahead import GivenOut, Held, ReadAhead
@@ -95,6 +96,19 @@ class FsspecSource:
         other._left_out = (*self._left_out, *(f"{place}/" for place in places if place))
         return other
 
+    def examine(self) -> Iterator[Finding]:
+        """Whether the store answers, and these credentials may list it; it is not read through."""
+        found = yield from tried(
+            "listed", _Reading(self).anything, lambda _: f"{self.location} can be listed."
+        )
+        if found is False and not self.allow_empty:
+            yield Finding(
+                step="objects",
+                verdict="not ok",
+                message=f"There is nothing at {self.location}.",
+                advice="Correct the URL, or say allow_empty=True if that can be.",
+            )
+
     def entries(self) -> Iterator[Entry | Problem]:
         yield from _Reading(self).entries()
 
@@ -130,6 +144,15 @@ class _Reading:
                 in_a_row = self._failures(in_a_row, item, held)
                 self._given_out.add(held)
                 yield self._entry(item, found, held)
+
+    def anything(self) -> bool:
+        """Whether anything is listed."""
+        try:
+            store, folder = self._source._root.store()
+            with closing_iterator(store.find(join(folder, ""))) as listing:
+                return next(listing, None) is not None
+        except Exception as error:
+            raise self._lost("listed", error) from error
 
     def _listed(self) -> Iterator[tuple[str, Found]]:
         """All objects of one listing, with their paths below the source's root; nothing less, or an error."""

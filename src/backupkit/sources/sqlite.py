@@ -16,7 +16,9 @@ from backupkit._chunks import rechunk
 from backupkit.databases.sqlite import rows_by_table
 from backupkit.databases.urls import DatabaseURL
 from backupkit.errors import ConfigurationError, SourceError
-from backupkit.model import DUMPS, Contents, Entry
+from backupkit.model import DUMPS, Contents, Entry, Finding
+from backupkit.sizes import format_size
+from backupkit.sources._examining import tried
 from backupkit.sources._names import check_component
 
 if TYPE_CHECKING:
@@ -103,6 +105,48 @@ class SQLite:
         if path != self._entry_path:
             return None
         return DatabaseURL(engine="sqlite", scheme="sqlite", database=os.path.abspath(self.path))
+
+    def examine(self) -> Iterator[Finding]:
+        """Whether it is a database that this user can read, and whether there is room for the scratch copy."""
+
+        def ask() -> str:
+            try:
+                with self._reading(wait=timedelta(0)):
+                    return "can be read"
+            except SourceError as error:
+                if not error.retryable:
+                    raise
+                return "is there, and locked just now by another connection"
+
+        found = yield from tried(
+            "database", ask, lambda what: f"The SQLite database {str(self.path)!r} {what}."
+        )
+        if found is not None and self.form == "pages":
+            yield self._room()
+
+    def _room(self) -> Finding:
+        import shutil
+        import tempfile
+
+        folder = str(self.scratch or tempfile.gettempdir())
+        advice = "Give scratch= a folder of this user's with as much space as the database has."
+        size = self._stat().st_size
+        try:
+            free = shutil.disk_usage(folder).free if os.access(folder, os.W_OK | os.X_OK) else -1
+        except OSError:
+            free = -1
+        if free < 0:
+            message = (
+                f"The folder {folder!r} for the scratch copy is not there, or this user may not write there."
+            )
+        elif free < size:
+            message = (
+                f"The scratch copy takes {format_size(size)}, and {folder!r} has {format_size(free)} left."
+            )
+        else:
+            message = f"There is room for the scratch copy in {folder!r}."
+            return Finding(step="scratch copy", verdict="ok", message=message)
+        return Finding(step="scratch copy", verdict="not ok", message=message, advice=advice)
 
     def entries(self) -> Iterator[Entry]:
         """Yield the one entry, after a look at whether there is a database; a lock is not waited for yet."""

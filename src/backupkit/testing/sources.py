@@ -18,12 +18,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain, islice, pairwise
+from typing import get_args
 
 import pytest
 
 from backupkit.errors import SourceError
-from backupkit.model import Entry, Part, Problem
-from backupkit.protocols import ReadsInParts, Source
+from backupkit.model import Entry, Part, Problem, Verdict
+from backupkit.protocols import Examines, ReadsInParts, Source
 
 _DESCRIPTORS = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
 
@@ -104,6 +105,18 @@ class SourceTests:
         for entry in _entries(source):
             if entry.kind not in ("file", "hardlink"):
                 assert list(entry.chunks()) == [], entry.path
+
+    def test_an_examination_tells_and_does_not_raise(
+        self, source: Source, failing_source: Source | None
+    ) -> None:
+        if not isinstance(source, Examines):
+            pytest.skip("the source cannot be examined")
+        for one in filter(None, (source, failing_source)):
+            assert isinstance(one, Examines)
+            for finding in one.examine():
+                assert finding.step
+                assert finding.message
+                assert finding.verdict in get_args(Verdict)
 
     def test_the_parts_hold_what_the_entries_are_and_no_hardlink(self, source: Source) -> None:
         if not isinstance(source, ReadsInParts):

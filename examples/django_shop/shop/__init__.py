@@ -1,0 +1,1 @@
+"""A shop: products in a database, photos of them in a folder."""
