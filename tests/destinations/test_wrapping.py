@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from backupkit import Directory, LocalDestination, ReadOnly, Retrying, Throttled, open_repository
+from backupkit.destinations.leased import Leased
 from backupkit.destinations.opening import open_destination, within
 from backupkit.destinations.stall_limited import StallLimited
 from backupkit.destinations.wrapping import innermost
 from backupkit.protocols import Destination, HasLeftovers, LimitsStalls, OnThisMachine
 from backupkit.testing.destinations import FaultyDestination, MemoryDestination
 from tests.pipeline.conftest import make as make  # the fixture
-from tests.pipeline.shop import Clock, Make, Scripted, content, names, stored
+from tests.pipeline.shop import Clock, Make, NoLock, Scripted, content, names, stored
 
 WRAPPERS: dict[str, Callable[[Destination], Destination]] = {
     "Retrying": Retrying,
@@ -23,6 +24,7 @@ WRAPPERS: dict[str, Callable[[Destination], Destination]] = {
     "ReadOnly": ReadOnly,
     "FaultyDestination": FaultyDestination,
     "StallLimited": StallLimited,
+    "Leased": lambda inner: Leased(inner, NoLock()),
     "several": lambda inner: Retrying(Throttled(FaultyDestination(Retrying(inner)), "1GB")),
 }
 every_wrapper = pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS.keys())

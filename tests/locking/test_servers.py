@@ -84,6 +84,35 @@ def test_a_row_that_somebody_deletes_is_a_lock_that_is_lost(file: str) -> None:
             lease.check()
 
 
+def test_a_lease_whose_life_is_over_is_lost_although_nobody_has_it(file: str) -> None:
+    with DatabaseLock(file).hold("shop", wait=AT_ONCE) as lease:
+        with Records(file, (LEASES,)).begin() as connection:
+            assert connection.execute(sa.update(LEASES).values(until=0)).rowcount == 1
+        with pytest.raises(BackupAlreadyRunningError, match="was lost"):
+            lease.check()
+
+
+def test_a_connection_that_broke_is_not_taken_for_a_server_that_is_away(postgresql_server: Server) -> None:
+    url = postgresql_server.url("postgres").replace("postgresql", "postgresql+psycopg", 1)
+    engine = sa.create_engine(url, pool_size=1, max_overflow=0, isolation_level="READ COMMITTED")
+    try:
+        with DatabaseLock(engine).hold("shop", wait=AT_ONCE) as lease:
+            lease.check()
+            with Records(url, (LEASES,)).begin() as connection:
+                assert connection.execute(sa.delete(LEASES)).rowcount == 1
+                connection.execute(
+                    sa.text(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                        "WHERE datname = 'postgres' AND pid <> pg_backend_pid()"
+                    )
+                )
+            with pytest.raises(BackupAlreadyRunningError, match="somebody removed it"):
+                lease.check()
+    finally:
+        LEASES.drop(engine)
+        engine.dispose()
+
+
 @pytest.mark.parametrize("kind", ["redis", "database"])
 def test_whoever_is_refused_hears_who_holds_it(redis_server: Server, file: str, kind: str) -> None:
     lock: Lock = RedisLock(redis_server.url("0")) if kind == "redis" else DatabaseLock(file)

@@ -20,7 +20,6 @@ import sqlalchemy as sa
 
 from backupkit import (
     BackupAlreadyRunningError,
-    BackupPipeline,
     DatabaseLock,
     Directory,
     Passphrase,
@@ -30,6 +29,7 @@ from backupkit import (
 )
 from backupkit.destinations import leased
 from backupkit.events import Event, Waiting
+from backupkit.formats.restic import spreading, workers
 from backupkit.protocols import Format
 from backupkit.tables import LEASES, Records
 from backupkit.testing.destinations import FaultyDestination, MemoryDestination
@@ -314,20 +314,36 @@ def run_until_read(make: Make, tmp_path: Path, lock: RedisLock) -> Iterator[Call
 
 
 def test_what_workers_store_is_not_seen_once_the_lock_is_lost(
-    impatient: None, make: Make, tmp_path: Path, url: str, take_away: Callable[[], None]
+    impatient: None,
+    make: Make,
+    tmp_path: Path,
+    url: str,
+    take_away: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    started: list[workers.Worker] = []
+    start = workers._started
+
+    def noted(setup: bytes) -> workers.Worker:
+        started.append(start(setup))
+        started[-1].connection.poll(10)
+        return started[-1]
+
+    monkeypatch.setattr(workers, "_started", noted)
+    for limit, value in (("_WORTH", 10), ("_SOON", 0), ("_MEANWHILE", 1)):
+        monkeypatch.setattr(spreading, limit, value)
     app = tree(tmp_path / "app", {f"{number}": {"a": b"a" * 100} for number in range(40)})
     source = Scripted("last", {"last": [[take_away, b"b"], [b"b"]]})
-    place = stored(tmp_path / "backups")
-    pipeline: BackupPipeline = make(
+    pipeline = make(
         [Directory(app), source],
-        place,
+        stored(tmp_path / "backups"),
         lock=DatabaseLock(url),
         format=Restic(cache=False, workers=2),
         encryptor=PASSPHRASE,
     )
     with pytest.raises(BackupAlreadyRunningError, match="was lost"):
         pipeline.run()
+    assert started
     assert pipeline.list().backups == ()
     assert pipeline.run().outcome == "succeeded"
     assert content(pipeline)["last"] == b"b"
