@@ -64,7 +64,7 @@ LAYERS = (
         "_writing",
         *("_drilling", "_placing", "_questioning", "_scratch", "_scratch_redis"),
     },
-    {"cli", "__main__", "scheduling"},
+    {"cli", "__main__", "integrations", "scheduling"},
 )
 LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 
@@ -161,6 +161,7 @@ NEIGHBOURS = {
     ("repository_urls", "opening"): "how it is opened",
     ("repository_urls", "browsing"): "what a URL leads to",
     ("pipeline", "backups"): "a pipeline is its list of backups and what can be done to them",
+    ("integrations", "scheduling"): "what is done, and when",
     ("__main__", "cli"): "`python -m backupkit` is the command line",
 }
 
@@ -186,8 +187,10 @@ OPTIONAL = {
     "apprise": {"notifiers"},
     "jinja2": {"notifiers"},
     "requests": {"filesystems", "notifiers"},
-    "redis": {"locking"},
-    "sqlalchemy": {"tables", "notifiers", "history", "locking"},
+    "redis": {"integrations", "locking"},
+    "celery": {"integrations"},
+    "billiard": {"integrations"},
+    "sqlalchemy": {"tables", "notifiers", "history", "integrations", "locking"},
     "prometheus_client": {"observers"},
     "asyncssh": {"filesystems"},
     "smbclient": {"filesystems"},
