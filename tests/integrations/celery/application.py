@@ -54,9 +54,9 @@ class Gated:
             client.eval(_COUNTED, 0, 1)
             client.rpush(f"begun {self.name}", os.getpid())
             try:
-                # Cancelling is heard between two chunks, which one that is stuck has no more of.
-                while client.blpop(f"go {self.name}", timeout=0 if self.name == "stuck" else 0.05) is None:
-                    yield bytes(1000)
+                while client.blpop(f"go {self.name}", timeout=0.05) is None:
+                    if self.name != "stuck":
+                        yield bytes(1000)  # cancelling is heard between two chunks
             finally:
                 client.eval(_COUNTED, 0, -1)
 

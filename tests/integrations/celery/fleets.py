@@ -41,6 +41,7 @@ class Program:
 
     process: subprocess.Popen[bytes]
     log: Path
+    name: str = ""
 
     def said(self, text: str, *, times: int = 1) -> None:
         """Wait until it has said this."""
@@ -101,12 +102,14 @@ class Fleet:
         self.programs.append(program)
         return program
 
-    def worker(self, name: str = "one", *arguments: str, ready: bool = True) -> Program:
+    def worker(self, name: str = "one", *arguments: str, ready: bool = True, **more: str) -> Program:
         program = self.start(
             *("worker", "-Q", "backups", "-n", f"{name}@fleet", "--concurrency=2", "--loglevel=INFO"),
             "--without-mingle",
             *arguments,
+            **more,
         )
+        program.name = name
         if ready:
             program.said(" ready.")
         return program
@@ -116,11 +119,10 @@ class Fleet:
 
     def begun(self, name: str) -> int:
         """Wait until a run has begun; the process that it is in."""
-        found: Any = self.client.blpop(f"begun {name}", timeout=int(PATIENCE))
-        assert found, f"the run of {name} never began\n" + "\n".join(
-            one.output[-4000:] for one in self.programs
+        began = until(
+            lambda: self.client.lpop(f"begun {name}"), f"the run of {name}", log=self.programs[-1].log
         )
-        return int(found[1])
+        return int(began)
 
     def go(self, name: str) -> None:
         """Let a run end, the one that is under way or the next."""

@@ -88,7 +88,6 @@ def _add_task(app: Celery, verb: Verb, fleet: Fleet) -> None:
         shared=False,
         verb=verb,
         fleet=fleet,
-        queue=fleet.queue,
         soft_time_limit=fleet.soft_limit,
         time_limit=fleet.hard_limit,
     )

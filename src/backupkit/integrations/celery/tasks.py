@@ -61,6 +61,8 @@ class BackupTask(Task):  # type: ignore[misc]  # celery has no types
                     f"{option}={options[option]} is more than that of all backups, {getattr(self, option)}: give "
                     "register() a longer time_limit=."
                 )
+        if options.keys().isdisjoint(("queue", "exchange", "routing_key")):
+            options["queue"] = self.fleet.queue
         return super().apply_async(args, kwargs, *rest, **options)
 
     def check_arguments(
@@ -86,10 +88,7 @@ class BackupTask(Task):  # type: ignore[misc]  # celery has no types
             except Exception as error:
                 if stop.reason == "told":
                     self._put_off()
-                    # If it was revoked, its message is acknowledged already, and this changes nothing.
-                    raise Reject(
-                        "Its worker was told to stop: another one begins anew.", requeue=True
-                    ) from None
+                    stop.obey()
                 self._end()
                 if stop.reason == "time":
                     raise SoftTimeLimitExceeded(
