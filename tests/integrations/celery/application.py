@@ -23,7 +23,7 @@ from backupkit.scheduling import Schedule, Scheduled
 PASSPHRASE = "the passphrase of all tests that nobody may see"
 SECRET = "hunter2-of-the-database"
 LIMITED = [f"limited-{number}" for number in range(20)]
-NAMES = [*(f"shop-{number}" for number in range(30)), *LIMITED, "broken", "large", "stuck"]
+NAMES = [*(f"shop-{number}" for number in range(30)), *LIMITED, "broken", "large", "stuck", "teller"]
 MOST_AT_ONCE = 3
 
 _COUNTED = """
@@ -72,6 +72,9 @@ class Tells:
     def notify(self, notice: Notice) -> None:
         with redis.Redis.from_url(self._url) as client:
             client.rpush(f"told {notice.name}", notice.occasion)
+            if notice.occasion == "summary" and notice.name == "teller":
+                client.rpush("begun teller", os.getpid())
+                client.blpop("go teller", timeout=4)
 
 
 def pipelines(url: str, folder: Path) -> Mapping[str, BackupPipeline]:
@@ -102,7 +105,7 @@ def application(url: str, folder: Path, **more: Any) -> Celery:
         "limits": {"db1.internal": MOST_AT_ONCE},
         "try_again": timedelta(seconds=1),
         "time_limit": timedelta(minutes=5),
-        "schedule": {"shop-0": Schedule([Scheduled("* * * * *", "monitor")])},
+        "schedule": {"shop-0": Schedule([Scheduled("0 3 * * *", "monitor")])},
     }
     register(app, lambda: pipelines(url, folder), **(options | more))
     return app

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
+from celery.beat import PersistentScheduler
 from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from celery.result import AsyncResult
 
@@ -16,6 +21,7 @@ from backupkit import BackupAlreadyRunningError, BackupKitError, ConfigurationEr
 from backupkit.plain_data import report_from
 from tests.integrations.celery.application import LIMITED, MOST_AT_ONCE, PASSPHRASE, SECRET
 from tests.integrations.celery.fleets import Fleet, Program, ended, fleet, until
+from tests.servers import free_port, listens
 
 MEMORY_LIMIT = 200  # MB: a process that imported all of it has about a third of that
 
@@ -51,7 +57,8 @@ def is_gone(process: int) -> None:
 
 def be_impatient(ships: Fleet) -> None:
     """Let the time of the broker's visibility timeout pass, for all messages that were not acknowledged."""
-    for tag in ships.client.zrange("unacked_index", 0, -1):
+    tags: Any = ships.client.zrange("unacked_index", 0, -1)
+    for tag in tags:
         ships.client.zadd("unacked_index", {tag: 1})
 
 
@@ -201,6 +208,17 @@ def test_revoking_a_run_stops_it_cleanly(ships: Fleet, worker: Program) -> None:
     assert len(ships.archives(name)) == 1
 
 
+def test_what_ends_although_its_process_was_told_to_stop_has_ended(ships: Fleet, worker: Program) -> None:
+    result = ships.send("teller", "report")
+    process = ships.begun("teller")
+    os.kill(process, signal.SIGTERM)
+    ships.go("teller")
+    is_gone(process)
+    assert ended(result) == "SUCCESS"
+    until(lambda: ships.client.hlen("unacked") == 0, "the end of its message")
+    assert ships.told("teller") == ["summary"]
+
+
 def test_a_run_that_waits_for_its_turn_can_be_revoked(ships: Fleet, worker: Program) -> None:
     name = ships.name()
     first, waits = ships.send(name), ships.send(name)
@@ -315,9 +333,45 @@ def test_two_workers_keep_the_limits_of_twenty_pipelines(ships: Fleet, worker: P
     for name in LIMITED:
         ships.go(name)
     assert {ended(result) for result in results} == {"SUCCESS"}
-    assert int(ships.client.get("most") or 0) == MOST_AT_ONCE  # type: ignore[arg-type]
+    assert int(ships.client.get("most") or 0) == MOST_AT_ONCE
     assert all(len(ships.archives(name)) == 1 for name in LIMITED)
     second.stop()
+
+
+def test_beat_sends_once_what_was_missed(ships: Fleet, worker: Program) -> None:
+    file = str(ships.folder / "beat")
+    ships.app.finalize()
+    began = PersistentScheduler(ships.app, schedule_filename=file)
+    (entry,) = [one for name, one in began.schedule.items() if name.startswith("backupkit")]
+    assert entry.name == "backupkit shop-0: monitor, 0 3 * * *"
+    entry.last_run_at -= timedelta(days=3)
+    began.close()
+    beat = ships.start("beat", "--loglevel=DEBUG", "--schedule", file)
+    sent = str(until(lambda: re.search(r"backupkit.monitor sent. id->(\S+)", beat.output), "what is due")[1])
+    assert ended(ships.app.AsyncResult(sent)) == "SUCCESS"
+    until(lambda: "Waking up in" in beat.output.partition(sent)[2], "the next look")
+    assert beat.output.count("Sending due task") == 1
+    beat.stop()
+
+
+def test_flower_shows_the_tasks(ships: Fleet, worker: Program) -> None:
+    port, patterns = free_port(), ships.client.pubsub_numpat()
+    flower = ships.start("flower", f"--port={port}", "--address=127.0.0.1", FLOWER_UNAUTHENTICATED_API="1")
+    until(lambda: listens(port), "flower", log=flower.log)
+    until(lambda: ships.client.pubsub_numpat() > patterns, "its ear for events", log=flower.log)
+    ships.go(name := ships.name())
+    result = ships.send(name)
+    assert ended(result) == "SUCCESS"
+
+    def shown() -> Any:
+        with urlopen(f"http://127.0.0.1:{port}/api/tasks", timeout=10) as answer:
+            tasks = json.load(answer)
+        return tasks.get(result.id) if tasks.get(result.id, {}).get("state") == "SUCCESS" else None
+
+    task = until(shown, "the task", log=flower.log)
+    assert (task["name"], task["kwargs"]) == ("backupkit.run", str({"pipeline": name}))
+    assert PASSPHRASE not in json.dumps(task)
+    flower.stop()
 
 
 def test_no_secret_was_ever_in_redis(ships: Fleet, worker: Program) -> None:

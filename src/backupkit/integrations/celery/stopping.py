@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Literal
+from typing import Literal, NoReturn
 
 from billiard.pool import soft_timeout_sighandler
 
@@ -23,14 +23,15 @@ class Stop:
         self.cancel = threading.Event()
         self.reason: Literal["time", "told"] | None = None
 
-    def obey(self) -> None:
+    def obey(self) -> NoReturn:
         """End the process, as SIGTERM does without us: now nothing is half-done.
 
         Celery counts on it. Whatever became of a process that lived on would later be taken for this revocation,
         and its task would be lost. The message of a task that was not revoked is delivered again.
         """
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        os._exit(1)  # whatever a system makes of that, nothing goes on here
 
 
 @contextmanager
@@ -46,7 +47,8 @@ def stoppable() -> Iterator[Stop]:
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        stop.reason = stop.reason or _REASONS[number]
+        if stop.reason != "told":
+            stop.reason = _REASONS[number]
         # Not here: the event's own lock may be held by what the signal has interrupted.
         _thread.start_new_thread(stop.cancel.set, ())
 

@@ -82,13 +82,13 @@ class BackupTask(Task):  # type: ignore[misc]  # celery has no types
         with stoppable() as stop:
             try:
                 ended = self._perform(stop, number, pipeline, job_of(self.verb, **arguments))
-            except NotNowError as error:
-                self._put_off()
-                self._again(error)
             except Exception as error:
                 if stop.reason == "told":
                     self._put_off()
                     stop.obey()
+                if isinstance(error, NotNowError):
+                    self._put_off()
+                    self._again(error)
                 self._end()
                 if stop.reason == "time":
                     raise SoftTimeLimitExceeded(
@@ -98,7 +98,13 @@ class BackupTask(Task):  # type: ignore[misc]  # celery has no types
                 # Its own frames are worth keeping, and those of its causes may show secrets.
                 raise sendable(error).with_traceback(error.__traceback__) from None
             self._end()
-        return result_of(ended)
+            result = result_of(ended)
+            if stop.reason == "told":  # too late for stopping it
+                self.backend.mark_as_done(
+                    self.request.id, result, self.request, store_result=not self.request.ignore_result
+                )
+                stop.obey()
+        return result
 
     def _perform(self, stop: Stop, number: int, name: str | None, job: Job) -> Report | Summary:
         fleet = self.fleet
