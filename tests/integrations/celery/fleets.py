@@ -24,9 +24,9 @@ ROOT = Path(__file__).parents[3]
 PATIENCE = 60.0
 
 
-def until(ready: Callable[[], Any], what: str, *, log: Path | None = None) -> Any:
-    """What it returns as soon as that is true; fails after a minute."""
-    end = time.monotonic() + PATIENCE
+def until(ready: Callable[[], Any], what: str, *, log: Path | None = None, patience: float = PATIENCE) -> Any:
+    """What it returns as soon as that is true; fails after a minute, or what else is said."""
+    end = time.monotonic() + patience
     while not (found := ready()):
         if time.monotonic() > end:
             told = log.read_text(errors="replace")[-6000:] if log else ""
@@ -140,10 +140,10 @@ class Fleet:
         return [one for one in self.stored(name) if one.endswith(".zip")]
 
 
-def ended(result: AsyncResult[Any]) -> str:
+def ended(result: AsyncResult[Any], *, patience: float = PATIENCE) -> str:
     """How a task has ended."""
     states = ("SUCCESS", "FAILURE", "REVOKED")
-    until(lambda: result.state in states, f"the end of {result.id} ({result.state})")
+    until(lambda: result.state in states, f"the end of {result.id} ({result.state})", patience=patience)
     return str(result.state)
 
 
