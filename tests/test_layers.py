@@ -48,6 +48,8 @@ LAYERS = (
         "_operation",
         "_reading",
         "_cleaning",
+        "_deleting",
+        "_downloading",
         *("_copied_entries", "_copying"),
         "_monitoring",
         "_parts",
@@ -64,7 +66,7 @@ LAYERS = (
         "_writing",
         *("_drilling", "_placing", "_questioning", "_scratch", "_scratch_redis"),
     },
-    {"cli", "__main__", "integrations", "scheduling"},
+    {"cli", "__main__", "config", "integrations", "scheduling"},
 )
 LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 
@@ -149,6 +151,11 @@ NEIGHBOURS = {
     ("_keeping_up", "_recovery_sheet"): "what is printed for the worst case",
     ("_recovery_sheet", "_keys"): "how a repository is opened",
     ("_recovery_sheet", "_operation"): "the same",
+    ("_keeping_up", "_deleting"): "what must not go, and what goes with it",
+    ("_downloading", "_operation"): "the same",
+    ("_looking_into", "_downloading"): "an archive as a file",
+    ("backups", "_downloading"): "where it is written to",
+    ("_deleting", "_operation"): "what every operation has in common",
     ("_keeping_up", "_pinning"): "how a backup is pinned everywhere",
     ("_pinning", "_operation"): "the same",
     ("_keeping_up", "_repairing"): "how one destination is repaired",
@@ -161,7 +168,9 @@ NEIGHBOURS = {
     ("repository_urls", "opening"): "how it is opened",
     ("repository_urls", "browsing"): "what a URL leads to",
     ("pipeline", "backups"): "a pipeline is its list of backups and what can be done to them",
+    ("config", "scheduling"): "a pipeline's schedule is one of its settings",
     ("integrations", "scheduling"): "what is done, and when",
+    ("cli", "config"): "settings are checked, shown and begun at the command line",
     ("__main__", "cli"): "`python -m backupkit` is the command line",
 }
 
@@ -198,6 +207,9 @@ OPTIONAL = {
     "webdav4": {"filesystems"},
     "typer": {"cli"},
     "cronsim": {"scheduling"},
+    "pydantic": {"config"},
+    "pydantic_core": {"config"},
+    "dotenv": {"config"},
     "rich": {"cli", "observers"},
     "s3fs": {"filesystems"},
     "botocore": {"filesystems"},

@@ -1,4 +1,4 @@
-"""The verbs of `Backups` for what has to be done over the years: copies, pins, pruning, repairs, keys."""
+"""The verbs of `Backups` for what has to be done over the years: copies, deletions, pins, repairs, keys."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 from backupkit._at_destinations import AtDestinations
 from backupkit._copying import Copying, CopyTarget
+from backupkit._deleting import check_may_go, delete_at
 from backupkit._finding import to_be_copied, unreadable_ones
 from backupkit._keys import change_keys, check_keys, check_new, listed_keys, meant_key, weakness_of
+from backupkit._operation import raise_all
 from backupkit._pinning import pin_everywhere
 from backupkit._repairing import repair_at
 from backupkit._unlocking import check_locks, with_locks
 from backupkit.destinations.stall_limited import StallLimited
+from backupkit.errors import BackupNotFoundError
 from backupkit.marks import pin_for
 from backupkit.model import (
     Backup,
@@ -204,6 +207,48 @@ class KeepingUp(AtDestinations):
                 )
 
             running.each(self._chosen(at), unlock, "No locks could be removed anywhere")
+            return running.finish(running.outcome)
+
+    def delete(
+        self,
+        backup: Backup | str,
+        *,
+        at: str | None = None,
+        force: bool = False,
+        cancel: threading.Event | None = None,
+    ) -> Report:
+        """Delete a backup, and what is known of it, at every destination that holds it, or only `at` one.
+
+        RepositoryError, before anything is deleted, if it is pinned at any of them, or the newest good backup of
+        its contents there; only the latter gives way to `force`. A destination that does not answer is on the
+        report, which is "incomplete" then: delete again.
+
+        A snapshot is gone at once. What only it needed stays stored until `prune` or `clean` frees it.
+        """
+        with self._running("delete", cancel, telling=self._telling()) as running:
+            listed, silent = self._listed(at)
+            if not isinstance(backup, Backup):
+                backup = self._meant(backup, listed, silent, at=at)
+            wanted = backup.name, backup.id
+            copies = {one.location: one for one in listed if (one.name, one.id) == wanted}
+            if not copies:
+                raise_all(f"Whether the backup {backup.id} is there is not known", silent)
+                raise BackupNotFoundError(f"The backup {backup.id} is gone already: list the backups.")
+            check_may_go(
+                backup, [one for one in listed if one.location in copies], now=self._clock(), force=force
+            )
+            for error in silent:
+                running.fail(error.location, error)
+
+            def delete(destination: Destination) -> DestinationResult:
+                with (
+                    self._executor() as executor,
+                    self._opened(destination, executor, running.check_cancelled) as repository,
+                ):
+                    return delete_at(running, destination, repository, copies[destination.location])
+
+            holders = [one for one in self._chosen(at) if one.location in copies]
+            running.each(holders, delete, f"The backup {backup.id} could not be deleted anywhere")
             return running.finish(running.outcome)
 
     def pin(self, backup: Backup | str = "latest", *, reason: str, until: datetime | None = None) -> Backup:

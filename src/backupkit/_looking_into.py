@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from backupkit._at_destinations import AtDestinations, raise_if_closed
 from backupkit._comparing import Comparison
+from backupkit._downloading import file_of
 from backupkit._entry_file import EntryFile
 from backupkit._finding import newest_first
 from backupkit._looking import Wanted, chosen_between, found_in
@@ -62,6 +63,15 @@ class LookingInto(AtDestinations):
                     raw = EntryFile(entry.chunks(), stack.pop_all())
                     return cast("BinaryIO", io.BufferedReader(raw, 1 << 20))
         raise BackupNotFoundError(f"The backup {backup.id} holds no file {path!r}: look at its entries.")
+
+    def file(self, backup: Backup | str = "latest", *, at: str | None = None) -> Entry:
+        """An archive as the file that it is stored as, encrypted if it is; its content can be pulled at any time.
+
+        IntegrityError at the end if that is not as long as it should be. ConfigurationError for a snapshot.
+        """
+        backup = self.get(backup, at=at)
+        with self._repository_of(backup) as repository:
+            return file_of(repository, backup)
 
     def file_system(self, *, at: str | None = None) -> BackupFileSystem:
         """The backups as a read-only file system of fsspec's: `<id>/<path>`, and `latest/<path>`.

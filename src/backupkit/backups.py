@@ -6,7 +6,9 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
+from backupkit._downloading import download, file_of
 from backupkit._finding import warnings_about
 from backupkit._keeping_up import KeepingUp
 from backupkit._looking_into import LookingInto, read_within
@@ -176,6 +178,30 @@ class Backups(LookingInto, KeepingUp):
                     running.add(problem)
             running.destinations.append(_used(backup, running.outcome))
             return running.finish(running.outcome, written=running.read - in_place.compared)
+
+    def download(
+        self,
+        backup: Backup | str = "latest",
+        *,
+        to: str | os.PathLike[str],
+        at: str | None = None,
+        overwrite: bool = False,
+        cancel: threading.Event | None = None,
+    ) -> Report:
+        """Fetch an archive as the file that it is, to a path or into a folder. Needs no passphrase.
+
+        It is written to a `.partial` file beside, and gets its name when it is as long as at the destination;
+        whether it is whole, only `verify` finds out. RestoreError if something is in the way, unless `overwrite`.
+        `DestinationResult.file` says where it is. ConfigurationError for a snapshot, which is no file.
+        """
+        with self._running("download", cancel, telling=self._telling()) as running:
+            backup, silent = self._found(backup, at=at)
+            for problem in warnings_about(backup, silent):
+                running.add(problem)
+            with self._repository_of(backup, None, running.check_cancelled) as repository:
+                place = download(running, file_of(repository, backup), to, overwrite=overwrite)
+            running.destinations.append(replace(_used(backup, "succeeded"), file=str(place)))
+            return running.finish("succeeded", written=running.read)
 
     def verify(
         self,

@@ -2,6 +2,7 @@
 
     BackupKitError
     ├── ConfigurationError              wrong before any byte moved
+    │   ├── SettingsError               all that is wrong with a file of settings
     │   └── UnsupportedCodecError       this format cannot record that compressor or encryptor
     ├── SourceError                     what should be backed up could not be read
     ├── HookError                       a hook around a source failed: the run fails with it
@@ -32,6 +33,7 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from backupkit.model import Report
@@ -73,6 +75,14 @@ class ConfigurationError(BackupKitError):
 
 class UnsupportedCodecError(ConfigurationError):
     """The format has no way to record this compressor or encryptor."""
+
+
+class SettingsError(ConfigurationError):
+    """A file of settings, or a mapping, cannot be used. `problems` are all that is wrong, each with its place."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
 
 
 def one_text(option: str, given: str) -> ConfigurationError:

@@ -18,7 +18,19 @@ Outcome: TypeAlias = Literal["succeeded", "incomplete", "failed"]
 DestinationOutcome: TypeAlias = Literal["succeeded", "incomplete", "failed", "unknown"]
 Verdict: TypeAlias = Literal["ok", "not ok", "not known"]
 Operation: TypeAlias = Literal[
-    "run", "restore", "verify", "drill", "clean", "monitor", "prune", "repair", "copy", "rekey", "unlock"
+    "run",
+    "restore",
+    "verify",
+    "drill",
+    "clean",
+    "monitor",
+    "prune",
+    "repair",
+    "copy",
+    "rekey",
+    "unlock",
+    "delete",
+    "download",
 ]
 MadeBy: TypeAlias = Literal["backupkit", "laravel-backup", "other"]
 Change: TypeAlias = Literal["added", "removed", "content", "metadata", "type"]
@@ -604,7 +616,7 @@ class DestinationResult:
     leftovers of killed runs it found, `freed` counts the bytes it gave back, or would in a dry run, and `pruned`
     says what pruning had to do with it. `summary` is set by monitor: how the backups stand there. `keys` is set by
     what changes those of a repository. `repaired` are the backups that a repair found damaged. `unlocked` is set by
-    what removes locks.
+    what removes locks, `file` by download: where it is.
     """
 
     location: str
@@ -618,6 +630,7 @@ class DestinationResult:
     keys: KeyChange | None = None
     repaired: tuple[Repaired, ...] = ()
     unlocked: Unlocked | None = None
+    file: str | None = None
     problems: tuple[Problem, ...] = ()
 
 

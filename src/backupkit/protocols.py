@@ -520,6 +520,15 @@ class TakesOver(Repository, Protocol):
 
 
 @runtime_checkable
+class KeepsFiles(Repository, Protocol):
+    """A repository in which each backup is one object, which is a file that other programs open."""
+
+    def file(self, backup: Backup) -> Entry:
+        """The object, as a file of its own name. IntegrityError at the end if it is not as long as it should be."""
+        ...
+
+
+@runtime_checkable
 class HasLocks(Repository, Protocol):
     """A repository with locks beside the backups, of which a process that is killed leaves one."""
 

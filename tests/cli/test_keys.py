@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from backupkit import BackupPipeline, Directory, MachineLock, Passphrase
 from backupkit.cli import app as command_line
-from backupkit.cli.choosing import new_passphrase
+from backupkit.cli.passphrases import new_passphrase
 from backupkit.testing.trees import tree
 from tests.impatience import be_impatient
 from tests.pipeline.snapshots import FORMAT

@@ -32,6 +32,22 @@ def test_a_signal_cancels_the_run_and_leaves_nothing(shop: Shop, number: int, as
     assert shop.stored() == []
 
 
+def test_a_signal_ends_all_pipelines(shop: Shop) -> None:
+    (shop.folder / "all.py").write_text(
+        "from shop_backups import pipeline, waiting\npipelines = {'a': waiting, 'b': pipeline}\n"
+    )
+    os.mkfifo(shop.folder / "pipe")
+    with shop.start("run", "--app", "all:pipelines", "--all-pipelines") as process:
+        with suppress(BrokenPipeError), (shop.folder / "pipe").open("wb", buffering=0) as pipe:
+            pipe.write(bytes(1 << 16))
+            process.send_signal(signal.SIGTERM)
+            while True:
+                pipe.write(bytes(1 << 16))
+        _, complaints = process.communicate()
+    assert (process.returncode, complaints.count(b"was cancelled")) == (130, 1)
+    assert shop.stored() == []
+
+
 def test_the_second_ctrl_c_does_not_wait_for_the_source(shop: Shop) -> None:
     os.mkfifo(shop.folder / "pipe")
     ours, its = pty.openpty()

@@ -1,4 +1,4 @@
-"""`summary`, `run --no-notify`, and a cleaning that is refused, as real processes."""
+"""`summary`, `--no-notify`, and a cleaning that is refused, as real processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from backupkit import AccessDeniedError, KeepLast, LocalDestination, Notificatio
 from shop_backups import both, made, uploads
 
 class Writes:
-    on = ("run succeeded", "summary")
+    on = (
+        *("run succeeded", "clean succeeded", "verify succeeded", "drill passed", "drill failed", "unhealthy"),
+        "summary",
+    )
 
     def notify(self, notice):
         with open("told.txt", "a") as file:
@@ -105,11 +108,27 @@ def test_a_summary_that_nobody_would_hear_is_not_sent(asked: Shop) -> None:
     assert "No notifier of shop wants to hear summaries" in done.stderr
 
 
-def test_no_notify_silences_that_run_only(telling: Shop) -> None:
-    assert telling.backupkit("run", "--app", "telling:both", "--no-notify").returncode == 0
+@pytest.mark.parametrize(
+    ("verb", "heard"),
+    [
+        ("run", "run succeeded 3"),
+        ("clean", "clean succeeded 1"),
+        ("verify", "verify succeeded 1"),
+        ("drill", "drill passed 1"),
+        ("monitor", "unhealthy 1"),
+    ],
+)
+def test_no_notify_silences_that_one_only(telling: Shop, verb: str, heard: str) -> None:
+    silent = telling.backupkit(verb, "--app", "telling:both", "--no-notify")
     assert told(telling) == []
-    assert telling.backupkit("run", "--app", "telling:both").returncode == 0
-    assert told(telling) == ["run succeeded 3"]
+    aloud = telling.backupkit(verb, "--app", "telling:both")
+    assert (aloud.returncode, told(telling)) == (silent.returncode, [heard])
+
+
+@pytest.mark.parametrize("verb", ["clean", "monitor"])
+def test_one_destination_can_be_cleaned_or_monitored_by_itself(asked: Shop, verb: str) -> None:
+    _, report = asked.document(verb, "--app", "telling:both", "--at", "more")
+    assert [one["location"] for one in report["destinations"]] == [(asked.folder / "more").as_uri()]
 
 
 def test_a_cleaning_that_is_refused_tells_it_once_and_is_3(telling: Shop) -> None:

@@ -148,6 +148,13 @@ def test_verify_reads_everything_and_list_says_so(saved: Shop, where: tuple[str,
     assert re.search(rf"complete  {MINUTE}  never   file:", saved.backupkit("list", "backups").stdout)
 
 
+def test_verify_can_be_told_which_half_is_wanted(saved: Shop) -> None:
+    saved.backupkit("run", *APP, "--only-db")
+    for half, contents in (("files", ["databases", "files"]), ("databases", ["databases"])):
+        _, report = saved.document("verify", *APP, "--only", half)
+        assert report["destinations"][0]["backup"]["contents"] == contents
+
+
 @pytest.mark.parametrize("where", [APP, URL])
 def test_restore_brings_the_files_back(saved: Shop, where: tuple[str, ...]) -> None:
     done = saved.backupkit("restore", *where, "--to", "restored")

@@ -36,6 +36,8 @@ SAYS = {
     "restore_a_laravel_backup": "latest: 2026-01-31-02-30-00",
     "restore_one_file": "one folder: ['shop/invoices/1.txt']",
     "s3_backup": "backups: 2",
+    "settings_file": "backupkit.toml:14: pipelines.forum.compressor: is no type of compressor that is known here: "
+    'did you mean "zstd"?',
     "several_destinations": "backups: 3",
     "simulate_retention": "the first that was over the limit went on 26 January: 2026-01-04T03-00-00.000000Z",
     "stop_workers_while_backing_up": "run: succeeded; running again: True",

@@ -20,7 +20,9 @@ from backupkit import BackupAlreadyRunningError, ConfigurationError, DatabaseLoc
 from backupkit.locking.names import short_name
 from backupkit.protocols import Lease, Lock
 from backupkit.tables import LEASES, Records
+from tests import servers
 from tests.servers import PASSWORD, Server, free_port
+from tests.storage.certificates import self_signed
 
 AT_ONCE = timedelta(0)
 KEY = f"backupkit:lock:{short_name('shop')}"
@@ -209,6 +211,34 @@ def test_a_server_is_reached_by_its_socket(redis_server: Server) -> None:
     lock = RedisLock(url.removesuffix("/0") + str(redis_server.socket))
     with lock.hold("shop", wait=AT_ONCE), client_of(redis_server) as client:
         assert client.exists(KEY)
+
+
+def test_tls_is_spoken_and_the_certificate_checked() -> None:
+    port = free_port()
+    with servers.server_folder("redis") as (folder, user):
+        known = self_signed(folder)
+        for file in (known.certificate, known.key):
+            file.chmod(0o644)
+        program = [
+            *(
+                "redis-server",
+                "--port",
+                "0",
+                "--tls-port",
+                str(port),
+                "--tls-auth-clients",
+                "no",
+                "--save",
+                "",
+            ),
+            *("--tls-cert-file", str(known.certificate), "--tls-key-file", str(known.key)),
+            *("--tls-ca-cert-file", str(known.certificate)),
+        ]
+        with servers.running(program, user, folder) as process:
+            servers.wait_for("redis", process, folder, lambda: servers.listens(port))
+            take(RedisLock(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={known.certificate}"))
+            with pytest.raises(ConfigurationError, match="CERTIFICATE_VERIFY_FAILED"):
+                take(RedisLock(f"rediss://127.0.0.1:{port}/0"))
 
 
 def test_nobody_has_a_lock_of_a_server_that_is_not_there() -> None:

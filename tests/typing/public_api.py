@@ -26,6 +26,7 @@ from backupkit import (
     Command,
     CountedRetention,
     DatabaseHistory,
+    DatabaseLock,
     DatabaseNotifier,
     DeadManPing,
     Deflate,
@@ -46,6 +47,7 @@ from backupkit import (
     Key,
     KeyChange,
     Leftovers,
+    Limits,
     Listing,
     LocalDestination,
     LoggingObserver,
@@ -57,11 +59,13 @@ from backupkit import (
     Notification,
     Passphrase,
     Pin,
+    PostgreSQL,
     Problem,
     ProgressObserver,
     PrometheusObserver,
     ProvenWithin,
     ReadOnly,
+    RedisLock,
     Removed,
     Report,
     RepositoryState,
@@ -98,6 +102,7 @@ from backupkit import (
 from backupkit.events import Event
 from backupkit.model import Occasion
 from backupkit.protocols import (
+    AsksServers,
     Chunks,
     Compressor,
     Destination,
@@ -111,6 +116,7 @@ from backupkit.protocols import (
     HearsStarts,
     History,
     KeepsMinimum,
+    Lease,
     Lock,
     Memory,
     Notifier,
@@ -292,6 +298,17 @@ TARGET: Target = DirectoryTarget("/srv")
 FORMAT: Format = Zip()
 SNAPSHOTS: FansOut = Restic(create=False)
 LOCK: Lock = MachineLock()
+LOCKS: list[Lock] = [RedisLock("redis://h", life=timedelta(minutes=5)), DatabaseLock("postgresql://h/shop")]
+LIMITS = Limits({"s3://backups": 4}, lock=LOCK)
+ASKING: AsksServers = PostgreSQL("postgresql://h/shop")
+
+
+def in_turn() -> None:
+    with LOCK.hold("shop", wait=timedelta(0)) as lease, LIMITS.hold(DESTINATIONS, SOURCES):
+        held: Lease = lease
+        held.check()
+
+
 POLICIES: list[RetentionPolicy] = [KeepAll(), KeepLast(3), TieredRetention(), KeepWithin(days=30, hours=1.5)]
 COUNTING: RetentionPolicy = CountedRetention(last=3, daily=7, once=True)
 COMBINED: list[RetentionPolicy] = [any_of(*POLICIES), all_of(COUNTING, KeepLast(3))]

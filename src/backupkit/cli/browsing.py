@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backupkit.backups import Backups
-from backupkit.cli.choosing import OpeningAny
+from backupkit.cli.opening import OpeningAny
 from backupkit.cli.options import At, Json, Url, Which, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.texts import minutes
@@ -54,7 +54,7 @@ def ls(
 ) -> None:
     """Show what is in a backup, or in a folder of it.
 
-    Of a snapshot, only that folder is read. With --app, the one argument is the path.
+    Of a snapshot, only that folder is read. With --app or --config, the one argument is the path.
 
     \b
     Examples:
@@ -64,7 +64,7 @@ def ls(
     """
     output = Output(json=json)
     with output.ending():
-        if opening.app is not None and path is None:
+        if opening.said and path is None:
             url, path = None, url
         place = opening.at(url)
 
@@ -92,7 +92,7 @@ def cat(
 ) -> None:
     """Write the content of one file to standard output, as it is.
 
-    With --app, the one argument is the path. If the exit code is not 0, what was written is not all of it.
+    With --app or --config, the one argument is the path. If the exit code is not 0, not all of it was written.
 
     \b
     Examples:

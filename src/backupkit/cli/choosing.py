@@ -1,249 +1,117 @@
-"""Which pipeline, or which backups, the command line means, and what opens them."""
+"""Which pipeline the command line means: one that an application has made, or one of a settings file."""
 
 from __future__ import annotations
 
-import importlib
 import os
-import shlex
 import sys
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
 
-from backupkit._placing import Assertion
-from backupkit.backups import Backups
-from backupkit.cli.options import (
-    App,
-    LegacyTimeZone,
-    NewPassphraseCommand,
-    NewPassphraseEnv,
-    NewPassphraseFile,
-    PassphraseCommand,
-    PassphraseEnv,
-    PassphraseFile,
-)
-from backupkit.cli.stopping import cancelled_by_signals
-from backupkit.errors import ConfigurationError, WrongPassphraseError
+from backupkit.cli.importing import named_object
+from backupkit.cli.options import App, Config, EnvFile, PipelineName
+from backupkit.cli.variables import APP, CONFIG
+from backupkit.config import Settings, find, load
+from backupkit.errors import ConfigurationError
 from backupkit.observers import ProgressObserver
-from backupkit.opening import open_repository
-from backupkit.passphrase import Passphrase
 from backupkit.pipeline import BackupPipeline
 from backupkit.protocols import Observer
 
-APP_VARIABLE = "BACKUPKIT_APP"
-PASSPHRASE_VARIABLE = "BACKUP_ARCHIVE_PASSWORD"  # noqa: S105 – the name of a variable
-
-T = TypeVar("T")
-
-
-def chosen_pipeline(app: str | None, observers: tuple[Observer, ...]) -> BackupPipeline:
-    """The pipeline that `--app`, or else the environment, names; it tells the observers too."""
-    app = app or os.environ.get(APP_VARIABLE)
-    if not app:
-        raise ConfigurationError(
-            f"No pipeline is named: give --app package.module:pipeline, or set {APP_VARIABLE}."
-        )
-    pipeline = _loaded(app)
-    if not any(isinstance(observer, ProgressObserver) for observer in pipeline.observers):
-        pipeline.observers = (*pipeline.observers, *observers)
-    return pipeline
-
-
-def _loaded(app: str) -> BackupPipeline:
-    found = _named(app, option="--app", what="pipeline")
-    pipeline = found if isinstance(found, BackupPipeline) or not callable(found) else found()
-    if not isinstance(pipeline, BackupPipeline):
-        raise ConfigurationError(
-            f"{app} is of type {type(pipeline).__name__}, not a BackupPipeline: name one, "
-            "or a function without arguments that returns one."
-        )
-    return pipeline
-
-
-def chosen_assertions(names: Sequence[str]) -> list[Assertion]:
-    """The functions that `--assert` names."""
-    assertions: list[Assertion] = []
-    for name in names:
-        found = _named(name, option="--assert", what="function")
-        if not callable(found):
-            raise ConfigurationError(
-                f"{name} is of type {type(found).__name__}, not a function: name one that takes what was restored."
-            )
-        assertions.append(found)
-    return assertions
-
-
-def _named(path: str, *, option: str, what: str) -> object:
-    """What `package.module:name` names, looked for in this folder too."""
-    module_name, _, attribute = path.partition(":")
-    if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
-        raise ConfigurationError(f"{path!r} does not name a {what}: write it as package.module:{what}.")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the application's own module misses another one
-        raise ConfigurationError(
-            f"There is no module {error.name!r}, which {option} {path} names: run this in the folder that holds it."
-        ) from error
-    try:
-        return getattr(module, attribute)
-    except AttributeError as error:
-        raise ConfigurationError(
-            f"The module {module_name!r} has no {attribute!r}: name its {what}."
-        ) from error
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where backups are said to be: at a URL, opened by a passphrase, or where a pipeline keeps them."""
-
-    url: str | None
-    app: str | None
-    passphrase: Passphrase | None
-    legacy_time_zone: str | None = None
-
-    def use(
-        self, operation: Callable[[Backups, threading.Event], T], *, observers: tuple[Observer, ...] = ()
-    ) -> T:
-        """Do it with the backups and an event that signals set.
-
-        If a passphrase turns out to be needed and none was given, a person at a terminal is asked, and it
-        is done again.
-        """
-        if self.url is None:
-            if not self.app and not os.environ.get(APP_VARIABLE):
-                raise ConfigurationError(
-                    "Nothing says where the backups are: give their URL or path, or --app package.module:pipeline."
-                )
-            if self.passphrase is not None:
-                raise ConfigurationError(
-                    "The passphrase options go with a URL; a pipeline brings its own: leave them out."
-                )
-            if self.legacy_time_zone is not None:
-                raise ConfigurationError(
-                    "--legacy-time-zone goes with a URL; a pipeline says it as format=Zip(legacy_time_zone=…)."
-                )
-            return _do(operation, chosen_pipeline(self.app, observers))
-        if self.app is not None:
-            raise ConfigurationError("--app and a URL both say where the backups are: give one of them.")
-        passphrase = self.passphrase
-        if passphrase is None and os.environ.get(PASSPHRASE_VARIABLE):
-            passphrase = Passphrase.from_env(PASSPHRASE_VARIABLE)
-        try:
-            return _do(operation, self._opened(passphrase, observers))
-        except WrongPassphraseError as error:
-            if passphrase is not None:
-                raise
-            if not sys.stdin.isatty():
-                error.add_note(
-                    f"Give --passphrase-file, --passphrase-env or --passphrase-command, "
-                    f"or set {PASSPHRASE_VARIABLE}."
-                )
-                raise
-        return _do(operation, self._opened(_asked(), observers))
-
-    def _opened(self, passphrase: Passphrase | None, observers: tuple[Observer, ...]) -> Backups:
-        return open_repository(
-            self.url or "", passphrase, legacy_time_zone=self.legacy_time_zone, observers=observers
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
-class Opening:
-    """The options that say which pipeline's backups are meant, or what opens those at a URL."""
+class Choice:
+    """The options that say which pipeline is meant.
+
+    What they do not say, the environment may, and then the settings file of this folder or one above.
+    """
 
     app: App = None
-    passphrase_file: PassphraseFile = None
-    passphrase_env: PassphraseEnv = None
-    passphrase_command: PassphraseCommand = None
+    config: Config = None
+    pipeline: PipelineName = None
+    env_file: EnvFile = None
 
-    def at(self, url: str | None) -> Place:
-        given = given_passphrase(self.passphrase_file, self.passphrase_env, self.passphrase_command)
-        return Place(url, self.app, given)
+    @property
+    def said(self) -> bool:
+        """Whether any of them was given."""
+        return any(getattr(self, one.name) is not None for one in fields(Choice))
+
+    def one(
+        self, observers: Sequence[Observer] = (), *, missing: str = "No pipeline is named: give"
+    ) -> BackupPipeline:
+        """The pipeline that is meant, which tells the observers too; ConfigurationError begins with `missing`."""
+        where, pipelines = self._found(missing)
+        names = ", ".join(pipelines)
+        if self.pipeline is None and len(pipelines) > 1:
+            raise ConfigurationError(
+                f"There are several pipelines in {where}: give --pipeline, one of {names}."
+            )
+        name = self.pipeline or next(iter(pipelines))
+        if name not in pipelines:
+            raise ConfigurationError(f"There is no pipeline {name!r} in {where}: name one of {names}.")
+        return _watched(pipelines[name], observers)
+
+    def every(self, observers: Sequence[Observer] = ()) -> Sequence[BackupPipeline]:
+        """All pipelines that are there, in the order in which they are written."""
+        if self.pipeline is not None:
+            raise ConfigurationError("--pipeline and --all-pipelines exclude each other: give one of them.")
+        _, pipelines = self._found("No pipelines are named: give")
+        return [_watched(one, observers) for one in pipelines.values()]
+
+    def _found(self, missing: str) -> tuple[str, Mapping[str, BackupPipeline]]:
+        """Where pipelines are, and these by their names; never none."""
+        app, config = self.app, self.config
+        if app and config:
+            raise ConfigurationError("--app and --config both say where pipelines are: give one of them.")
+        if not app and not config:
+            app, config = os.environ.get(APP), os.environ.get(CONFIG)
+            if app and config:
+                raise ConfigurationError(
+                    f"{APP} and {CONFIG} both say where pipelines are: unset one, or give --app or --config."
+                )
+        if app:
+            if self.env_file is not None:
+                raise ConfigurationError(
+                    "--env-file goes with a settings file; an application reads its own: leave it out."
+                )
+            return app, _of_application(app)
+        path = config or find()
+        if path is None:
+            raise ConfigurationError(
+                f"{missing} --app package.module:pipeline or --config FILE, or call this in a folder with a "
+                "backupkit.toml, or below one."
+            )
+        return str(path), load(path, dotenv=self.env_file).pipelines
 
 
-@dataclass(frozen=True, kw_only=True)
-class OpeningAny(Opening):
-    """The same, where they may be those of laravel-backup."""
-
-    legacy_time_zone: LegacyTimeZone = None
-
-    def at(self, url: str | None) -> Place:
-        return replace(super().at(url), legacy_time_zone=self.legacy_time_zone)
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewPassphrase:
-    """The options that say what the new passphrase is."""
-
-    new_passphrase_file: NewPassphraseFile = None
-    new_passphrase_env: NewPassphraseEnv = None
-    new_passphrase_command: NewPassphraseCommand = None
-
-    def given(self) -> Passphrase | None:
-        return given_passphrase(
-            self.new_passphrase_file,
-            self.new_passphrase_env,
-            self.new_passphrase_command,
-            option="new-passphrase",
-        )
-
-
-def _do(operation: Callable[[Backups, threading.Event], T], backups: Backups) -> T:
-    with cancelled_by_signals() as cancel:
-        return operation(backups, cancel)
-
-
-def given_passphrase(
-    file: str | None, variable: str | None, command: str | None, *, option: str = "passphrase"
-) -> Passphrase | None:
-    """The passphrase from the one place that one of these options names; None if none does."""
-    given = [
-        *([Passphrase.from_file(file)] if file is not None else []),
-        *([Passphrase.from_env(variable)] if variable is not None else []),
-        *([Passphrase.from_command(_words(command, option))] if command is not None else []),
-    ]
-    if len(given) > 1:
-        what = option.removeprefix("to-").replace("-", " ")
-        raise ConfigurationError(f"The {what} is said to be in several places: give one --{option} option.")
-    return given[0] if given else None
-
-
-def new_passphrase(given: Passphrase | None) -> Passphrase:
-    """The new passphrase that options name, or else one that a person at the terminal writes twice."""
-    if given is not None:
-        return given
-    if not sys.stdin.isatty():
+def _of_application(app: str) -> Mapping[str, BackupPipeline]:
+    found = named_object(app, option="--app", what="pipeline")
+    if callable(found) and not isinstance(found, BackupPipeline):
+        found = found()
+    if isinstance(found, Settings):
+        found = found.pipelines
+    several = found.values() if isinstance(found, Mapping) else found
+    if isinstance(found, BackupPipeline):
+        several = [found]
+    if not (
+        isinstance(several, Collection)
+        and several
+        and all(isinstance(one, BackupPipeline) for one in several)
+    ):
         raise ConfigurationError(
-            "Nothing says what the new passphrase is: give --new-passphrase-file, --new-passphrase-env or "
-            "--new-passphrase-command."
+            f"{app} is of type {type(found).__name__}, not a BackupPipeline: name one, a list or a mapping of "
+            "several, or a function without arguments that returns any of these."
         )
-    text = _asked("New passphrase: ").reveal()
-    if _asked("The same again: ").reveal() != text:
-        raise ConfigurationError("The two passphrases are not the same: nothing was changed. Try again.")
-    return Passphrase.from_callable(lambda: text.decode("utf-8", "surrogateescape"), name="the terminal")
+    if isinstance(found, Mapping):
+        return found
+    names = [str(one.name) for one in several]
+    if len({*names}) < len(names):
+        raise ConfigurationError(
+            f"Two pipelines of {app} have the same name: put them into a mapping, under names that differ."
+        )
+    return dict(zip(names, several, strict=True))
 
 
-def _words(command: str, option: str) -> list[str]:
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise ConfigurationError(f"The --{option}-command cannot be read: {error}.") from error
-    if not words:
-        raise ConfigurationError(f"The --{option}-command is empty: give a program and its arguments.")
-    return words
-
-
-def _asked(prompt: str = "Passphrase: ") -> Passphrase:
-    import getpass
-
-    try:
-        text = getpass.getpass(prompt)
-    except EOFError:
-        text = ""
-    # Not Passphrase(text), which would say that a program gave an empty one.
-    return Passphrase.from_callable(lambda: text, name="the terminal")
+def _watched(pipeline: BackupPipeline, observers: Sequence[Observer]) -> BackupPipeline:
+    has_bar = any(isinstance(observer, ProgressObserver) for observer in pipeline.observers)
+    if not (has_bar and sys.stderr.isatty()):
+        pipeline.observers = (*pipeline.observers, *observers)
+    return pipeline

@@ -10,8 +10,8 @@ import typer
 
 from backupkit._comparing import Comparison
 from backupkit.backups import Backups
-from backupkit.cli.choosing import OpeningAny
 from backupkit.cli.entries import plain_entry, shown_path
+from backupkit.cli.opening import OpeningAny
 from backupkit.cli.options import At, Json, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.texts import counted, minutes

@@ -9,9 +9,12 @@ from typing import Annotated
 import typer
 
 from backupkit.backups import Backups
-from backupkit.cli.choosing import OpeningAny, chosen_pipeline, given_passphrase
+from backupkit.cli.choosing import Choice
+from backupkit.cli.completing import pipeline_names
+from backupkit.cli.opening import OpeningAny
 from backupkit.cli.options import At, DryRun, Json, Quiet, Url, grouped
 from backupkit.cli.output import Output
+from backupkit.cli.passphrases import given_passphrase
 from backupkit.cli.reports import problem_lines
 from backupkit.cli.texts import counted
 from backupkit.destinations.opening import open_destination
@@ -46,6 +49,21 @@ def copy(
         str | None,
         typer.Option(
             metavar="MODULE:PIPELINE", help="A pipeline, whose destinations all get them.", show_default=False
+        ),
+    ] = None,
+    to_config: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="A settings file, of which a pipeline gets them.", show_default=False
+        ),
+    ] = None,
+    to_pipeline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Which one of these, where there are several.",
+            show_default=False,
+            autocompletion=pipeline_names("to_config", "to_app"),
         ),
     ] = None,
     backup: Annotated[
@@ -95,12 +113,15 @@ def copy(
     with output.ending():
         if all_ and backup:
             raise ConfigurationError("--all and --backup exclude each other: give one of them.")
-        if (to is None) == (to_app is None):
-            raise ConfigurationError("Say where the copies go: give --to or --to-app, one of them.")
+        pipeline = Choice(app=to_app, config=to_config, pipeline=to_pipeline)
+        if (to is not None) == (to_app is not None or to_config is not None):
+            raise ConfigurationError(
+                "Say where the copies go: give --to or --to-app or --to-config, one of them."
+            )
         secret = given_passphrase(
             to_passphrase_file, to_passphrase_env, to_passphrase_command, option="to-passphrase"
         )
-        if to_app is not None and (secret is not None or to_format is not None):
+        if to is None and (secret is not None or to_format is not None):
             raise ConfigurationError(
                 "A pipeline brings its own passphrase and format: leave these options out."
             )
@@ -108,7 +129,7 @@ def copy(
 
         def target(backups: Backups) -> Backups:
             if to is None:
-                return chosen_pipeline(to_app, ())
+                return pipeline.one()
             return _place_for_copies(to, secret or backups.encryptor, to_format, like=backups)
 
         report = place.use(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -11,8 +10,8 @@ from dataclasses import dataclass, fields
 import typer
 from rich.console import Console
 
-from backupkit.cli.choosing import APP_VARIABLE, chosen_pipeline
-from backupkit.cli.options import App, At, Json, Url
+from backupkit.cli.choosing import Choice
+from backupkit.cli.options import At, Json, Url, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.stopping import cancelled_by_signals
 from backupkit.cli.texts import columns, duration
@@ -24,7 +23,8 @@ from backupkit.printable import printable
 from backupkit.protocols import Destination
 
 
-def doctor(url: Url = None, *, app: App = None, at: At = None, json: Json = False) -> None:
+@grouped
+def doctor(url: Url = None, *, at: At = None, choice: Choice, json: Json = False) -> None:
     """Try whether a destination keeps what backups need, and what these credentials allow.
 
     Takes a minute, and writes below backupkit/doctor-…/ only, which is deleted again. Exit code 1 if something
@@ -40,7 +40,7 @@ def doctor(url: Url = None, *, app: App = None, at: At = None, json: Json = Fals
     """
     output = Output(json=json)
     with output.ending():
-        places = _places(url, app, at)
+        places = _places(url, choice, at)
         with cancelled_by_signals() as cancel:
             examinations = tuple(_examined(place, cancel, watched=not json) for place in places)
         found = _Found(holds=all(one.holds for one in examinations), destinations=examinations)
@@ -64,16 +64,14 @@ class _Found:
     destinations: tuple[Examination, ...]
 
 
-def _places(url: str | None, app: str | None, at: str | None) -> Sequence[Destination | URLLike]:
+def _places(url: str | None, choice: Choice, at: str | None) -> Sequence[Destination | URLLike]:
     if url is None:
-        if not app and not os.environ.get(APP_VARIABLE):
-            raise ConfigurationError(
-                "Nothing says which destination: give its URL or path, or --app package.module:pipeline."
-            )
-        return chosen_of(chosen_pipeline(app, ()).destinations, at)
-    if app is not None or at is not None:
+        pipeline = choice.one(missing="Nothing says which destination: give its URL or path, or")
+        return chosen_of(pipeline.destinations, at)
+    if choice.said or at is not None:
         raise ConfigurationError(
-            "A URL says which destination, and so do --app and --at: give the URL alone, or these."
+            "A URL says which destination, and so do --app, --config, --pipeline, --env-file and --at: give the "
+            "URL alone, or these."
         )
     return [url]
 

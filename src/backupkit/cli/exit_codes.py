@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from backupkit.errors import (
     BackupAlreadyRunningError,
@@ -16,6 +16,7 @@ from backupkit.errors import (
 )
 from backupkit.model import Listing, Outcome
 
+CANCELLED = 130
 OF_OUTCOME: Mapping[Outcome, int] = {"succeeded": 0, "failed": 1, "incomplete": 3}
 
 # The first that fits.
@@ -26,11 +27,11 @@ _OF_ERROR: tuple[tuple[type[BaseException], int], ...] = (
     (BackupAlreadyRunningError, 11),
     (RepositoryLockedError, 11),
     (WrongPassphraseError, 12),
-    (OperationCancelledError, 130),
-    (KeyboardInterrupt, 130),
+    (OperationCancelledError, CANCELLED),
+    (KeyboardInterrupt, CANCELLED),
     (BackupKitError, 1),
 )
-_WORST_FIRST = (1, 12, 11, 10, 2, 130)
+_WORST_FIRST = (1, 12, 11, 10, 2, CANCELLED, 3, 0)
 
 
 def of_error(error: BaseException) -> int | None:
@@ -38,8 +39,13 @@ def of_error(error: BaseException) -> int | None:
     if isinstance(error, BaseExceptionGroup):
         codes = [of_error(one) for one in error.exceptions]
         known = [code for code in codes if code is not None]
-        return min(known, key=_WORST_FIRST.index) if len(known) == len(codes) else None
+        return worst(known) if len(known) == len(codes) else None
     return next((code for kind, code in _OF_ERROR if isinstance(error, kind)), None)
+
+
+def worst(codes: Iterable[int]) -> int:
+    """Of several codes the one that counts."""
+    return min(codes, key=_WORST_FIRST.index)
 
 
 def of_listing(listing: Listing) -> int:

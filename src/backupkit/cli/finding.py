@@ -11,8 +11,8 @@ import typer
 
 from backupkit._looking import versions_of
 from backupkit.backups import Backups
-from backupkit.cli.choosing import OpeningAny
 from backupkit.cli.entries import mode_text, modified_text, plain_entry, shown_path, size_text
+from backupkit.cli.opening import OpeningAny
 from backupkit.cli.options import At, Json, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.pinning import end_of

@@ -11,9 +11,10 @@ from typing import Annotated
 
 import typer
 
-from backupkit.cli.choosing import NewPassphrase, Opening, new_passphrase
+from backupkit.cli.opening import Opening
 from backupkit.cli.options import At, Json, Url, grouped
 from backupkit.cli.output import Output
+from backupkit.cli.passphrases import NewPassphrase, new_passphrase
 from backupkit.cli.reports import problem_lines
 from backupkit.cli.texts import columns, minutes
 from backupkit.errors import ConfigurationError

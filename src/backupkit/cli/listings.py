@@ -1,16 +1,53 @@
-"""A listing for people."""
+"""The verb `list`, and a listing for people."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from typing import Annotated
 
+import typer
+
+from backupkit._finding import newest_first
 from backupkit.backups import Backups
-from backupkit.cli.texts import columns, minutes
-from backupkit.errors import BackupKitError
-from backupkit.model import Backup, Contents, Listing, Problem
+from backupkit.cli.opening import OpeningAny
+from backupkit.cli.options import EveryPipeline, Json, Url, grouped
+from backupkit.cli.output import Output
+from backupkit.cli.texts import columns, contents, minutes, pinned, state
+from backupkit.errors import BackupKitError, ConfigurationError
+from backupkit.model import Backup, Listing, Problem
 from backupkit.sizes import format_size
+
+
+@grouped
+def list_(
+    url: Url = None,
+    *,
+    details: Annotated[
+        bool, typer.Option("--details", help="Also entries, plain size, host and tags: one read per backup.")
+    ] = False,
+    opening: OpeningAny,
+    all_pipelines: EveryPipeline = False,
+    json: Json = False,
+) -> None:
+    """Show the backups, newest first. Archives need no passphrase for that, snapshots do.
+
+    \b
+    Examples:
+      backupkit list /mnt/backup
+      backupkit list --app shop.backups:pipeline --details
+    """
+    output = Output(json=json)
+    with output.ending():
+        if all_pipelines:
+            if url is not None:
+                raise ConfigurationError(
+                    "A URL says where the backups are, and so does --all-pipelines: give one of them."
+                )
+            listing = _listing_of(opening.every(), details=details)
+        else:
+            listing = opening.at(url).use(lambda backups, _: _listed(backups, details=details))
+        output.listing(listing, listing_lines(listing, details=details))
 
 
 def listing_lines(listing: Listing, *, details: bool) -> Iterator[str]:
@@ -50,28 +87,23 @@ def _cells(backup: Backup, *, several: bool, foreign: bool, kept: bool, details:
     }
 
 
-def contents(backup: Backup) -> str:
-    """What the backup holds: "databases+files"; "?" if only verifying it can tell."""
-    return named(backup.contents)
+def _listed(backups: Backups, *, details: bool) -> Listing:
+    return detailed(backups) if details else backups.list()
 
 
-def named(contents: Iterable[Contents]) -> str:
-    return "+".join(sorted(contents)) or "?"
-
-
-def pinned(backup: Backup) -> str:
-    """Until when the backup is pinned, and why; "-" if it is not, or no longer."""
-    if backup.pin is None or not backup.pin.holds(datetime.now(UTC)):
-        return "-"
-    until = "" if backup.pin.until is None else f"until {minutes(backup.pin.until)}: "
-    return f"{until}{backup.pin.reason}"
-
-
-def state(backup: Backup) -> str:
-    """Whether the backup's run lost anything."""
-    if backup.complete is None:
-        return "unconfirmed"
-    return "complete" if backup.complete else "incomplete"
+def _listing_of(several: Iterable[Backups], *, details: bool) -> Listing:
+    """All in one; what keeps one of them from being listed is a problem."""
+    listings: list[Listing] = []
+    for backups in several:
+        try:
+            listings.append(_listed(backups, details=details))
+        except BackupKitError as error:
+            problem = Problem(message=f"{backups.name}: {error}")
+            listings.append(Listing(backups=(), problems=(problem,)))
+    return Listing(
+        backups=newest_first(backup for listing in listings for backup in listing.backups),
+        problems=tuple(problem for listing in listings for problem in listing.problems),
+    )
 
 
 def detailed(backups: Backups) -> Listing:

@@ -11,6 +11,10 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from backupkit.cli.completing import pipeline_names
+from backupkit.errors import ConfigurationError
+from backupkit.model import Contents
+
 
 class Only(StrEnum):
     """The halves of a backup, as an option's values."""
@@ -28,9 +32,45 @@ App = Annotated[
     typer.Option(
         "--app",
         metavar="MODULE:PIPELINE",
-        help="A BackupPipeline, or a function that returns one, such as shop.backups:pipeline; looked for in "
-        "this folder too. Default: the environment's BACKUPKIT_APP.",
+        help="A BackupPipeline, several in a list or mapping, or a function that returns them, such as "
+        "shop.backups:pipeline; looked for in this folder too. Default: the environment's BACKUPKIT_APP.",
         show_default=False,
+    ),
+]
+Config = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="A settings file with pipelines. Default: the environment's BACKUPKIT_CONFIG, or else backupkit.toml, "
+        "or pyproject.toml, in this folder or one above.",
+        show_default=False,
+    ),
+]
+PipelineName = Annotated[
+    str | None,
+    typer.Option(
+        "--pipeline",
+        metavar="NAME",
+        help="Which one, where there are several.",
+        show_default=False,
+        autocompletion=pipeline_names("config", "app"),
+    ),
+]
+EnvFile = Annotated[
+    str | None,
+    typer.Option(
+        "--env-file",
+        metavar="FILE",
+        help="Where variables that the settings name stand, if not in the environment.",
+        show_default=False,
+    ),
+]
+EveryPipeline = Annotated[
+    bool,
+    typer.Option(
+        "--all-pipelines",
+        help="All that are there, one after the other, whatever becomes of one of them.",
     ),
 ]
 PassphraseFile = Annotated[
@@ -85,6 +125,12 @@ Which = Annotated[
         "--backup", metavar="ID", help="An id from `list`, or its beginning, or latest: newest good."
     ),
 ]
+WhichOne = Annotated[
+    str,
+    typer.Option(
+        "--backup", metavar="ID", help="An id from `list`, or its beginning, or latest.", show_default=False
+    ),
+]
 Database = Annotated[
     list[str] | None,
     typer.Option(
@@ -94,9 +140,20 @@ Database = Annotated[
         "Repeatable.",
     ),
 ]
+NoNotify = Annotated[bool, typer.Option("--no-notify", help="Tell no notifier of this.")]
+Half = Annotated[Only | None, typer.Option("--only", help="Leave out the other half.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, and do nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing unless something is wrong.")]
+
+
+def contents_of(only: Only | None, *, databases: bool = False, files: bool = False) -> Contents | None:
+    """The half that is meant, or None for both."""
+    databases = databases or only is Only.databases
+    files = files or only is Only.files
+    if databases and files:
+        raise ConfigurationError("Only databases and only files exclude each other: leave both out for both.")
+    return "databases" if databases else "files" if files else None
 
 
 def grouped(verb: Callable[..., None]) -> Callable[..., None]:

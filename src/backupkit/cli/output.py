@@ -4,35 +4,39 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NoReturn, TextIO
+from typing import NoReturn, TextIO, TypeVar
 
 import typer
 
 from backupkit.cli import exit_codes
-from backupkit.cli.progress import progress_bar
+from backupkit.cli.progress import progress
 from backupkit.cli.reports import problem_lines, report_lines
-from backupkit.errors import BackupKitError
+from backupkit.errors import BackupKitError, SettingsError
 from backupkit.model import Listing, Report
+from backupkit.pipeline import BackupPipeline
 from backupkit.plain_data import plain, plain_error
 from backupkit.printable import printable
 from backupkit.protocols import Observer
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """A person reads lines, on standard error if something is wrong; a program one JSON document.
 
-    `quiet` leaves out the bar, and the lines too if there is nothing wrong.
+    `quiet` leaves out the progress, and the lines too if there is nothing wrong.
     """
 
     json: bool = False
     quiet: bool = False
 
     def observers(self) -> tuple[Observer, ...]:
-        return () if self.json or self.quiet else progress_bar()
+        return () if self.json or self.quiet else (progress(),)
 
     def report(self, report: Report, lines: Iterable[str] | None = None) -> NoReturn:
         """Tell how an operation ended, and exit accordingly."""
@@ -40,13 +44,51 @@ class Output:
         lines = report_lines(report) if lines is None else lines
         if self.json:
             _document(plain(report))
-        elif code:
-            _say(lines, sys.stderr)
-        elif self.quiet:
-            _say(problem_lines(report.problems), sys.stderr)
         else:
-            _say(lines, sys.stdout)
+            self._tell(report, lines, code)
         raise typer.Exit(code)
+
+    def each(
+        self,
+        pipelines: Sequence[BackupPipeline],
+        do: Callable[[BackupPipeline], T],
+        lines: Callable[[T], Iterable[str]],
+    ) -> NoReturn:
+        """Do it with each pipeline, whatever becomes of the others, and exit with the worst code.
+
+        As JSON, one list with what would be the document of each. Only cancelling ends all.
+        """
+        codes = [0]
+        documents: list[object] = []
+        for one in pipelines:
+            try:
+                done = do(one)
+            except (Exception, KeyboardInterrupt) as error:
+                code = exit_codes.of_error(error)
+                documents.append({"name": one.name, **plain_error(error)})
+                if not self.json:
+                    _say([f"{one.name}:", *(f"  {line}" for line in _error_lines(error))], sys.stderr)
+                if code is None:  # a fault, which must not keep the others from being backed up
+                    traceback.print_exception(error)
+                codes.append(1 if code is None else code)
+                if code == exit_codes.CANCELLED:
+                    break
+            else:
+                documents.append(plain(done))
+                codes.append(exit_codes.OF_OUTCOME[done.outcome] if isinstance(done, Report) else 0)
+                if not self.json:
+                    self._tell(done, lines(done), codes[-1])
+        if self.json:
+            _document(documents)
+        raise typer.Exit(exit_codes.worst(codes))
+
+    def _tell(self, done: object, lines: Iterable[str], code: int) -> None:
+        if code:
+            _say(lines, sys.stderr)
+        elif not self.quiet:
+            _say(lines, sys.stdout)
+        elif isinstance(done, Report):
+            _say(problem_lines(done.problems), sys.stderr)
 
     def listing(self, listing: Listing, lines: Iterable[str]) -> NoReturn:
         """Show a listing, and exit accordingly."""
@@ -134,6 +176,9 @@ def _error_lines(error: BaseException) -> Iterator[str]:
         yield "Stopped."
     elif report is not None:  # its problems hold the error's own message
         yield from report_lines(report)
+    elif isinstance(error, SettingsError):
+        yield "Error: the settings cannot be used."
+        yield from map(printable, error.problems)
     else:
         yield f"Error: {printable(str(error))}"
     yield from getattr(error, "__notes__", ())

@@ -8,27 +8,20 @@ from typing import Annotated
 
 import typer
 
-from backupkit.cli.choosing import Opening
-from backupkit.cli.options import Json, Url, grouped
+from backupkit.cli.opening import Opening
+from backupkit.cli.options import Json, Url, WhichOne, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.texts import minutes
 from backupkit.errors import ConfigurationError
 from backupkit.model import Backup
 from backupkit.printable import printable
 
-Pinned = Annotated[
-    str,
-    typer.Option(
-        "--backup", metavar="ID", help="An id from `list`, or its beginning, or latest.", show_default=False
-    ),
-]
-
 
 @grouped
 def pin(
     url: Url = None,
     *,
-    backup: Pinned,
+    backup: WhichOne,
     reason: Annotated[
         str, typer.Option(metavar="TEXT", help="Why; it stands in listings and plans.", show_default=False)
     ],
@@ -66,7 +59,7 @@ def pin(
 def unpin(
     url: Url = None,
     *,
-    backup: Pinned,
+    backup: WhichOne,
     opening: Opening,
     json: Json = False,
 ) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from backupkit.cli.listings import contents, state
-from backupkit.cli.texts import columns, counted, duration, minutes
+from backupkit.cli.texts import columns, contents, counted, duration, minutes, state
 from backupkit.model import DestinationResult, Operation, Outcome, Problem, Pruned, Report, RetentionPlan
 from backupkit.printable import printable
 from backupkit.sizes import format_size
@@ -22,6 +21,8 @@ _NOUN: Mapping[Operation, str] = {
     "copy": "copying",
     "rekey": "change of keys",
     "unlock": "removal of locks",
+    "delete": "deletion",
+    "download": "download",
 }
 _ENDED: Mapping[Outcome, str] = {
     "succeeded": "succeeded in",
@@ -151,6 +152,8 @@ def _facts(report: Report) -> list[str]:
             return [entries, f"{format_size(report.written)} written", *finished]
         case "verify":
             return [entries, f"{format_size(report.read)} read and compared"]
+        case "download":
+            return [f"{format_size(report.written)} written"]
         case "drill":
             return [entries, f"{format_size(report.written)} restored to scratch places"]
         case "run":
@@ -166,6 +169,11 @@ def _facts(report: Report) -> list[str]:
                 *there,
             ]
         case "clean" | "prune":
+            return [f"{format_size(sum(result.freed for result in report.destinations))} freed"]
+        case "delete":
+            backups = [result.backup for result in report.destinations if result.backup is not None]
+            if any(backup.shared for backup in backups):
+                return ["`backupkit prune` frees what nothing else needs"]
             return [f"{format_size(sum(result.freed for result in report.destinations))} freed"]
         case "repair":
             return [f"{format_size(report.read)} read", _found_wrong(report)]

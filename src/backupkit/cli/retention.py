@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from backupkit.cli.choosing import chosen_pipeline
-from backupkit.cli.options import App, Json
+from backupkit.cli.choosing import Choice
+from backupkit.cli.options import Json, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.texts import columns, counted
 from backupkit.errors import BackupKitError, ConfigurationError
@@ -41,8 +41,9 @@ class _Planned:
     size_from: str
 
 
+@grouped
 def retention(
-    app: App = None,
+    *,
     days: Annotated[
         int, typer.Option(metavar="COUNT", min=1, max=36_525, help="How many days to simulate.")
     ] = 365,
@@ -64,6 +65,7 @@ def retention(
     plot: Annotated[
         str | None, typer.Option(metavar="FILE", help="Also draw it, as SVG, for a browser.")
     ] = None,
+    choice: Choice,
     json: Json = False,
 ) -> None:
     """Show what the retention policy would keep.
@@ -79,7 +81,7 @@ def retention(
     """
     output = Output(json=json)
     with output.ending():
-        pipeline = chosen_pipeline(app, ())
+        pipeline = choice.one()
         picture = None if plot is None else _replaceable(plot)
         schedule = _schedule(run, pipeline)
         today = datetime.now(zone_named(time_zone)).date()

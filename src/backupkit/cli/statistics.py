@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from backupkit.cli import exit_codes
-from backupkit.cli.choosing import OpeningAny
+from backupkit.cli.opening import OpeningAny
 from backupkit.cli.options import At, Json, Url, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.reports import problem_lines

@@ -8,23 +8,26 @@ from typing import Annotated
 
 import typer
 
-from backupkit.cli.choosing import chosen_pipeline
-from backupkit.cli.listings import named
-from backupkit.cli.options import App, Json
+from backupkit.cli.choosing import Choice
+from backupkit.cli.options import EveryPipeline, Json, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.reports import problem_lines
-from backupkit.cli.texts import columns, counted, minutes
+from backupkit.cli.texts import columns, counted, minutes, named
 from backupkit.errors import ConfigurationError
 from backupkit.model import DestinationSummary, SeriesSummary, Summary
+from backupkit.pipeline import BackupPipeline
 from backupkit.printable import printable
 from backupkit.sizes import format_size
 
 
+@grouped
 def summary(
-    app: App = None,
+    *,
     send: Annotated[
         bool, typer.Option("--send", help="Send it to the notifiers that want to hear it, too.")
     ] = False,
+    choice: Choice,
+    all_pipelines: EveryPipeline = False,
     json: Json = False,
 ) -> None:
     """Show how the backups stand: how many, how large, how old, how they grow, and what the health checks say.
@@ -39,12 +42,17 @@ def summary(
     """
     output = Output(json=json)
     with output.ending():
-        pipeline = chosen_pipeline(app, ())
-        if send and not any("summary" in notifier.on for notifier in pipeline.notifiers):
-            raise ConfigurationError(
-                f"No notifier of {pipeline.name} wants to hear summaries: give it one, or leave out --send."
-            )
-        found = pipeline.send_summary() if send else pipeline.summary()
+
+        def operation(pipeline: BackupPipeline) -> Summary:
+            if send and not any("summary" in notifier.on for notifier in pipeline.notifiers):
+                raise ConfigurationError(
+                    f"No notifier of {pipeline.name} wants to hear summaries: give it one, or leave out --send."
+                )
+            return pipeline.send_summary() if send else pipeline.summary()
+
+        if all_pipelines:
+            output.each(choice.every(), operation, summary_lines)
+        found = operation(choice.one())
         output.told(found, summary_lines(found))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
+from backupkit.model import Backup, Contents
 from backupkit.printable import printable
 
 
@@ -35,3 +36,27 @@ def duration(took: timedelta) -> str:
 def counted(count: int, one: str, many: str) -> str:
     """ "1 entry", "2 entries"."""
     return f"{count} {one if count == 1 else many}"
+
+
+def contents(backup: Backup) -> str:
+    """What the backup holds: "databases+files"; "?" if only verifying it can tell."""
+    return named(backup.contents)
+
+
+def named(contents: Iterable[Contents]) -> str:
+    return "+".join(sorted(contents)) or "?"
+
+
+def pinned(backup: Backup) -> str:
+    """Until when the backup is pinned, and why; "-" if it is not, or no longer."""
+    if backup.pin is None or not backup.pin.holds(datetime.now(UTC)):
+        return "-"
+    until = "" if backup.pin.until is None else f"until {minutes(backup.pin.until)}: "
+    return f"{until}{backup.pin.reason}"
+
+
+def state(backup: Backup) -> str:
+    """Whether the backup's run lost anything."""
+    if backup.complete is None:
+        return "unconfirmed"
+    return "complete" if backup.complete else "incomplete"

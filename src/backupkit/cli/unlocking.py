@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from backupkit.cli.choosing import Opening
+from backupkit.cli.opening import Opening
 from backupkit.cli.options import At, Json, Quiet, Url, grouped
 from backupkit.cli.output import Output
 

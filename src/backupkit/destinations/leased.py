@@ -20,7 +20,8 @@ class Leased(Wrapping):
     It is checked after the last chunk and before the commit, and a lease that was lost fails the write as an
     exception of the chunks does; now and then before, too, lest a run go on for hours beside another. Deleting is
     kept from nobody: all that a run deletes is its own, such as what a destination kept of an object that was
-    broken off, or the lock on a repository.
+    broken off, or the lock on a repository. Nor is anything committed once the run has ended, by a thread that was
+    left behind with a destination that hung.
 
     Another process gets the destination itself: it has no lease, and nothing that it writes is visible until this
     one has written something, too.

@@ -61,6 +61,13 @@ def this_process() -> str:
     return f"{os.uname().nodename} (process {os.getpid()}) since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def has_ended(name: str) -> BackupAlreadyRunningError:
+    """For whoever is left behind by a run, as the thread is of a destination that hung, and would still commit."""
+    return BackupAlreadyRunningError(
+        f"The run of {name!r} has given its lock back: nothing more of it is kept."
+    )
+
+
 @contextmanager
 def held(place: Place, name: str, *, life: float, wait: timedelta) -> Iterator[Lease]:
     """Hold the lease of this name, as `Lock.hold` says; `life` in seconds is that of the place."""
@@ -149,7 +156,9 @@ class _Renewed:
             self._asked += 1
             mine = self._asked
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._lost or self._answered >= mine, _PATIENCE)
+            self._changed.wait_for(lambda: self._ended or self._lost or self._answered >= mine, _PATIENCE)
+            if self._ended:
+                raise has_ended(self._name)
             if not self._lost and self._is_over():
                 self._lost = f"it could not be renewed within its life of {self._life:g} seconds"
             if self._lost:

@@ -9,10 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from backupkit.errors import BackupAlreadyRunningError, ConfigurationError
+from backupkit.locking.leases import has_ended
 from backupkit.locking.names import short_name
 from backupkit.protocols import Lease
+
+if TYPE_CHECKING:
+    import filelock
 
 # The same for every user and service: TMPDIR, which may differ between them, is not asked.
 _SHARED = ("/run/lock", "/var/lock", "/tmp")  # noqa: S108 – the folder below it is checked
@@ -63,7 +68,7 @@ class MachineLock:
         try:
             with suppress(OSError):
                 os.utime(path, follow_symlinks=False)  # what cleans up /tmp removes old files, held or not
-            yield _Held()
+            yield _Held(lock, name)
         finally:
             lock.release()
 
@@ -71,8 +76,13 @@ class MachineLock:
 class _Held:
     """A lock of the kernel's: nobody can take it away while the process lives, however long that was paused."""
 
+    def __init__(self, lock: filelock.BaseFileLock, name: str) -> None:
+        self._lock = lock
+        self._name = name
+
     def check(self) -> None:
-        pass
+        if not self._lock.is_locked:
+            raise has_ended(self._name)
 
 
 def _shared_folder() -> str:

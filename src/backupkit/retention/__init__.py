@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from backupkit.retention.combining import all_of, any_of, limits_size
 from backupkit.retention.counted import CountedRetention
-from backupkit.retention.guarding import checked, guard, minimum_of
+from backupkit.retention.guarding import checked, guard, minimum_of, must_stay
 from backupkit.retention.keeping import KeepAll, KeepLast, KeepWithin
 from backupkit.retention.tiered import TieredRetention
 
@@ -24,4 +24,5 @@ __all__ = [
     "guard",
     "limits_size",
     "minimum_of",
+    "must_stay",
 ]

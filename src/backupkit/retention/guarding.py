@@ -35,6 +35,11 @@ def guard(plan: RetentionPlan, *, now: datetime, minimum: int = 1) -> RetentionP
     )
 
 
+def must_stay(backup: Backup, backups: Iterable[Backup], *, now: datetime) -> str | None:
+    """Why nothing may remove this one of the backups; None if it may go."""
+    return next((reason for one, reason in protected(backups, now, 1) if one is backup), None)
+
+
 def minimum_of(policy: RetentionPolicy) -> int:
     """How many good backups of each contents the policy says must stay."""
     return max(1, policy.minimum) if isinstance(policy, KeepsMinimum) else 1

@@ -138,6 +138,12 @@ class LockTests:
                 thread.join()
         assert failures == []
 
+    def test_a_lease_that_was_given_back_is_held_no_more(self, lock: Lock) -> None:
+        with lock.hold("shop", wait=_AT_ONCE) as lease:
+            lease.check()
+        with pytest.raises(BackupAlreadyRunningError):
+            lease.check()
+
     def test_threads_exclude_each_other(self, lock: Lock) -> None:
         inside, most = 0, 0
 

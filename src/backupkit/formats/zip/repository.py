@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -177,6 +177,18 @@ class ZipRepository:
                 if to.stat(stored.name).size != stored.size:
                     raise
         return replace(backup, location=to.location)
+
+    def file(self, backup: Backup) -> Entry:
+        """See `protocols.KeepsFiles`. Without the summary, which is not part of the archive."""
+        stored, _ = self._archive(backup)
+        modified = stored.modified - datetime.fromtimestamp(0, UTC)
+        return Entry(
+            path=stored.name.rpartition("/")[2],
+            size=stored.size,
+            modified_ns=modified // timedelta(microseconds=1) * 1000,
+            mode=0o600,
+            chunks=partial(self._in_full, stored),
+        )
 
     def check(self, backup: Backup) -> Iterator[Problem]:
         def problem(message: str) -> Problem:
