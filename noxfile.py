@@ -110,6 +110,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def fleet(session: nox.Session) -> None:
+    """Hundreds of pipelines on Celery workers that are killed at random for a minute, or `-- SECONDS SEED`."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.integrations.celery.soak", *session.posargs)
+
+
+@nox.session
 def translations(session: nox.Session) -> None:
     """Bring the catalogues of translated texts up to date and compile them; tells what needs a translation."""
     install(session, "tests")

@@ -191,7 +191,7 @@ class BackupPipeline(Backups):
             if isinstance(self.encryptor, Passphrase) and (weakness := self.encryptor.weakness()):
                 running.add(Problem(message=weakness, severity="warning", check="passphrase"))
             running.keep()
-            with hold(self.lock, self._lock_name(), wait=wait, between=running.check_cancelled) as lease:
+            with hold(self.lock, self.lock_name, wait=wait, between=running.check_cancelled) as lease:
                 apart = apart_from(self.destinations, sources, str(self.name), whole=self.format.shares_bytes)
                 stored = Writing(
                     running=running,
@@ -393,7 +393,9 @@ class BackupPipeline(Backups):
             now=self._clock(),
         )
 
-    def _lock_name(self) -> str:
+    @property
+    def lock_name(self) -> str:
+        """Under which name a run holds the lock: that of the pipeline and its destinations."""
         # Two applications on one machine may both call their pipeline "app".
         places = "\n".join(sorted(destination.location for destination in self.destinations))
         return f"{self.name}-{hashlib.sha256(places.encode()).hexdigest()[:12]}"

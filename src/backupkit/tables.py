@@ -131,6 +131,16 @@ LEASES = sa.Table(
 )
 """Who may do what has this name, `until` so many seconds after 1970 by the clock of the database."""
 
+TASKS = sa.Table(
+    "backupkit_tasks",
+    sa.MetaData(),
+    sa.Column("identity", sa.String(64), primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("time", _Time, nullable=False, index=True),
+    **_MYSQL,
+)
+"""How often a task of a queue was delivered, under the digest of its id, or -1 if it has ended."""
+
 
 class Records:
     """Some of the tables, in the database of this URL or engine; they are made when they are first needed.

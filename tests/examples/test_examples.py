@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools import require_tool
+
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 FILES = sorted(EXAMPLES.glob("*.py"))
 
@@ -20,6 +22,7 @@ SAYS = {
     "asyncio_host": "cancelled: True; backups: 1",
     "asyncio_schedule": "clean: succeeded",
     "back_up_a_bucket": "restored: ['2026/apple.jpg', '2026/pear.jpg']",
+    "celery_app": "run: succeeded; entries: 2",
     "change_the_passphrase": "the new one alone opens the newest: succeeded",
     "check_a_destination": "fit for backups: True; may delete: True",
     "databases_every_six_hours": "latest of the databases: 2026-11-22T21-00-00.000000Z-databases",
@@ -53,6 +56,8 @@ SAYS = {
 def test_an_example_runs_and_says_what_it_promises(file: Path, tmp_path: Path) -> None:
     if file.stem == "age_public_key" and not (find_spec("pyrage") or os.environ.get("CI")):
         pytest.skip("pyrage is not installed")
+    if file.stem == "celery_app":
+        require_tool("redis-server")
     (tmp_path / "temporary").mkdir()
     done = subprocess.run(
         [sys.executable, "-W", "error", str(file)],

@@ -198,7 +198,7 @@ def test_a_cancelled_run_and_one_that_found_another_running_are_told_as_failed(t
     with pytest.raises(OperationCancelledError):
         pipeline.run(cancel=cancel)
     with (
-        pipeline.lock.hold(pipeline._lock_name(), wait=timedelta(0)),
+        pipeline.lock.hold(pipeline.lock_name, wait=timedelta(0)),
         pytest.raises(BackupAlreadyRunningError),
     ):
         pipeline.run()

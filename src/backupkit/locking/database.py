@@ -42,6 +42,11 @@ class DatabaseLock:
     def __repr__(self) -> str:
         return f"DatabaseLock({self._records.location!r})"
 
+    @property
+    def engine(self) -> sa.Engine:
+        """The database, for what else a fleet has to keep there."""
+        return self._records.engine
+
     @contextmanager
     def hold(self, name: str, *, wait: timedelta) -> Iterator[Lease]:
         """Hold the lock of this name, as `protocols.Lock` says."""

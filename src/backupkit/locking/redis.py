@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -46,15 +46,25 @@ class RedisLock:
     @contextmanager
     def hold(self, name: str, *, wait: timedelta) -> Iterator[Lease]:
         """Hold the lock of this name, as `protocols.Lock` says."""
-        from backupkit.locking.redis_keys import LeaseKey, connected
+        from backupkit.locking.redis_keys import LeaseKey
 
-        with ExitStack() as stack:
-            client, secret = self._server, None
-            if isinstance(client, DatabaseURL):
-                # Connected here, so that a lock may live at module level and survive a fork.
-                secret, client = client.password, stack.enter_context(closing(connected(client)))
+        secret = self._server.password if isinstance(self._server, DatabaseURL) else None
+        with self.connected() as client:
             key = LeaseKey(client, name, self._life, location=self._location, secret=secret)
-            yield stack.enter_context(held(key, name, life=self._life, wait=wait))
+            with held(key, name, life=self._life, wait=wait) as lease:
+                yield lease
+
+    @contextmanager
+    def connected(self) -> Iterator[redis.Redis]:
+        """A client of the server, for what else a fleet has to keep there."""
+        from backupkit.locking.redis_keys import connected
+
+        if isinstance(self._server, DatabaseURL):
+            # Connected here, so that a lock may live at module level and survive a fork.
+            with closing(connected(self._server)) as client:
+                yield client
+        else:
+            yield self._server
 
 
 def _redis_url(server: str) -> DatabaseURL:

@@ -1,0 +1,36 @@
+"""What a task ends with, as JSON can carry it and everybody may read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backupkit.errors import BackupKitError, told
+from backupkit.model import Report, Summary
+from backupkit.plain_data import plain, storable
+
+
+def result_of(ended: Report | Summary) -> Any:
+    """The report or summary as plain data, of which databases can hold every text."""
+    return storable(plain(ended))
+
+
+def sendable(error: Exception) -> Exception:
+    """An error of the same kind and text that is the same again after its way through JSON.
+
+    That carries a kind and the arguments of its constructor, so one that takes more becomes a plain one of ours.
+    Causes stay behind: they are of other libraries, and their texts may hold secrets.
+    """
+    text = str(storable(_text(error)))
+    for kind in (type(error), BackupKitError):
+        if issubclass(kind, BackupKitError):
+            try:
+                return kind(text)
+            except TypeError:
+                continue
+    return BackupKitError(text)
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        return f"{error.message}: {' '.join(_text(one) for one in error.exceptions)}"
+    return told(error)

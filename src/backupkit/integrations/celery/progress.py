@@ -1,0 +1,50 @@
+"""`ProgressInState`: how far a task has come, where everybody who may see results can see it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from backupkit.events import BytesRead, EntryStarted, Event, Expected
+
+_EVERY = 1.0  # seconds
+
+
+class ProgressInState:
+    """An observer that hands on numbers, once a second at most. No names of files: others may read results."""
+
+    def __init__(self, hand_on: Callable[[dict[str, Any]], object]) -> None:
+        self._hand_on = hand_on
+        self._began = self._told = time.monotonic()
+        self._entries = self._read = 0
+        self._expected: int | None = None
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Expected(size):
+                self._expected = (self._expected or 0) + size
+            case EntryStarted():
+                self._entries += 1
+            case BytesRead(count):
+                self._read += count
+            case _:
+                return
+        now = time.monotonic()
+        if now - self._told >= _EVERY:
+            self._told = now
+            self._hand_on(self._numbers(now - self._began))
+
+    def _numbers(self, seconds: float) -> dict[str, Any]:
+        rate = self._read / seconds
+        left = None if self._expected is None else max(0, self._expected - self._read)
+        return {
+            "entries": self._entries,
+            "read": self._read,
+            "expected": self._expected,
+            "rate": round(rate),
+            "remaining": None if left is None or not rate else round(left / rate, 1),
+        }
+
+    def __repr__(self) -> str:
+        return "ProgressInState()"

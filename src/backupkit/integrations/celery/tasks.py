@@ -1,0 +1,170 @@
+"""The tasks: each does one job with one pipeline, once, whatever happens to its worker and its message."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from celery import Task
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
+from celery.utils.log import get_task_logger
+
+from backupkit.errors import BackupKitError, ConfigurationError, told
+from backupkit.integrations.celery.fleet import Fleet
+from backupkit.integrations.celery.outcomes import result_of, sendable
+from backupkit.integrations.celery.progress import ProgressInState
+from backupkit.integrations.celery.stopping import Stop, stoppable
+from backupkit.integrations.celery.turns import NotNowError, Refusing, turn
+from backupkit.model import Contents, Report, Summary
+from backupkit.scheduling import Job, Verb, perform
+
+_SINCE = "backupkit_since"  # the header that tells since when a run is put off
+_ATTEMPTS = 3  # of a task whose worker dies each time
+_log = get_task_logger(__name__)
+
+
+def job_of(verb: Verb, *, only: Contents | None = None, to: str | None = None, notify: bool = True) -> Job:
+    """The job that the arguments mean; ConfigurationError if they are not possible, or hold a password."""
+    if isinstance(to, str) and "@" in to and urlsplit(to).password is not None:
+        raise ConfigurationError(
+            "to= holds a password, which everybody could read in the queue: name the destination without it, as "
+            "reports do."
+        )
+    return Job(verb, only=only, to=to, notify=notify)
+
+
+class BackupTask(Task):  # type: ignore[misc]  # celery has no types
+    """What the tasks have in common; `verb` and `fleet` are set on each."""
+
+    abstract = True
+    verb: Verb
+    fleet: Fleet
+
+    # Whatever the application says of its other tasks.
+    acks_late = True
+    acks_on_failure_or_timeout = acks_on_failure = acks_on_timeout = True
+    reject_on_worker_lost = True
+    retry_on_worker_lost = False
+    max_retries = None
+    serializer = "json"
+    track_started = True
+    store_errors_even_if_ignored = False
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any) -> Any:
+        """Refuse at once what would only fail in the worker, or would outlive what the broker waits for."""
+        self.check_arguments(*(args or ()), **(kwargs or {}))
+        for option in ("soft_time_limit", "time_limit"):
+            if (options.get(option) or 0) > getattr(self, option):
+                raise ConfigurationError(
+                    f"{option}={options[option]} is more than that of all backups, {getattr(self, option)}: give "
+                    "register() a longer time_limit=."
+                )
+        if options.keys().isdisjoint(("queue", "exchange", "routing_key")):
+            options["queue"] = self.fleet.queue
+        return super().apply_async(args, kwargs, *rest, **options)
+
+    def check_arguments(
+        self,
+        pipeline: str | None = None,
+        only: Contents | None = None,
+        to: str | None = None,
+        notify: bool = True,
+    ) -> Job:
+        return job_of(self.verb, only=only, to=to, notify=notify)
+
+    def do(self, pipeline: str | None, arguments: dict[str, Any]) -> Any:
+        """Do the job, unless a message of this task did it before; return the report as plain data."""
+        number = self._known(lambda task: self.fleet.deliveries(self.app).begin(task), 1)
+        if number == 0:
+            raise Ignore("It has ended already: its message was delivered again.")
+        with stoppable() as stop:
+            try:
+                ended = self._perform(stop, number, pipeline, job_of(self.verb, **arguments))
+            except Exception as error:
+                if stop.reason == "told":
+                    self._put_off()
+                    stop.obey()
+                if isinstance(error, NotNowError):
+                    self._put_off()
+                    self._again(error)
+                self._end()
+                if stop.reason == "time":
+                    raise SoftTimeLimitExceeded(
+                        f"{self.name} took longer than it may, {self.soft_time_limit} seconds, and was stopped; "
+                        "nothing was left behind."
+                    ) from None
+                # Its own frames are worth keeping, and those of its causes may show secrets.
+                raise sendable(error).with_traceback(error.__traceback__) from None
+            self._end()
+            result = result_of(ended)
+            if stop.reason == "told":  # too late for stopping it
+                self.backend.mark_as_done(
+                    self.request.id, result, self.request, store_result=not self.request.ignore_result
+                )
+                stop.obey()
+        return result
+
+    def _perform(self, stop: Stop, number: int, name: str | None, job: Job) -> Report | Summary:
+        fleet = self.fleet
+        pipeline = fleet.pipelines.named(name)
+        waited = time.time() - self._since()
+        last = not self._is_queued or waited >= fleet.give_up_after.total_seconds()
+        lock, limits = fleet.lock(self.app), fleet.limits(self.app)
+        with turn(pipeline, job, lock=lock, limits=limits, last=last) as mine:
+            if number > _ATTEMPTS:
+                died = BackupKitError(
+                    f"{job} of {pipeline.name} was begun {_ATTEMPTS} times, and its worker died each time: see the "
+                    "log of the worker and of its machine, which may lack memory."
+                )
+                if job.verb != "run":
+                    raise died
+                mine.lock = Refusing(died)  # so that people are told
+            if self._is_queued and not self.request.ignore_result:
+                mine.observers = (*mine.observers, ProgressInState(self._progress(stop)))
+            return perform(mine, job, cancel=stop.cancel)
+
+    def _progress(self, stop: Stop) -> Callable[[dict[str, Any]], None]:
+        task = self.request.id
+
+        def hand_on(numbers: dict[str, Any]) -> None:
+            if stop.reason is None:  # what stopped it may have set the state already
+                self.update_state(task_id=task, state="PROGRESS", meta=numbers)
+
+        return hand_on
+
+    def _again(self, error: NotNowError) -> NoReturn:
+        """Send it again, to be delivered later: the same task, whose state says what it waits for."""
+        headers = {**(self.request.headers or {}), _SINCE: self._since()}
+        reason = sendable(error.reason)
+        try:
+            # What has begun to wait does so until it gives up, however stale its message is then.
+            raise self.retry(
+                exc=reason, countdown=self.fleet.pause(), headers=headers, expires=None, throw=False
+            ) from None
+        except Reject:  # it could not be sent
+            raise Reject(str(reason), requeue=True) from None
+
+    def _since(self) -> int:
+        return int(self.request.get(_SINCE) or time.time())
+
+    @property
+    def _is_queued(self) -> bool:
+        return not (self.request.called_directly or self.request.is_eager)
+
+    def _put_off(self) -> None:
+        self._known(lambda task: self.fleet.deliveries(self.app).put_off(task), None)
+
+    def _end(self) -> None:
+        self._known(lambda task: self.fleet.deliveries(self.app).end(task), None)
+
+    def _known(self, ask: Callable[[str], Any], otherwise: Any) -> Any:
+        """What is known of this task; if it cannot be asked, a backup too many is better than none."""
+        if not self._is_queued:
+            return otherwise
+        try:
+            return ask(self.request.id)
+        except Exception as error:
+            _log.warning("It is not known whether this task ended before (%s).", told(error))
+            return otherwise
