@@ -10,12 +10,12 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import redis
 from celery import Celery
 
-from backupkit import BackupPipeline, Delivery, FileMemory, Passphrase, RedisLock, Retry
+from backupkit import BackupKitError, BackupPipeline, Delivery, FileMemory, Passphrase, RedisLock, Retry
 from backupkit.integrations.celery import register
 from backupkit.model import Entry, Notice, Occasion, Problem
 from backupkit.scheduling import Schedule, Scheduled
@@ -23,7 +23,7 @@ from backupkit.scheduling import Schedule, Scheduled
 PASSPHRASE = "the passphrase of all tests that nobody may see"
 SECRET = "hunter2-of-the-database"
 LIMITED = [f"limited-{number}" for number in range(20)]
-NAMES = [*(f"shop-{number}" for number in range(30)), *LIMITED, "broken", "large", "stuck", "teller"]
+NAMES = [*(f"shop-{number}" for number in range(30)), *LIMITED, "broken", "large", "stuck", "teller", "leaky"]
 MOST_AT_ONCE = 3
 
 _COUNTED = """
@@ -77,9 +77,19 @@ class Tells:
                 client.blpop("go teller", timeout=4)
 
 
+class Leaky(BackupPipeline):
+    """One whose error has a cause that nobody may read."""
+
+    def run(self, **options: Any) -> NoReturn:
+        try:
+            raise ValueError(f"postgresql://shop:{SECRET}@db/shop")
+        except ValueError as error:
+            raise BackupKitError("It could not be run.") from error
+
+
 def pipelines(url: str, folder: Path) -> Mapping[str, BackupPipeline]:
     return {
-        name: BackupPipeline(
+        name: (Leaky if name == "leaky" else BackupPipeline)(
             name,
             Gated(url, name),  # type: ignore[arg-type]
             str(folder / "backups"),

@@ -126,6 +126,13 @@ def test_a_failure_is_told_without_secrets(ships: Fleet, worker: Program) -> Non
     assert SECRET not in f"{result.traceback}{worker.output}"
 
 
+def test_causes_stay_where_they_are(ships: Fleet, worker: Program) -> None:
+    result = ships.send("leaky")
+    assert (ended(result), str(result.result)) == ("FAILURE", "It could not be run.")
+    assert "in _perform" in str(result.traceback)
+    assert SECRET not in f"{result.traceback}{worker.output}"
+
+
 def test_a_run_that_finds_another_one_is_tried_again_and_says_why(ships: Fleet, worker: Program) -> None:
     name = ships.name()
     first = ships.send(name)
@@ -244,6 +251,8 @@ def test_a_run_that_was_not_begun_can_be_revoked(ships: Fleet, worker: Program) 
         ships.go(name)
     assert ([ended(one) for one in under_way], ended(result)) == (["SUCCESS"] * 2, "REVOKED")
     assert ships.stored(third) == []
+    # So that workers know it which begin later.
+    until(lambda: ships.client.get(f"backupkit:task:{result.id}") == b"ended", "the note of its end")
 
 
 def test_a_run_whose_process_is_killed_is_made_again(ships: Fleet, worker: Program) -> None:
