@@ -240,3 +240,29 @@ def test_a_server_that_is_stopped_ends_its_backup_and_leaves_nothing_of_it(tmp_p
         site.process.wait(_PATIENCE)
     assert "Traceback" not in (tmp_path / "log").read_text()
     assert list((tmp_path / "backups").rglob("*.*")) == []
+
+
+_ASKED_AND_GONE = """
+import asyncio, sqlite3
+from backups import DATABASE, runs
+
+async def main():
+    database = sqlite3.connect(DATABASE, isolation_level=None)
+    database.execute("BEGIN EXCLUSIVE")  # for which the backup waits
+    asking = asyncio.create_task(runs.start())
+    await asyncio.wait([asking], timeout=0.1)
+    asking.cancel()
+    stopping = asyncio.create_task(runs.stop())
+    done, _ = await asyncio.wait([stopping], timeout=0.2)
+    database.execute("ROLLBACK")
+    await stopping
+    assert not done, "a run is under way, and is not waited for"
+
+asyncio.run(main())
+"""
+
+
+def test_a_run_is_ended_with_the_server_also_if_who_asked_for_it_is_gone(tmp_path: Path) -> None:
+    shop = prepared(fastapi_shop(tmp_path))
+    shop.call("-c", _ASKED_AND_GONE)
+    assert list((tmp_path / "backups").rglob("*.*")) == []

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from backupkit import BackupPipeline, ConfigurationError, Directory
+from backupkit import BackupPipeline, ConfigurationError, Directory, FileMemory
 from backupkit.errors import OperationCancelledError
 from backupkit.events import Event, Started
 from backupkit.model import Report, Summary
@@ -186,6 +186,18 @@ def test_what_another_process_has_begun_is_not_done_again(shop: Shop) -> None:
         begun(shop.pipeline(), Job("run"), DUE)
         shop.at(DUE + SECOND)
         assert shop.jobs() == []
+
+
+def test_the_first_report_says_that_it_is_not_known_what_was_missed(shop: Shop) -> None:
+    pipeline = shop.pipeline()
+    pipeline.memory = FileMemory("/proc/nowhere")  # which remembers nothing, and cannot begin to
+    with shop.scheduler(pipeline):
+        told = []
+        for day in range(2):
+            shop.at(DUE + day * DAY)
+            report: Any = shop.next()[2]
+            told.append([problem.check for problem in report.problems])
+    assert told == [["schedule"], []]
 
 
 def test_a_job_that_fails_ends_nothing(shop: Shop) -> None:
