@@ -20,7 +20,7 @@ from backupkit.events import Event, Started
 from backupkit.model import Report, Summary
 from backupkit.scheduling import Job, Schedule, Scheduled, Scheduler, Verb, loop
 from backupkit.scheduling.missed import begun, missed
-from tests.scheduling.test_missed import DAY, HOUR, NIGHTLY, START, Kept
+from tests.scheduling.test_missed import DAY, HOUR, NIGHTLY, START, Broken, Kept
 
 DUE = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -130,7 +130,9 @@ def test_what_is_due_while_a_machine_sleeps_for_days_is_done_once(shop: Shop) ->
         assert shop.jobs() == []
 
 
-def test_a_clock_that_is_set_back_a_little_begins_nothing_again(shop: Shop) -> None:
+@pytest.mark.parametrize("memory", [Kept(), Broken()])
+def test_a_clock_that_is_set_back_a_little_begins_nothing_again(shop: Shop, memory: Any) -> None:
+    shop.memory = memory
     with shop.scheduler():
         shop.at(DUE)
         shop.next()
