@@ -58,14 +58,16 @@ class Watched:
             if other is not None:
                 client.rpush("violations", f"{self.name} runs twice")
             client.incr(f"begun {self.name}")
-            for _ in range(10):
-                client.set(f"here {self.name}", token, px=ALIVE)
-                if self.hosts:
-                    self._count(client, token)
-                yield bytes(1000)
-                time.sleep(0.05)
-            client.delete(f"here {self.name}")
-            client.zrem("limited", token)
+            try:
+                for _ in range(10):
+                    client.set(f"here {self.name}", token, px=ALIVE)
+                    if self.hosts:
+                        self._count(client, token)
+                    yield bytes(1000)
+                    time.sleep(0.05)
+            finally:  # also when it is stopped
+                client.delete(f"here {self.name}")
+                client.zrem("limited", token)
 
     def _count(self, client: redis.Redis, token: str) -> None:
         now = time.time()
@@ -145,7 +147,15 @@ def soak(fleet: Fleet, chance: random.Random, seconds: float) -> None:
     workers.append(start(fleet, WORKERS))
     sent: Counter[str] = Counter()
     for name, result in results:
-        state = ended(result, patience=300)
+        try:
+            state = ended(result, patience=60)
+        except AssertionError as error:
+            note: Any = client.get(f"backupkit:task:{result.id}")
+            kept = (client.hlen("unacked"), client.llen("backups"), fleet.archives(name))
+            lines = [line for one in fleet.programs for line in one.output.splitlines() if result.id in line]
+            raise AssertionError(
+                f"{error}: {result.state} {result.info}, note {note}, kept {kept}\n" + "\n".join(lines)
+            ) from None
         died = "its worker died each time" in str(result.result)
         assert state == "SUCCESS" or died, f"{name}: {state} {result.result}"
         sent[name] += not died
