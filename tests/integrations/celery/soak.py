@@ -146,19 +146,18 @@ def soak(fleet: Fleet, chance: random.Random, seconds: float) -> None:
     deliver_again(client)
     workers.append(start(fleet, WORKERS))
     sent: Counter[str] = Counter()
+    lost = 0
     for name, result in results:
         try:
             state = ended(result, patience=60)
         except AssertionError as error:
-            note: Any = client.get(f"backupkit:task:{result.id}")
-            kept = (client.hlen("unacked"), client.llen("backups"), fleet.archives(name))
-            lines = [line for one in fleet.programs for line in one.output.splitlines() if result.id in line]
-            raise AssertionError(
-                f"{error}: {result.state} {result.info}, note {note}, kept {kept}\n" + "\n".join(lines)
-            ) from None
+            assert was_never_received(fleet, result.id), f"{error}: {result.state} {result.info}"
+            lost += 1
+            continue
         died = "its worker died each time" in str(result.result)
         assert state == "SUCCESS" or died, f"{name}: {state} {result.result}"
         sent[name] += not died
+    assert lost <= done["worker"], f"{lost} messages lost"
     violations: Any = client.lrange("violations", 0, -1)
     assert violations == [], violations
     backups = {name: len(fleet.archives(name)) for name in sent}
@@ -168,7 +167,22 @@ def soak(fleet: Fleet, chance: random.Random, seconds: float) -> None:
     killed = done["process"] + done["worker"] * 2
     assert twice <= killed, f"{twice} backups too many after {killed} kills"
     begun = sum(int(client.get(f"begun {name}") or 0) for name in sent)
-    sys.stdout.write(f"{len(results)} tasks, {begun} runs begun, {twice} backups made twice; {dict(done)}\n")
+    sys.stdout.write(
+        f"{len(results)} tasks, {begun} runs begun, {twice} backups made twice, "
+        f"{lost} messages lost in the hands of a worker; {dict(done)}\n"
+    )
+
+
+def was_never_received(fleet: Fleet, task: str) -> bool:
+    """Whether no worker ever had its message, which has gone all the same.
+
+    Kombu takes a message out of Redis by one command and writes it down as not acknowledged by the next: it is lost if
+    the worker is killed between the two.
+    """
+    waiting: Any = [*fleet.client.lrange("backups", 0, -1), *fleet.client.hvals("unacked")]
+    return not any(task in one.output for one in fleet.programs) and not any(
+        task.encode() in one for one in waiting
+    )
 
 
 def start(fleet: Fleet, number: int) -> Any:
