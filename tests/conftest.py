@@ -18,9 +18,19 @@ settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-from backupkit.locking import machine  # noqa: E402 - only now can the tests be found
+from backupkit import state_folder  # noqa: E402 - only now can the tests be found
+from backupkit.locking import machine  # noqa: E402
 from tests import restics, servers  # noqa: E402
 from tests.storage import ceph, s3, seaweedfs  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def roots_state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where root's processes would remember something, if tests let them."""
+    folder = state_folder._FOR_ROOT
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state_folder, "_FOR_ROOT", str(tmp_path_factory.mktemp("state") / "backupkit"))
+        yield folder
 
 
 @pytest.fixture(scope="session", autouse=True)

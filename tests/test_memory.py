@@ -137,27 +137,6 @@ def test_a_full_disk_leaves_what_was_remembered_before_and_nothing_else(tmp_path
         assert sorted(one.name for one in disk.iterdir()) == ["memory.json", "memory.lock"]
 
 
-@pytest.mark.parametrize(
-    ("user", "state", "folder"),
-    [
-        (0, "/home/ann/state", "/var/lib/backupkit"),
-        (1000, "/home/ann/state", "/home/ann/state/backupkit"),
-        (1000, None, "/home/ann/.local/state/backupkit"),
-        (1000, "", "/home/ann/.local/state/backupkit"),
-    ],
-)
-def test_the_default_folder_is_that_of_the_user(
-    monkeypatch: pytest.MonkeyPatch, user: int, state: str | None, folder: str
-) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: user)
-    monkeypatch.setenv("HOME", "/home/ann")
-    if state is None:
-        monkeypatch.delenv("XDG_STATE_HOME", raising=False)
-    else:
-        monkeypatch.setenv("XDG_STATE_HOME", state)
-    assert FileMemory()._folder() == folder
-
-
 def test_without_a_home_no_folder_is_made_where_one_happens_to_be(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -17,8 +17,9 @@ from backupkit.state_folder import state_folder
     ],
 )
 def test_root_keeps_state_for_the_machine_and_others_in_their_own_folder(
-    uid: int, state: str, folder: str, monkeypatch: pytest.MonkeyPatch
+    uid: int, state: str, folder: str, monkeypatch: pytest.MonkeyPatch, roots_state_folder: str
 ) -> None:
+    monkeypatch.setattr("backupkit.state_folder._FOR_ROOT", roots_state_folder)
     monkeypatch.setattr("os.geteuid", lambda: uid)
     monkeypatch.setenv("HOME", "/home/shop")
     monkeypatch.setenv("XDG_STATE_HOME", state)

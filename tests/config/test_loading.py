@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -48,6 +49,26 @@ def test_a_pipeline_made_of_a_file_backs_up_what_the_file_says(tmp_path: Path) -
     pipeline = load(tmp_path / "backupkit.toml").pipeline()
     assert (pipeline.name, pipeline.run().outcome) == ("shop", "succeeded")
     assert pipeline.open("latest", "data/fruit").read() == b"apples"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("backupkit.toml", ""), ("pyproject.toml", "[tool.backupkit]\n")],
+    ids=["own", "project"],
+)
+def test_settings_above_that_belong_to_a_stranger_are_refused(tmp_path: Path, file: str, text: str) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / file).write_text(text)
+    assert find(tmp_path / "below") == tmp_path / file
+    os.chown(tmp_path / file, 12345, -1)
+    with pytest.raises(
+        ConfigurationError, match="belong to user 12345, neither to you nor to the folder's owner"
+    ):
+        find(tmp_path / "below")
+    assert find(tmp_path) == tmp_path / file  # whoever works in a folder has looked at it
+    os.chown(tmp_path / "below", 12345, -1)
+    assert find(tmp_path / "below") == tmp_path / file
 
 
 def test_the_settings_of_the_nearest_folder_above_are_found(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ LANGUAGES = {
     "json": "loaded",
     "yaml": "loaded",
     "php": "run",
+    "dockerfile": "its commands are asked for their help",
     "sql": "run by the world's server",
     "text": "the file of another program, which nobody here could read",
 }

@@ -26,6 +26,10 @@ NOT_RUN: dict[tuple[str, str], str] = {
         "Dropbox's own client takes no certificates but Dropbox's; tests/destinations/test_dropbox.py has one"
     ),
     ("docs/how-to/back-up-over-sftp.md", "useradd"): "it sets up a server, as root, outside of any sandbox",
+    (
+        "docs/how-to/restore-a-part.md",
+        "backupkit restore /mnt/backup\n",
+    ): "it leads a person through questions",
     ("docs/how-to/read-one-file-of-yesterday.md", "pip install fusepy"): (
         "not every machine may mount; tests/interop/test_mounting.py does where that is allowed"
     ),

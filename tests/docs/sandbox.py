@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tests.docs.worlds import PASSPHRASE
 
 # Paths of the documentation that are in the sandbox. Without the slash they are paths within snapshots.
 _ABSOLUTE = re.compile(
-    r"/(?:srv|mnt)\b|(?<![\w.])/(?:media|tmp|var/www|var/lib/node_exporter|run/(?:secrets|forum)|etc/(?:shop|backup|backupkit|nginx|ssl))\b"
+    r"/(?:srv|mnt)\b|(?<![\w.])/(?:media|tmp|var/www|var/lib/node_exporter|run/(?:secrets|forum)|etc/(?:shop|backup|backupkit|nginx|ssl|systemd|cron\.d))\b"
 )
 _WITHIN = re.compile(r"(?<![\w/.~-])srv/shop\b")
 
@@ -111,6 +112,9 @@ class Sandbox:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 return f"It was not done after {_PATIENCE:.0f} seconds:\n{process.communicate()[0]}"
+            finally:
+                with suppress(ProcessLookupError):  # what blocks have left running
+                    os.killpg(process.pid, signal.SIGKILL)
             return said if process.returncode else None
 
 
@@ -143,6 +147,8 @@ def made(root: Path) -> Sandbox:
     python = shlex.quote(sys.executable)
     environment = f"PYTHONPATH={shlex.quote(sandbox._python_path)}"
     sandbox.program("backupkit", f'#!/bin/sh\n{environment} exec {python} -m backupkit "$@"\n')
+    for name in ("flask", "celery"):
+        sandbox.program(name, f'#!/bin/sh\n{environment} exec {python} -m {name} "$@"\n')
     for name in ("python", "python3"):
         # A virtual environment without pip is made in no time; and in it pip is the one that stands in.
         sandbox.program(

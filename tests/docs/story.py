@@ -22,7 +22,7 @@ from tests.docs.terminal import ProgramFailedError, at_terminal
 
 _OWN = {"_", "PWD", "OLDPWD", "SHLVL"}  # bash's
 _EXPECTED = re.compile(r"^(.*?)\s+# .*\bexit code (\d+):.*$", re.MULTILINE)
-_CRON = re.compile(r"^(?:\S+\s+){5}(.*)$")
+_CRON = re.compile(r"^(?:@[a-z]+\s+|(?:[\d*/,A-Z-]+\s+){5})(.*)$")
 
 
 class FailedError(Exception):
@@ -147,6 +147,11 @@ class Story:
         import yaml
 
         yaml.safe_load(code)
+
+    def _dockerfile(self, code: str, line: int) -> None:
+        """Its commands are there; what they are is not started."""
+        for command in re.findall(r"^(?:CMD|ENTRYPOINT) (.*)$", code, re.MULTILINE):
+            self._run([*json.loads(command), "--help"])
 
     def _php(self, code: str, line: int) -> None:
         Path("page.php").write_text(code)

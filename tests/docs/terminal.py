@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import termios
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -26,8 +26,7 @@ def at_terminal(arguments: Sequence[str], answers: Mapping[str, str]) -> bool:
             said += piece
             unanswered += piece
             for prompt, answer in answers.items():
-                if unanswered.rstrip().endswith(prompt.encode()):
-                    _wait_for_silence(terminal)
+                if unanswered.rstrip().endswith(prompt.encode()) and _is_silent(terminal):
                     os.write(terminal, answer.encode() + b"\n")
                     unanswered, asked = b"", True
                     break
@@ -38,7 +37,12 @@ def at_terminal(arguments: Sequence[str], answers: Mapping[str, str]) -> bool:
     return asked
 
 
-def _wait_for_silence(terminal: int) -> None:
-    """Until it does not show what is written: some prompt first, then throw away what was written before."""
+def _is_silent(terminal: int) -> bool:
+    """Wait until it does not show what is written: some prompt first, then throw away what was written before.
+
+    False if the program goes on instead: it prompts also where something else than the terminal answers.
+    """
     while termios.tcgetattr(terminal)[3] & termios.ECHO:
-        time.sleep(0.01)
+        if select.select([terminal], [], [], 0.01)[0]:
+            return False
+    return True

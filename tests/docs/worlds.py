@@ -90,8 +90,10 @@ WORLDS: dict[str, World] = {
             "MAIL_PORT": "{mail}",
         },
         before="mkdir -p /media/disk",
-        days={"2026-12-31": 1, "2026-11-23": 2},
+        days={"2026-12-31": 1, "2026-11-23": 2, "2026-03-01": 4},
         replace={
+            "2026-03-01T02": "2026-03-01T03",
+            "backupkit restore /mnt/backup      ": "backupkit restore --help",  # it leads a person
             ".123456Z": ".000000Z",
             # It is lost by then, or else there would be nothing to restore.
             "backupkit restore /mnt/backup --to env:DATABASE_URL": ": > /srv/shop/shop.sqlite3\n"
@@ -113,6 +115,38 @@ with fsspec.open("s3://shop-media/pear.jpg", "wb") as file:
 from pathlib import Path
 assert Path("/srv/restored/media/pear.jpg").read_bytes() == b"a pear"
 """,
+    ),
+    "docs/how-to/back-up-a-django-application.md": World(
+        servers=["s3"],
+        env=_S3,
+        append={
+            "settings.py": """
+SECRET_KEY = "only here"
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "/srv/shop/shop.sqlite3"}}
+INSTALLED_APPS += ["django.contrib.staticfiles"]
+MEDIA_ROOT = "/srv/shop/uploads"
+STATIC_URL, STATIC_ROOT = "static/", "/srv/shop/static"
+USE_TZ = True
+""",
+        },
+        before="sed 's/shop.settings/settings/' {root}/examples/django_shop/manage.py > manage.py",
+        after={
+            "# settings.py": """
+import django
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+django.setup()
+""",
+        },
+        replace={
+            "python manage.py backup restore --database default --create": "rm /srv/shop/shop.sqlite3\n"
+            "python manage.py backup restore --database default --create",
+            "--only files --to /srv/shop ": "--only files --to /srv/shop --overwrite ",
+        },
+    ),
+    "docs/how-to/back-up-a-flask-application.md": World(
+        servers=["postgresql"],
+        env={"DATABASE_URL": "{postgresql}/shop"},
+        replace={"postgresql://shop@localhost": "{postgresql}"},
     ),
     "docs/how-to/back-up-a-web-application.md": World(
         before="mkdir /srv/shop/database && mv /srv/shop/shop.sqlite3 /srv/shop/database/database.sqlite",
@@ -414,7 +448,43 @@ pipeline.run()
         },
     ),
     "docs/how-to/restore-after-an-interruption.md": World(days={"2026-11-21": 1}),
-    "docs/how-to/run-from-cron.md": World(before=_CRON, env={"BACKUPKIT_APP": "backups:pipeline"}),
+    "docs/how-to/run-from-cron.md": World(
+        before=_CRON, env={"BACKUPKIT_APP": "backups:pipeline"}, programs={"sleep": "#!/bin/sh\n"}
+    ),
+    "docs/how-to/run-on-a-schedule.md": World(
+        before=f"""
+mkdir -p /etc/systemd/system /etc/cron.d
+echo BACKUP_ARCHIVE_PASSWORD=x > /etc/backupkit.env
+cat > /etc/backupkit.toml <<'END'
+{_SETTINGS}
+schedule = "usual"
+END
+cat >> backups.py <<'END'
+
+from backupkit.scheduling import Schedule, Scheduled
+
+nightly = Schedule([Scheduled("0 3 * * *", "run")])
+END
+""",
+        replace={"--user backup": '--user "$(id -un)"'},
+    ),
+    "docs/how-to/run-with-celery.md": World(
+        servers=["s3", "redis"],
+        env={**_S3, "REDIS_URL": "{redis}"},
+        before=f"""
+cat > /etc/backupkit.toml <<'END'
+{_SETTINGS}
+END
+""",
+        # As at the end of the first block, where it stands instead of what was done there.
+        after={"from tasks import app": 'app = Celery("shop", broker=os.environ["REDIS_URL"])'},
+        replace={
+            # The worker stays, and so would the others.
+            "--concurrency 2 --task-events": "--concurrency 2 --task-events > worker.log 2>&1 &",
+            "tasks beat": "tasks beat --help > beat.help",
+            "tasks flower": "tasks flower --help > flower.help",
+        },
+    ),
     "docs/how-to/settings-in-a-file.md": World(
         servers=["s3", "http"],
         env={

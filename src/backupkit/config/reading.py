@@ -45,13 +45,16 @@ def find(folder: str | Path | None = None) -> Path | None:
     """The settings of this folder, by default the current one, or of the nearest above it.
 
     They are in `backupkit.toml`, or in `pyproject.toml` below `[tool.backupkit]`. None if there are none.
+    ConfigurationError if those above are a stranger's, who belongs neither to this process nor to the folder:
+    settings say which programs are run, and everybody may write to /tmp.
     """
     start = Path.cwd() if folder is None else Path(folder).absolute()
     for one in (start, *start.parents):
-        if (one / FILE).is_file():
-            return one / FILE
-        if _has_settings(one / PROJECT):
-            return one / PROJECT
+        for file in (one / FILE, one / PROJECT):
+            if file.is_file() if file.name == FILE else _has_settings(file):
+                if one != start:
+                    _check_owner(file, start)
+                return file
     return None
 
 
@@ -88,6 +91,15 @@ def read(path: Path) -> Read:
     if not isinstance(data, dict):
         raise ConfigurationError(f"{where} has no table [{'.'.join(_TABLE)}]: write the settings below that.")
     return Read(data, where, path, prefix, lines_of(text))
+
+
+def _check_owner(file: Path, start: Path) -> None:
+    owner = file.stat().st_uid
+    if owner not in (0, os.geteuid(), start.stat().st_uid):
+        raise ConfigurationError(
+            f"The settings {file} were found above this folder and belong to user {owner}, neither to you nor to "
+            "the folder's owner: name them, if you trust them."
+        )
 
 
 def _has_settings(path: Path) -> bool:
