@@ -152,3 +152,10 @@ def test_the_specifications_variables_make_notifiers() -> None:
     found = from_mapping({"pipelines": {"shop": table}}, environ=environ).pipeline().notifiers
     assert len(found) == 2
     assert from_mapping({"pipelines": {"shop": table}}, environ={}).pipeline().notifiers == ()
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:///:memory:", "sqlite://", "sqlite:////x.db", "https://h/x", "mysql:///x"]
+)
+def test_a_url_that_names_no_relative_path_is_left_as_it_is(url: str) -> None:
+    assert Surroundings({}, Path("/srv")).url(url) == url
