@@ -98,7 +98,10 @@ def test_only_and_notify_are_those_of_the_run(ships: Fleet, worker: Program) -> 
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ({"pipeline": "shoop"}, "There is no pipeline 'shoop' here: use one of broken, large, limited-0"),
+        (
+            {"pipeline": "shoop"},
+            "There is no pipeline 'shoop' here: use one of broken, large, leaky, limited-0",
+        ),
         ({}, "There are several pipelines: say which is meant"),
         ({"pipeline": "shop-0", "only": "pictures"}, "only='pictures' is not possible"),
         ({"pipeline": "shop-0", "to": "/nowhere"}, "There is no destination file:///nowhere here"),

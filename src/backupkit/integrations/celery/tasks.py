@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from celery import Task
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
+from celery.states import READY_STATES
 from celery.utils.log import get_task_logger
 
 from backupkit.errors import BackupKitError, ConfigurationError, told
@@ -77,7 +78,8 @@ class BackupTask(Task):  # type: ignore[misc]  # celery has no types
     def do(self, pipeline: str | None, arguments: dict[str, Any]) -> Any:
         """Do the job, unless a message of this task did it before; return the report as plain data."""
         number = self._known(lambda task: self.fleet.deliveries(self.app).begin(task), 1)
-        if number == 0:
+        # Its worker may have died between the result and the note of it.
+        if number == 0 or (number > 1 and self._known(self.backend.get_state, "") in READY_STATES):
             raise Ignore("It has ended already: its message was delivered again.")
         with stoppable() as stop:
             try:
@@ -89,7 +91,6 @@ class BackupTask(Task):  # type: ignore[misc]  # celery has no types
                 if isinstance(error, NotNowError):
                     self._put_off()
                     self._again(error)
-                self._end()
                 if stop.reason == "time":
                     raise SoftTimeLimitExceeded(
                         f"{self.name} took longer than it may, {self.soft_time_limit} seconds, and was stopped; "
@@ -97,14 +98,20 @@ class BackupTask(Task):  # type: ignore[misc]  # celery has no types
                     ) from None
                 # Its own frames are worth keeping, and those of its causes may show secrets.
                 raise sendable(error).with_traceback(error.__traceback__) from None
-            self._end()
             result = result_of(ended)
             if stop.reason == "told":  # too late for stopping it
                 self.backend.mark_as_done(
                     self.request.id, result, self.request, store_result=not self.request.ignore_result
                 )
+                self._end(self.request.id)
                 stop.obey()
         return result
+
+    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
+        self._end(task_id)
+
+    def on_failure(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        self._end(task_id)
 
     def _perform(self, stop: Stop, number: int, name: str | None, job: Job) -> Report | Summary:
         fleet = self.fleet
@@ -156,15 +163,18 @@ class BackupTask(Task):  # type: ignore[misc]  # celery has no types
     def _put_off(self) -> None:
         self._known(lambda task: self.fleet.deliveries(self.app).put_off(task), None)
 
-    def _end(self) -> None:
-        self._known(lambda task: self.fleet.deliveries(self.app).end(task), None)
+    def _end(self, task: str) -> None:
+        """Note that it has ended, when its result is where everybody can find it."""
+        if not self.request.is_eager:
+            self._noted(lambda: self.fleet.deliveries(self.app).end(task), None)
 
     def _known(self, ask: Callable[[str], Any], otherwise: Any) -> Any:
         """What is known of this task; if it cannot be asked, a backup too many is better than none."""
-        if not self._is_queued:
-            return otherwise
+        return self._noted(lambda: ask(self.request.id), otherwise) if self._is_queued else otherwise
+
+    def _noted(self, ask: Callable[[], Any], otherwise: Any) -> Any:
         try:
-            return ask(self.request.id)
+            return ask()
         except Exception as error:
             _log.warning("It is not known whether this task ended before (%s).", told(error))
             return otherwise
