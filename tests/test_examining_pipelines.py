@@ -27,6 +27,7 @@ from backupkit.databases.postgresql_rights import PostgreSQLServer, is_too_old
 from backupkit.model import Entry, Finding, Problem, Verdict
 from backupkit.protocols import Examines, Source
 from backupkit.sources import _looking, sqlite
+from backupkit.sources._examining import some
 from backupkit.testing.trees import File, Folder, tree
 from tests.pipeline.conftest import make as make  # the fixture
 from tests.pipeline.shop import Make, Scripted
@@ -310,6 +311,16 @@ def test_a_passphrase_that_cannot_be_read_does_not_hold(make: Make, tmp_path: Pa
     assert examined(make, tmp_path, missing) == [("not ok", "read")]
     previous = Passphrase(STRONG, previous=[missing])
     assert examined(make, tmp_path, previous) == [("ok", "read"), ("ok", "strong"), ("not ok", "previous 1")]
+
+
+def test_how_strong_earlier_passphrases_are_is_not_told(make: Make, tmp_path: Path) -> None:
+    previous = Passphrase(STRONG, previous=["kitten"])
+    assert examined(make, tmp_path, previous) == [("ok", "read"), ("ok", "strong"), ("ok", "previous 1")]
+
+
+def test_five_names_are_told_and_further_ones_counted() -> None:
+    assert some([*"abcde"]) == "a, b, c, d, e"
+    assert some([*"abcdefg"]) == "a, b, c, d, e and 2 more"
 
 
 def test_a_finding_that_does_not_hold_makes_the_whole_not_hold(make: Make, tmp_path: Path) -> None:

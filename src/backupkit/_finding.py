@@ -39,7 +39,7 @@ def meant(
     else:
         those = [one for one in found if one.id == said] or [one for one in found if one.id.startswith(said)]
         if len({(one.name, one.id) for one in those}) > 1:
-            ids = ", ".join(one.id for one in those[:5])
+            ids = ", ".join([*dict.fromkeys(one.id for one in those)][:5])
             raise BackupNotFoundError(f"{said!r} is the beginning of several backups ({ids}): say more.")
     if not those:
         raise BackupNotFoundError(_not_found(said, found, [str(error) for error in silent], where))

@@ -71,6 +71,16 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
+def check_name(name: str) -> None:
+    """ConfigurationError for what cannot be the name of a pipeline."""
+    if not _NAME.fullmatch(name) or not is_component(name) or name.lower() == "backupkit":
+        raise ConfigurationError(
+            f"The pipeline name {name!r} cannot name a folder at every destination: use letters, digits, "
+            "dots, hyphens and underscores, at most 229, beginning with a letter or digit and not ending with "
+            'a dot; and not "backupkit" itself, or a name that Windows has for a device (con, nul …).'
+        )
+
+
 class BackupPipeline(Backups):
     """Everything that one application's backups need; a value to keep at module level.
 
@@ -111,12 +121,7 @@ class BackupPipeline(Backups):
         leftovers_after: timedelta = timedelta(hours=24),
         stall_limit: timedelta | None = None,
     ) -> None:
-        if not _NAME.fullmatch(name) or not is_component(name) or name.lower() == "backupkit":
-            raise ConfigurationError(
-                f"The pipeline name {name!r} cannot name a folder at every destination: use letters, digits, "
-                "dots, hyphens and underscores, at most 229, beginning with a letter or digit and not ending with "
-                'a dot; and not "backupkit" itself, or a name that Windows has for a device (con, nul …).'
-            )
+        check_name(name)
         super().__init__(
             name,
             destinations,

@@ -63,7 +63,8 @@ def test_an_older_backup_and_single_things_of_it_can_be_chosen_and_the_same_is_s
     shop_with_two: Shop, tmp_path: Path
 ) -> None:
     options = ("backups", "--passphrase-file", "passphrase.txt")
-    with at_terminal(restoring(shop_with_two, *options), shop_with_two.folder) as terminal:
+    others = ("--exclude", "*.tmp", "--exclude", "a b", "--sparse", "--max-size", "1GB")
+    with at_terminal(restoring(shop_with_two, *options, *others), shop_with_two.folder) as terminal:
         terminal.answer(WHICH, DOWN, ENTER)
         terminal.answer(WHAT, DOWN * 3, ENTER)
         terminal.answer("Search the whole backup", "uploads", ENTER)
@@ -84,6 +85,7 @@ def test_an_older_backup_and_single_things_of_it_can_be_chosen_and_the_same_is_s
         shop_with_two.command(*again[1:]), cwd=shop_with_two.folder, env=environment({}), check=False
     )
     assert (again[0], done.returncode, names(tmp_path / "again")) == ("backupkit", 0, wanted)
+    assert " ".join(others) in " ".join(again)
 
 
 def test_a_part_of_a_name_finds_it_wherever_it_is(shop_with_two: Shop, tmp_path: Path) -> None:

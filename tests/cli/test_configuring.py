@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import jsonschema
@@ -14,7 +15,7 @@ import pytest
 
 from backupkit import APPLICATION_EXCLUDES, ConfigurationError, Directory, SQLite
 from backupkit.config import load
-from backupkit.config.starter import write_starter
+from backupkit.config.starter import Wanted, starter, write_starter
 
 SETTINGS = (
     '[pipelines.shop]\nsources = "${SHOP:-data}"\ndestinations = "backups"\nencryptor = "environment"\n'
@@ -132,9 +133,35 @@ def test_nor_is_one_that_appears_while_questions_are_answered(tmp_path: Path) ->
     assert (tmp_path / "backupkit.toml").read_text() == "mine"
 
 
-@pytest.mark.parametrize("option", ["--database", "--destination"])
-def test_no_password_is_taken_from_an_option_into_the_file(option: str, tmp_path: Path) -> None:
-    url = {"--database": "mysql://u:hunter2@h/x", "--destination": "sftp://u:hunter2@h/x"}[option]
+def test_variables_within_texts_stay_variables_and_dollars_in_a_folder_dollars() -> None:
+    wanted = Wanted(
+        name="shop",
+        folder="/srv/${shop}",
+        database="${DATABASE_URL:-sqlite:////srv/app.db}",
+        destinations=["s3://${BUCKET}/shop"],
+    )
+    (pipeline,) = tomllib.loads(starter(wanted))["pipelines"].values()
+    assert pipeline["sources"][0]["path"] == "/srv/$${shop}"
+    assert pipeline["sources"][1] == "${DATABASE_URL:-sqlite:////srv/app.db}"
+    assert pipeline["destinations"] == ["s3://${BUCKET}/shop"]
+
+
+def test_nothing_is_written_under_a_name_that_no_pipeline_can_have(tmp_path: Path) -> None:
+    done = backupkit("init", "--name", "my/shop", "--destination", "backups", folder=tmp_path)
+    assert done.returncode == 2
+    assert "'my/shop' cannot name a folder" in done.stderr
+    assert not (tmp_path / "backupkit.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "url"),
+    [
+        ("--database", "mysql://u:hunter2@h/x"),
+        ("--destination", "sftp://u:hunter2@h/x"),
+        ("--destination", "s3://bucket/x?secret=hunter2"),
+    ],
+)
+def test_no_password_is_taken_from_an_option_into_the_file(option: str, url: str, tmp_path: Path) -> None:
     done = backupkit("init", "--destination", "backups", option, url, folder=tmp_path)
     assert done.returncode == 2
     assert "hunter2" not in done.stderr

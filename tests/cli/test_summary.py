@@ -33,7 +33,16 @@ class Locked(LocalDestination):
 
 both.notifiers = (Writes(),)
 both.memory = FileMemory("memory")
+class Remembers:
+    def recall(self, key):
+        return "2026-01-01T00:00:00+00:00"
+
+    def remember(self, key, text):
+        with open("remembered.txt", "a") as file:
+            print(key, file=file)
+
 unheard = made([uploads])
+unheard.memory = Remembers()
 failing = made([uploads])
 failing.notifiers = (Fails(),)
 locked = made([uploads], [Locked("backups")])
@@ -107,6 +116,7 @@ def test_a_summary_that_nobody_would_hear_is_not_sent(asked: Shop) -> None:
     done = asked.backupkit("summary", "--app", "telling:unheard", "--send")
     assert (done.returncode, done.stdout) == (2, "")
     assert "No notifier of shop wants to hear summaries" in done.stderr
+    assert not (asked.folder / "remembered.txt").exists()  # so it still counts as missed
 
 
 @pytest.mark.parametrize(

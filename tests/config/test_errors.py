@@ -131,19 +131,23 @@ def test_what_is_no_toml_is_told_with_line_and_column(tmp_path: Path) -> None:
         ),
         (
             {"schedule": [{"when": "0 3 * *", "verb": "run"}]},
-            "schedule.jobs[0]: is not possible: '0 3 * *' is no cron",
+            "schedule[0]: is not possible: '0 3 * *' is no cron",
         ),
         (
             {"schedule": [{"when": "0 3 * * *", "verb": "run", "only": "databases"}]},
-            "schedule.jobs[0].only: is not",
+            "schedule[0].only: is not",
         ),
         (
             {"schedule": [{"when": "0 3 * * *", "verb": "run", "to": "/elsewhere"}]},
-            "schedule.jobs[0].to: is not",
+            "schedule[0].to: is not",
         ),
         (
             {"retention": {"type": "any_of", "policies": ["keep_al"]}},
             "retention.policies[0]: is no type of retention",
+        ),
+        (
+            {"schedule": {"jobs": [{"when": "0 3 * * *", "verb": "run", "to": "/elsewhere"}]}},
+            "schedule.jobs[0].to: is not",
         ),
         ({"retry": 3}, "retry: is no table"),
         ({"history": {"type": "database", "keep": "-1 s", "urls": "x"}}, "history.keep: must be a duration"),
@@ -151,6 +155,66 @@ def test_what_is_no_toml_is_told_with_line_and_column(tmp_path: Path) -> None:
 )
 def test_each_kind_of_mistake_is_told_with_its_key(keys: dict[str, Any], told: str) -> None:
     assert problems(**keys)[0].startswith(told)
+
+
+def test_what_else_is_wrong_with_a_part_is_told_beside_a_key_that_is_not_known() -> None:
+    told = problems(
+        retention={"type": "tiered", "keep_all_dayz": 7, "max_size": "many"},
+        checks=[{"type": "maximum_age", "day": 1, "days": -1}],
+    )
+    assert [one.partition(" is n")[0] for one in told] == [
+        "retention.keep_all_dayz:",
+        "retention:",
+        "checks[0].day:",
+        "checks[0]:",
+    ]
+
+
+def test_a_part_of_which_a_known_key_is_wrong_is_not_made_without_it() -> None:
+    (told,) = problems(encryptor={"passphrase": 3})
+    assert told.startswith("encryptor.passphrase: must be a text")
+    (told,) = problems(retention={"type": "keep_last", "count": "x"})
+    assert told.startswith("retention.count: must be a whole number")
+
+
+def test_parts_that_do_not_fit_are_told_beside_other_mistakes() -> None:
+    told = problems(
+        destinations=["/mnt", "/mnt/"],
+        checks="maximum_ago",
+        colour="red",
+        schedule=[{"when": "0 3 * * *", "verb": "run", "only": "databases"}],
+    )
+    assert [one.partition(" is n")[0] for one in told] == [
+        "checks[0]:",
+        "colour:",
+        "BACKUPKIT: pipelines.shop:",
+    ]
+    assert "is named twice" in told[-1]
+    told = problems(retry=3, schedule=[{"when": "0 3 * * *", "verb": "run", "only": "databases"}])
+    assert [one.partition(":")[0] for one in told] == ["retry", "schedule[0].only"]
+
+
+@pytest.mark.parametrize("key", ["format", "retention", "compressor"])
+def test_parts_are_not_compared_with_one_that_is_wrong(key: str) -> None:
+    (told,) = problems(**{"encryptor": "none", "destinations": ["/mnt", "/mnt/"], key: "nonsense"})
+    assert told.startswith(f"{key}: is no type")
+
+
+def test_a_job_in_a_list_has_its_own_line(tmp_path: Path) -> None:
+    (told,) = problems_of(
+        tmp_path / "backupkit.toml",
+        """\
+[pipelines.shop]
+sources = "/srv/shop"
+destinations = "/mnt/backup"
+encryptor = "none"
+schedule = [
+    { when = "0 3 * * *", verb = "run" },
+    { when = "0 4 * * *", verb = "run", only = "databases" },
+]
+""",
+    )
+    assert told.startswith("backupkit.toml:7: pipelines.shop.schedule[1].only: is not possible")
 
 
 def test_no_encryptor_is_said_to_need_writing_down() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from backupkit import (
+    Command,
     Directory,
     KeepAll,
     KeepLast,
@@ -23,7 +24,7 @@ from backupkit import (
     TieredRetention,
     Zstd,
 )
-from backupkit.config import Settings, find, from_mapping, load
+from backupkit.config import Settings, find, from_mapping, load, loaded_with_parts
 from backupkit.errors import ConfigurationError
 from backupkit.scheduling import Scheduled
 
@@ -117,6 +118,38 @@ def test_relative_paths_begin_in_the_folder_of_the_settings(
     assert str(tmp_path) not in str(home.path)
     assert isinstance(destination, LocalDestination)
     assert destination.folder == tmp_path / "backups"
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("sqlite:///history.db", "sqlite:///{}/history.db"),
+        ("sqlite+pysqlite:///var/history.db?timeout=5", "sqlite+pysqlite:///{}/var/history.db?timeout=5"),
+        ("sqlite:////srv/history.db", "sqlite:////srv/history.db"),
+        ("sqlite:///file:history.db?uri=true", "sqlite:///file:history.db?uri=true"),
+    ],
+)
+def test_an_sqlite_database_by_its_url_is_in_the_folder_of_the_settings(
+    tmp_path: Path, url: str, meant: str
+) -> None:
+    (tmp_path / "backupkit.toml").write_text(
+        f'{SMALL}\nhistory = "{url}"\nlock = {{ type = "database", url = "{url}" }}'
+    )
+    (made,) = loaded_with_parts(tmp_path / "backupkit.toml").made.values()
+    assert made.given["history"].given["url"] == meant.format(tmp_path)
+    assert made.given["lock"].given["url"] == meant.format(tmp_path)
+
+
+def test_the_words_of_a_command_are_left_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "backupkit.toml").write_text(
+        SMALL.replace(
+            '"data"', '{ type = "command", name = "x", argv = ["tool", "--all", "./x"], cwd = "bin" }'
+        )
+    )
+    (command,) = load(tmp_path / "backupkit.toml").pipeline().sources
+    assert isinstance(command, Command)
+    assert command.argv == ("tool", "--all", "./x")
+    assert command.cwd == tmp_path / "bin"
 
 
 def test_the_pipeline_of_a_name_and_the_only_one_are_given() -> None:

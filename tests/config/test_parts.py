@@ -202,3 +202,10 @@ def test_every_part_that_can_be_imported_from_backupkit_can_be_named() -> None:
     }
     # `Limits` is no part of a pipeline: whoever starts runs of a fleet has it.
     assert parts - made - {backupkit.Notification, backupkit.Limits} == set(), "name it in config/parts.py"
+
+
+def test_what_stands_before_several_parts_keeps_its_default() -> None:
+    def make(first: int = 1, *others: int) -> list[int]:
+        return [first, *others]
+
+    assert signature_of(make).call({"others": [2, 3]}) == [1, 2, 3]

@@ -56,7 +56,7 @@ def test_the_examples_of_the_documentation_load_and_keep_the_schema(
 def test_the_starter_keeps_the_schema_that_it_names(schema: jsonschema.Draft7Validator) -> None:
     text = starter(
         Wanted(
-            name="a shop", folder='/srv/"a" $b', database="${DATABASE_URL}", destinations=["/mnt", "s3://b"]
+            name="a.shop", folder='/srv/"a" $b', database="${DATABASE_URL}", destinations=["/mnt", "s3://b"]
         )
     )
     assert text.startswith("#:schema ./backupkit.schema.json\n")

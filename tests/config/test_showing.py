@@ -71,13 +71,14 @@ HOOK = f"https://hooks.slack.com/services/T1234567/B1234567/{SECRET.replace('-',
     [
         {"encryptor": {"passphrase": SECRET, "previous": [SECRET]}},
         {"encryptor": {"passphrase": "${S}"}},
+        {"encryptor": {"command": ["vault", SECRET]}},
         {"sources": f"postgresql://u:{SECRET}@h/x"},
         {"sources": {"type": "database", "url": f"mysql://u@h/x?password={SECRET}"}},
         {"sources": {"type": "mongodb", "url": f"mongodb://u:{SECRET}@a,b/x"}},
         {
             "sources": {
                 "type": "command",
-                "argv": ["x"],
+                "argv": ["x", f"--password={SECRET}"],
                 "name": "x",
                 "env": {"PGPASSWORD": SECRET, "X": "${S}"},
             }

@@ -115,7 +115,7 @@ def test_a_dotenv_file_has_what_the_environment_lacks_and_only_when_asked(
     (tmp_path / "backupkit.toml").write_text(
         '[pipelines.shop]\nsources = "${A}"\ndestinations = "/${B}"\nencryptor = "environment"\n'
     )
-    (tmp_path / ".env").write_text("A=from-file\nB='from file'\nBACKUP_ARCHIVE_PASSWORD=of-the-file\n")
+    (tmp_path / ".env").write_text('A=from-file\nB="from ${A} file"\nBACKUP_ARCHIVE_PASSWORD=of-the-file\n')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("A", "/from-environment")
     monkeypatch.delenv("B", raising=False)
@@ -124,7 +124,7 @@ def test_a_dotenv_file_has_what_the_environment_lacks_and_only_when_asked(
         load()
     pipeline = load(dotenv=".env").pipeline()
     assert [source.name for source in pipeline.sources] == ["from-environment"]
-    assert pipeline.destinations[0].location == "file:///from%20file"
+    assert pipeline.destinations[0].location == "file:///from%20%24%7BA%7D%20file"
     assert isinstance(pipeline.encryptor, Passphrase)
     monkeypatch.setenv("BACKUP_ARCHIVE_PASSWORD", "set later")
     assert pipeline.encryptor.reveal() == b"set later"
@@ -152,3 +152,17 @@ def test_the_specifications_variables_make_notifiers() -> None:
     found = from_mapping({"pipelines": {"shop": table}}, environ=environ).pipeline().notifiers
     assert len(found) == 2
     assert from_mapping({"pipelines": {"shop": table}}, environ={}).pipeline().notifiers == ()
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:///:memory:", "sqlite://", "sqlite:////x.db", "https://h/x", "mysql:///x"]
+)
+def test_a_url_that_names_no_relative_path_is_left_as_it_is(url: str) -> None:
+    assert Surroundings({}, Path("/srv")).url(url) == url
+
+
+def test_none_is_a_text_like_others_where_there_is_no_limit_to_lift() -> None:
+    source = {"type": "directory", "path": "/x", "name": "none"}
+    table = {"sources": source, "destinations": "/mnt/backup", "encryptor": "none"}
+    found = from_mapping({"pipelines": {"shop": table}}, environ={}).pipeline()
+    assert [one.name for one in found.sources] == ["none"]

@@ -117,6 +117,16 @@ def test_a_newer_one_that_is_not_good_lets_nothing_go(
     assert where(pipeline) == [(good.id, destination.location)]
 
 
+def test_where_none_is_good_the_newest_may_go_too(
+    make: Make, clock: Clock, destination: MemoryDestination
+) -> None:
+    losing = make(Scripted("app", {"app/a": b"a", "app/b": [[OSError("gone")]]}), destination, clock=clock)
+    incomplete = losing.run().destinations[0].backup
+    assert incomplete is not None
+    assert losing.delete(incomplete).outcome == "succeeded"
+    assert where(losing) == []
+
+
 @pytest.mark.parametrize("force", [False, True])
 def test_a_pinned_backup_is_never_deleted_anywhere_not_even_by_force(
     make: Make, clock: Clock, force: bool

@@ -70,6 +70,11 @@ def test_only_its_owner_can_read_it(pipeline: BackupPipeline, here: Path) -> Non
     assert (here / "shop.zip").stat().st_mode & 0o777 == 0o600
 
 
+def test_where_there_is_no_room_nothing_is_begun(pipeline: BackupPipeline) -> None:
+    with pytest.raises(RestoreError, match=r"/proc/x was not downloaded: .* where 0 B are free"):
+        pipeline.download(to="/proc/x")
+
+
 def test_no_passphrase_is_needed(
     pipeline: BackupPipeline, make: Make, destination: MemoryDestination, here: Path
 ) -> None:

@@ -217,6 +217,19 @@ def test_the_beginning_of_an_id_is_enough_if_it_is_the_beginning_of_one(
         pipeline.get("2026-11-23")
 
 
+def test_several_backups_that_an_id_may_mean_are_named_once_wherever_they_are(
+    make: Make, destination: MemoryDestination, clock: Clock
+) -> None:
+    pipeline = make([FILES], [destination, MemoryDestination("memory://b")], clock=clock)
+    for _ in range(2):
+        clock.forward(hours=1)
+        pipeline.run()
+    late, _, early, _ = pipeline.list().backups
+    with pytest.raises(BackupNotFoundError) as caught:
+        pipeline.get("2026-11-23")
+    assert f"({late.id}, {early.id})" in str(caught.value)
+
+
 def test_a_whole_id_is_no_beginning(pipeline: BackupPipeline) -> None:
     pipeline.run()
     pipeline.run(only="databases")

@@ -7,8 +7,10 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import typer
 
 from backupkit.backups import Backups
 from backupkit.cli.texts import columns, contents, counted, minutes, state
@@ -25,6 +27,7 @@ Part: TypeAlias = Literal["all", "some"] | Contents
 
 _SPECIAL = re.compile(r"([*?\[\]\\ ])")
 _MOST_FOUND = 200
+_ANSWERED = ("backup", "at", "include", "only", "to", "overwrite")
 _UP, _ALL, _SEARCH, _DONE = "up", "all", "search", "done"
 
 
@@ -106,14 +109,18 @@ def somebody_is_there() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def words_of(verb: str, url: str | None, options: object) -> Sequence[str]:
-    """The command line that gives the verb these options."""
-    assert is_dataclass(options)  # noqa: S101  # a group of them
-    given = {one.name: getattr(options, one.name) for one in fields(options)}
-    pairs = [
-        (f"--{name.replace('_', '-')}", str(value)) for name, value in given.items() if value is not None
-    ]
-    return ["backupkit", verb, *([url] if url else []), *(word for pair in pairs for word in pair)]
+def words_of(context: typer.Context) -> Iterator[str]:
+    """The command line that led here, without the options that answers add."""
+    yield from context.command_path.split()
+    for one in context.command.params:
+        value = context.params.get(str(one.name))
+        if one.name in _ANSWERED or value is None or value is False:
+            continue
+        for each in value if isinstance(value, list | tuple) else [value]:
+            if one.param_type_name == "option":
+                yield one.opts[0]
+            if each is not True:
+                yield str(each)
 
 
 def _backup(backups: Backups, at: str | None) -> Backup:

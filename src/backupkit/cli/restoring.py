@@ -21,6 +21,7 @@ from backupkit.model import Report
 def restore(
     url: Url = None,
     *,
+    context: typer.Context,
     to: Annotated[
         str | None,
         typer.Option(
@@ -110,7 +111,7 @@ def restore(
         )
 
         def operation(backups: Backups, cancel: threading.Event) -> Report:
-            wanted.complete(backups, at=at, command=words_of("restore", url, opening))
+            wanted.complete(backups, at=at, command=[*words_of(context)])
             return backups.restore(
                 wanted.backup or "latest",
                 to=target or wanted.to,

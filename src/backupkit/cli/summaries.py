@@ -48,12 +48,12 @@ def summary(
     with output.ending():
 
         def operation(pipeline: BackupPipeline) -> Summary:
-            if send:
-                begun(pipeline, Job("summary"), utc_now())
             if send and not any("summary" in notifier.on for notifier in pipeline.notifiers):
                 raise ConfigurationError(
                     f"No notifier of {pipeline.name} wants to hear summaries: give it one, or leave out --send."
                 )
+            if send:
+                begun(pipeline, Job("summary"), utc_now())
             return pipeline.send_summary() if send else pipeline.summary()
 
         if all_pipelines:

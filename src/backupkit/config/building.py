@@ -19,7 +19,7 @@ from backupkit.config.models import Made, checked, unwrapped
 from backupkit.config.reading import Read
 from backupkit.config.settings import Settings
 from backupkit.config.signatures import Parameter, Signature, signature_of
-from backupkit.config.telling import said, unknown, wrong_at
+from backupkit.config.telling import said, told_together, unknown, wrong_at
 from backupkit.config.values import Surroundings
 from backupkit.destinations.opening import chosen_of
 from backupkit.errors import BackupKitError, ConfigurationError, SettingsError
@@ -28,6 +28,8 @@ from backupkit.scheduling import Schedule
 from backupkit.scheduling.schedule import schedule_of
 
 _KEYS = ("defaults", "pipelines")
+# What a pipeline compares with each other: without one of these, it would find fault with what is right.
+_PAIRED = frozenset(("sources", "destinations", "encryptor", "compressor", "format", "retention"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +70,15 @@ def built(read: Read, surroundings: Surroundings) -> Built:
     made: dict[str, Made] = {}
     for name, table in _tables(read.data):
         defaults = {key: value for key, value in read.data.get("defaults", {}).items() if key not in table}
+        whole = {**defaults, **table}
         try:
-            made[name] = _pipeline(name, {**defaults, **table}, surroundings)
+            made[name] = _pipeline(name, whole, surroundings)
         except ValidationError as error:
             for path, message in said(error):
+                if path[:2] == ("schedule", "jobs") and not isinstance(whole["schedule"], Mapping):
+                    path = ("schedule", *path[2:])  # it is written as a list
                 owner = ("defaults",) if path and path[0] in defaults else ("pipelines", name)
                 wrong.append(((*owner, *path), message))
-        except BackupKitError as error:
-            wrong.append((("pipelines", name), f"is not possible: {error}"))
         except RecursionError:
             wrong.append((("pipelines", name), "has tables within tables that are too deep to be read"))
     if wrong:
@@ -127,9 +130,20 @@ def _is_table(name: object, table: object) -> bool:
 def _pipeline(name: str, table: Mapping[str, Any], surroundings: Surroundings) -> Made:
     signature = pipeline_signature()
     data = {**table, **_schedule(table)}
-    given = dict(checked(signature, data, surroundings))
+    try:
+        given = dict(checked(signature, data, surroundings))
+    except ValidationError as error:
+        flawed = {path[0] for path, _ in said(error)}
+        if flawed.isdisjoint(_PAIRED):
+            right = {key: value for key, value in data.items() if key in signature.names - flawed}
+            with told_together(error):
+                _pipeline(name, right, surroundings)
+        raise
     arguments = {key: value for key, value in unwrapped(given).items() if key != "schedule"}
-    pipeline = signature.make(name=name, **arguments)
+    try:
+        pipeline = signature.make(name=name, **arguments)
+    except BackupKitError as error:
+        raise wrong_at(((), f"is not possible: {error}")) from None
     if (schedule := given.get("schedule")) is not None:
         given["schedule"] = _fitting(schedule, pipeline)
     return Made(None, signature, given, data, pipeline)

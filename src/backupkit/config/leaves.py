@@ -76,13 +76,17 @@ class Leaf:
                 return found
         if isinstance(value, bool) and bool not in self.types:
             raise wrong(self._wanted())
-        if self.path and isinstance(value, os.PathLike):
+        if isinstance(value, os.PathLike):
             value = os.fspath(value)
         try:
             valid = handler(value)
         except ValidationError:
             raise wrong(self._wanted()) from None
-        return surroundings.path(valid) if self.path and isinstance(valid, str) else valid
+        if not isinstance(valid, str):
+            return valid
+        return (
+            surroundings.path(valid) if self.path else surroundings.url(valid) if self.key == "url" else valid
+        )
 
     def _wanted(self) -> str:
         words = [

@@ -22,7 +22,7 @@ from backupkit.config import parts, short_forms
 from backupkit.config.leaves import PLAIN, Anything, Leaf, Named, PassphraseLeaf, around, filled_in, is_made
 from backupkit.config.parts import Kind, Part, kind_for, part_named, types_of
 from backupkit.config.signatures import NotData, Parameter, Signature, signature_of
-from backupkit.config.telling import retold, unknown, wrong, wrong_at
+from backupkit.config.telling import retold, said, told_together, unknown, wrong, wrong_at
 from backupkit.config.values import Surroundings, is_secret
 from backupkit.errors import ConfigurationError, told
 from backupkit.passphrase import Passphrase
@@ -133,12 +133,21 @@ def made(
     signature: Signature, data: Mapping[str, Any], surroundings: Surroundings, *, part: Part | None = None
 ) -> Made:
     """Make what the table says; ValidationError with all that is wrong with it."""
-    given = checked(signature, data, surroundings)
+    try:
+        given = checked(signature, data, surroundings)
+    except ValidationError as error:
+        others = {key: value for key, value in data.items() if key in signature.names}
+        if signature.names.isdisjoint(
+            path[0] for path, _ in said(error)
+        ):  # then it can be made of the others
+            with told_together(error):
+                made(signature, others, surroundings)
+        raise
     injected = {one.name: surroundings for one in signature.parameters if one.hint is Surroundings}
     try:
         value = signature.call(unwrapped(given) | injected)
     except Exception as error:
-        raise wrong(_reason(error, given)) from None
+        raise wrong_at(((), _reason(error, given))) from None
     return Made(part, signature, given, data, value)
 
 
@@ -225,9 +234,10 @@ def _field(hint: Any, parameter: Parameter) -> Any:
 
 def _leaf(members: Sequence[Any], parameter: Parameter) -> Any:
     optional = type(None) in members
-    path = any(os.PathLike in (one, typing.get_origin(one)) or one is Path for one in members)
+    a_path = any(os.PathLike in (one, typing.get_origin(one)) or one is Path for one in members)
+    path = a_path and parameter.name != "argv"  # of a command, of which nobody knows which words are paths
     kinds = [one for one in members if one in PLAIN or typing.get_origin(one) is Literal]
-    if path and str not in kinds:
+    if a_path and str not in kinds:
         kinds.append(str)
     none = optional and not parameter.required and parameter.default is not None
     found = Leaf(tuple(kinds), parameter.name, path=path, optional=optional, none=none)

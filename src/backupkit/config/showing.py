@@ -62,6 +62,8 @@ def _shown(value: Any, key: str, made: Made) -> Any:
         return f"{HIDDEN} (from {value.origin})"
     if key in ("storage_options", "env"):
         return _options(value, made)
+    if isinstance(value, list) and key in ("argv", "command"):  # words after the program may be secrets
+        return [*value[:1], *(HIDDEN for _ in value[1:])]
     if isinstance(value, list):
         return [_shown(one, key, made) for one in value]
     if isinstance(value, Mapping):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -46,6 +46,10 @@ class Signature:
     make: Callable[..., Any]
     parameters: tuple[Parameter, ...]
     open: bool
+
+    @property
+    def names(self) -> Set[str]:
+        return {one.name for one in self.parameters}
 
     def call(self, given: Mapping[str, Any]) -> Any:
         """Make the part; what is not given has the default that it has in Python."""

@@ -8,21 +8,26 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qsl
 
+from backupkit.config.values import is_secret
 from backupkit.databases.urls import is_database_url, parse_database_url
 from backupkit.errors import ConfigurationError
+from backupkit.pipeline import check_name
 from backupkit.sources.application_excludes import APPLICATION_EXCLUDES
 
 SCHEMA_FILE = "backupkit.schema.json"
 DATABASE_VARIABLE = "DATABASE_URL"
 PASSPHRASE_VARIABLE = "BACKUP_ARCHIVE_PASSWORD"  # noqa: S105 - the name of a variable
-_VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What somebody wants to begin with. Texts may be variables, `${NAME}`; those that hold a password must be."""
+    """What somebody wants to begin with.
+
+    `database` and `destinations` are as in settings, with variables, `${NAME}`; passwords must be in such.
+    """
 
     name: str
     folder: str
@@ -32,13 +37,14 @@ class Wanted:
     notifications: bool = True
 
     def __post_init__(self) -> None:
+        check_name(self.name)
         for text in (self.database, *self.destinations):
             if holds_password(text):
                 raise ConfigurationError(
                     "A URL with a password would stand in the file for everybody to read: put it into a variable "
                     f"of the environment, and give the name of that, as ${{{DATABASE_VARIABLE}}}."
                 )
-        if self.database and not _VARIABLE.fullmatch(self.database):
+        if self.database and "${" not in self.database:
             parse_database_url(self.database)
         if not self.destinations:
             raise ConfigurationError("There is no destination: name a folder or a URL, at least one.")
@@ -48,8 +54,9 @@ def holds_password(text: str) -> bool:
     """Whether a URL has something in it that nobody else should read."""
     if is_database_url(text):
         return parse_database_url(text).password is not None
-    user, at, _ = text.partition("://")[2].rpartition("@")
-    return bool(at) and ":" in user
+    place, _, query = text.partition("://")[2].partition("?")
+    user, at, _ = place.rpartition("@")
+    return bool(at and ":" in user) or any(is_secret(key) for key, _ in parse_qsl(query))
 
 
 def name_from(folder: Path) -> str:
@@ -59,7 +66,7 @@ def name_from(folder: Path) -> str:
 
 def starter(wanted: Wanted) -> str:
     """The text of the file."""
-    folder = f'{{ type = "directory", path = {_text(wanted.folder)}, exclude = [\n{_excludes()}    ] }}'
+    folder = f'{{ type = "directory", path = {_literal(wanted.folder)}, exclude = [\n{_excludes()}    ] }}'
     sources = [f"    {folder},"]
     if wanted.database:
         sources.append(f"    {_text(wanted.database)},")
@@ -153,14 +160,17 @@ def _excludes() -> str:
     for pattern in APPLICATION_EXCLUDES:
         if len(line) + len(pattern) > 100:
             lines, line = f"{lines}{line}\n", "       "
-        line += f" {_text(pattern)},"
+        line += f" {_literal(pattern)},"
     return f"{lines}{line}\n"
 
 
+def _literal(text: str) -> str:
+    """The text as it is: a folder may have any name, and a dollar sign in it."""
+    return _text(text.replace("$", "$$"))
+
+
 def _text(text: str) -> str:
-    """The text in TOML's quotes; a folder may have any name, and a dollar sign in it."""
-    if not _VARIABLE.fullmatch(text):
-        text = text.replace("$", "$$")
+    """The text in TOML's quotes."""
     return json.dumps(os.fspath(text), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic import ValidationError
@@ -32,6 +33,15 @@ def said(error: ValidationError) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """What was said, and of what."""
     for one in error.errors(include_url=False, include_input=False):
         yield one["loc"], one["msg"]
+
+
+@contextmanager
+def told_together(error: ValidationError) -> Iterator[None]:
+    """What is wrong with the same thing in the body is told together with what was found before."""
+    try:
+        yield
+    except ValidationError as other:
+        raise wrong_at(*said(error), *said(other)) from None
 
 
 def retold(error: ValidationError, known: Collection[str], missing: Mapping[str, str]) -> ValidationError:

@@ -17,6 +17,7 @@ _FILE = re.compile(r"file:(?!//)(.+)", re.DOTALL)
 _SECRET = re.compile(
     r"(?:^|_)(?:pass\w*|secrets?|\w*secret|tokens?|keys?|credentials?|auth\w*|sas\w*|dsn|webhook\w*|connection_string)$"
 )
+_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)((?!/|:memory:|file:).+)", re.DOTALL)
 _UNITS = {
     **dict.fromkeys(("s", "sec", "second", "seconds"), 1),
     **dict.fromkeys(("m", "min", "minute", "minutes"), 60),
@@ -50,6 +51,13 @@ class Surroundings:
         if self.folder is None or not text or "://" in text or text.startswith("~"):
             return text
         return os.path.join(self.folder, text)
+
+    def url(self, text: str) -> str:
+        """The URL; that of an SQLite database with its path from the folder of the settings, if it is relative."""
+        found = _SQLITE.fullmatch(text)
+        if self.folder is None or found is None:
+            return text
+        return f"{found[1]}{os.path.join(self.folder, found[2])}"
 
     def passphrase(self, written: str) -> Passphrase:
         """The passphrase that the text means, looked for at its first use."""
