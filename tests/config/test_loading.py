@@ -26,7 +26,7 @@ from backupkit import (
 )
 from backupkit.config import Settings, find, from_mapping, load, loaded_with_parts
 from backupkit.errors import ConfigurationError
-from backupkit.scheduling import Scheduled
+from backupkit.scheduling import Schedule, Scheduled
 
 SMALL = """
 [pipelines.shop]
@@ -280,9 +280,9 @@ def test_the_options_of_a_file_system_are_passed_on() -> None:
     assert pipeline.destinations[0].part_size == 1 << 20  # type: ignore[attr-defined]
 
 
-def test_a_pipeline_without_a_schedule_has_none() -> None:
+def test_a_pipeline_that_says_no_schedule_has_none_and_one_that_says_there_is_none_has_no_jobs() -> None:
     assert settings().schedules == {}
-    assert settings(schedule="none").schedules == {}
+    assert settings(schedule="none").schedules == {"shop": Schedule([])}
 
 
 def test_the_usual_schedule_leaves_out_what_the_pipeline_cannot_do() -> None:

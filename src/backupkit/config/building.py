@@ -154,8 +154,8 @@ def _schedule(table: Mapping[str, Any]) -> Mapping[str, Any]:
     match table.get("schedule"):
         case "usual":
             return {"schedule": {}}
-        case "none":
-            return {"schedule": None}
+        case "none":  # not the same as unsaid, in whose place schedulers have the usual one
+            return {"schedule": {"jobs": []}}
         case list() | tuple() as jobs:
             return {"schedule": {"jobs": jobs}}
     return {}
