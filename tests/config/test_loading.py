@@ -254,7 +254,7 @@ def test_a_pipeline_without_a_schedule_has_none() -> None:
 
 def test_the_usual_schedule_leaves_out_what_the_pipeline_cannot_do() -> None:
     jobs = settings(schedule="usual").schedules["shop"].jobs
-    assert [str(one.job) for one in jobs] == ["run", "clean", "monitor", "summary --send"]
+    assert [str(one.job) for one in jobs] == ["run", "clean", "monitor"]
     with_database = settings(schedule="usual", sources=["/srv/shop", "redis://h/"]).schedules["shop"].jobs
     assert "run --only databases" in [str(one.job) for one in with_database]
 

@@ -160,6 +160,24 @@ def test_a_process_that_has_not_added_the_pipeline_is_told_to(tmp_path: Path) ->
         apscheduler.do("shop", "0 3 * * *", {"verb": "run"})
 
 
+def test_jobs_of_a_pipeline_that_was_renamed_say_how_to_be_rid_of_them(tmp_path: Path) -> None:
+    add_jobs(BackgroundScheduler(), shop(tmp_path, name="forum"), YEARLY)
+    with pytest.raises(ConfigurationError, match="remove its jobs from the job store: their ids begin with"):
+        apscheduler.do("shop", "0 3 * * *", {"verb": "run"})
+
+
+def test_what_another_process_begins_while_a_job_waits_for_its_turn_is_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline, hour = shop(tmp_path), timedelta(hours=1)
+    add_jobs(BackgroundScheduler(), pipeline, YEARLY)
+    missed(YEARLY, pipeline, LONG_AGO)
+    began = datetime(2024, 2, 29, tzinfo=UTC)
+    begun(pipeline, Job("run"), began + 2 * hour)
+    monkeypatch.setattr(apscheduler, "utc_now", iter([began, began + 3 * hour]).__next__)
+    assert apscheduler.do("shop", "0 0 29 2 *", {"verb": "run"}) is None
+
+
 def test_what_another_process_has_begun_is_not_done_again(tmp_path: Path) -> None:
     pipeline = shop(tmp_path)
     add_jobs(BackgroundScheduler(), pipeline, YEARLY)

@@ -12,9 +12,9 @@ import pytest
 from backupkit import BackupPipeline, Directory, SQLite
 from backupkit.errors import ConfigurationError
 from backupkit.integrations.django import get_pipeline, pipelines, schedules
-from backupkit.scheduling import Schedule
 from tests.integrations.conftest import Django, sqlite
 
+FILES = "django.core.files.storage.FileSystemStorage"
 POSTGRESQL = {
     "ENGINE": "django.db.backends.postgresql",
     "NAME": "shop",
@@ -75,7 +75,9 @@ def test_several_pipelines_share_defaults_and_choose_their_sources(site: Django,
         "nightly": ["sqlite-db.sqlite3", "media"],
         "often": ["sqlite-db.sqlite3"],
     }
-    assert schedules() == {"nightly": Schedule()}
+    assert {name: [str(one.job) for one in its.jobs] for name, its in schedules().items()} == {
+        "nightly": ["run", "run --only databases", "clean", "monitor"]
+    }
     with pytest.raises(ConfigurationError, match="name one of nightly, often"):
         get_pipeline()
 
@@ -111,7 +113,7 @@ def test_a_pipeline_can_be_said_in_python(site: Django, monkeypatch: pytest.Monk
             "databases of the pipeline 'shop' is neither true, false nor a list of aliases",
         ),
         ({"databases": ["defualt"]}, "DATABASES has no 'defualt'"),
-        ({"media": ["pictures"]}, "STORAGES: .*pictures"),
+        ({"media": ["pictures"]}, r"STORAGES\['pictures'\] is no storage: .*pictures"),
         ({"databases": False, "media": False}, "'shop' has nothing to back up"),
         ({"retention": "no_such"}, r"BACKUPKIT: pipelines\.shop\.retention.*no_such|BACKUPKIT: .*retention"),
     ],
@@ -140,3 +142,20 @@ def test_a_site_that_starts_imports_nothing_that_only_backups_need() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("empty", [{}, {"ENGINE": "django.db.backends.dummy"}])
+def test_an_alias_without_an_engine_is_no_database(
+    site: Django, tmp_path: Path, empty: dict[str, str]
+) -> None:
+    site(DATABASES={"default": empty, "orders": sqlite(tmp_path / "orders.sqlite3")})
+    assert names(get_pipeline()) == ["sqlite-orders.sqlite3", "media"]
+    site(DATABASES={"default": empty})
+    assert names(get_pipeline()) == ["media"]
+
+
+@pytest.mark.parametrize("storage", [{}, {"BACKEND": FILES, "OPTIONS": {"locaton": "/srv"}}])
+def test_a_storage_that_cannot_be_made_is_named(site: Django, storage: dict[str, object]) -> None:
+    site(STORAGES={"default": storage, "staticfiles": {"BACKEND": FILES}})
+    with pytest.raises(ConfigurationError, match=r"STORAGES\['default'\] is no storage: "):
+        get_pipeline()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
@@ -71,6 +72,16 @@ def test_what_is_odd_about_a_path_reaches_the_program_as_it_is(tmp_path: Path) -
     assert said.splitlines() == [str(folder), "clean", "--config", "50%;\\x", "--quiet"]
 
 
+@pytest.mark.parametrize("name", ["100\\%", "a\\\\%b", "\\\\\\%%\\", "it's \\%"])
+def test_a_percent_sign_after_backslashes_does_not_end_the_command(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    calling = replace(SHOP, folder=str(tmp_path / name), program=["/bin/pwd"], choice=[])
+    command = commands(lines(Schedule([Scheduled("0 3 * * *", "clean")]), calling))[0].partition(" && ")[0]
+    assert re.fullmatch(r"(\\.|[^\\%])*", command, re.DOTALL)
+    said = subprocess.check_output(["sh", "-c", command.replace(r"\%", "%") + " && pwd"], text=True)
+    assert said == f"{tmp_path / name}\n"
+
+
 @given(EXPRESSIONS)
 def test_the_fields_mean_what_the_expression_means(when: str) -> None:
     written = " ".join(lines(Schedule([Scheduled(when, "run")]))[1].split()[:5])
@@ -119,6 +130,17 @@ def test_in_a_file_for_the_system_each_line_names_the_user() -> None:
         "0 3 * * * backup",
         "@reboot backup",
     ]
+
+
+@pytest.mark.parametrize("user", ["", "the backup", "root\n* * * * * root"])
+def test_what_is_no_name_of_a_user_is_refused(user: str) -> None:
+    with pytest.raises(ConfigurationError, match="give the name of a user"):
+        lines(user=user)
+
+
+def test_a_destination_cannot_bring_another_line() -> None:
+    with pytest.raises(ConfigurationError, match="cannot stand in one line"):
+        lines(Schedule([Scheduled("0 3 * * *", "run", to="disk\n* * * * * reboot")]))
 
 
 @pytest.mark.parametrize("when", ["0 3 L * *", "0 3 LW * *", "0 3 * * MON#1", "0 3 * * 5L"])

@@ -153,7 +153,7 @@ def test_what_was_missed_is_caught_up_once_in_order_at_the_start(shop: Shop) -> 
     missed(Schedule(), shop.pipeline(), START)
     shop.clock.now = START + 9 * DAY
     with shop.scheduler(schedule=Schedule()):
-        assert [str(shop.next()[1]) for _ in range(4)] == ["run", "clean", "monitor", "summary --send"]
+        assert [str(shop.next()[1]) for _ in range(3)] == ["run", "clean", "monitor"]
         assert shop.jobs() == []
 
 
@@ -237,6 +237,23 @@ def test_so_many_pipelines_are_at_work_at_once_and_no_more(shop: Shop) -> None:
             begun_ones.get(timeout=0.3)
         go.set()
         assert {*first, begun_ones.get(timeout=WITHIN)} == {"one", "two", "three"}
+
+
+def test_what_another_process_begins_while_no_place_is_free_is_not_done_again(shop: Shop) -> None:
+    with held(shop, "one", "two", at_once=1) as (begun_ones, go):
+        first = begun_ones.get(timeout=WITHIN)
+        (second,) = {"one", "two"} - {first}
+        threading.Event().wait(0.2)  # in which it finds out that it has to wait
+        begun(shop.pipeline(second), Job("run"), DUE)
+        go.set()
+        assert shop.next()[0] == first
+        with pytest.raises(queue.Empty):
+            begun_ones.get(timeout=0.3)
+
+
+def test_two_pipelines_of_one_name_are_refused(shop: Shop) -> None:
+    with pytest.raises(ConfigurationError, match="Two of the pipelines have the same name"):
+        shop.scheduler(shop.pipeline(), shop.pipeline())
 
 
 def test_stopping_cancels_what_is_under_way_and_leaves_nothing(shop: Shop) -> None:

@@ -14,7 +14,7 @@ from backupkit import BackupPipeline, Delivery, Directory, FileMemory, Notificat
 from backupkit.model import Report
 from backupkit.protocols import Memory
 from backupkit.scheduling import Job, Schedule, Scheduled, missed, perform
-from backupkit.scheduling.missed import begun, in_order
+from backupkit.scheduling.missed import begun, in_order, was_begun
 
 START = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)  # a Monday
 NIGHTLY = Schedule([Scheduled("0 3 * * *", "run")])
@@ -170,6 +170,16 @@ def test_what_cannot_be_right_is_as_if_nothing_were_remembered(pipeline: BackupP
     memory.texts[key] = text
     assert missed(NIGHTLY, pipeline, START + DAY) == ()
     assert missed(NIGHTLY, pipeline, START + 2 * DAY) == (Job("run"),)
+
+
+def test_after_a_clock_was_set_back_nothing_counts_as_begun_that_is_still_to_come(
+    pipeline: BackupPipeline,
+) -> None:
+    missed(NIGHTLY, pipeline, START)
+    begun(pipeline, Job("run"), START + 23 * HOUR)
+    assert not was_begun(pipeline, Job("run"), START, START + 2 * HOUR)
+    begun(pipeline, Job("run"), START + 2 * HOUR)
+    assert was_begun(pipeline, Job("run"), START, START + 2 * HOUR - timedelta(minutes=5))  # of a clock ahead
 
 
 def test_what_nobody_has_asked_about_is_not_remembered(pipeline: BackupPipeline) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backupkit import ConfigurationError
+from backupkit import BackupPipeline, ConfigurationError, Directory
 from backupkit.scheduling import Schedule, Scheduled
 from backupkit.scheduling.cron import time_after, time_until
+from backupkit.scheduling.schedule import schedule_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -92,6 +94,15 @@ def test_delays_spread_the_pipelines_of_a_fleet() -> None:
     quarters = [sum(one // timedelta(seconds=150) == quarter for one in delays) for quarter in range(4)]
     assert sum(quarters) == 200
     assert min(quarters) > 25
+
+
+def test_the_usual_jobs_in_another_zone_are_also_those_that_a_pipeline_has_a_use_for(tmp_path: Path) -> None:
+    pipeline = BackupPipeline("shop", Directory(tmp_path), tmp_path / "backups", encryptor=None)
+    berlin = Schedule(time_zone="Europe/Berlin", jitter=timedelta(minutes=9))
+    for said in (berlin, {"shop": berlin}):
+        found = schedule_of(pipeline, said)
+        assert [str(one.job) for one in found.jobs] == ["run", "clean", "monitor"]
+        assert (found.time_zone, found.jitter) == (berlin.time_zone, berlin.jitter)
 
 
 @pytest.mark.parametrize(

@@ -147,3 +147,15 @@ def test_what_systemd_does_not_know_is_refused(when: str) -> None:
 def test_a_user_cannot_bring_another_line() -> None:
     with pytest.raises(ConfigurationError, match="cannot stand in a unit"):
         systemd_units(SHOP, Schedule(), user="root\nExecStartPre=/bin/true")
+
+
+@pytest.mark.parametrize("folder", ["/srv/shop\\", "/srv/shop "])
+def test_a_folder_that_systemd_would_read_as_another_is_refused(folder: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot stand in a unit"):
+        systemd_units(replace(SHOP, folder=folder), Schedule())
+
+
+@pytest.mark.parametrize("file", ["backup.env", "-/etc/backup.env"])
+def test_a_file_with_secrets_that_systemd_would_pass_over_is_refused(file: str) -> None:
+    with pytest.raises(ConfigurationError, match="give the whole path"):
+        systemd_units(SHOP, Schedule(), environment_file=file)

@@ -25,6 +25,7 @@ from backupkit.destinations.opening import chosen_of
 from backupkit.errors import BackupKitError, ConfigurationError, SettingsError
 from backupkit.pipeline import BackupPipeline
 from backupkit.scheduling import Schedule
+from backupkit.scheduling.schedule import schedule_of
 
 _KEYS = ("defaults", "pipelines")
 
@@ -150,8 +151,7 @@ def _fitting(made: Made, pipeline: BackupPipeline) -> Made:
     """The schedule, of which each job can be done with the pipeline; of the usual ones, those that can."""
     schedule: Schedule = made.value
     if "jobs" not in made.given:
-        jobs = tuple(one for one in schedule.jobs if one.only is None or one.only in pipeline.contents)
-        return replace(made, value=replace(schedule, jobs=jobs))
+        return replace(made, value=schedule_of(pipeline, schedule))
     found: list[tuple[KeyPath, str]] = []
     for number, one in enumerate(schedule.jobs):
         path: KeyPath = ("schedule", "jobs", number)

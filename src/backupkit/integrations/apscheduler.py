@@ -22,7 +22,7 @@ from backupkit.observers.log import log_job
 from backupkit.pipeline import BackupPipeline
 from backupkit.scheduling import Job, Schedule, Scheduled, missed, perform
 from backupkit.scheduling.missed import was_begun
-from backupkit.scheduling.schedule import schedule_of
+from backupkit.scheduling.schedule import check_names, schedule_of
 
 try:
     from apscheduler.schedulers.base import BaseScheduler
@@ -56,9 +56,8 @@ def add_jobs(
     that starts a scheduler on it calls this first.
     """
     pipelines = [pipelines] if isinstance(pipelines, BackupPipeline) else list(pipelines)
+    check_names(pipelines)
     added = {str(one.name): _Added(one, schedule_of(one, schedule), cancel) for one in pipelines}
-    if len(added) < len(pipelines):
-        raise ConfigurationError("Two of the pipelines have the same name: give each a name of its own.")
     _added.update(added)
     options = {
         "jobstore": jobstore,
@@ -101,12 +100,14 @@ class DueTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
 
 def do(name: str, when: str, job: Mapping[str, Any]) -> Report | Summary | None:
     """Do what is due; None if another process has begun it, or the schedule has it no more."""
-    added, now = _added_as(name), utc_now()
+    added, began = _added_as(name), utc_now()
     scheduled = Scheduled(when, **job)
     if scheduled not in added.schedule.jobs:  # the job store has it from an earlier program
         return None
     with added.turn:
-        if was_begun(added.pipeline, scheduled.job, added.schedule.due_until(name, scheduled, now), now):
+        # Having its turn may take long; it counts what was due before.
+        due = added.schedule.due_until(name, scheduled, began)
+        if was_begun(added.pipeline, scheduled.job, due, utc_now()):
             return None
         return _done(added, scheduled.job)
 
@@ -141,7 +142,8 @@ def _added_as(name: str) -> _Added:
     if name not in _added:
         raise ConfigurationError(
             f"The pipeline {name} is not known in this process: call add_jobs before the scheduler starts, and let "
-            "its executor be one of threads."
+            f"its executor be one of threads. If there is none of this name any more, remove its jobs from the job "
+            f"store: their ids begin with 'backupkit {name} '."
         )
     return _added[name]
 

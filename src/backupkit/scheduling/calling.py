@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from backupkit.errors import ConfigurationError
@@ -35,11 +35,7 @@ class Calling:
     program: Sequence[str] = field(default_factory=this_program)
 
     def __post_init__(self) -> None:
-        for text in (*self.choice, *self.scheduling, *self.program, self.folder):
-            if not text.isprintable():
-                raise ConfigurationError(
-                    f"{text!r} cannot stand in one line of a crontab or a unit: use a name of printable letters."
-                )
+        _check_printable([*self.choice, *self.scheduling, *self.program, self.folder])
         for path in (self.folder, self.program[0]):
             if not os.path.isabs(path):
                 raise ConfigurationError(f"{path!r} is not found from everywhere: give the whole path.")
@@ -47,8 +43,17 @@ class Calling:
     def words(self, job: Job) -> list[str]:
         """The program and its arguments for one job; it prints nothing unless something is wrong."""
         waits = ["--wait", str(RUN_WAITS)] if job.verb == "run" else []
+        _check_printable(job.words())
         return [*self.program, *job.words(), *self.choice, *waits, "--quiet"]
 
     def catching_up(self) -> list[str]:
         """The same for what was missed."""
         return [*self.program, "schedule", "catch-up", *self.choice, *self.scheduling, "--quiet"]
+
+
+def _check_printable(texts: Iterable[str]) -> None:
+    for text in texts:
+        if not text.isprintable():
+            raise ConfigurationError(
+                f"{text!r} cannot stand in one line of a crontab or a unit: use a name of printable letters."
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, tzinfo
@@ -31,6 +32,10 @@ def crontab_lines(
     which cronie understands. With `user`, each line names it, as in files of /etc/cron.d. What was missed while the
     machine was off is caught up after it has started. A jitter is a sleep at the beginning.
     """
+    if user is not None and not re.fullmatch(r"[^\s#%]+", user):
+        raise ConfigurationError(
+            f"{user!r} cannot stand in a crontab: give the name of a user of this machine."
+        )
     who = [user] if user is not None else []
     for zone, members in groupby(called, key=lambda one: one[1].time_zone):
         if cron_tz:
@@ -52,7 +57,10 @@ def crontab_lines(
 
 def _command(folder: str, words: Sequence[str], seconds: int) -> str:
     parts = [["cd", folder], *([["sleep", str(seconds)]] if seconds else []), list(words)]
-    return " && ".join(map(shlex.join, parts)).replace("%", r"\%")  # for cron, it ends the command
+    command = " && ".join(map(shlex.join, parts))
+    # For cron, a percent sign ends the command unless a backslash stands before it, and that not another one: what
+    # has one of its own is in single quotes, which are closed and opened in between.
+    return command.replace(r"\%", r"\''%").replace("%", r"\%")
 
 
 def _fields(scheduled: Scheduled) -> list[str]:

@@ -17,7 +17,7 @@ from backupkit.pipeline import BackupPipeline
 from backupkit.scheduling.jobs import Job
 from backupkit.scheduling.missed import missed, was_begun
 from backupkit.scheduling.performing import perform
-from backupkit.scheduling.schedule import Schedule, schedule_of
+from backupkit.scheduling.schedule import Schedule, check_names, schedule_of
 
 Ended: TypeAlias = Callable[[BackupPipeline, Job, Report | Summary | Exception], object]
 
@@ -50,6 +50,7 @@ class Scheduler:
         pipelines = [pipelines] if isinstance(pipelines, BackupPipeline) else list(pipelines)
         if at_once < 1:
             raise ConfigurationError(f"at_once={at_once!r} pipelines can do nothing: use 1 or more.")
+        check_names(pipelines)
         self._served = [(pipeline, schedule_of(pipeline, schedule)) for pipeline in pipelines]
         self._places = threading.Semaphore(at_once)
         self._ended = ended or _logged
@@ -110,13 +111,15 @@ class Scheduler:
             if due[first] > now:
                 stopped.wait(min((due[first] - now).total_seconds(), _LOOK))
                 continue
-            if not was_begun(pipeline, jobs[first].job, due[first], now):
-                self._do(pipeline, jobs[first].job, stopped)
+            self._do(pipeline, jobs[first].job, stopped, since=due[first])
             due[first] = next_of(first, max(self._clock(), now))
 
-    def _do(self, pipeline: BackupPipeline, job: Job, stopped: threading.Event) -> None:
+    def _do(
+        self, pipeline: BackupPipeline, job: Job, stopped: threading.Event, *, since: datetime | None = None
+    ) -> None:
         with self._place(stopped):
-            if stopped.is_set():
+            # Another process may also begin it while all places are taken.
+            if stopped.is_set() or (since and was_begun(pipeline, job, since, self._clock())):
                 return
             done: Report | Summary | Exception
             try:

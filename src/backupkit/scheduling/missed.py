@@ -18,7 +18,7 @@ from backupkit.scheduling.schedule import Schedule
 
 # What is missed together is done in this order: nothing is cleaned or judged before there is a new backup.
 _ORDER: tuple[Verb, ...] = ("run", "clean", "verify", "drill", "monitor", "summary")
-_DAY = timedelta(days=1)
+_AHEAD = timedelta(hours=1)  # by what the clock of another machine may be ahead
 
 _T = TypeVar("_T")
 
@@ -119,4 +119,4 @@ def _time(text: str | None, now: datetime) -> datetime | None:
         time = datetime.fromisoformat(text or "").astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return time if time < now + _DAY else None
+    return time if time < now + _AHEAD else None

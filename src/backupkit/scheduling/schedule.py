@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from backupkit.errors import ConfigurationError
@@ -100,22 +100,28 @@ def schedule_of(
 ) -> Schedule:
     """The schedule of this pipeline; ConfigurationError if there are some by name, but none for it.
 
-    Where there is none at all, it is the usual one, without what this pipeline has no use for.
+    Where there is none at all, it is the usual one. Of the usual jobs, in whatever zone, there are those that this
+    pipeline has a use for.
     """
-    if isinstance(schedule, Schedule):
-        return schedule
     name = str(pipeline.name)
     if schedule is None:
-        hears = any("summary" in notifier.on for notifier in pipeline.notifiers)
-        return Schedule(
-            [
-                one
-                for one in USUAL
-                if one.only in (None, *pipeline.contents) and (one.verb != "summary" or hears)
-            ]
-        )
-    if name not in schedule:
-        raise ConfigurationError(
-            f"There is no schedule for the pipeline {name}: name it, or give one Schedule for all pipelines."
-        )
-    return schedule[name]
+        schedule = Schedule()
+    elif not isinstance(schedule, Schedule):
+        if name not in schedule:
+            raise ConfigurationError(
+                f"There is no schedule for the pipeline {name}: name it, or give one Schedule for all pipelines."
+            )
+        schedule = schedule[name]
+    if schedule.jobs != USUAL:
+        return schedule
+    hears = any("summary" in notifier.on for notifier in pipeline.notifiers)
+    fitting = [
+        one for one in USUAL if one.only in (None, *pipeline.contents) and (one.verb != "summary" or hears)
+    ]
+    return replace(schedule, jobs=fitting)
+
+
+def check_names(pipelines: Sequence[BackupPipeline]) -> None:
+    """ConfigurationError for two of one name, whose jobs would be taken for each other's."""
+    if len({str(one.name) for one in pipelines}) < len(pipelines):
+        raise ConfigurationError("Two of the pipelines have the same name: give each a name of its own.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from backupkit.errors import ConfigurationError
@@ -28,9 +29,14 @@ def systemd_units(
     delays each timer within the jitter, always by the same time on the same machine. `environment_file` is one with
     secrets, and must be there.
     """
-    for text in (user, environment_file):
-        if text is not None and not (text and text.isprintable()):
+    for text in (calling.folder, user, environment_file):
+        # systemd takes away the spaces at both ends, and joins a line that ends with a backslash with the next one.
+        if text is not None and (
+            not text or not text.isprintable() or text.strip() != text or text[-1] == "\\"
+        ):
             raise ConfigurationError(f"{text!r} cannot stand in a unit: use a name of printable letters.")
+    if environment_file is not None and not os.path.isabs(environment_file):
+        raise ConfigurationError(f"systemd ignores the file {environment_file!r}: give the whole path.")
     jobs = in_order(one.job for one in schedule.jobs)
     names = [_name(calling.name, job) for job in jobs]
     units: dict[str, str] = {}

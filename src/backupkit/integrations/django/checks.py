@@ -171,4 +171,4 @@ def _lies_in(place: Path, folder: Path) -> bool:
 def _disk_of(path: Path) -> int:
     """The file system that a path is on, or will be."""
     path = path.absolute()
-    return next(one for one in (path, *path.parents) if one.exists()).stat().st_dev
+    return next(one for one in (path, *path.parents) if os.path.exists(one)).stat().st_dev

@@ -21,6 +21,7 @@ READ = (SETTING, "DATABASES", "MEDIA_ROOT", "STORAGES")
 """The settings that pipelines are made of."""
 
 _OURS = ("databases", "media")
+_NO_DATABASE = "django.db.backends.dummy"
 
 
 @cache
@@ -46,14 +47,22 @@ def configured() -> Settings:
 
 
 def aliases() -> list[str]:
-    """The aliases in DATABASES, but those of replicas: one backup of the two is enough."""
-    return [alias for alias, one in settings.DATABASES.items() if not one.get("TEST", {}).get("MIRROR")]
+    """The aliases of the databases that a backup is needed of.
+
+    Of a replica and what it is one of, one backup is enough. An alias without an engine is none: Django gives
+    a site without databases such a one, and sites with several leave `default` empty.
+    """
+    return [
+        alias
+        for alias, one in settings.DATABASES.items()
+        if one.get("ENGINE", _NO_DATABASE) != _NO_DATABASE and not one.get("TEST", {}).get("MIRROR")
+    ]
 
 
 def _imported(place: str) -> Settings:
     try:
         found = import_string(place.replace(":", "."))
-    except ImportError as error:
+    except (ImportError, ValueError) as error:
         raise ConfigurationError(
             f"settings.{SETTING} names {place!r}, which cannot be imported ({error}): write it as "
             "package.module:pipeline."

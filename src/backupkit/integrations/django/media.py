@@ -7,7 +7,8 @@ from pathlib import PurePath
 from typing import Any
 
 from django.conf import settings
-from django.core.files.storage import FileSystemStorage, InvalidStorageError, storages
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import FileSystemStorage, storages
 
 from backupkit.errors import ConfigurationError
 from backupkit.protocols import Source
@@ -56,8 +57,15 @@ def media_sources(aliases: Sequence[str]) -> list[Source]:
 def _storage(alias: str) -> Any:
     try:
         return storages[alias]
-    except InvalidStorageError as error:
-        raise ConfigurationError(f"STORAGES: {error}") from error
+    except (
+        ImproperlyConfigured,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:  # whatever its class makes of the options
+        raise ConfigurationError(
+            f"STORAGES[{alias!r}] is no storage: {error or type(error).__name__}"
+        ) from error
 
 
 def bucket_url(alias: str) -> str:
