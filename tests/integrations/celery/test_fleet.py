@@ -182,8 +182,9 @@ def test_at_its_time_limit_a_run_is_cancelled_and_leaves_nothing(ships: Fleet, w
     process = ships.begun(name)
     assert ended(result) == "FAILURE"
     assert isinstance(result.result, SoftTimeLimitExceeded)
-    assert "backupkit.run took longer than it may" in str(result.result)
+    assert "backupkit.run took longer than it may, 1 seconds" in str(result.result)
     assert (ships.stored(name), ships.told(name)) == ([], ["run failed"])
+    assert ships.why(name) == f"The run of {name} was cancelled, because its time limit was reached."
     assert ships.client.keys(f"backupkit:lock:{name}*") == []
     assert process in processes(ships)
 
@@ -210,6 +211,7 @@ def test_revoking_a_run_stops_it_cleanly(ships: Fleet, worker: Program) -> None:
     assert ended(result) == "REVOKED"
     until(lambda: ships.stored(name) == [], "the clean end")
     until(lambda: ships.client.keys(f"backupkit:lock:{name}*") == [], "the free lock")
+    assert ships.why(name) == f"The run of {name} was cancelled, because its process was told to stop."
     next_one = ships.send(name)
     ships.begun(name)
     ships.go(name)
@@ -332,7 +334,7 @@ def test_what_a_killed_worker_did_is_done_by_the_next(ships: Fleet, worker: Prog
     ships.go(name)
     assert ended(result) == "SUCCESS"
     assert len(ships.archives(name)) == 1
-    assert ships.client.hlen("unacked") == 0
+    until(lambda: ships.client.hlen("unacked") == 0, "the end of its message")
 
 
 def test_two_workers_keep_the_limits_of_twenty_pipelines(ships: Fleet, worker: Program) -> None:
