@@ -41,22 +41,24 @@ class Runs:
 
     def __init__(self) -> None:
         self._latest: asyncio.Task[Report] | None = None
+        self._begun: set[asyncio.Task[Report]] = set()
         self._cancel = threading.Event()
 
     async def start(self) -> None:
         """Begin a run. BackupAlreadyRunningError if there is one already, whoever started it."""
-        cancel = threading.Event()
-        task = asyncio.create_task(asyncio.to_thread(pipeline.run, cancel=cancel))
+        task = asyncio.create_task(asyncio.to_thread(pipeline.run, cancel=self._cancel))
+        self._begun.add(task)  # also if who asked for it goes away meanwhile
+        task.add_done_callback(self._begun.discard)
         await asyncio.wait([task], timeout=_AT_ONCE)
         if task.done() and isinstance(error := task.exception(), BackupAlreadyRunningError):
             raise error
-        self._latest, self._cancel = task, cancel
+        self._latest = task
 
     async def stop(self) -> None:
         """End the run that is under way at its next chunk; it leaves nothing behind."""
         self._cancel.set()
-        if self._latest is not None:
-            await asyncio.wait([self._latest])
+        if self._begun:
+            await asyncio.wait(self._begun)
 
     def standing(self) -> dict[str, object]:
         """How the latest run stands."""

@@ -240,3 +240,26 @@ def test_a_server_that_is_stopped_ends_its_backup_and_leaves_nothing_of_it(tmp_p
         site.process.wait(_PATIENCE)
     assert "Traceback" not in (tmp_path / "log").read_text()
     assert list((tmp_path / "backups").rglob("*.*")) == []
+
+
+_ASKED_AND_GONE = """
+import asyncio
+from backups import runs
+
+async def main():
+    asking = asyncio.create_task(runs.start())
+    await asyncio.sleep(0)  # it begins
+    asking.cancel()
+    await asyncio.wait([asking])
+    assert len(asyncio.all_tasks()) == 2, "no run was begun"
+    await runs.stop()
+    assert asyncio.all_tasks() == {asyncio.current_task()}, "a run goes on"
+
+asyncio.run(main())
+"""
+
+
+def test_a_run_is_ended_with_the_server_also_if_who_asked_for_it_is_gone(tmp_path: Path) -> None:
+    shop = prepared(fastapi_shop(tmp_path))
+    shop.call("-c", _ASKED_AND_GONE)
+    assert list((tmp_path / "backups").rglob("*.*")) == []

@@ -160,6 +160,13 @@ def test_a_process_that_has_not_added_the_pipeline_is_told_to(tmp_path: Path) ->
         apscheduler.do("shop", "0 3 * * *", {"verb": "run"})
 
 
+def test_what_comes_late_is_done_once_however_late(tmp_path: Path) -> None:
+    scheduler = BackgroundScheduler()
+    add_jobs(scheduler, shop(tmp_path), YEARLY)
+    ways = {(job.coalesce, job.max_instances, job.misfire_grace_time) for job in scheduler.get_jobs()}
+    assert ways == {(True, 1, None)}
+
+
 def test_jobs_of_a_pipeline_that_was_renamed_say_how_to_be_rid_of_them(tmp_path: Path) -> None:
     add_jobs(BackgroundScheduler(), shop(tmp_path, name="forum"), YEARLY)
     with pytest.raises(ConfigurationError, match="remove its jobs from the job store: their ids begin with"):

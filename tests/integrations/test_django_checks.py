@@ -34,8 +34,10 @@ def test_each_thing_that_is_wrong_with_the_settings_is_an_error_of_its_own(site:
 
 
 def test_what_cannot_be_imported_or_is_not_set_is_an_error(site: Django) -> None:
-    site(BACKUPKIT="shop.no_such:pipeline")
-    assert ids() == ["E001"]
+    for place in ("shop.no_such:pipeline", ":pipeline"):
+        site(BACKUPKIT=place)
+        assert ids() == ["E001"]
+    assert all(message.is_serious() for message in checks.run_checks(tags=["backupkit"]))
     site(BACKUPKIT=[])
     assert ids(deploy=True) == ["E001"]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Thread
 from types import ModuleType
 
+import django
 import pytest
 from django.core.management import ManagementUtility, call_command
 from django.core.management.base import CommandError, SystemCheckError
@@ -132,6 +133,14 @@ def test_cron_gets_lines_that_start_it_from_anywhere(filled: Django, monkeypatch
     (line,) = [line for line in called("schedule", "crontab").splitlines() if " run " in line]
     assert line.startswith("0 2 * * *")
     assert f"{sys.executable} /srv/shop/manage.py backup --settings=shop.settings run --wait" in line
+
+
+def test_cron_gets_lines_that_start_the_module_of_django_as_one(
+    filled: Django, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
+    monkeypatch.setattr(sys, "argv", [str(Path(django.__file__).with_name("__main__.py")), "backup"])
+    assert f"{sys.executable} -m django backup run --wait" in called("schedule", "crontab")
 
 
 def test_one_word_after_ls_is_a_path_in_the_site_s_own_backups(filled: Django) -> None:

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from backupkit import BackupPipeline, ConfigurationError, Directory
+from backupkit import BackupPipeline, ConfigurationError, Directory, FileMemory
 from backupkit.errors import OperationCancelledError
 from backupkit.events import Event, Started
 from backupkit.model import Report, Summary
 from backupkit.scheduling import Job, Schedule, Scheduled, Scheduler, Verb, loop
 from backupkit.scheduling.missed import begun, missed
-from tests.scheduling.test_missed import DAY, HOUR, NIGHTLY, START, Kept
+from tests.scheduling.test_missed import DAY, HOUR, NIGHTLY, START, Broken, Kept
 
 DUE = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -130,14 +130,16 @@ def test_what_is_due_while_a_machine_sleeps_for_days_is_done_once(shop: Shop) ->
         assert shop.jobs() == []
 
 
-def test_a_clock_that_is_set_back_a_little_begins_nothing_again(shop: Shop) -> None:
+@pytest.mark.parametrize("memory", [Kept(), Broken()])
+def test_a_clock_that_is_set_back_a_little_begins_nothing_again(shop: Shop, memory: Any) -> None:
+    shop.memory = memory
     with shop.scheduler():
         shop.at(DUE)
         shop.next()
-        shop.at(DUE - MINUTE)
-        assert shop.jobs() == []
-        shop.at(DUE)
-        assert shop.jobs() == []
+        for time in (DUE - MINUTE, DUE):
+            shop.at(time)
+            with pytest.raises(queue.Empty):
+                shop.done.get(timeout=0.3)
 
 
 def test_a_clock_that_is_set_right_by_years_stops_nothing(shop: Shop) -> None:
@@ -186,6 +188,18 @@ def test_what_another_process_has_begun_is_not_done_again(shop: Shop) -> None:
         begun(shop.pipeline(), Job("run"), DUE)
         shop.at(DUE + SECOND)
         assert shop.jobs() == []
+
+
+def test_the_first_report_says_that_it_is_not_known_what_was_missed(shop: Shop) -> None:
+    pipeline = shop.pipeline()
+    pipeline.memory = FileMemory("/proc/nowhere")  # which remembers nothing, and cannot begin to
+    with shop.scheduler(pipeline):
+        told = []
+        for day in range(2):
+            shop.at(DUE + day * DAY)
+            report: Any = shop.next()[2]
+            told.append([problem.check for problem in report.problems])
+    assert told == [["schedule"], []]
 
 
 def test_a_job_that_fails_ends_nothing(shop: Shop) -> None:

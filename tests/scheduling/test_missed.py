@@ -182,6 +182,20 @@ def test_after_a_clock_was_set_back_nothing_counts_as_begun_that_is_still_to_com
     assert was_begun(pipeline, Job("run"), START, START + 2 * HOUR - timedelta(minutes=5))  # of a clock ahead
 
 
+@pytest.mark.parametrize("whens", [("0 3 * * *", "0 12 * * *"), ("0 12 * * *", "0 3 * * *")])
+def test_of_several_times_the_last_one_counts_wherever_it_is_written(
+    pipeline: BackupPipeline, whens: Sequence[str]
+) -> None:
+    schedule = Schedule([Scheduled(when, "run") for when in whens])
+    missed(schedule, pipeline, START)
+    begun(pipeline, Job("run"), START + 2 * HOUR)
+    assert missed(schedule, pipeline, START + 12 * HOUR) == (Job("run"),)
+
+
+def test_what_cannot_be_known_counts_as_not_begun(tmp_path: Path) -> None:
+    assert not was_begun(shop(tmp_path, Broken()), Job("run"), START, START)
+
+
 def test_what_nobody_has_asked_about_is_not_remembered(pipeline: BackupPipeline) -> None:
     perform(pipeline, Job("run"))
     assert pipeline.memory == Kept()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -103,6 +104,13 @@ def test_the_usual_jobs_in_another_zone_are_also_those_that_a_pipeline_has_a_use
         found = schedule_of(pipeline, said)
         assert [str(one.job) for one in found.jobs] == ["run", "clean", "monitor"]
         assert (found.time_zone, found.jitter) == (berlin.time_zone, berlin.jitter)
+
+
+@pytest.mark.parametrize("said", [[Scheduled("0 3 * * *", "run")], {"shop": "nightly"}])
+def test_what_is_no_schedule_is_told_apart_from_one_that_is_missing(tmp_path: Path, said: Any) -> None:
+    pipeline = BackupPipeline("shop", Directory(tmp_path), tmp_path / "backups", encryptor=None)
+    with pytest.raises(ConfigurationError, match=r"The schedule of the pipeline shop is of type (list|str)"):
+        schedule_of(pipeline, said)
 
 
 @pytest.mark.parametrize(

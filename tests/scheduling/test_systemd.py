@@ -58,7 +58,16 @@ def test_a_timer_elapses_when_cron_would_begin(when: str) -> None:
 
 @pytest.mark.interop
 @pytest.mark.parametrize(
-    "when", ["0 3 13 * FRI", "0 3 */2 * FRI", "0 3 1 1,7 *", "0 3 29 2 *", "0 3 * * 5-7", "0 3 1-31 * FRI"]
+    "when",
+    [
+        "0 3 13 * FRI",
+        "0 3 */2 * FRI",
+        "0 3 1 1,7 *",
+        "0 3 29 2 *",
+        "0 3 * * 5-7",
+        "0 3 1-31 * FRI",
+        "0 3 13 * 0-6",
+    ],
 )
 def test_days_and_weekdays_go_together_as_in_cron(when: str) -> None:
     assert elapses(list(calendar_lines(when, "UTC")), count=8) == [*islice(CronSim(when, START), 8)]
@@ -159,3 +168,8 @@ def test_a_folder_that_systemd_would_read_as_another_is_refused(folder: str) -> 
 def test_a_file_with_secrets_that_systemd_would_pass_over_is_refused(file: str) -> None:
     with pytest.raises(ConfigurationError, match="give the whole path"):
         systemd_units(SHOP, Schedule(), environment_file=file)
+
+
+def test_a_timer_is_delayed_by_the_same_time_each_day() -> None:
+    timer = systemd_units(SHOP, Schedule(jitter=timedelta(minutes=9)))["backupkit-shop-run.timer"]
+    assert {"RandomizedDelaySec=540", "FixedRandomDelay=true"} <= {*timer.splitlines()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -61,7 +61,7 @@ class Scheduling(Choice):
         if self.schedule is None:
             return [(one, schedule_of(one.pipeline, one.schedule)) for one in found]
         named = named_object(self.schedule, option="--schedule", what="schedule")
-        if not isinstance(named, Schedule | dict):
+        if not isinstance(named, Schedule | Mapping):
             raise ConfigurationError(
                 f"{self.schedule} is of type {type(named).__name__}, not a Schedule: name one, or a mapping of "
                 "several by the names of pipelines."

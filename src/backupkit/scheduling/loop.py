@@ -5,17 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TypeAlias
 
 from backupkit._operation import utc_now
 from backupkit.errors import ConfigurationError, NotificationError
-from backupkit.model import Report, Summary
+from backupkit.model import Problem, Report, Summary
 from backupkit.observers.log import log_job
 from backupkit.pipeline import BackupPipeline
 from backupkit.scheduling.jobs import Job
-from backupkit.scheduling.missed import missed, was_begun
+from backupkit.scheduling.missed import forgotten, missed, was_begun
 from backupkit.scheduling.performing import perform
 from backupkit.scheduling.schedule import Schedule, check_names, schedule_of
 
@@ -100,9 +101,13 @@ class Scheduler:
 
         begin = self._clock()
         due = [next_of(place, begin) for place in range(len(jobs))]
-        with suppress(NotificationError):  # each job's report says that the memory cannot be asked
-            for job in missed(schedule, pipeline, begin):
-                self._do(pipeline, job, stopped)
+        unknown: Sequence[Problem] = ()
+        try:
+            late = missed(schedule, pipeline, begin)
+        except NotificationError as error:
+            late, unknown = (), [forgotten(error)]
+        for job in late:
+            self._do(pipeline, job, stopped)
         while due and not stopped.is_set():
             now = self._clock()
             # A clock that has been set back may have put it far away; by less than an hour does not matter.
@@ -111,11 +116,18 @@ class Scheduler:
             if due[first] > now:
                 stopped.wait(min((due[first] - now).total_seconds(), _LOOK))
                 continue
-            self._do(pipeline, jobs[first].job, stopped, since=due[first])
+            self._do(pipeline, jobs[first].job, stopped, since=due[first], unknown=unknown)
+            unknown = ()  # the first report that there is has said it
             due[first] = next_of(first, max(self._clock(), now))
 
     def _do(
-        self, pipeline: BackupPipeline, job: Job, stopped: threading.Event, *, since: datetime | None = None
+        self,
+        pipeline: BackupPipeline,
+        job: Job,
+        stopped: threading.Event,
+        *,
+        since: datetime | None = None,
+        unknown: Sequence[Problem] = (),
     ) -> None:
         with self._place(stopped):
             # Another process may also begin it while all places are taken.
@@ -126,6 +138,8 @@ class Scheduler:
                 done = perform(pipeline, job, cancel=stopped, clock=self._clock)
             except Exception as error:
                 done = error
+        if isinstance(done, Report):
+            done = replace(done, problems=tuple(dict.fromkeys([*done.problems, *unknown])))
         with suppress(Exception):  # who listens cannot end what is scheduled
             self._ended(pipeline, job, done)
 

@@ -60,8 +60,13 @@ def begun(pipeline: BackupPipeline, job: Job, now: datetime) -> Problem | None:
     try:
         _asked(pipeline, remember)
     except NotificationError as error:
-        return Problem(message=str(error), severity="warning", check="schedule")
+        return forgotten(error)
     return None
+
+
+def forgotten(error: NotificationError) -> Problem:
+    """What a report says of a memory that cannot be asked or does not keep what it is told."""
+    return Problem(message=str(error), severity="warning", check="schedule")
 
 
 def _begun(pipeline: BackupPipeline, jobs: Iterable[Job], now: datetime) -> Mapping[Job, datetime]:

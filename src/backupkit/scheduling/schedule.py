@@ -104,14 +104,18 @@ def schedule_of(
     pipeline has a use for.
     """
     name = str(pipeline.name)
-    if schedule is None:
-        schedule = Schedule()
-    elif not isinstance(schedule, Schedule):
+    if isinstance(schedule, Mapping):
         if name not in schedule:
             raise ConfigurationError(
                 f"There is no schedule for the pipeline {name}: name it, or give one Schedule for all pipelines."
             )
         schedule = schedule[name]
+    elif schedule is None:
+        schedule = Schedule()
+    if not isinstance(schedule, Schedule):
+        raise ConfigurationError(
+            f"The schedule of the pipeline {name} is of type {type(schedule).__name__}: use a Schedule."
+        )
     if schedule.jobs != USUAL:
         return schedule
     hears = any("summary" in notifier.on for notifier in pipeline.notifiers)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from backupkit.cli.hosting import HostDatabase
 
 _PROGRAM = "manage.py backup"
+_MODULE = os.path.join("django", "__main__.py")
 
 
 class Command(BaseCommand):
@@ -44,7 +45,7 @@ class Command(BaseCommand):
     def handle(self, *words: str, **options: Any) -> None:
         from backupkit.cli.hosting import Host, run_in
 
-        arguments = [*words, *(["--quiet"] if options["verbosity"] == 0 and "--quiet" not in words else [])]
+        arguments = [*words, *(["--quiet"] if options["verbosity"] == 0 else [])]
         host = Host(_PROGRAM, pipelines, schedules, _called(), _database)
         if self._called_from_command_line:  # type: ignore[attr-defined]  # not in the stubs
             sys.exit(run_in(host, arguments))
@@ -60,8 +61,10 @@ class Command(BaseCommand):
 def _called() -> Sequence[str]:
     """How this is started from anywhere; the variable with the name of the settings may be set here only."""
     named = os.environ.get("DJANGO_SETTINGS_MODULE")
+    script = os.path.abspath(sys.argv[0])
     return (
-        *(sys.executable, os.path.abspath(sys.argv[0]), "backup"),
+        # `python -m django` finds the site in its folder, and as a script would not.
+        *(sys.executable, *(["-m", "django"] if script.endswith(_MODULE) else [script]), "backup"),
         *([f"--settings={named}"] if named else []),
     )
 
