@@ -134,7 +134,7 @@ def test_a_schedule_of_no_pipeline_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="There is no pipeline 'shoop' here: use one of shop"):
         entries(Pipelines(pipelines(tmp_path, "shop")), {"shoop": Schedule()}, "q")
     wrong: Any = {"shop": "daily"}
-    with pytest.raises(ConfigurationError, match="The schedule of shop is of type str: give a Schedule"):
+    with pytest.raises(ConfigurationError, match="The schedule of the pipeline shop is of type str"):
         entries(Pipelines(pipelines(tmp_path, "shop")), wrong, "q")
     with pytest.raises(ConfigurationError, match="schedule= is of type list: give a Schedule"):
         entries(Pipelines(pipelines(tmp_path, "shop")), [Schedule()], "q")  # type: ignore[arg-type]

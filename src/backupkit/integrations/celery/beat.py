@@ -115,11 +115,7 @@ def entries(pipelines: Pipelines, schedules: Schedules, queue: str) -> Mapping[s
     found = {}
     for name, given in schedules.items():
         pipeline = pipelines.named(name)
-        if not isinstance(given, Schedule):
-            raise ConfigurationError(
-                f"The schedule of {name} is of type {type(given).__name__}: give a Schedule."
-            )
-        schedule = schedule_of(pipeline, given)
+        schedule = schedule_of(pipeline, {str(pipeline.name): given})
         for one in schedule.jobs:
             found[f"backupkit {name}: {one.job}, {one.when}"] = _entry(name, schedule, one, queue)
     return found
