@@ -49,6 +49,12 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class Cancel(threading.Event):
+    """A `cancel` that says why it is set."""
+
+    because: str | None = None
+
+
 class Telling(Protocol):
     """Who is told of an operation besides its observers. Neither call raises or takes long."""
 
@@ -261,7 +267,9 @@ class Running:
 
     def check_cancelled(self) -> None:
         if self._cancel.is_set():
-            raise OperationCancelledError(f"The {self.operation} of {self.name} was cancelled.")
+            because = self._cancel.because if isinstance(self._cancel, Cancel) else None
+            why = f", because {because}" if because else ""
+            raise OperationCancelledError(f"The {self.operation} of {self.name} was cancelled{why}.")
 
     def retry(self, retry: Retry) -> Retry:
         """The same retry, with waits that observers hear of and that cancelling ends."""

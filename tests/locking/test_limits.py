@@ -82,7 +82,8 @@ def test_what_is_elsewhere_does_not_count(lock: MachineLock, pattern: str) -> No
 )
 def test_a_source_counts_by_the_host_of_its_database(lock: MachineLock, source: Source) -> None:
     assert isinstance(source, AsksServers)
-    assert Limits({"db1.internal": 1, "db2.*": 1}, lock=lock).matching([], [source]) == {"db1.internal": 1}
+    limits = Limits({"db1.internal": 1, "DB1.*": 2, "db2.*": 1}, lock=lock)
+    assert limits.matching([], [source]) == {"db1.internal": 1, "DB1.*": 2}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""MachineLock: who excludes whom, for how long, and what it refuses to lock with."""
+"""MachineLock: what it does beyond the contract of all locks, and what it refuses to lock with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -22,7 +21,6 @@ from backupkit.errors import BackupAlreadyRunningError, ConfigurationError
 from backupkit.locking import MachineLock, machine
 
 AT_ONCE = timedelta(0)
-LONG = timedelta(minutes=2)
 NOBODY = 65534
 
 # argv: folder or "", name, uid. Takes the lock, says so, and keeps it until its standard input ends.
@@ -78,24 +76,6 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.rmtree(place)
 
 
-def test_a_lock_can_be_taken_again_after_it_was_released(tmp_path: Path) -> None:
-    lock = MachineLock(tmp_path)
-    take(lock)
-    take(lock)
-
-
-def test_a_second_run_in_this_process_is_refused_even_with_a_lock_of_its_own(tmp_path: Path) -> None:
-    with MachineLock(tmp_path).hold("shop", wait=AT_ONCE), pytest.raises(BackupAlreadyRunningError):
-        take(MachineLock(tmp_path))
-    take(MachineLock(tmp_path))
-
-
-def test_the_same_lock_object_excludes_itself(tmp_path: Path) -> None:
-    lock = MachineLock(tmp_path)
-    with lock.hold("shop", wait=AT_ONCE), pytest.raises(BackupAlreadyRunningError):
-        take(lock)
-
-
 def test_the_refusal_names_the_run_and_its_lock_file(tmp_path: Path) -> None:
     with (
         MachineLock(tmp_path).hold("shop", wait=AT_ONCE),
@@ -107,94 +87,12 @@ def test_the_refusal_names_the_run_and_its_lock_file(tmp_path: Path) -> None:
     assert str(file) in str(caught.value)
 
 
-def test_other_names_are_not_locked(tmp_path: Path) -> None:
-    lock = MachineLock(tmp_path)
-    with lock.hold("shop", wait=AT_ONCE):
-        take(lock, "blog")
-
-
-@pytest.mark.parametrize(
-    ("one", "other"), [("a b", "a-b"), ("a/b", "a-b"), ("x" * 300, "x" * 301), ("", ".")]
-)
-def test_names_that_look_alike_in_a_file_name_are_different_locks(
-    tmp_path: Path, one: str, other: str
-) -> None:
-    lock = MachineLock(tmp_path)
-    with lock.hold(one, wait=AT_ONCE):
-        take(lock, other)
-
-
 @pytest.mark.parametrize("name", ["../../etc/x", "a/b", "\udcff", "größe", "x\0y", "a\nb"])
 def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "locks"
     take(MachineLock(folder), name)
     assert list(tmp_path.iterdir()) == [folder]
     assert len(list(folder.iterdir())) == 1
-
-
-def test_threads_of_one_process_exclude_each_other(tmp_path: Path) -> None:
-    lock = MachineLock(tmp_path)
-    inside = 0
-    most = 0
-
-    def work() -> None:
-        nonlocal inside, most
-        for _ in range(3):
-            with lock.hold("shop", wait=LONG):
-                inside += 1
-                most = max(most, inside)
-                threading.Event().wait(0.001)
-                inside -= 1
-
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (most, inside) == (1, 0)
-
-
-def test_another_thread_may_release(tmp_path: Path) -> None:
-    hold = MachineLock(tmp_path).hold("shop", wait=AT_ONCE)
-    hold.__enter__()
-    thread = threading.Thread(target=lambda: hold.__exit__(None, None, None))
-    thread.start()
-    thread.join()
-    take(MachineLock(tmp_path))
-
-
-def test_a_waiting_run_goes_on_when_the_other_ends(tmp_path: Path) -> None:
-    with holder("shop", folder=tmp_path) as (process, said):
-        assert said == "held"
-        assert process.stdin is not None
-        threading.Timer(0.05, process.stdin.close).start()
-        take(MachineLock(tmp_path), wait=LONG)
-        process.wait()
-
-
-def test_a_run_in_another_process_is_refused(tmp_path: Path) -> None:
-    with (
-        MachineLock(tmp_path).hold("shop", wait=AT_ONCE),
-        holder("shop", folder=tmp_path) as (process, said),
-    ):
-        assert said.startswith("BackupAlreadyRunningError")
-        process.communicate()
-
-
-def test_a_failed_run_releases(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), MachineLock(tmp_path).hold("shop", wait=AT_ONCE):
-        raise KeyboardInterrupt
-    take(MachineLock(tmp_path))
-
-
-def test_a_killed_run_releases(tmp_path: Path) -> None:
-    with holder("shop", folder=tmp_path) as (process, said):
-        assert said == "held"
-        with pytest.raises(BackupAlreadyRunningError):
-            take(MachineLock(tmp_path))
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
-        take(MachineLock(tmp_path))
 
 
 OUTLIVED = """

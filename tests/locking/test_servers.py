@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -17,6 +18,7 @@ import redis.asyncio
 import sqlalchemy as sa
 
 from backupkit import BackupAlreadyRunningError, ConfigurationError, DatabaseLock, RedisLock
+from backupkit.locking import leases
 from backupkit.locking.names import short_name
 from backupkit.protocols import Lease, Lock
 from backupkit.tables import LEASES, Records
@@ -145,6 +147,42 @@ def test_a_server_that_pauses_for_longer_than_its_life_has_taken_it_away(
                 check_for_ever(lease)
         finally:
             redis_server.process.send_signal(signal.SIGCONT)
+
+
+class Silent:
+    """A place that gives its lease and answers no more."""
+
+    location = "nowhere"
+
+    def take(self) -> bool:
+        return True
+
+    def renew(self) -> bool:
+        raise leases.NoAnswerError("There is no answer.")
+
+    def release(self) -> None:
+        pass
+
+    def holder(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("clock", ["monotonic", "time"])
+def test_without_an_answer_life_is_over_when_one_of_two_clocks_says_so(
+    monkeypatch: pytest.MonkeyPatch, clock: str
+) -> None:
+    now = {
+        "monotonic": 1000.0,
+        "time": 2000.0,
+    }  # one stands still while a machine sleeps, the other may be set back
+    clocks = SimpleNamespace(monotonic=lambda: now["monotonic"], time=lambda: now["time"])
+    monkeypatch.setattr(leases, "time", clocks)
+    with leases.held(Silent(), "shop", life=60, wait=AT_ONCE) as lease:
+        now[clock] += 59
+        lease.check()
+        now[clock] += 2
+        with pytest.raises(BackupAlreadyRunningError, match="within its life of 60 seconds"):
+            lease.check()
 
 
 HELD_AND_RENEWED = """

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import redis
 from celery import Celery
+from celery.concurrency.asynpool import AsynPool
 
 from backupkit import BackupKitError, BackupPipeline, Delivery, FileMemory, Passphrase, RedisLock, Retry
 from backupkit.integrations.celery import register
@@ -25,6 +26,9 @@ SECRET = "hunter2-of-the-database"
 LIMITED = [f"limited-{number}" for number in range(20)]
 NAMES = [*(f"shop-{number}" for number in range(30)), *LIMITED, "broken", "large", "stuck", "teller", "leaky"]
 MOST_AT_ONCE = 3
+
+# How often a pool looks which of its processes are gone: every five seconds otherwise.
+AsynPool.timers = property(lambda pool: {pool.maintain_pool: 0.2})
 
 _COUNTED = """
 local now = redis.call('incrby', 'now', ARGV[1])
@@ -71,6 +75,8 @@ class Tells:
 
     def notify(self, notice: Notice) -> None:
         with redis.Redis.from_url(self._url) as client:
+            for problem in notice.problems:
+                client.rpush(f"why {notice.name}", problem.message)
             client.rpush(f"told {notice.name}", notice.occasion)
             if notice.occasion == "summary" and notice.name == "teller":
                 client.rpush("begun teller", os.getpid())

@@ -132,6 +132,11 @@ class Fleet:
         found: Any = self.client.lrange(f"told {name}", 0, -1)
         return [one.decode() for one in found]
 
+    def why(self, name: str) -> str:
+        """The last problem that a notifier heard of."""
+        found: Any = self.client.lindex(f"why {name}", -1)
+        return str(found.decode())
+
     def stored(self, name: str) -> list[str]:
         """What there is of a pipeline, the unfinished as well."""
         return sorted(one.name for one in (self.folder / "backups" / name).glob("**/*") if one.is_file())

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -60,6 +61,15 @@ def be_impatient(ships: Fleet) -> None:
     tags: Any = ships.client.zrange("unacked_index", 0, -1)
     for tag in tags:
         ships.client.zadd("unacked_index", {tag: 1})
+
+
+def put_off(ships: Fleet, task: str) -> Any:
+    """The headers of a message that a worker holds until it is tried again."""
+    held: Any = ships.client.hvals("unacked")
+    for headers in (json.loads(one)[0]["headers"] for one in held):
+        if headers["id"] == task and headers["retries"] > 0:
+            return headers
+    return None
 
 
 def test_a_run_ends_with_its_report_as_plain_data(ships: Fleet, worker: Program) -> None:
@@ -140,10 +150,14 @@ def test_a_run_that_finds_another_one_is_tried_again_and_says_why(ships: Fleet, 
     name = ships.name()
     first = ships.send(name)
     ships.begun(name)
-    second = ships.send(name)
+    since = int(time.time()) - 60
+    second = ships.send(name, expires=3600, headers={"backupkit_since": since})
     state_is(second, "RETRY")
     assert isinstance(second.result, BackupAlreadyRunningError)
     assert f"Another run of '{name}" in str(second.result)
+    headers = until(lambda: put_off(ships, second.id), "the message that is put off")
+    assert headers["backupkit_since"] == since, "it gives up some day"
+    assert headers["expires"] is None, "it has begun to wait, and is not stale before it gives up"
     ships.go(name)
     assert ended(first) == "SUCCESS"
     ships.go(name)
@@ -182,8 +196,9 @@ def test_at_its_time_limit_a_run_is_cancelled_and_leaves_nothing(ships: Fleet, w
     process = ships.begun(name)
     assert ended(result) == "FAILURE"
     assert isinstance(result.result, SoftTimeLimitExceeded)
-    assert "backupkit.run took longer than it may" in str(result.result)
+    assert "backupkit.run took longer than it may, 1 seconds" in str(result.result)
     assert (ships.stored(name), ships.told(name)) == ([], ["run failed"])
+    assert ships.why(name) == f"The run of {name} was cancelled, because its time limit was reached."
     assert ships.client.keys(f"backupkit:lock:{name}*") == []
     assert process in processes(ships)
 
@@ -210,6 +225,7 @@ def test_revoking_a_run_stops_it_cleanly(ships: Fleet, worker: Program) -> None:
     assert ended(result) == "REVOKED"
     until(lambda: ships.stored(name) == [], "the clean end")
     until(lambda: ships.client.keys(f"backupkit:lock:{name}*") == [], "the free lock")
+    assert ships.why(name) == f"The run of {name} was cancelled, because its process was told to stop."
     next_one = ships.send(name)
     ships.begun(name)
     ships.go(name)
@@ -332,7 +348,7 @@ def test_what_a_killed_worker_did_is_done_by_the_next(ships: Fleet, worker: Prog
     ships.go(name)
     assert ended(result) == "SUCCESS"
     assert len(ships.archives(name)) == 1
-    assert ships.client.hlen("unacked") == 0
+    until(lambda: ships.client.hlen("unacked") == 0, "the end of its message")
 
 
 def test_two_workers_keep_the_limits_of_twenty_pipelines(ships: Fleet, worker: Program) -> None:

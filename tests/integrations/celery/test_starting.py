@@ -71,14 +71,41 @@ def test_a_broker_that_waits_for_less_is_refused(
             worker_of(app)
 
 
+def test_each_task_has_a_soft_and_then_a_hard_limit_of_time(
+    apps: list[Celery], pipeline: BackupPipeline
+) -> None:
+    usual, short = application(apps), application(apps)
+    register(usual, pipeline)
+    register(short, pipeline, time_limit=timedelta(minutes=2))
+    for app, soft, hard in ((usual, HOUR, HOUR + 300), (short, 120, 240)):
+        tasks = [task for name, task in app.tasks.items() if name.startswith("backupkit.")]
+        assert len(tasks) == 6
+        assert {(task.soft_time_limit, task.time_limit) for task in tasks} == {(soft, hard)}
+
+
+def test_a_pause_is_shorter_than_what_the_broker_waits_for(
+    apps: list[Celery], pipeline: BackupPipeline
+) -> None:
+    app = application(apps)
+    register(app, pipeline, time_limit=timedelta(seconds=2), try_again=timedelta(seconds=1.9))
+    fleet = app.tasks["backupkit.run"].fleet
+    pauses = {fleet.pause() for _ in range(200)}
+    assert len(pauses) > 100, "a crowd spreads"
+    assert min(pauses) >= 1.9
+    assert max(pauses) <= fleet.longest - fleet.hard_limit == 4
+
+
 def test_where_redis_is_not_the_broker_a_lock_must_be_given(
     apps: list[Celery], pipeline: BackupPipeline, tmp_path: Path
 ) -> None:
-    app = application(apps, "memory://")
-    register(app, pipeline)
-    with pytest.raises(ConfigurationError, match="is not one Redis server, which could keep the lock: give"):
-        worker_of(app)
-    worker_of(app, queues="celery")  # one that makes no backups needs none
+    for broker in ("memory://", "redis://127.0.0.1:1/0;redis://127.0.0.1:2/0"):
+        app = application(apps, broker)
+        register(app, pipeline)
+        with pytest.raises(
+            ConfigurationError, match="is not one Redis server, which could keep the lock: give"
+        ):
+            worker_of(app)
+        worker_of(app, queues="celery")  # one that makes no backups needs none
     with_lock = application(apps, "memory://")
     register(with_lock, pipeline, lock=DatabaseLock(f"sqlite:///{tmp_path / 'locks.sqlite3'}"))
     worker_of(with_lock)

@@ -13,6 +13,7 @@ from backupkit.errors import ConfigurationError
 from backupkit.integrations.celery.pipelines import Pipelines
 from backupkit.scheduling import Schedule, Scheduled, Verb
 from backupkit.scheduling.cron import time_after
+from backupkit.scheduling.schedule import schedule_of
 from backupkit.zones import zone_named
 
 Schedules: TypeAlias = Schedule | Mapping[str, Schedule]
@@ -41,8 +42,9 @@ class Moments(BaseSchedule):  # type: ignore[misc]  # celery has no types
 
     def after(self, time: datetime) -> datetime:
         """The first moment after this one."""
-        zone = zone_named(self.time_zone)
-        return (time_after(self.when, (time - self.delay).astimezone(zone)) + self.delay).astimezone(UTC)
+        # In UTC, as Python adds to what the clock shows, and in two nights of a year that is another time.
+        without_delay = (time.astimezone(UTC) - self.delay).astimezone(zone_named(self.time_zone))
+        return time_after(self.when, without_delay).astimezone(UTC) + self.delay
 
     def is_due(self, last_run_at: datetime) -> Any:
         now = datetime.now(UTC)
@@ -100,16 +102,20 @@ class Entries(Mapping[str, Any]):
 
 
 def entries(pipelines: Pipelines, schedules: Schedules, queue: str) -> Mapping[str, Any]:
-    """An entry for each job of each pipeline; ConfigurationError for a schedule of a pipeline that there is not."""
+    """An entry for each job of each pipeline that has a schedule.
+
+    ConfigurationError for a schedule of a pipeline that there is not.
+    """
     if isinstance(schedules, Schedule):
         schedules = dict.fromkeys(pipelines.all(), schedules)
+    elif not isinstance(schedules, Mapping):
+        raise ConfigurationError(
+            f"schedule= is of type {type(schedules).__name__}: give a Schedule, or a mapping of names to schedules."
+        )
     found = {}
-    for name, schedule in schedules.items():
-        pipelines.named(name)
-        if not isinstance(schedule, Schedule):
-            raise ConfigurationError(
-                f"The schedule of {name} is a {type(schedule).__name__}: give a Schedule."
-            )
+    for name, given in schedules.items():
+        pipeline = pipelines.named(name)
+        schedule = schedule_of(pipeline, {str(pipeline.name): given})
         for one in schedule.jobs:
             found[f"backupkit {name}: {one.job}, {one.when}"] = _entry(name, schedule, one, queue)
     return found

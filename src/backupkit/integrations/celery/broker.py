@@ -19,7 +19,7 @@ def fleet_lock(app: Celery, lock: RedisLock | DatabaseLock | None) -> RedisLock 
     if lock is not None:
         return lock
     url = app.conf.broker_read_url or app.conf.broker_url
-    if not isinstance(url, str) or not url.startswith(("redis://", "rediss://")):
+    if not isinstance(url, str) or not url.startswith(("redis://", "rediss://")) or ";" in url:
         raise ConfigurationError(
             "The broker of this application is not one Redis server, which could keep the lock: give "
             "register(…, lock=RedisLock(url)) or lock=DatabaseLock(url) with one that all workers reach."

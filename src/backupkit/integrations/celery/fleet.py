@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from math import ceil
 from typing import TYPE_CHECKING
 
 from backupkit.errors import ConfigurationError
@@ -75,7 +76,7 @@ class Fleet:
     @property
     def longest(self) -> int:
         """Seconds for which a message may lie with a worker: until it is tried again, and while it runs."""
-        return self.hard_limit + 2 * int(self.try_again.total_seconds())
+        return self.hard_limit + ceil(2 * self.try_again.total_seconds())
 
     def lock(self, app: Celery) -> RedisLock | DatabaseLock:
         return fleet_lock(app, self.given_lock)

@@ -12,7 +12,7 @@ from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.states import READY_STATES
 from celery.utils.log import get_task_logger
 
-from backupkit.errors import BackupKitError, ConfigurationError, told
+from backupkit.errors import BackupKitError, ConfigurationError, OperationCancelledError, told
 from backupkit.integrations.celery.fleet import Fleet
 from backupkit.integrations.celery.outcomes import result_of, sendable
 from backupkit.integrations.celery.progress import ProgressInState
@@ -85,15 +85,13 @@ class BackupTask(Task):  # type: ignore[misc]  # celery has no types
             try:
                 ended = self._perform(stop, number, pipeline, job_of(self.verb, **arguments))
             except Exception as error:
-                if stop.reason == "told":
+                if stop.reason == "told" or isinstance(error, NotNowError):
                     self._put_off()
-                    stop.obey()
-                if isinstance(error, NotNowError):
-                    self._put_off()
+                if isinstance(error, NotNowError) and stop.reason != "told":
                     self._again(error)
-                if stop.reason == "time":
+                if stop.reason == "time" and isinstance(error, OperationCancelledError):
                     raise SoftTimeLimitExceeded(
-                        f"{self.name} took longer than it may, {self.soft_time_limit} seconds, and was stopped; "
+                        f"{self.name} took longer than it may, {self._soft_limit} seconds, and was stopped; "
                         "nothing was left behind."
                     ) from None
                 # Its own frames are worth keeping, and those of its causes may show secrets.
@@ -104,7 +102,6 @@ class BackupTask(Task):  # type: ignore[misc]  # celery has no types
                     self.request.id, result, self.request, store_result=not self.request.ignore_result
                 )
                 self._end(self.request.id)
-                stop.obey()
         return result
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
@@ -155,6 +152,12 @@ class BackupTask(Task):  # type: ignore[misc]  # celery has no types
 
     def _since(self) -> int:
         return int(self.request.get(_SINCE) or time.time())
+
+    @property
+    def _soft_limit(self) -> int:
+        """That of the message, if it has one."""
+        _, soft = self.request.timelimit or (None, None)
+        return int(soft or self.soft_time_limit)
 
     @property
     def _is_queued(self) -> bool:
