@@ -1,6 +1,7 @@
 """What the documentation shows is what happens: each of its code blocks is run, in a world made for its page.
 
-Pages that need a database server or a store are run where BACKUPKIT_TESTS_DOCS is "all", as in the session `docs`.
+Pages that need a database server or a store, or take long, are run where BACKUPKIT_TESTS_DOCS is "all", as in the
+session `docs`.
 """
 
 from __future__ import annotations

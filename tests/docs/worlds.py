@@ -22,7 +22,7 @@ class World:
     file of that name. Then come backups of 03:00, one for each date of the page in `days`, which says how many
     days ago it is to be, of the plain sources, with `snapshots` in restic's form. `names` is Python before the
     first block, `after` is Python after each block that begins so, and `then` after the last one, to do what a
-    page only describes.
+    page only describes. `long` says that all of it takes some ten seconds.
 
     `replace` are texts of the page that mean the world outside, with what stands for it. `answers` are what a
     person writes: by the end of the prompt, for each block with questions in turn; the last one stays. `needs` are
@@ -39,6 +39,7 @@ class World:
     names: str = ""
     after: Mapping[str, str] = field(default_factory=dict)
     then: str = ""
+    long: bool = False
     replace: Mapping[str, str] = field(default_factory=dict)
     answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     needs: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -46,7 +47,7 @@ class World:
     @property
     def is_heavy(self) -> bool:
         """Whether its page is only run by the session `docs`."""
-        return not {*self.servers} <= {"ssh", "mail", "http", "webdav"}
+        return self.long or not {*self.servers} <= {"ssh", "mail", "http", "webdav"}
 
 
 PLAIN = World()
@@ -238,6 +239,7 @@ shutil.copy("backups.py", "/srv/shop/backups.py")
         },
     ),
     "docs/how-to/change-the-passphrase.md": World(
+        long=True,
         before="echo kitten-kitten-kitten-kitten > /etc/shop/backup.passphrase.old",
         days=_BACKUP,
         snapshots=True,
@@ -293,6 +295,7 @@ pipeline.sources = (*pipeline.sources, postgresql)
         },
     ),
     "docs/how-to/find-the-last-good-version.md": World(
+        long=True,
         days={"2026-11-24": 3, "2026-11-25": 2},
         snapshots=True,
         replace={"the passphrase": PASSPHRASE},
@@ -334,6 +337,7 @@ with pyzipper.AESZipFile("/mnt/backup/shop/2026-01-31-02-30-00.zip", "w", encryp
         then="confirm_all(pipeline)",
     ),
     "docs/how-to/move-to-snapshots.md": World(
+        long=True,
         servers=["ssh"],
         before=f"""{_SSH}
 cat {{ssh_known_hosts}} > ~/.ssh/known_hosts
@@ -361,6 +365,7 @@ for archive in glob.glob("/mnt/backup/shop/*.zip"):
     ),
     "docs/how-to/print-a-recovery-sheet.md": World(days=_BACKUP, snapshots=True),
     "docs/how-to/read-one-file-of-yesterday.md": World(
+        long=True,
         env={
             "FSSPEC_BACKUPKIT_REPOSITORY": "/mnt/backup",
             "FSSPEC_BACKUPKIT_PASSPHRASE": "env:BACKUP_ARCHIVE_PASSWORD",
@@ -391,7 +396,7 @@ pipeline = BackupPipeline(
         replace={"postgresql://drill:secret@scratch-server": "{postgresql}"},
     ),
     "docs/how-to/repair-a-repository.md": World(
-        days=_BACKUP, snapshots=True, replace={"correct horse battery staple": PASSPHRASE}
+        long=True, days=_BACKUP, snapshots=True, replace={"correct horse battery staple": PASSPHRASE}
     ),
     "docs/how-to/restore-a-database.md": World(
         servers=["postgresql"],

@@ -100,12 +100,12 @@ class Trial:
         shutil.rmtree(with_all)
         stages: dict[Method, tuple[int, ...]] = {"write": (0, 100, END), "list": (0, 1)}
         for method, count in counts.items():
-            for call in range(1, count + 1):
+            for call in range(1, count + 1, 1 if self.each else 2):  # or a sample
                 moments = [(after, False) for after in stages.get(method, (0,))]
                 if method in ("write", "delete"):
                     moments.append((0, True))
-                if not self.each:  # a sample
-                    moments = [moments[call % len(moments)]]
+                if not self.each:
+                    moments = [moments[call // 2 % len(moments)]]
                 for after, answer_lost in moments:
                     yield self._case(
                         does, method, call, after=after, answer_lost=answer_lost, threads=threads

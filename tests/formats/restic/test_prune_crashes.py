@@ -61,10 +61,10 @@ class Trial:
     def cases(self, does: str, *, threads: bool = False) -> Iterator[Case]:
         counts = killing.calls(Case(folder=str(self.copy()), app=""))
         for method, count in counts.items():
-            for call in range(1, count + 1):
+            for call in range(1, count + 1, 1 if EACH else 2):  # or a sample
                 moments = [(after, False) for after in ((0, 100, END) if method == "write" else (0,))]
                 moments += [(0, True)] if method in ("write", "delete") else []
-                for after, answer_lost in moments if EACH else [moments[call % len(moments)]]:
+                for after, answer_lost in moments if EACH else [moments[call // 2 % len(moments)]]:
                     yield self._case(does, method, call, after, answer_lost, threads)
 
     def _case(
