@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 from backupkit._operation import utc_now
 from backupkit.cli.choosing import Choice
+from backupkit.cli.operating import operate
 from backupkit.cli.options import At, DryRun, EveryPipeline, Json, NoNotify, Quiet, grouped
 from backupkit.cli.output import Output
 from backupkit.cli.reports import dry_clean_lines, report_lines
-from backupkit.cli.stopping import cancelled_by_signals
 from backupkit.model import Report
 from backupkit.pipeline import BackupPipeline
 from backupkit.scheduling import Job
@@ -36,15 +38,11 @@ def clean(
     """
     output = Output(json=json, quiet=quiet)
     with output.ending():
+
+        def operation(pipeline: BackupPipeline, cancel: threading.Event) -> Report:
+            if not dry_run:
+                begun(pipeline, Job("clean", to=at), utc_now())
+            return pipeline.clean(at=at, dry_run=dry_run, notify=not no_notify, cancel=cancel)
+
         lines = dry_clean_lines if dry_run else report_lines
-        with cancelled_by_signals() as cancel:
-
-            def operation(pipeline: BackupPipeline) -> Report:
-                if not dry_run:
-                    begun(pipeline, Job("clean", to=at), utc_now())
-                return pipeline.clean(at=at, dry_run=dry_run, notify=not no_notify, cancel=cancel)
-
-            if all_pipelines:
-                output.each(choice.every(output.observers()), operation, lines)
-            report = operation(choice.one(output.observers()))
-        output.report(report, lines(report))
+        operate(operation, choice, output, every=all_pipelines, lines=lines)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 from backupkit._operation import utc_now
 from backupkit.cli.choosing import Choice
+from backupkit.cli.operating import operate
 from backupkit.cli.options import At, EveryPipeline, Json, NoNotify, Quiet, grouped
 from backupkit.cli.output import Output
-from backupkit.cli.reports import report_lines
-from backupkit.cli.stopping import cancelled_by_signals
 from backupkit.model import Report
 from backupkit.pipeline import BackupPipeline
 from backupkit.scheduling import Job
@@ -35,13 +36,9 @@ def monitor(
     """
     output = Output(json=json, quiet=quiet)
     with output.ending():
-        with cancelled_by_signals() as cancel:
 
-            def operation(pipeline: BackupPipeline) -> Report:
-                begun(pipeline, Job("monitor", to=at), utc_now())
-                return pipeline.monitor(at=at, notify=not no_notify, cancel=cancel)
+        def operation(pipeline: BackupPipeline, cancel: threading.Event) -> Report:
+            begun(pipeline, Job("monitor", to=at), utc_now())
+            return pipeline.monitor(at=at, notify=not no_notify, cancel=cancel)
 
-            if all_pipelines:
-                output.each(choice.every(output.observers()), operation, report_lines)
-            report = operation(choice.one(output.observers()))
-        output.report(report)
+        operate(operation, choice, output, every=all_pipelines)

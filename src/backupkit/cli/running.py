@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Annotated
 
@@ -9,10 +10,9 @@ import typer
 
 from backupkit._operation import utc_now
 from backupkit.cli.choosing import Choice
+from backupkit.cli.operating import operate
 from backupkit.cli.options import EveryPipeline, Half, Json, NoNotify, Quiet, contents_of, grouped
 from backupkit.cli.output import Output
-from backupkit.cli.reports import report_lines
-from backupkit.cli.stopping import cancelled_by_signals
 from backupkit.model import Report
 from backupkit.pipeline import BackupPipeline
 from backupkit.scheduling import Job
@@ -55,20 +55,16 @@ def run(
     output = Output(json=json, quiet=quiet)
     with output.ending():
         contents = contents_of(only, databases=only_db, files=only_files)
-        with cancelled_by_signals() as cancel:
 
-            def operation(pipeline: BackupPipeline) -> Report:
-                begun(pipeline, Job("run", only=contents, to=to), utc_now())
-                return pipeline.run(
-                    only=contents,
-                    to=to,
-                    tags=tag or (),
-                    notify=not no_notify,
-                    wait=timedelta(seconds=wait),
-                    cancel=cancel,
-                )
+        def operation(pipeline: BackupPipeline, cancel: threading.Event) -> Report:
+            begun(pipeline, Job("run", only=contents, to=to), utc_now())
+            return pipeline.run(
+                only=contents,
+                to=to,
+                tags=tag or (),
+                notify=not no_notify,
+                wait=timedelta(seconds=wait),
+                cancel=cancel,
+            )
 
-            if all_pipelines:
-                output.each(choice.every(output.observers()), operation, report_lines)
-            report = operation(choice.one(output.observers()))
-        output.report(report)
+        operate(operation, choice, output, every=all_pipelines)
