@@ -100,9 +100,8 @@ class Leaf:
         return f"must be {' or '.join(words)}"
 
 
-@dataclass(frozen=True)
-class PassphraseLeaf:
-    """A passphrase, which is looked for at its first use."""
+class Checked:
+    """A value that a function of its own checks, whatever its type."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -112,6 +111,21 @@ class PassphraseLeaf:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
+        return self.described()
+
+    def described(self) -> dict[str, Any]:
+        """What it may be, as JSON Schema."""
+        raise NotImplementedError
+
+    def _validated(self, value: Any, info: ValidationInfo) -> Any:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class PassphraseLeaf(Checked):
+    """A passphrase, which is looked for at its first use."""
+
+    def described(self) -> dict[str, Any]:
         return {"type": "string"}
 
     def _validated(self, value: Any, info: ValidationInfo) -> Passphrase:
@@ -124,19 +138,12 @@ class PassphraseLeaf:
 
 
 @dataclass(frozen=True)
-class Anything:
+class Anything(Checked):
     """Whatever a part passes on: texts in it have their variables filled in."""
 
     key: str
 
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        return core_schema.with_info_plain_validator_function(self._validated)
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
+    def described(self) -> dict[str, Any]:
         return {}
 
     def _validated(self, value: Any, info: ValidationInfo) -> Any:
@@ -144,17 +151,10 @@ class Anything:
 
 
 @dataclass(frozen=True)
-class Named:
+class Named(Checked):
     """A function or class of the application's, as "module:name"."""
 
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        return core_schema.with_info_plain_validator_function(self._validated)
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
+    def described(self) -> dict[str, Any]:
         return {"type": "string", "pattern": r"^[\w.]+:\w+$"}
 
     def _validated(self, value: Any, info: ValidationInfo) -> Any:

@@ -16,10 +16,19 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
-from pydantic_core import core_schema
 
 from backupkit.config import parts, short_forms
-from backupkit.config.leaves import PLAIN, Anything, Leaf, Named, PassphraseLeaf, around, filled_in, is_made
+from backupkit.config.leaves import (
+    PLAIN,
+    Anything,
+    Checked,
+    Leaf,
+    Named,
+    PassphraseLeaf,
+    around,
+    filled_in,
+    is_made,
+)
 from backupkit.config.parts import Kind, Part, kind_for, part_named, types_of
 from backupkit.config.signatures import NotData, Parameter, Signature, signature_of
 from backupkit.config.telling import retold, said, told_together, unknown, wrong, wrong_at
@@ -50,16 +59,13 @@ class Made:
 
 
 @dataclass(frozen=True)
-class PartOf:
+class PartOf(Checked):
     """A part of a kind, as a text or a table, by its type; where Python says it, as a path, or made already."""
 
     kind: Kind
     optional: bool = False
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        return core_schema.with_info_plain_validator_function(self._validated)
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+    def described(self) -> dict[str, Any]:
         return {"x-part": self.kind.name}
 
     def _validated(self, value: Any, info: ValidationInfo) -> Any:
@@ -109,16 +115,13 @@ class PartOf:
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Checked):
     """A value that is no part by itself, such as `retry`: what its class is made of, as a table."""
 
     of: type
     optional: bool = False
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        return core_schema.with_info_plain_validator_function(self._validated)
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+    def described(self) -> dict[str, Any]:
         return {"x-table": f"{self.of.__module__}:{self.of.__name__}"}
 
     def _validated(self, value: Any, info: ValidationInfo) -> Made | None:
