@@ -60,6 +60,7 @@ from backupkit.locking import MachineLock
 from backupkit.memory import FileMemory
 from backupkit.model import (
     Backup,
+    DestinationOverview,
     DestinationResult,
     DestinationSummary,
     Difference,
@@ -177,6 +178,7 @@ __all__ = [
     "Deflate",
     "Delivery",
     "DestinationError",
+    "DestinationOverview",
     "DestinationResult",
     "DestinationSummary",
     "Difference",

@@ -97,11 +97,7 @@ class Cleaning:
         The policy gets what it cannot change: what it was given is what its plan is compared with.
         """
         known, unknown = self._with_contents(backups)
-        plan = guard(
-            checked(self.policy.plan(known, now=self.now), known),
-            now=self.now,
-            minimum=minimum_of(self.policy),
-        )
+        plan = planned(self.policy, known, now=self.now)
         if not unknown:
             return plan
         keep = sorted(
@@ -132,6 +128,12 @@ class Cleaning:
                         Problem(message=message, severity="warning", destination=backup.location)
                     )
         return tuple(known), unknown
+
+
+def planned(policy: RetentionPolicy, backups: Sequence[Backup], *, now: datetime) -> RetentionPlan:
+    """What the policy says of backups of which it is known what they hold, guarded."""
+    plan = checked(policy.plan(backups, now=now), backups)
+    return guard(plan, now=now, minimum=minimum_of(policy))
 
 
 _SILENT = 3  # failures in a row that may pass: then the destination has gone, and each would be waited for

@@ -742,6 +742,21 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationOverview:
+    """What one look at a destination tells: all backups there, newest first, and how the pipeline's own stand.
+
+    `plan` is what cleaning would do with the pipeline's own now; those of which it is not known what they hold are
+    in neither half.
+    """
+
+    location: str
+    time: datetime
+    backups: tuple[Backup, ...]
+    summary: DestinationSummary
+    plan: RetentionPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What an examination found out in one step: whether it holds, in a sentence, and what to do if it does not.
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from backupkit._at_destinations import raise_if_closed
-from backupkit._cleaning import Cleaning
+from backupkit._cleaning import Cleaning, planned
 from backupkit._drilling import Drill
 from backupkit._finding import warnings_about
 from backupkit._monitoring import standing
@@ -40,6 +40,7 @@ from backupkit.memory import FileMemory
 from backupkit.model import (
     Backup,
     Contents,
+    DestinationOverview,
     DestinationResult,
     DestinationSummary,
     Notice,
@@ -343,6 +344,14 @@ class BackupPipeline(Backups):
             destinations=tuple(self._summarised(destination) for destination in self.destinations),
         )
 
+    def overview(self, *, at: str | None = None) -> Sequence[DestinationOverview]:
+        """What one look at each destination, or the one at `at`, tells: its backups, how they stand, what would go.
+
+        Each is listed once, and no backup is read. Of one that does not answer, the summary says so and there is
+        nothing else.
+        """
+        return [self._looked_at(destination) for destination in self._chosen(at)]
+
     def send_summary(self) -> Summary:
         """Send the summary to the notifiers that want to hear it; NotificationError for those that could not."""
         summary = self.summary()
@@ -389,13 +398,36 @@ class BackupPipeline(Backups):
         )
 
     def _summarised(self, destination: Destination) -> DestinationSummary:
-        return standing(
+        return self._standing(destination)[1]
+
+    def _standing(self, destination: Destination) -> tuple[Sequence[Backup], DestinationSummary]:
+        """All that is listed there, if anything can be, and how the pipeline's own stand."""
+        listed: list[Backup] = []
+
+        def own() -> Sequence[Backup]:
+            listed.extend(self._list_at(destination))
+            return self._own(listed)
+
+        summary = standing(
             destination,
-            lambda: self._own(self._list_at(destination)),
+            own,
             checks=self.checks,
             contents=self.contents,
             places=self._places(),
             now=self._clock(),
+        )
+        return listed, summary
+
+    def _looked_at(self, destination: Destination) -> DestinationOverview:
+        now = self._clock()
+        listed, summary = self._standing(destination)
+        known = [backup for backup in self._own(listed) if backup.contents]
+        return DestinationOverview(
+            location=destination.location,
+            time=now,
+            backups=tuple(listed),
+            summary=summary,
+            plan=planned(self.retention, known, now=now),
         )
 
     @property

@@ -16,7 +16,7 @@ from celery.schedules import crontab
 from backupkit import BackupPipeline, ConfigurationError, Directory
 from backupkit.integrations.celery import register
 from backupkit.integrations.celery.beat import Moments, entries
-from backupkit.integrations.celery.pipelines import Pipelines
+from backupkit.integrations.pipelines import Pipelines
 from backupkit.scheduling import Schedule, Scheduled
 
 NONE = timedelta(0)

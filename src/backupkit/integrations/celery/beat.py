@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from celery.schedules import BaseSchedule, schedstate
 
 from backupkit.errors import ConfigurationError
-from backupkit.integrations.celery.pipelines import Pipelines
+from backupkit.integrations.pipelines import Pipelines
 from backupkit.scheduling import Schedule, Scheduled, Verb
 from backupkit.scheduling.cron import time_after
 from backupkit.scheduling.schedule import schedule_of

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from backupkit.errors import ConfigurationError
 from backupkit.integrations.celery.broker import fleet_lock
 from backupkit.integrations.celery.deliveries import Deliveries, deliveries_beside
-from backupkit.integrations.celery.pipelines import Pipelines
+from backupkit.integrations.pipelines import Pipelines
 from backupkit.locking.database import DatabaseLock
 from backupkit.locking.limits import Limits
 from backupkit.locking.machine import MachineLock

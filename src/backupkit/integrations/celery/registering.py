@@ -14,9 +14,9 @@ from celery.signals import task_revoked
 from backupkit.errors import ConfigurationError
 from backupkit.integrations.celery.beat import TASKS, Entries, Schedules
 from backupkit.integrations.celery.fleet import Fleet
-from backupkit.integrations.celery.pipelines import Given, Pipelines
 from backupkit.integrations.celery.tasks import BackupTask
 from backupkit.integrations.celery.worker import step_for
+from backupkit.integrations.pipelines import Given, Pipelines
 from backupkit.locking.database import DatabaseLock
 from backupkit.locking.redis import RedisLock
 from backupkit.model import Contents

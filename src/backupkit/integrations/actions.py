@@ -1,0 +1,197 @@
+"""`Action`: what a person asks of a pipeline from afar, in plain values, and how it is done.
+
+A page or another program makes one, a queue carries it as JSON, and whoever has the pipelines does it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Literal, TypeAlias, cast, get_args
+
+from backupkit.databases.urls import DatabaseURL
+from backupkit.errors import ConfigurationError
+from backupkit.model import Contents, Report
+from backupkit.pipeline import BackupPipeline
+from backupkit.protocols import Target
+from backupkit.scheduling import Job, perform
+
+Asked: TypeAlias = Literal["run", "verify", "drill", "monitor", "clean", "restore", "delete", "pin", "unpin"]
+"""What can be asked for."""
+
+Place: TypeAlias = Target | str | os.PathLike[str] | Mapping[str, Target | DatabaseURL | str]
+"""Where a restore may go: a folder or another target, or for each dump, by its short name, a database."""
+
+SCRATCH = "scratch"
+"""The name of the place that is always there: a new folder, which only its owner can enter."""
+
+_TAKES: Mapping[Asked, frozenset[str]] = {
+    "run": frozenset({"at", "only"}),
+    "verify": frozenset({"backup", "at", "only"}),
+    "drill": frozenset({"backup", "at", "only"}),
+    "monitor": frozenset({"at"}),
+    "clean": frozenset({"at", "dry_run"}),
+    "restore": frozenset({"backup", "at", "only", "include", "place", "overwrite", "dry_run"}),
+    "delete": frozenset({"backup", "at", "force"}),
+    "pin": frozenset({"backup", "reason", "until"}),
+    "unpin": frozenset({"backup"}),
+}
+_NEED_BACKUP: tuple[Asked, ...] = ("delete", "pin", "unpin")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """A verb with its arguments, which mean what they mean to the pipeline's own methods.
+
+    `at` is the one destination concerned, by its location; `place` is the name of where a restore goes, SCRATCH
+    unless another is said; `include` are whole paths or patterns. ConfigurationError for what does not go together.
+    """
+
+    verb: Asked
+    backup: str | None = None
+    at: str | None = None
+    only: Contents | None = None
+    include: tuple[str, ...] = ()
+    place: str = SCRATCH
+    overwrite: bool = False
+    force: bool = False
+    dry_run: bool = False
+    reason: str | None = None
+    until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.verb not in get_args(Asked):
+            raise ConfigurationError(f"{self.verb!r} is nothing that can be asked for: {', '.join(_TAKES)}.")
+        takes = _TAKES[self.verb]
+        for one in fields(self):
+            if one.name != "verb" and one.name not in takes and getattr(self, one.name) != one.default:
+                raise ConfigurationError(f"{self.verb} takes no {one.name}: leave it out.")
+        if self.only not in (None, "files", "databases"):
+            raise ConfigurationError(f"only={self.only!r} is not possible: files or databases.")
+        if self.verb in _NEED_BACKUP and not self.backup:
+            raise ConfigurationError(f"{self.verb} needs the id of a backup.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What came of an action: the report, if it has one, and the folder that something was restored to."""
+
+    report: Report | None = None
+    folder: str | None = None
+
+
+def plain_action(action: Action) -> dict[str, Any]:
+    """The action as what JSON can hold: only what was said."""
+    said = {one.name: getattr(action, one.name) for one in fields(action)}
+    said = {name: value for name, value in said.items() if name == "verb" or value not in (None, (), False)}
+    if action.place == SCRATCH:
+        del said["place"]
+    if action.include:
+        said["include"] = list(action.include)
+    if action.until is not None:
+        said["until"] = action.until.isoformat()
+    return said
+
+
+def action_from(data: object) -> Action:
+    """The action that `plain_action` made this of; ConfigurationError if it is none."""
+    known = {one.name for one in fields(Action)}
+    if not isinstance(data, Mapping) or not data.keys() <= known:
+        raise ConfigurationError("This is no action: give a verb and its arguments.")
+    said = dict(data)
+    for name in ("overwrite", "force", "dry_run"):
+        if not isinstance(said.get(name, False), bool):
+            raise ConfigurationError(f"{name} is not true or false.")
+    for name in ("verb", "backup", "at", "only", "place", "reason", "until"):
+        if not isinstance(said.get(name, ""), str):
+            raise ConfigurationError(f"{name} is not a text.")
+    include = said.pop("include", [])
+    if not isinstance(include, list) or not all(isinstance(one, str) for one in include):
+        raise ConfigurationError("include is not a list of texts.")
+    try:
+        until = datetime.fromisoformat(said.pop("until")) if "until" in said else None
+    except ValueError:
+        raise ConfigurationError("until is not a time such as 2030-01-31T00:00:00+00:00.") from None
+    try:
+        return Action(**said, include=tuple(include), until=until)
+    except TypeError as error:  # without a verb
+        raise ConfigurationError("This is no action: give a verb and its arguments.") from error
+
+
+def act(
+    pipeline: BackupPipeline,
+    action: Action,
+    *,
+    places: Mapping[str, Place] | None = None,
+    scratch: str | os.PathLike[str] | None = None,
+    cancel: threading.Event | None = None,
+) -> Done:
+    """Do it; raises what the pipeline's own method raises.
+
+    `places` are where restores may go, by name; what nobody has named stays out of reach of whoever asks.
+    """
+    backup = action.backup or "latest"
+    match action.verb:
+        case "run":
+            job = Job("run", only=action.only, to=action.at)
+            return Done(report=cast("Report", perform(pipeline, job, cancel=cancel)))
+        case "verify":
+            return Done(report=pipeline.verify(backup, at=action.at, only=action.only, cancel=cancel))
+        case "drill":
+            return Done(report=pipeline.drill(backup, at=action.at, only=action.only, cancel=cancel))
+        case "monitor":
+            return Done(report=pipeline.monitor(at=action.at, cancel=cancel))
+        case "clean":
+            return Done(report=pipeline.clean(at=action.at, dry_run=action.dry_run, cancel=cancel))
+        case "restore":
+            return _restore(pipeline, action, places or {}, scratch, cancel)
+        case "delete":
+            return Done(report=pipeline.delete(backup, at=action.at, force=action.force, cancel=cancel))
+        case "pin":
+            pipeline.pin(backup, reason=action.reason or "", until=action.until)
+            return Done()
+        case "unpin":
+            pipeline.unpin(backup)
+            return Done()
+
+
+def _restore(
+    pipeline: BackupPipeline,
+    action: Action,
+    places: Mapping[str, Place],
+    scratch: str | os.PathLike[str] | None,
+    cancel: threading.Event | None,
+) -> Done:
+    backup = action.backup or "latest"
+    folder: str | None = None
+    place = places.get(action.place)
+    if place is None and action.place != SCRATCH:
+        known = ", ".join([SCRATCH, *places])
+        raise ConfigurationError(f"There is no place called {action.place!r} to restore to: one of {known}.")
+    if place is None:
+        above = os.fspath(scratch) if scratch is not None else tempfile.gettempdir()
+        prefix = f"backupkit-{pipeline.name}-"
+        if action.dry_run:
+            place = os.path.join(above, f"{prefix}preview")
+        else:
+            os.makedirs(above, mode=0o700, exist_ok=True)
+            place = folder = tempfile.mkdtemp(prefix=prefix, dir=above)
+    elif isinstance(place, str | os.PathLike):
+        folder = os.fspath(place)
+    to, databases = (None, place) if isinstance(place, Mapping) else (place, None)
+    report = pipeline.restore(
+        backup,
+        to=to,
+        databases=databases,
+        at=action.at,
+        only=action.only,
+        include=action.include,
+        overwrite=action.overwrite,
+        dry_run=action.dry_run,
+        cancel=cancel,
+    )
+    return Done(report=report, folder=None if action.dry_run else folder)

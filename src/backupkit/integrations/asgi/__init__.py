@@ -1,0 +1,17 @@
+"""The management page: an ASGI application that a host mounts. Import it where it is used."""
+
+from __future__ import annotations
+
+try:
+    import jinja2 as _jinja2  # noqa: F401
+    import sqlalchemy as _sqlalchemy  # noqa: F401
+    import starlette as _starlette  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"backupkit.integrations.asgi needs {error.name}: pip install 'backupkit[web]'", name=error.name
+    ) from error
+
+from backupkit.integrations.asgi.abilities import EVERYTHING, Ability, Authorize, Visitor
+from backupkit.integrations.asgi.manager import BackupManager
+
+__all__ = ["EVERYTHING", "Ability", "Authorize", "BackupManager", "Visitor"]

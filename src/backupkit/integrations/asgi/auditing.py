@@ -1,0 +1,7 @@
+"""Who did what, when, and from where."""
+
+from __future__ import annotations
+
+from backupkit.integrations.asgi.routes import Route
+
+ROUTES: tuple[Route, ...] = ()

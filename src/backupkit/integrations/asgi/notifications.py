@@ -1,0 +1,7 @@
+"""Notifications that were kept, read and unread."""
+
+from __future__ import annotations
+
+from backupkit.integrations.asgi.routes import Route
+
+ROUTES: tuple[Route, ...] = ()

@@ -1,0 +1,43 @@
+"""The templates of the page, and the filters that say sizes and times in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta, tzinfo
+
+import jinja2
+
+from backupkit.integrations.asgi.equivalents import equivalent
+from backupkit.integrations.asgi.words import ago, duration, moment
+from backupkit.model import named
+from backupkit.sizes import format_size
+
+
+def environment(zone: tzinfo, clock: Callable[[], datetime]) -> jinja2.Environment:
+    """Everything that is put into a template is escaped; a name that is missing in one is an error."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("backupkit.integrations.asgi", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+
+    def when(time: datetime) -> str:
+        return moment(time, now=clock(), zone=zone)
+
+    def since(time: datetime) -> str:
+        return ago(clock() - time)
+
+    def lasting(length: timedelta | float) -> str:
+        return duration(length if isinstance(length, timedelta) else timedelta(seconds=length))
+
+    def exactly(time: datetime) -> str:
+        return time.astimezone(zone).isoformat(sep=" ", timespec="seconds")
+
+    made.filters.update(
+        size=format_size, when=when, ago=since, duration=lasting, exactly=exactly, contents=named
+    )
+    made.globals["equivalent"] = equivalent
+    return made

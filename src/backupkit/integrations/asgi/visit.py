@@ -1,0 +1,83 @@
+"""`Visit`: one request, let in, with what its handler needs to answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from backupkit.integrations.asgi.abilities import Visitor
+from backupkit.model import Backup
+from backupkit.pipeline import BackupPipeline
+
+if TYPE_CHECKING:
+    from backupkit.integrations.asgi.page import Page
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """`form` are the fields of a POST, each name once; `token` is what its own forms must send back."""
+
+    page: Page
+    request: Request
+    visitor: Visitor
+    form: Mapping[str, Any]
+    token: str
+
+    @property
+    def base(self) -> str:
+        """The path that the page is mounted at, without a slash at its end."""
+        return str(self.request.scope.get("root_path", "")).rstrip("/")
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """What follows the question mark, the last of each name; bytes that are no UTF-8 as in paths of entries."""
+        raw = self.request.scope["query_string"].decode("ascii", "replace")
+        return dict(parse_qsl(raw, keep_blank_values=True, errors="surrogateescape", max_num_fields=100))
+
+    @property
+    def asks_for_part(self) -> bool:
+        """Whether htmx asks, which replaces a part of the page that is shown."""
+        return self.request.headers.get("hx-request") == "true"
+
+    def path(self, *parts: str, **query: object) -> str:
+        """The address of something on this page: each part is quoted; what is None or empty is left out."""
+        said = {name.rstrip("_"): value for name, value in query.items() if value not in (None, "")}
+        address = self.base + "/" + "/".join(quote(part, safe="", errors="surrogateescape") for part in parts)
+        return f"{address}?{urlencode(said, errors='surrogateescape')}" if said else address
+
+    @property
+    def name(self) -> str:
+        """The name of the pipeline in the address."""
+        return str(self.request.path_params["pipeline"])
+
+    @property
+    def pipeline(self) -> BackupPipeline:
+        """The pipeline in the address; 404 if there is none."""
+        found = self.page.pipelines.get(self.name)
+        if found is None:
+            raise HTTPException(404, "There is no such pipeline.")
+        return found
+
+    def backup(self) -> Backup:
+        """The backup in the address, at the destination that `at` names or the first that has it, or 404."""
+        at, id_ = self.query.get("at") or self.form.get("at"), self.request.path_params["backup"]
+        for look in self.page.looks.at(self.name):
+            for backup in look.overview.backups if look.overview else ():
+                if backup.id == id_ and at in (None, "", backup.location):
+                    return backup
+        raise HTTPException(404, "There is no such backup; it may have been deleted.")
+
+    def html(self, template: str, status: int = 200, **values: Any) -> Response:
+        """A template, rendered; `visit` stands in it for this."""
+        text = self.page.templates.get_template(template).render(visit=self, page=self.page, **values)
+        return HTMLResponse(text.encode("utf-8", "replace"), status)
+
+    def go(self, address: str) -> Response:
+        """On to another address of this page, by GET."""
+        return RedirectResponse(address, 303)

@@ -1,0 +1,80 @@
+"""`Queue`: where the work is done that the page is asked for, and how it is followed there. Never in a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol, TypeAlias
+
+from backupkit.integrations.actions import Action
+from backupkit.model import Report
+
+Stage: TypeAlias = Literal["waiting", "working", "ended", "lost"]
+"""Of what is "lost", the process died, or nobody knows of it any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """So much was done; `expected` and `remaining` (seconds) are None while they cannot be known."""
+
+    entries: int = 0
+    read: int = 0
+    expected: int | None = None
+    rate: int | None = None
+    remaining: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Something that was asked for: what, of which pipeline (by the name it has on the page), by whom, and when."""
+
+    id: str
+    pipeline: str
+    action: Action
+    who: str
+    asked: datetime
+    stage: Stage
+    progress: Progress = Progress()
+    began: datetime | None = None
+    ended: datetime | None = None
+    report: Report | None = None
+    error: str | None = None
+    folder: str | None = None
+    note: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.stage in ("ended", "lost")
+
+    @property
+    def failed(self) -> bool:
+        return (
+            self.stage == "lost"
+            or self.error is not None
+            or (self.report is not None and self.report.outcome == "failed")
+        )
+
+
+class Queue(Protocol):
+    """Does work one after another, or many at once, in this process or elsewhere. Safe on many threads."""
+
+    def submit(self, pipeline: str, action: Action, who: str) -> str:
+        """Have it done; the id to follow it by, which nobody can guess."""
+        ...
+
+    def get(self, id: str) -> Work | None:
+        """How it stands; None for what nobody knows."""
+        ...
+
+    def recent(self) -> Sequence[Work]:
+        """What is under way, and what has ended lately, the newest first."""
+        ...
+
+    def cancel(self, id: str) -> None:
+        """End it at the next chunk; what is over, or unknown, stays as it is."""
+        ...
+
+    def close(self) -> None:
+        """Cancel what this process does, and wait until it has ended."""
+        ...
