@@ -11,7 +11,8 @@ except ModuleNotFoundError as error:
         f"backupkit.integrations.asgi needs {error.name}: pip install 'backupkit[web]'", name=error.name
     ) from error
 
-from backupkit.integrations.asgi.abilities import EVERYTHING, Ability, Authorize, Visitor
+from backupkit.integrations.asgi.abilities import EVERYTHING, Ability, Allowed, Authorize, Visitor
 from backupkit.integrations.asgi.manager import BackupManager
+from backupkit.integrations.asgi.wsgi import as_wsgi, mounted
 
-__all__ = ["EVERYTHING", "Ability", "Authorize", "BackupManager", "Visitor"]
+__all__ = ["EVERYTHING", "Ability", "Allowed", "Authorize", "BackupManager", "Visitor", "as_wsgi", "mounted"]

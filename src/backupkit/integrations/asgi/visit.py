@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import Scope
 
 from backupkit.integrations.asgi.abilities import Visitor
 from backupkit.model import Backup
@@ -17,6 +18,16 @@ from backupkit.pipeline import BackupPipeline
 
 if TYPE_CHECKING:
     from backupkit.integrations.asgi.page import Page
+
+
+def mount_path(scope: Scope) -> str:
+    """What the page's own addresses begin with."""
+    return quote(str(scope.get("root_path", "")).rstrip("/"), errors="surrogateescape")
+
+
+def path_below(scope: Scope) -> str:
+    """The address without what the page is mounted at; empty for that itself."""
+    return str(scope["path"]).removeprefix(str(scope.get("root_path", "")).rstrip("/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +42,8 @@ class Visit:
 
     @property
     def base(self) -> str:
-        """The path that the page is mounted at, without a slash at its end."""
-        return str(self.request.scope.get("root_path", "")).rstrip("/")
+        """The path that the page is mounted at, as links write it, without a slash at its end."""
+        return mount_path(self.request.scope)
 
     @property
     def query(self) -> Mapping[str, str]:
