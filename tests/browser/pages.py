@@ -16,7 +16,7 @@ _LEFT = "net::ERR_ABORTED"  # a stream of a page that was left, or what became a
 
 
 class Visitor:
-    """One tab of a browser. `wrong` has what no page may do: failing scripts, violated policies, refused requests."""
+    """One tab of a browser. `wrong` has what no page may do: failing scripts, broken policies, refused requests."""
 
     def __init__(self, page: Page, site: Site) -> None:
         self.page, self.site = page, site
