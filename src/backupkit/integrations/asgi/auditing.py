@@ -14,7 +14,7 @@ from backupkit.integrations.actions import Action, plain_action
 from backupkit.integrations.asgi.abilities import Visitor
 from backupkit.integrations.asgi.page import Page
 from backupkit.integrations.asgi.routes import Route
-from backupkit.integrations.asgi.visit import Visit
+from backupkit.integrations.asgi.visit import Visit, path_below
 
 _PAGE = 50
 _LONGEST_ADDRESS = 500
@@ -32,8 +32,7 @@ def note(visit: Visit, what: Action | Mapping[str, Any]) -> None:
 
 def note_refusal(page: Page, request: Request, visitor: Visitor) -> None:
     """Keep that this visitor was not let in to what they asked for."""
-    address = str(request.scope["path"]).removeprefix(str(request.scope.get("root_path", "")))
-    said = {"method": request.method, "address": address[:_LONGEST_ADDRESS]}
+    said = {"method": request.method, "address": path_below(request.scope)[:_LONGEST_ADDRESS]}
     _write(page, request, visitor, said, "refused")
 
 
