@@ -145,6 +145,7 @@ class BackupManager:
         self._app = with_headers(_application(guard))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
         await self._app(scope, receive, send)
 
     def close(self) -> None:
@@ -197,9 +198,9 @@ def _sentence(
     request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """What went wrong, for a program or for a person."""
-    base = mount_path(request.scope)
+    base, headers = mount_path(request.scope), {"Cache-Control": "no-store", **(headers or {})}
     if path_below(request.scope).startswith("/api/"):
-        return JSONResponse({"error": sentence}, status, headers)
+        return JSONResponse({"error": sentence.encode("utf-8", "replace").decode()}, status, headers)
     text = _ERROR.render(status=status, sentence=sentence, base=base)
     return HTMLResponse(text.encode("utf-8", "replace"), status, headers)
 

@@ -22,7 +22,7 @@ async def mend_slashes(scope: Scope, receive: Receive, send: Send) -> None:
         return
     asked = path_below(scope)
     if scope["method"] not in ("GET", "HEAD") or not (asked == "" or asked.endswith("/")):
-        raise HTTPException(404)
+        raise HTTPException(404, "There is no such page.")
     meant = f"{mount_path(scope)}/{quote(asked.strip('/'), errors='surrogateescape')}"
     query = scope["query_string"].decode("ascii", "replace")
     answer = RedirectResponse(f"{meant}?{query}" if query else meant, 307)

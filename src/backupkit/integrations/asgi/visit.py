@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 
 def mount_path(scope: Scope) -> str:
-    """What the page's own addresses begin with."""
-    return quote(str(scope.get("root_path", "")).rstrip("/"), errors="surrogateescape")
+    """What the page's own addresses begin with: with one slash, for two would name a host."""
+    root = str(scope.get("root_path", "")).strip("/")
+    return f"/{quote(root, errors='surrogateescape')}" if root else ""
 
 
 def path_below(scope: Scope) -> str:
@@ -49,7 +50,10 @@ class Visit:
     def query(self) -> Mapping[str, str]:
         """What follows the question mark, the last of each name; bytes that are no UTF-8 as in paths of entries."""
         raw = self.request.scope["query_string"].decode("ascii", "replace")
-        return dict(parse_qsl(raw, keep_blank_values=True, errors="surrogateescape", max_num_fields=100))
+        try:
+            return dict(parse_qsl(raw, keep_blank_values=True, errors="surrogateescape", max_num_fields=100))
+        except ValueError:
+            raise HTTPException(400, "There is too much behind the question mark.") from None
 
     @property
     def asks_for_part(self) -> bool:
