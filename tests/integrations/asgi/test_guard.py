@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from backupkit import BackupPipeline, Directory
 from backupkit.history import DatabaseHistory
 from backupkit.integrations.asgi import EVERYTHING, BackupManager, Visitor, by_password
 from backupkit.integrations.asgi import forms as reading
+from backupkit.integrations.asgi import guard as guarding
 from backupkit.integrations.asgi import manager as managing
 from backupkit.integrations.asgi.attempts import MOST, Attempts, address_of
 from backupkit.integrations.asgi.guard import COOKIE, FIELD, HEADER, token_of
@@ -105,9 +107,9 @@ def test_a_cookie_that_somebody_chose_for_the_browser_is_no_good_for_somebody_el
     assert made().ask("POST", "/do", body=body, headers={**FORM, **WITH_COOKIE}).status == 403
 
 
-@pytest.mark.parametrize("cookie", ["", "n" * 42, "n" * 43 + ";", "n" * 42 + "\xe9", "n" * 42 + "\n"])
+@pytest.mark.parametrize("cookie", ["", "n" * 42, "n" * 44, "n" * 42 + "\xe9", "n" * 42 + "."])
 def test_a_cookie_of_another_form_is_replaced(made: Made, cookie: str) -> None:
-    assert "set-cookie" in made().get("/", cookie=f"{COOKIE}={cookie.rstrip(';')[:42]}").headers
+    assert "set-cookie" in made().get("/", cookie=f"{COOKIE}={cookie}").headers
 
 
 def test_a_program_with_a_token_needs_no_form_and_gets_no_cookie(made: Made) -> None:
@@ -158,8 +160,9 @@ def test_a_password_is_sent_by_browsers_themselves_and_needs_the_form(made: Made
 def test_where_a_form_comes_from_is_what_the_browser_says(
     made: Made, headers: dict[str, str], status: int
 ) -> None:
-    said = {name.replace("-", "_"): value for name, value in headers.items()}
-    assert made().post("/do", **said).status == status
+    page = made()
+    page.headers = headers
+    assert page.post("/do").status == status
 
 
 @pytest.mark.parametrize(
@@ -202,12 +205,7 @@ async def _endless(request: Request) -> Any:
 
 
 @pytest.mark.parametrize("path", ["/broken", "/api/broken"])
-def test_what_goes_wrong_here_is_told_without_details_and_with_the_headers(
-    made: Made, path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answers = []
-    answer = managing._sentence
-    monkeypatch.setattr(managing, "_sentence", lambda *given: answers.append(answer(*given)) or answers[-1])
+def test_what_goes_wrong_here_is_told_without_details_and_with_the_headers(made: Made, path: str) -> None:
     page = made()
     sent: list[Any] = []
 
@@ -227,11 +225,8 @@ def test_what_goes_wrong_here_is_told_without_details_and_with_the_headers(
 
 
 def test_nothing_of_the_page_is_kept_by_a_cache(made: Made) -> None:
-    for answer in (
-        made().get("/"),
-        made(lambda _: ()).get("/"),
-        made(lambda _: RedirectResponse("/login")).get("/"),
-    ):
+    for authorize in (as_said, lambda _: (), lambda _: RedirectResponse("/login")):
+        answer = made(authorize).get("/")
         assert answer.headers["cache-control"] == "no-store"
 
 
@@ -296,33 +291,23 @@ def test_a_response_that_refuses_counts_and_what_is_right_does_not(made: Made) -
     assert [page.get("/").status for _ in range(MOST + 1)] == [401] * (MOST + 1)
 
 
-def test_of_many_guesses_at_the_same_moment_none_is_told_to_be_right_after_the_limit(made: Made) -> None:
-    attempts: list[Attempts] = []
+def test_of_many_guesses_at_the_same_moment_none_is_told_to_be_right_after_the_limit(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = Attempts()
+    monkeypatch.setattr(guarding, "Attempts", lambda: attempts)
 
     def authorize(request: Request) -> Any:
         for _ in range(MOST):  # the others, which fail while this one is being asked about
-            attempts[0].failed("192.0.2.7")
+            attempts.failed("192.0.2.7")
         return EVERYTHING
 
-    page = made(authorize)
-    guard = _guard_of(page.app)
-    attempts.append(guard._attempts)
-    assert page.get("/", **GOOD).status == 429
-
-
-def _guard_of(manager: Any) -> Any:
-    starlette = next(
-        cell.cell_contents for cell in manager._app.__closure__ if hasattr(cell.cell_contents, "routes")
-    )
-    endpoint = starlette.routes[0].endpoint
-    return next(cell.cell_contents for cell in endpoint.__closure__ if hasattr(cell.cell_contents, "answer"))
+    assert made(authorize).get("/", **GOOD).status == 429
 
 
 def test_an_attempt_is_forgotten_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    import limits.storage.memory as memory
-
     now = 1000.0
-    monkeypatch.setattr(memory.time, "time", lambda: now)
+    monkeypatch.setattr(time, "time", lambda: now)
     attempts = Attempts()
     for _ in range(MOST):
         assert attempts.wait("a") == 0
