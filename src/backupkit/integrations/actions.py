@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from backupkit.databases.urls import DatabaseURL
-from backupkit.errors import ConfigurationError
+from backupkit.errors import ConfigurationError, told
 from backupkit.model import Contents, Report
 from backupkit.pipeline import BackupPipeline
 from backupkit.protocols import Target
@@ -157,6 +157,13 @@ def act(
         case "unpin":
             pipeline.unpin(backup)
             return Done()
+
+
+def sentence(error: BaseException) -> str:
+    """What went wrong, as everybody may read it: of several errors, all."""
+    if isinstance(error, BaseExceptionGroup):
+        return f"{error.message}: {' '.join(sentence(one) for one in error.exceptions)}"
+    return told(error)
 
 
 def _restore(

@@ -40,7 +40,8 @@ class _Place:
 class Looks:
     """Each destination is asked at most once in `period`, on a thread, however many pages want to know.
 
-    A page waits up to `patience` for what has never been told, or has changed, and goes on with what is known.
+    A page waits up to `patience` for what has never been told, or has changed, and goes on with what is known. It
+    has changed when `ends` (see `Queue`) says another thing of a pipeline than before.
     """
 
     def __init__(
@@ -49,10 +50,13 @@ class Looks:
         *,
         period: timedelta,
         patience: timedelta,
+        ends: Callable[[str], object] = lambda name: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._period = period.total_seconds()
         self._patience = patience.total_seconds()
+        self._ends = ends
+        self._known_ends: dict[str, object] = {}
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._places: Mapping[str, Sequence[_Place]] = {
@@ -63,6 +67,11 @@ class Looks:
     def at(self, name: str) -> Sequence[Look]:
         """What is known of each destination of this pipeline; those that are due are asked."""
         places = self._places[name]
+        ends = self._ends(name)
+        with self._lock:
+            if self._known_ends.setdefault(name, ends) != ends:
+                self._known_ends[name] = ends
+                _forget(places)
         for place in places:
             self._ask_if_due(place)
         end = self._monotonic() + self._patience
@@ -78,12 +87,7 @@ class Looks:
     def forget(self, name: str) -> None:
         """Something has changed: the next page asks anew, and waits."""
         with self._lock:
-            for place in self._places[name]:
-                place.taken = float("-inf")
-                place.stale = True
-                # What is being asked now may not know of the change yet.
-                place.answered = threading.Event()
-                place.asking = False
+            _forget(self._places[name])
 
     def _ask_if_due(self, place: _Place) -> None:
         with self._lock:
@@ -108,3 +112,12 @@ class Looks:
             if place.answered is answered:  # or else somebody has changed something meanwhile
                 place.known, place.taken, place.stale, place.asking = known, began, False, False
         answered.set()
+
+
+def _forget(places: Sequence[_Place]) -> None:
+    for place in places:
+        place.taken = float("-inf")
+        place.stale = True
+        # What is being asked now may not know of the change yet.
+        place.answered = threading.Event()
+        place.asking = False
