@@ -20,7 +20,7 @@ from backupkit.integrations.asgi.attempts import Attempts, address_of
 from backupkit.integrations.asgi.authorizing import asked
 from backupkit.integrations.asgi.forms import fields
 from backupkit.integrations.asgi.routes import Route
-from backupkit.integrations.asgi.visit import Visit, base_of
+from backupkit.integrations.asgi.visit import Visit, mount_path
 
 if TYPE_CHECKING:
     from backupkit.integrations.asgi.page import Page
@@ -53,7 +53,7 @@ class Guard:
             response.set_cookie(
                 COOKIE,
                 cookie,
-                path=base_of(request.scope) or "/",
+                path=mount_path(request.scope) or "/",
                 secure=request.scope["scheme"] == "https",
                 httponly=True,
                 # Not "strict": a link to the page from elsewhere would replace it, and end the forms of other tabs.
