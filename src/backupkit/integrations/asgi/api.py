@@ -149,7 +149,7 @@ def operation(visit: Visit) -> Response:
 
 def cancel(visit: Visit) -> Response:
     work = _work(visit)
-    auditing.note(visit, {"verb": "cancel", "operation": work.id})
+    auditing.note(visit, "cancel", operation=work.id)
     visit.page.queue.cancel(work.id)
     return answer({"operation": work.id}, 202)
 
