@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, cast
 
@@ -103,7 +103,7 @@ class BackupManager:
         audit: DatabaseHistory | None = None,
         secret: str | bytes | None = None,
         title: str = "Backups",
-        time_zone: str = "UTC",
+        time_zone: str | tzinfo = "UTC",
         period: timedelta = timedelta(seconds=30),
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -119,7 +119,7 @@ class BackupManager:
                 f"places= cannot have one called {SCRATCH!r}: name it otherwise, or give scratch=."
             )
         looks = Looks(by_name, period=period, patience=_PATIENCE)
-        zone = zone_named(time_zone)
+        zone = zone_named(time_zone) if isinstance(time_zone, str) else time_zone
         self.page = Page(
             title=title,
             pipelines=by_name,
