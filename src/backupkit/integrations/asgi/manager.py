@@ -45,6 +45,7 @@ from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.secret import page_secret
 from backupkit.integrations.asgi.templating import environment
 from backupkit.integrations.asgi.threads import ThreadQueue
+from backupkit.integrations.asgi.unread import Unread
 from backupkit.integrations.asgi.work import Queue
 from backupkit.integrations.pipelines import Given
 from backupkit.integrations.pipelines import Pipelines as Named
@@ -116,7 +117,8 @@ class BackupManager:
             raise ConfigurationError(
                 f"places= cannot have one called {SCRATCH!r}: name it otherwise, or give scratch=."
             )
-        looks = Looks(by_name, period=period, patience=_PATIENCE)
+        looks = Looks(by_name, period=period, patience=_PATIENCE, schedules=schedules, clock=clock)
+        notifications = _notifications_of(by_name)
         zone = zone_named(time_zone)
         self.page = Page(
             title=title,
@@ -133,7 +135,8 @@ class BackupManager:
             ),
             places=places,
             audit=audit or _history_of(by_name) or DatabaseHistory(),
-            notifications=_notifications_of(by_name),
+            notifications=notifications,
+            unread=Unread(notifications),
             zone=zone,
             clock=clock,
             templates=environment(zone, clock),
