@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, tzinfo
 
 import jinja2
 
+from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi.equivalents import equivalent
 from backupkit.integrations.asgi.words import ago, duration, moment
 from backupkit.model import named
@@ -39,5 +40,5 @@ def environment(zone: tzinfo, clock: Callable[[], datetime]) -> jinja2.Environme
     made.filters.update(
         size=format_size, when=when, ago=since, duration=lasting, exactly=exactly, contents=named
     )
-    made.globals["equivalent"] = equivalent
+    made.globals.update(equivalent=equivalent, Action=Action)
     return made
