@@ -4,6 +4,7 @@ from __future__ import annotations
 
 try:
     import jinja2 as _jinja2  # noqa: F401
+    import limits as _limits  # noqa: F401
     import sqlalchemy as _sqlalchemy  # noqa: F401
     import starlette as _starlette  # noqa: F401
 except ModuleNotFoundError as error:
@@ -12,6 +13,26 @@ except ModuleNotFoundError as error:
     ) from error
 
 from backupkit.integrations.asgi.abilities import EVERYTHING, Ability, Authorize, Visitor
+from backupkit.integrations.asgi.authorizing import (
+    ADMINISTRATORS,
+    by_password,
+    by_role,
+    by_token,
+    first_of,
+)
+from backupkit.integrations.asgi.django_users import by_django_user
 from backupkit.integrations.asgi.manager import BackupManager
 
-__all__ = ["EVERYTHING", "Ability", "Authorize", "BackupManager", "Visitor"]
+__all__ = [
+    "ADMINISTRATORS",
+    "EVERYTHING",
+    "Ability",
+    "Authorize",
+    "BackupManager",
+    "Visitor",
+    "by_django_user",
+    "by_password",
+    "by_role",
+    "by_token",
+    "first_of",
+]

@@ -11,11 +11,12 @@ from typing import Any, cast
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount
 from starlette.routing import Route as StarletteRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from backupkit._operation import utc_now
 from backupkit.config import Settings
@@ -46,6 +47,7 @@ from backupkit.integrations.asgi.secret import page_secret
 from backupkit.integrations.asgi.templating import environment
 from backupkit.integrations.asgi.threads import ThreadQueue
 from backupkit.integrations.asgi.unread import Unread
+from backupkit.integrations.asgi.visit import base_of
 from backupkit.integrations.asgi.work import Queue
 from backupkit.integrations.pipelines import Given
 from backupkit.integrations.pipelines import Pipelines as Named
@@ -146,6 +148,7 @@ class BackupManager:
         self._app = with_headers(_application(guard))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
         await self._app(scope, receive, send)
 
     def close(self) -> None:
@@ -160,7 +163,10 @@ def _application(guard: Guard) -> ASGIApp:
     ]
     static = Mount("/static", StaticFiles(directory=_STATIC))
     handlers = {HTTPException: _refused, BackupKitError: _failed, Exception: _broken}
-    return Starlette(routes=[*routes, static], exception_handlers=cast("Any", handlers))
+    app = Starlette(routes=[*routes, static], exception_handlers=cast("Any", handlers))
+    app.router.redirect_slashes = False  # to an address made of whatever the request says its host is
+    app.router.default = _unknown
+    return app
 
 
 def _endpoint(guard: Guard, route: Route) -> Callable[[Request], Awaitable[Response]]:
@@ -168,6 +174,16 @@ def _endpoint(guard: Guard, route: Route) -> Callable[[Request], Awaitable[Respo
         return await guard.answer(route, request)
 
     return endpoint
+
+
+async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http" and scope["path"] in ("", str(scope.get("root_path", "")).rstrip("/")):
+        await RedirectResponse(f"{base_of(scope)}/", 307)(scope, receive, send)
+        return
+    if scope["type"] == "websocket":
+        await WebSocketClose()(scope, receive, send)
+        return
+    raise HTTPException(404, "There is no such page.")
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -194,10 +210,10 @@ def _sentence(
     request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """What went wrong, for a program or for a person."""
-    base = request.scope.get("root_path", "")
-    if request.url.path.removeprefix(base).startswith("/api/"):
-        return JSONResponse({"error": sentence}, status, headers)
-    text = _ERROR.render(status=status, sentence=sentence, base=base)
+    scope, headers = request.scope, {"Cache-Control": "no-store", **(headers or {})}
+    if str(scope["path"]).removeprefix(str(scope.get("root_path", ""))).startswith("/api/"):
+        return JSONResponse({"error": sentence.encode("utf-8", "replace").decode()}, status, headers)
+    text = _ERROR.render(status=status, sentence=sentence, base=base_of(scope))
     return HTMLResponse(text.encode("utf-8", "replace"), status, headers)
 
 
