@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from backupkit._operation import utc_now
 from backupkit.errors import DestinationError
+from backupkit.history import DatabaseHistory
 from backupkit.integrations.asgi.asked import Answer, Asked, Turns
 from backupkit.integrations.asgi.past import Past, past_of
-from backupkit.model import DestinationOverview
+from backupkit.model import DestinationOverview, Operation, Report
 from backupkit.pipeline import BackupPipeline
 from backupkit.scheduling import Schedule
 
 T = TypeVar("T")
 
+_OPERATIONS = len(get_args(Operation))
 _AT_ONCE = 8  # of many destinations; listings are parsed by one thread at a time anyway
 
 
@@ -85,6 +88,9 @@ class Looks:
             ]
             for name, pipeline in pipelines.items()
         }
+        self._reading = threading.Lock()
+        self._reports: dict[tuple[str, str], Report] = {}
+        self._most_reports = _OPERATIONS * len(pipelines)
         self._pasts = {
             name: asked(name, partial(past_of, pipeline, schedules.get(name), clock))
             for name, pipeline in pipelines.items()
@@ -115,6 +121,18 @@ class Looks:
             past.begin()
         until = self._monotonic() + self._patience
         return {name: past.answer(until) for name, past in chosen.items()}
+
+    def report(self, history: DatabaseHistory, id: str) -> Report | None:
+        """A report in full, which was read once if it was asked for lately: reports never change."""
+        key = repr(history), id
+        with self._reading:
+            known = self._reports.get(key)
+        if known is None and (known := history.report(id)) is not None:
+            with self._reading:
+                self._reports[key] = known
+                while len(self._reports) > self._most_reports:
+                    del self._reports[next(iter(self._reports))]
+        return known
 
     def forget(self, name: str) -> None:
         """Something has changed: the next page asks anew, and waits."""

@@ -120,7 +120,6 @@ class BackupManager:
                 f"places= cannot have one called {SCRATCH!r}: name it otherwise, or give scratch=."
             )
         looks = Looks(by_name, period=period, patience=_PATIENCE, schedules=schedules, clock=clock)
-        notifications = _notifications_of(by_name)
         zone = zone_named(time_zone)
         self.page = Page(
             title=title,
@@ -137,8 +136,8 @@ class BackupManager:
             ),
             places=places,
             audit=audit or _history_of(by_name) or DatabaseHistory(),
-            notifications=notifications,
-            unread=Unread(notifications),
+            notifications=_notifications_of(by_name),
+            unread=Unread(by_name),
             zone=zone,
             clock=clock,
             templates=environment(zone, clock),

@@ -37,7 +37,7 @@ def show_pipeline(visit: Visit) -> Response:
     return _pipeline(visit, visit.name)
 
 
-def _pipeline(visit: Visit, name: str, **more: str) -> Response:
+def _pipeline(visit: Visit, name: str, *, here: str = "pipelines") -> Response:
     page, pipeline = visit.page, visit.page.pipelines[name]
     stands = stand(page, [name])[name]
     history = page.history_of(name)
@@ -54,12 +54,12 @@ def _pipeline(visit: Visit, name: str, **more: str) -> Response:
         retention=type(pipeline.retention).__name__ if retention.startswith("<") else retention,
         recent=[work for work in page.queue.recent() if work.pipeline == name][:_RECENT],
         reports=[] if history is None else history.recorded(str(pipeline.name), limit=_RECENT),
-        **more,
+        here=here,
     )
 
 
 def _job_in_words(job: Job) -> str:
-    """ "Run of the databases", "Clean at sftp://…". """
+    """ "Run of the databases", "Clean at sftp://…"."""
     only = "" if job.only is None else f" of the {job.only}"
     return f"{job.verb.capitalize()}{only}{'' if job.to is None else f' at {job.to}'}"
 

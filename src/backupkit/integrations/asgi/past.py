@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from backupkit.history import DatabaseHistory
+from backupkit.history import DatabaseHistory, Recorded
 from backupkit.model import CLOCK_TOLERANCE, Operation, Report
 from backupkit.pipeline import BackupPipeline
 from backupkit.scheduling import Job, Schedule
@@ -23,8 +23,9 @@ _RUNS, _OTHERS = 8, 3
 class Past:
     """The newest reports of some operations, the newest first; none where there is no history to be read.
 
-    It was asked at `time`. `kept` says that there is a history. `done` has jobs other than runs that were reported
-    since they were due last, and when that was; `begun` those of which only that is remembered.
+    It was asked at `time`. `kept` says that there is a history; `newest` has the last report of each operation,
+    without details. `done` has jobs other than runs that were reported since they were due last, and when that was;
+    `begun` those of which only that is remembered.
     """
 
     time: datetime
@@ -32,6 +33,7 @@ class Past:
     runs: tuple[Report, ...] = ()
     drills: tuple[Report, ...] = ()
     restores: tuple[Report, ...] = ()
+    newest: Mapping[Operation, Recorded] = field(default_factory=dict)
     done: Mapping[Job, datetime] = field(default_factory=dict)
     begun: Mapping[Job, datetime] = field(default_factory=dict)
 
@@ -53,28 +55,28 @@ def past_of(pipeline: BackupPipeline, schedule: Schedule | None, clock: Callable
     name, now = str(pipeline.name), clock()
     time = now.replace(second=0, microsecond=0)  # cron's moments are whole minutes
     history = pipeline.history if isinstance(pipeline.history, DatabaseHistory) else None
+    newest = {} if history is None else {one.operation: one for one in history.newest(name)}
     done: dict[Job, datetime] = {}
     begun: dict[Job, datetime] = {}
     for job, due in due_last(name, schedule, time).items():
         verb = job.verb
-        if verb == "run" or verb == "summary" or history is None:
-            reported = False  # which run it was, its backups say; of a summary there is no report
-        else:
-            reported = history.count(name, verb, since=due - CLOCK_TOLERANCE) > 0
-        if reported:
+        # Which run it was, its backups say; of a summary there is no report.
+        last = None if verb == "run" or verb == "summary" else newest.get(verb)
+        if last is not None and last.started >= due - CLOCK_TOLERANCE:
             done[job] = due
         elif was_begun(pipeline, job, due, now):
             begun[job] = due
 
-    def newest(operation: Operation, limit: int) -> tuple[Report, ...]:
+    def reports(operation: Operation, limit: int) -> tuple[Report, ...]:
         return () if history is None else tuple(history.reports(name, operation, limit=limit))
 
     return Past(
         time=time,
         kept=history is not None,
-        runs=newest("run", _RUNS),
-        drills=newest("drill", _OTHERS),
-        restores=newest("restore", _OTHERS),
+        runs=reports("run", _RUNS),
+        drills=reports("drill", _OTHERS),
+        restores=reports("restore", _OTHERS),
+        newest=newest,
         done=done,
         begun=begun,
     )

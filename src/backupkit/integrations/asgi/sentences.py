@@ -62,8 +62,8 @@ def rank(one: Standing) -> int:
 
 
 def _all(facts: Facts, known: Known) -> Iterator[Sentence]:
-    yield from recovering.lacking(facts, known)
     yield from troubles.silent(facts)
+    yield from recovering.lacking(facts, known)
     yield from troubles.failed(facts, known)
     yield from troubles.late(facts, known)
     yield from troubles.faults(facts, known)
