@@ -162,21 +162,22 @@ class DatabaseHistory:
         newest_first = wanted.order_by(columns.started.desc(), columns.id.desc())
         with self._records.begin() as connection:
             rows = connection.execute(newest_first.limit(limit).offset(skip)).all()
-        return [
-            Recorded(
-                id=row.identity,
-                name=row.name,
-                operation=row.operation,
-                outcome=row.outcome,
-                started=row.started,
-                took=timedelta(seconds=row.took),
-                entries=row.entries,
-                read=row.read,
-                written=row.written,
-                problems=row.problems,
-            )
-            for row in rows
-        ]
+        return [*map(_recorded, rows)]
+
+    def newest(self, name: str | Collection[str]) -> Sequence[Recorded]:
+        """The newest report of each operation of this pipeline, or of these, without its details; oldest first."""
+        import sqlalchemy as sa
+
+        columns = self._table.c
+        of_each = sa.select(columns.name, columns.operation, sa.func.max(columns.started).label("started"))
+        of_each = of_each.where(*self._filters(name, None, None, None, None))
+        last = of_each.group_by(columns.name, columns.operation).subquery()
+        wanted = sa.select(*(one for one in columns if one.name != "body")).join(
+            last,
+            sa.and_(*(columns[one] == last.c[one] for one in ("name", "operation", "started"))),
+        )
+        with self._records.begin() as connection:
+            return [*map(_recorded, connection.execute(wanted.order_by(columns.started, columns.id)).all())]
 
     def report(self, id: str) -> Report | None:
         """The report that a list says has this id, or None."""
@@ -312,6 +313,21 @@ def _written(report: Report) -> str:
     if len(body) <= _LONG:
         return body
     return _COMPRESSED + base64.b64encode(zlib.compress(body.encode("ascii"))).decode("ascii")
+
+
+def _recorded(row: Any) -> Recorded:
+    return Recorded(
+        id=row.identity,
+        name=row.name,
+        operation=row.operation,
+        outcome=row.outcome,
+        started=row.started,
+        took=timedelta(seconds=row.took),
+        entries=row.entries,
+        read=row.read,
+        written=row.written,
+        problems=row.problems,
+    )
 
 
 def _report(row: Any) -> Report:

@@ -46,6 +46,7 @@ from backupkit.integrations.asgi.secret import page_secret
 from backupkit.integrations.asgi.slashes import mend_slashes
 from backupkit.integrations.asgi.templating import environment
 from backupkit.integrations.asgi.threads import ThreadQueue
+from backupkit.integrations.asgi.unread import Unread
 from backupkit.integrations.asgi.visit import mount_path, path_below
 from backupkit.integrations.asgi.work import Queue
 from backupkit.integrations.pipelines import Given
@@ -118,7 +119,7 @@ class BackupManager:
             raise ConfigurationError(
                 f"places= cannot have one called {SCRATCH!r}: name it otherwise, or give scratch=."
             )
-        looks = Looks(by_name, period=period, patience=_PATIENCE)
+        looks = Looks(by_name, period=period, patience=_PATIENCE, schedules=schedules, clock=clock)
         zone = zone_named(time_zone) if isinstance(time_zone, str) else time_zone
         self.page = Page(
             title=title,
@@ -136,6 +137,7 @@ class BackupManager:
             places=places,
             audit=audit or _history_of(by_name) or DatabaseHistory(),
             notifications=_notifications_of(by_name),
+            unread=Unread(by_name),
             zone=zone,
             clock=clock,
             templates=environment(zone, clock),

@@ -78,6 +78,13 @@ def notifications_of(visit: Visit, *, limit: int, skip: int) -> Found[Told]:
 
 def mark(visit: Visit) -> int:
     """Mark as read what the form says: some by their ids, or all, of a pipeline, told up to a time; how many."""
+    try:
+        return _marked(visit)
+    finally:
+        visit.page.unread.forget()
+
+
+def _marked(visit: Visit) -> int:
     ledgers = records.notifications(visit.page, pipeline_of(visit, visit.form))
     if visit.form.get("all"):
         until = _time(visit.form.get("until"))

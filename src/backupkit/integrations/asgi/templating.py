@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, tzinfo
 
 import jinja2
 
+from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi.equivalents import equivalent
 from backupkit.integrations.asgi.words import ago, duration, moment
 from backupkit.model import Problem, named
@@ -45,7 +46,7 @@ def environment(zone: tzinfo, clock: Callable[[], datetime]) -> jinja2.Environme
         contents=named,
         errors_first=_errors_first,
     )
-    made.globals["equivalent"] = equivalent
+    made.globals.update(equivalent=equivalent, Action=Action)
     return made
 
 
