@@ -95,6 +95,9 @@ def test_pipelines_say_how_they_stand_and_what_is_due_next(two: Program) -> None
     (there,) = shop["destinations"]
     assert (there["healthy"], there["count"], there["error"]) == (True, 1, None)
     assert there["newest"]["complete"] is True
+    assert (shop["tone"] != "bad", wiki["tone"]) == (True, "bad")
+    assert all(one.endswith(".") for one in (*shop["sentences"], *wiki["sentences"]))
+    assert shop["recoverable"] == there["newest"]["time"]
     (gone,) = wiki["destinations"]
     assert "does not exist" in json.dumps(gone)
     assert {one["verb"] for one in shop["due"]} == {"run", "clean", "monitor", "summary"}

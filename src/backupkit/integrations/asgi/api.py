@@ -19,6 +19,7 @@ from backupkit.integrations.asgi.guard import FIELD
 from backupkit.integrations.asgi.notifications import mark, notifications_of
 from backupkit.integrations.asgi.reports import operations_of, report_of
 from backupkit.integrations.asgi.routes import Handler, Route
+from backupkit.integrations.asgi.standings import stand
 from backupkit.integrations.asgi.visit import Visit
 from backupkit.integrations.asgi.work import Work
 from backupkit.model import Backup
@@ -65,12 +66,12 @@ def visitor(visit: Visit) -> Response:
 
 
 def pipelines(visit: Visit) -> Response:
-    return answer({"pipelines": [pipeline_value(visit.page, name) for name in visit.page.pipelines]})
+    return answer({"pipelines": [pipeline_value(one) for one in stand(visit.page).values()]})
 
 
 def pipeline(visit: Visit) -> Response:
     _ = visit.pipeline
-    return answer(pipeline_value(visit.page, visit.name))
+    return answer(pipeline_value(stand(visit.page, [visit.name])[visit.name]))
 
 
 def backups(visit: Visit) -> Response:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from backupkit.integrations.actions import plain_action
+from backupkit.integrations.asgi.dues import Due
 from backupkit.integrations.asgi.looks import Look
-from backupkit.integrations.asgi.page import Page
+from backupkit.integrations.asgi.standings import Stands
 from backupkit.integrations.asgi.work import Work
 from backupkit.model import Backup, DestinationOverview
 from backupkit.plain_data import plain
@@ -15,13 +16,17 @@ from backupkit.plain_data import plain
 Verdicts: TypeAlias = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
-def pipeline_value(page: Page, name: str) -> Mapping[str, Any]:
-    """How a pipeline stands at each destination, as far as that is known, and what is due next."""
+def pipeline_value(stands: Stands) -> Mapping[str, Any]:
+    """How a pipeline stands, in sentences and at each destination, and what is due next."""
+    standing = stands.standing
     return {
-        "name": name,
-        "contents": plain(page.pipelines[name].contents),
-        "destinations": [_destination(one) for one in page.looks.at(name)],
-        "due": _due(page, name),
+        "name": stands.name,
+        "contents": plain(stands.pipeline.contents),
+        "tone": standing.tone,
+        "sentences": [one.text for one in standing.sentences],
+        "recoverable": plain(standing.recoverable),
+        "destinations": [_destination(one) for one in stands.looks],
+        "due": [_due(one) for one in stands.dues],
     }
 
 
@@ -40,15 +45,15 @@ def _destination(look: Look) -> Mapping[str, Any]:
     return {**known, "location": look.location, "looking": look.looking, "error": look.error}
 
 
-def _due(page: Page, name: str) -> Sequence[Mapping[str, Any]]:
-    schedule, own = page.schedules.get(name), str(page.pipelines[name].name)
-    if schedule is None:
-        return []
-    due = [(schedule.due_after(own, one, page.clock()), one.job) for one in schedule.jobs]
-    return [
-        {"time": plain(time), "verb": job.verb, "only": job.only, "to": job.to}
-        for time, job in sorted(due, key=lambda one: one[0])
-    ]
+def _due(due: Due) -> Mapping[str, Any]:
+    job = due.job
+    return {
+        "time": plain(due.next),
+        "overdue_since": plain(due.since),
+        "verb": job.verb,
+        "only": job.only,
+        "to": job.to,
+    }
 
 
 def backup_value(backup: Backup, verdicts: Verdicts) -> Mapping[str, Any]:
