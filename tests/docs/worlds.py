@@ -73,6 +73,17 @@ sources = "/srv/shop"
 destinations = "/mnt/backup"
 encryptor = "environment"
 """
+# A port of its own, and a server there that is left running when it answers.
+_PORT = """
+import os, socket
+
+with socket.create_server(("127.0.0.1", 0)) as nobody:
+    os.environ["PORT"] = str(nobody.getsockname()[1])
+"""
+_SERVED = (
+    'uvicorn {} --port "$PORT" > uvicorn.log 2>&1 &\n'
+    'curl -s --retry 100 --retry-delay 1 --retry-connrefused -o /dev/null "http://127.0.0.1:$PORT/"'
+)
 _SSH = """
 mkdir -p -m 700 ~/.ssh /srv/backups /srv/other
 cp {ssh_key} ~/.ssh/client && chmod 600 ~/.ssh/client
@@ -607,6 +618,14 @@ echo 'CREATE TABLE pears (i int);' > mysql-shop.sql
         servers=["postgresql"],
         before="mkdir /etc/shop/notifications",
         replace={"postgresql://shop:password@db": "{postgresql}"},
+    ),
+    "docs/reference/page-api.md": World(
+        env={"CI_TOKEN": "of-sixteen-letters"},
+        names=_PORT,
+        replace={
+            "uvicorn page:app --port 8000": _SERVED.format("page:app"),
+            "127.0.0.1:8000": "127.0.0.1:$PORT",
+        },
     ),
     "docs/reference/settings.md": World(
         before=f"""

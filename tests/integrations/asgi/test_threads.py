@@ -168,7 +168,8 @@ def test_closing_ends_what_is_under_way_and_what_waits(made: Made, folder: Path)
 
 
 def test_each_end_is_seen_as_a_change_by_every_queue_of_the_folder(made: Made, folder: Path) -> None:
-    queue, other = made(), made()
+    pipelines = gated(folder), gated(folder, "another")
+    queue, other = made(*pipelines), made(*pipelines)
     let_go(folder)
     before = other.ends("gated"), other.ends("another")
     ended(queue, queue.submit("gated", RUN, "anna"))
@@ -211,6 +212,21 @@ def test_an_id_that_is_none_opens_no_file(made: Made, folder: Path) -> None:
     ):
         assert queue.get(hostile) is None
         queue.cancel(hostile, "anna")
+
+
+def test_a_page_of_other_pipelines_of_the_same_names_sees_nothing_of_it(made: Made, folder: Path) -> None:
+    queue = made()
+    id = queue.submit("gated", RUN, "anna")
+    begun(folder)
+    (folder / "another").mkdir()
+    other = made(gated(folder / "another"))
+    assert other.get(id) is None
+    assert other.recent() == []
+    other.cancel(id, "berta")
+    let_go(folder / "another")
+    ended(other, other.submit("gated", RUN, "berta"))
+    let_go(folder)
+    assert ended(queue, id).error is None
 
 
 def test_only_the_user_of_the_process_can_read_it(made: Made, folder: Path) -> None:

@@ -11,6 +11,7 @@ import jinja2
 from backupkit.history import DatabaseHistory
 from backupkit.integrations.actions import Place
 from backupkit.integrations.asgi.looks import Looks
+from backupkit.integrations.asgi.unread import Unread
 from backupkit.integrations.asgi.work import Queue
 from backupkit.notifiers.database import DatabaseNotifier
 from backupkit.pipeline import BackupPipeline
@@ -29,6 +30,7 @@ class Page:
     places: Mapping[str, Place]
     audit: DatabaseHistory
     notifications: Sequence[DatabaseNotifier]
+    unread: Unread
     zone: tzinfo
     clock: Callable[[], datetime]
     templates: jinja2.Environment

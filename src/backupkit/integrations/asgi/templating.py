@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
 
 import jinja2
@@ -10,7 +10,7 @@ import jinja2
 from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi.equivalents import equivalent
 from backupkit.integrations.asgi.words import ago, duration, moment
-from backupkit.model import named
+from backupkit.model import Problem, named
 from backupkit.sizes import format_size
 
 
@@ -38,7 +38,18 @@ def environment(zone: tzinfo, clock: Callable[[], datetime]) -> jinja2.Environme
         return time.astimezone(zone).isoformat(sep=" ", timespec="seconds")
 
     made.filters.update(
-        size=format_size, when=when, ago=since, duration=lasting, exactly=exactly, contents=named
+        size=format_size,
+        when=when,
+        ago=since,
+        duration=lasting,
+        exactly=exactly,
+        contents=named,
+        errors_first=_errors_first,
     )
     made.globals.update(equivalent=equivalent, Action=Action)
     return made
+
+
+def _errors_first(problems: Iterable[Problem]) -> Sequence[Problem]:
+    """Each once, as they came, but errors before warnings."""
+    return sorted(dict.fromkeys(problems), key=lambda one: one.severity != "error")

@@ -60,7 +60,7 @@ class ThreadQueue:
         self._pipelines, self._places, self._scratch = pipelines, places, scratch
         self._at_once, self._clock = at_once, clock
         self._files = WorkFiles(
-            os.path.join(state_folder(), "operations") if folder is None else os.fspath(folder)
+            os.path.join(state_folder(), "operations") if folder is None else os.fspath(folder), pipelines
         )
         self._closed = False
         self._begin_in_this_process()

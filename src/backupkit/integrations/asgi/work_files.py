@@ -19,6 +19,7 @@ from backupkit.integrations.actions import action_from, plain_action
 from backupkit.integrations.asgi.work import Progress, Work
 from backupkit.locking.names import short_name
 from backupkit.model import Problem
+from backupkit.pipeline import BackupPipeline
 from backupkit.plain_data import plain, report_from
 
 _KEPT = 200  # that are over, the newest
@@ -35,11 +36,16 @@ class WorkFiles:
       whatever way; what is not over then is lost;
     - `.cancel` says why it is to end.
 
-    Of each pipeline, `.ended` is new whenever something of it has ended. What is over is removed after a day.
+    Of each pipeline, `.ended` is new whenever something of it has ended. What is over is removed after a day. Pages
+    of other pipelines may use the same folder: each sees the work of its own, by their names and destinations.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, pipelines: Mapping[str, BackupPipeline]) -> None:
         self._folder = folder
+        self._identities = {
+            name: short_name("\n".join([name, *(at.location for at in pipeline.destinations)]))
+            for name, pipeline in pipelines.items()
+        }
         self._held: dict[str, int] = {}  # descriptors of locks
         self._over: dict[str, Work] = {}  # which changes no more
 
@@ -60,13 +66,13 @@ class WorkFiles:
             ) from error
 
     def write(self, work: Work) -> None:
-        self._replace(self._path(work.id, "json"), json.dumps(_plain(work)))
+        self._replace(self._path(work.id, "json"), json.dumps(self._plain(work)))
 
     def end(self, work: Work, *, changed: bool) -> None:
         """It is over; `changed` says that backups may be others now, or known better."""
         try:
             if changed:
-                self._replace(self._ended(work.pipeline), "")
+                self._replace(self._path(self._identities[work.pipeline], "ended"), "")
             self.write(work)
         finally:
             self._remove(work.id, "lock", "cancel")
@@ -103,7 +109,7 @@ class WorkFiles:
 
     def ends(self, pipeline: str) -> object:
         try:
-            status = os.stat(self._ended(pipeline))
+            status = os.stat(self._path(self._identities[pipeline], "ended"))
         except OSError:
             return None
         return status.st_mtime_ns, status.st_ino
@@ -139,18 +145,30 @@ class WorkFiles:
     def _lost(self, work: Work) -> Work:
         lost = replace(work, stage="lost", error=_LOST, note=None)
         with suppress(OSError):
-            self._replace(self._ended(work.pipeline), "")  # it may have left something before
+            self._replace(
+                self._path(self._identities[work.pipeline], "ended"), ""
+            )  # it may have left something before
             self.write(lost)
             self._remove(work.id, "lock", "cancel")
         return lost
 
     def _read(self, id: str) -> Work | None:
-        """None for what is gone, and for what nobody here has written."""
+        """None for what is gone, or of another page, and for what no page has written."""
         try:
             with open(self._path(id, "json"), "rb") as file:
-                return _work_from(id, json.loads(file.read()))
+                data = json.loads(file.read())
+            if data["identity"] != self._identities.get(data["pipeline"]):
+                return None
+            return _work_from(id, data)
         except (OSError, BackupKitError, TypeError, ValueError, KeyError, AttributeError):
             return None
+
+    def _plain(self, work: Work) -> Mapping[str, Any]:
+        return {
+            **{one.name: plain(getattr(work, one.name)) for one in fields(work)},
+            "action": plain_action(work.action),
+            "identity": self._identities[work.pipeline],
+        }
 
     def _ids(self) -> Iterator[str]:
         try:
@@ -165,16 +183,14 @@ class WorkFiles:
     def _remove_old(self) -> None:
         """What has been over for long, or is too much, and what processes that were killed have left."""
         oldest = time.time() - _KEPT_FOR
-        works = self.all()
-        under_way = {one.id for one in works if not one.is_over}
-        too_many = {one.id for one in [one for one in works if one.is_over][_KEPT:]}
+        too_many = {one.id for one in [one for one in self.all() if one.is_over][_KEPT:]}
         for name in os.listdir(self._folder):
             path = os.path.join(self._folder, name)
             id, _, kind = name.rpartition(".")
-            if kind != "ended" and id not in under_way:
-                with suppress(FileNotFoundError):
-                    if id in too_many or os.stat(path).st_mtime < oldest:
-                        os.unlink(path)
+            with suppress(FileNotFoundError):
+                is_old = id in too_many or os.stat(path).st_mtime < oldest
+                if is_old and kind != "ended" and not self._is_held(id):
+                    os.unlink(path)
 
     def _remove(self, id: str, *kinds: str) -> None:
         for kind in kinds:
@@ -183,9 +199,6 @@ class WorkFiles:
 
     def _path(self, id: str, kind: str) -> str:
         return os.path.join(self._folder, f"{id}.{kind}")
-
-    def _ended(self, pipeline: str) -> str:
-        return os.path.join(self._folder, f"{short_name(pipeline)}.ended")
 
     def _replace(self, path: str, text: str) -> None:
         temporary = os.path.join(self._folder, f".{secrets.token_hex(8)}")
@@ -199,13 +212,6 @@ class WorkFiles:
             with suppress(FileNotFoundError):
                 os.unlink(temporary)
             raise
-
-
-def _plain(work: Work) -> Mapping[str, Any]:
-    return {
-        **{one.name: plain(getattr(work, one.name)) for one in fields(work)},
-        "action": plain_action(work.action),
-    }
 
 
 def _work_from(id: str, data: Mapping[str, Any]) -> Work:
