@@ -8,7 +8,9 @@ from datetime import datetime, timedelta, tzinfo
 import jinja2
 
 from backupkit.integrations.actions import Action
+from backupkit.integrations.asgi.cleaning import clean_plan
 from backupkit.integrations.asgi.equivalents import Equivalent, equivalent
+from backupkit.integrations.asgi.restoring import restore_preview
 from backupkit.integrations.asgi.words import ago, duration, moment
 from backupkit.model import named
 from backupkit.sizes import format_size
@@ -40,7 +42,7 @@ def environment(zone: tzinfo, clock: Callable[[], datetime]) -> jinja2.Environme
     made.filters.update(
         size=format_size, when=when, ago=since, duration=lasting, exactly=exactly, contents=named
     )
-    made.globals["equivalent"] = _equivalent
+    made.globals.update(equivalent=_equivalent, restore_preview=restore_preview, clean_plan=clean_plan)
     return made
 
 
