@@ -9,7 +9,7 @@ import os
 import secrets
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -87,7 +87,9 @@ class Action:
         if self.until is not None and self.until.tzinfo is None:
             raise ConfigurationError(f"until={self.until.isoformat()} is not clear: give its time zone, too.")
         if self.overwrite and self.place == SCRATCH:
-            raise ConfigurationError("A new folder holds nothing that could be replaced: leave out overwrite.")
+            raise ConfigurationError(
+                "A new folder holds nothing that could be replaced: leave out overwrite."
+            )
 
 
 def _is_plain(text: str) -> bool:
@@ -198,7 +200,8 @@ def _restore(
     databases = place if isinstance(place, Mapping) else None
     if databases is not None and action.only == "files":
         raise ConfigurationError(f"The place {name!r} takes databases only: choose another one for files.")
-    if action.overwrite and not all(_heeds_overwrite(one) for one in (databases or {"": place}).values()):
+    several: Collection[object] = [place] if databases is None else databases.values()
+    if action.overwrite and not all(map(_heeds_overwrite, several)):
         raise ConfigurationError(
             f"What is in the place {name!r} is replaced or not as it says itself: leave out overwrite."
         )
@@ -225,8 +228,9 @@ def _restore(
             report = restored(folder)
         return Done(report=report, folder=folder if os.path.isdir(folder) else None)
     report = restored(None if isinstance(place, Mapping) else place)
-    is_folder = isinstance(place, os.PathLike) or (isinstance(place, str) and not is_database_url(place))
-    return Done(report=report, folder=os.fspath(place) if is_folder else None)
+    if isinstance(place, os.PathLike) or (isinstance(place, str) and not is_database_url(place)):
+        return Done(report=report, folder=os.fspath(place))
+    return Done(report=report)
 
 
 def _heeds_overwrite(place: object) -> bool:

@@ -48,7 +48,9 @@ def places_in_words(places: Mapping[str, Place], host: str) -> list[PlaceInWords
 
 def host_of(queue: Queue) -> str:
     """On which machine a queue does its work, as far as this process knows."""
-    return socket.gethostname() if isinstance(queue, ThreadQueue) else "the machine of the worker that does it"
+    return (
+        socket.gethostname() if isinstance(queue, ThreadQueue) else "the machine of the worker that does it"
+    )
 
 
 def in_words(name: str, place: Place, host: str) -> PlaceInWords:
@@ -92,7 +94,9 @@ def _databases(name: str, place: Mapping[str, object]) -> PlaceInWords:
         keeping = f"{them} is made if it is missing, and must be empty otherwise, or nothing is restored."
     elif any(_url(target) is None for target in made):
         keeping = "What becomes of what is there, this application says."
-    replacing = f"All that is in {'the database' if one else 'these databases'} now is replaced. {_failing(urls)}"
+    replacing = (
+        f"All that is in {'the database' if one else 'these databases'} now is replaced. {_failing(urls)}"
+    )
     return PlaceInWords(
         name=name,
         where=" and ".join(told),
@@ -105,7 +109,9 @@ def _databases(name: str, place: Mapping[str, object]) -> PlaceInWords:
 def _told(place: Mapping[str, object]) -> Iterator[str]:
     for dump, database in place.items():
         url = _url(database)
-        where = f"the database {url}" if url is not None else f"a {type(database).__name__} of this application"
+        where = (
+            f"the database {url}" if url is not None else f"a {type(database).__name__} of this application"
+        )
         yield f"{where} (the dump {dump})" if dump else f"{where} (the only dump)"
 
 

@@ -160,7 +160,9 @@ def _sentence(visit: Visit, work: Work, place: PlaceInWords | None, host: str) -
         where = f"a new folder below {printable(work.folder)} on {host}"
     size = visit.page.templates.filters["size"](report.written)
     if place.takes_files:
-        return f"Writes {report.entries:,} {'entry' if report.entries == 1 else 'entries'}, {size}, to {where}."
+        return (
+            f"Writes {report.entries:,} {'entry' if report.entries == 1 else 'entries'}, {size}, to {where}."
+        )
     return f"Loads {report.entries:,} {'dump' if report.entries == 1 else 'dumps'}, {size}, into {where}."
 
 
@@ -172,7 +174,9 @@ def _choice(visit: Visit) -> Choice:
     """What the address says, and the form; what a form cannot hold as it is stands there percent-encoded."""
     said = [*visit.pairs]
     for name, value in visit.form.items():
-        said += [(name, one) for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
+        said += [
+            (name, one) for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)
+        ]
     paths: dict[str, None] = {}
     for name, value in said:
         path = unquote(value, errors="surrogateescape") if name == "kept" else value
