@@ -30,9 +30,8 @@ class Form(HTMLParser):
         action = found.get("action") or ""
         if tag == "form" and not self.action and action.partition("?")[0].endswith(self._wanted):
             self.action, self.method, self._inside = action, found.get("method") or "get", True
-        elif tag == "input" and self._inside and "disabled" not in found:
-            if found.get("type") not in ("radio", "checkbox") or "checked" in found:
-                self.fields.append((found["name"] or "", found.get("value") or ""))
+        elif tag == "input" and self._inside and _is_sent(found):
+            self.fields.append((found["name"] or "", found.get("value") or ""))
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
@@ -46,6 +45,11 @@ class Form(HTMLParser):
                 self.action, content=body, headers={"content-type": "application/x-www-form-urlencoded"}
             )
         return browser.get(f"{urlsplit(self.action).path}?{urlencode(fields)}")
+
+
+def _is_sent(field: dict[str, str | None]) -> bool:
+    """Whether a browser sends it as it is."""
+    return "disabled" not in field and (field.get("type") not in ("radio", "checkbox") or "checked" in field)
 
 
 def shown(

@@ -18,6 +18,7 @@ import pytest
 from backupkit import BackupPipeline, Directory, DirectoryTarget, Passphrase, Restic
 from backupkit.integrations.actions import Action, Place
 from backupkit.integrations.asgi import BackupManager
+from backupkit.integrations.asgi.restoring import STEPS
 from backupkit.integrations.asgi.threads import ThreadQueue
 from backupkit.integrations.asgi.work import Work
 from backupkit.testing.clocks import FrozenClock
@@ -209,8 +210,7 @@ def test_no_page_shows_the_password_of_a_place(shop: BackupPipeline, tmp_path: P
     with visited(shop, tmp_path, places=places) as browser:
         told = [repr(browser.manager.page), repr(browser.manager.page.queue)]
         for place in places:
-            for step in ("what", "where", "preview"):
-                told.append(browser.get(f"{address}/restore?step={step}&place={place}").text)
+            told += [browser.get(f"{address}/restore?step={step}&place={place}").text for step in STEPS]
             work = previewed(browser, address, place=place)
             told += [repr(work), shown(browser, "restore_preview.html", work)]
     assert "postgresql://shop@127.0.0.1:1/shop" in told[3]
@@ -222,7 +222,8 @@ def test_the_one_place_to_restore_to_is_one_that_has_a_name(
 ) -> None:
     address = backup_of(shop)
     work = previewed(browser, address, place=str(tmp_path / "there"), to=str(tmp_path / "there"))
-    assert work.error is not None and "There is no place called" in work.error
+    assert work.error is not None
+    assert "There is no place called" in work.error
     assert not (tmp_path / "there").exists()
     assert browser.get(f"{address}/restore?step=preview&place=/etc").status_code == 400
 
@@ -267,7 +268,7 @@ def test_a_confirmation_cannot_change_what_the_preview_has_shown(
 
 
 @pytest.mark.parametrize(
-    "verb, made, said",
+    ("verb", "made", "said"),
     [
         ("restore", {"who": "berta"}, "made by somebody else"),
         ("restore", {"stage": "working"}, "has not ended yet"),
@@ -347,7 +348,7 @@ def test_a_chosen_folder_of_a_snapshot_is_restored(shop: BackupPipeline, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "address, status",
+    ("address", "status"),
     [
         ("/pipelines/shop/backups/none/restore", 404),
         ("/pipelines/none/restore", 404),
