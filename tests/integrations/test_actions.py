@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from backupkit import (
@@ -61,6 +61,7 @@ def shop(tmp_path: Path) -> BackupPipeline:
     )
 
 
+@settings(max_examples=60)
 @given(
     some.dictionaries(some.sampled_from(_NAMES) | some.text(max_size=5), _JSON, max_size=6)
     | some.fixed_dictionaries(
@@ -78,6 +79,7 @@ def test_any_json_is_an_action_or_a_configuration_error(data: Any) -> None:
         assert action_from(json.loads(json.dumps(plain_action(action)))) == action
 
 
+@settings(max_examples=40)
 @given(
     some.builds(
         Action,
@@ -204,8 +206,9 @@ def test_what_a_target_replaces_it_says_itself(shop: BackupPipeline, tmp_path: P
 
 def test_a_restore_says_the_folder_that_it_went_to(shop: BackupPipeline, tmp_path: Path) -> None:
     shop.run()
-    done = act(shop, Action(verb="restore", place="site"), places={"site": tmp_path / "site"})
-    assert done.folder == str(tmp_path / "site")
+    for name, place in (("one", tmp_path / "one"), ("two", DirectoryTarget(tmp_path / "two"))):
+        done = act(shop, Action(verb="restore", place=name), places={name: place})
+        assert done.folder == str(tmp_path / name)
     copy = f"sqlite:///{tmp_path / 'copy.sqlite3'}"
     sqlite3.connect(tmp_path / "copy.sqlite3").close()
     done = act(shop, Action(verb="restore", place="copies"), places={"copies": {"shop": copy}})

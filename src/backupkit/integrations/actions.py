@@ -21,6 +21,7 @@ from backupkit.model import Contents, Report
 from backupkit.pipeline import BackupPipeline
 from backupkit.protocols import Target
 from backupkit.scheduling import Job, perform
+from backupkit.targets import DirectoryTarget
 
 Asked: TypeAlias = Literal["run", "verify", "drill", "monitor", "clean", "restore", "delete", "pin", "unpin"]
 """What can be asked for."""
@@ -228,8 +229,9 @@ def _restore(
             report = restored(folder)
         return Done(report=report, folder=folder if os.path.isdir(folder) else None)
     report = restored(None if isinstance(place, Mapping) else place)
-    if isinstance(place, os.PathLike) or (isinstance(place, str) and not is_database_url(place)):
-        return Done(report=report, folder=os.fspath(place))
+    there = place.folder if isinstance(place, DirectoryTarget) else place
+    if isinstance(there, os.PathLike) or (isinstance(there, str) and not is_database_url(there)):
+        return Done(report=report, folder=os.fspath(there))
     return Done(report=report)
 
 

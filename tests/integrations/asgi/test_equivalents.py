@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +73,12 @@ class Shop:
         for name in ("shop", "copy"):
             with closing(sqlite3.connect(self.folder / f"{name}.sqlite3")) as connection:
                 connection.execute(f"create table of_{name} (name text)")
-        pipeline = self.pipeline()
         for _ in range(3):
-            pipeline.run()
-        self.ids = [one.id for one in pipeline.list().backups]
-        pipeline.pin(self.ids[1], reason="made by the test")
+            self.pipeline.run()
+        self.ids = [one.id for one in self.pipeline.list().backups]
+        self.pipeline.pin(self.ids[1], reason="made by the test")
 
+    @cached_property
     def pipeline(self) -> BackupPipeline:
         return load(self.folder / "backupkit.toml").pipeline(NAME)
 
@@ -91,7 +92,7 @@ class Shop:
                 one.verified is not None,
                 one.proven is not None,
             )
-            for one in self.pipeline().list().backups
+            for one in self.pipeline.list().backups
         ]
         files = {
             str(one.relative_to(self.folder)): one.read_bytes()
@@ -146,13 +147,13 @@ def at_the_command_line(line: str) -> None:
 
 
 def in_python(line: str, shop: Shop) -> dict[str, Any]:
-    known: dict[str, Any] = {"pipeline": shop.pipeline(), "places": shop.places, "datetime": datetime}
+    known: dict[str, Any] = {"pipeline": shop.pipeline, "places": shop.places, "datetime": datetime}
     exec(line, known)  # noqa: S102 - the line is what is tested
     return known
 
 
 def acted(shop: Shop, action: Action) -> None:
-    done = act(shop.pipeline(), action, places=shop.places, scratch=shop.folder / "scratch")
+    done = act(shop.pipeline, action, places=shop.places, scratch=shop.folder / "scratch")
     if done.folder is not None and action.place == "scratch" and not action.dry_run:
         os.rename(done.folder, shop.folder / "restored")
 

@@ -30,7 +30,7 @@ def refusal(visit: Visit, work: Work) -> str | None:
         return f"This preview was made by somebody else: {again}"
     if work.failed or work.report is None or work.ended is None:
         return "This preview found what keeps it from being done: mend that, or choose otherwise."
-    if not timedelta(0) <= visit.page.clock() - work.ended <= LIMIT:
+    if visit.page.clock() - work.ended > LIMIT:
         return f"This preview is more than an hour old, and much may have changed: {again}"
     return None
 

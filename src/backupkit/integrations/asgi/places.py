@@ -58,6 +58,10 @@ def in_words(name: str, place: Place, host: str) -> PlaceInWords:
         return _databases(name, place)
     if isinstance(place, DatabaseTarget) or (isinstance(place, str) and is_database_url(place)):
         return _databases(name, {"": place})
+    if isinstance(place, str) and "://" in place:  # not repeated: it may hold a password
+        return PlaceInWords(
+            name=name, where="nothing that can be restored to", keeping="It is named wrongly."
+        )
     if isinstance(place, str | os.PathLike):
         return PlaceInWords(
             name=name,

@@ -95,10 +95,6 @@ def steps(visit: Visit) -> Response:
     backup, choice = visit.backup(), _choice(visit)
     step = visit.query.get("step", "")
     step = step if step in STEPS else "what"
-    places = places_in_words(visit.page.places, host_of(visit.page.queue))
-    place = next((one for one in places if one.name == choice.place), None)
-    if place is None and step == "preview":
-        raise ConfigurationError("There is no such place to restore to: go back and choose one.")
     return visit.html(
         "restore.html",
         backup=backup,
@@ -108,15 +104,17 @@ def steps(visit: Visit) -> Response:
         step=step,
         links=[(one, _address(visit, visit.name, backup, choice, one)) for one in STEPS],
         again=_list_address(visit, choice),
-        places=places,
-        place=place,
+        places=places_in_words(visit.page.places, host_of(visit.page.queue)),
+        place=_place(visit, choice) if step == "preview" else None,
         action=choice.action(backup) if step == "preview" else None,
     )
 
 
 def preview(visit: Visit) -> Response:
     """Have it found out what the restore would change."""
-    return ask(visit, _choice(visit).action(visit.backup()))
+    backup, choice = visit.backup(), _choice(visit)
+    _place(visit, choice)
+    return ask(visit, choice.action(backup))
 
 
 def carry_out(visit: Visit) -> Response:
@@ -131,14 +129,16 @@ def restore_preview(visit: Visit, work: Work) -> Preview:
     place = next((one for one in places_in_words(visit.page.places, host) if one.name == action.place), None)
     problems = () if report is None else report.problems
     choice = _choice_of(action)
+    errors = [one for one in problems if one.severity == "error"][:_SHOWN]
+    warnings = [one for one in problems if one.severity != "error"][:_SHOWN]
     backup = (action.backup or "latest", action.at)
     return Preview(
         sentence=_sentence(visit, work, place, host),
         becoming="" if place is None else place.becoming(overwrite=action.overwrite),
         what=_shown_paths(action),
-        errors=[one for one in problems if one.severity == "error"][:_SHOWN],
-        warnings=[one for one in problems if one.severity != "error"][:_SHOWN],
-        hidden=max(0, len(problems) - _SHOWN),
+        errors=errors,
+        warnings=warnings,
+        hidden=len(problems) - len(errors) - len(warnings),
         refusal=refusal(visit, work),
         action=replace(action, dry_run=False),
         replacing=None
@@ -146,6 +146,17 @@ def restore_preview(visit: Visit, work: Work) -> Preview:
         else _address(visit, work.pipeline, backup, replace(choice, overwrite=True), "preview"),
         choosing=_address(visit, work.pipeline, backup, choice, "what"),
     )
+
+
+def _place(visit: Visit, choice: Choice) -> PlaceInWords:
+    """The place that was chosen; ConfigurationError if what was chosen cannot go there."""
+    places = places_in_words(visit.page.places, host_of(visit.page.queue))
+    place = next((one for one in places if one.name == choice.place), None)
+    if place is None:
+        raise ConfigurationError("There is no such place to restore to: go back and choose one.")
+    if choice.only == "files" and not place.takes_files:
+        raise ConfigurationError("This place takes databases only: go back and choose another one for files.")
+    return place
 
 
 def _sentence(visit: Visit, work: Work, place: PlaceInWords | None, host: str) -> str:
