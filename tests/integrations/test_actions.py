@@ -30,7 +30,7 @@ from backupkit import (
 from backupkit.databases.clients import client_of
 from backupkit.databases.urls import DatabaseURL, parse_database_url
 from backupkit.events import EntryStarted
-from backupkit.integrations.actions import Action, Asked, Place, act, action_from, plain_action
+from backupkit.integrations.actions import REPLACED, Action, Asked, Place, act, action_from, plain_action
 from tests.servers import Server
 
 _NAMES = [*Action.__dataclass_fields__]
@@ -238,6 +238,7 @@ def test_a_dump_replaces_the_postgresql_database_of_a_place_only_if_that_is_aske
     ).report
     assert dry is not None
     assert dry.outcome == "succeeded"
+    assert [(one.severity, one.check, one.path) for one in dry.problems] == [("warning", REPLACED, str(copy))]
     assert asked(copy, "select count(*) from old") == "0"
     act(pipeline, Action(verb="restore", place="copy", overwrite=True), places=places)
     assert asked(copy, "select name from customers") == "anna"

@@ -11,13 +11,13 @@ import tempfile
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from backupkit.databases.urls import DatabaseURL, is_database_url
 from backupkit.errors import BackupKitError, ConfigurationError, one_text
-from backupkit.model import Contents, Report
+from backupkit.model import Contents, Problem, Report
 from backupkit.pipeline import BackupPipeline
 from backupkit.protocols import Target
 from backupkit.scheduling import Job, perform
@@ -31,6 +31,9 @@ Place: TypeAlias = Target | str | os.PathLike[str] | Mapping[str, Target | Datab
 
 SCRATCH = "scratch"
 """The name of the place that is always there: a new folder, which only its owner can enter."""
+
+REPLACED = "replaced"
+"""What `Problem.check` says of a warning in the dry run of a restore that replaces: this would give way."""
 
 _TAKES: Mapping[Asked, frozenset[str]] = {
     "run": frozenset({"at", "only"}),
@@ -207,7 +210,7 @@ def _restore(
             f"What is in the place {name!r} is replaced or not as it says itself: leave out overwrite."
         )
 
-    def restored(to: Target | str | os.PathLike[str] | None) -> Report:
+    def restored(to: Target | str | os.PathLike[str] | None, *, overwrite: bool = action.overwrite) -> Report:
         return pipeline.restore(
             action.backup or "latest",
             to=to,
@@ -215,7 +218,7 @@ def _restore(
             at=action.at,
             only=action.only,
             include=action.include,
-            overwrite=action.overwrite,
+            overwrite=overwrite,
             dry_run=action.dry_run,
             cancel=cancel,
         )
@@ -228,11 +231,30 @@ def _restore(
         with _new_folder(above, prefix) as folder:
             report = restored(folder)
         return Done(report=report, folder=folder if os.path.isdir(folder) else None)
-    report = restored(None if isinstance(place, Mapping) else place)
+    to = None if isinstance(place, Mapping) else place
+    report = restored(to)
+    if action.dry_run and action.overwrite:
+        report = _saying_what_is_replaced(report, restored(to, overwrite=False))
     there = place.folder if isinstance(place, DirectoryTarget) else place
     if isinstance(there, os.PathLike) or (isinstance(there, str) and not is_database_url(there)):
         return Done(report=report, folder=os.fspath(there))
     return Done(report=report)
+
+
+def _saying_what_is_replaced(report: Report, otherwise: Report) -> Report:
+    """The report of a dry run, with a warning for each thing that is in the way only if nothing is replaced."""
+    known = {problem.path for problem in report.problems}
+    replaced = [
+        Problem(
+            message=f"{problem.path} is not empty, or there already: it would be replaced.",
+            severity="warning",
+            check=REPLACED,
+            path=problem.path,
+        )
+        for problem in otherwise.problems
+        if problem.severity == "error" and problem.path not in known
+    ]
+    return replace(report, problems=(*report.problems, *replaced))
 
 
 def _heeds_overwrite(place: object) -> bool:

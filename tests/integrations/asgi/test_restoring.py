@@ -168,6 +168,9 @@ def test_what_is_in_the_way_is_shown_and_replaced_only_if_that_is_asked_for(
         assert "Files and links that are in the way are replaced; all other files stay." in page
         work = browser.done(Form(page, "/restore/preview").send(browser))
         assert work.action.overwrite
+        page = shown(browser, "restore_preview.html", work)
+        assert "What would be replaced: 1<" in page
+        assert "<li><code>files/hello.txt</code></li>" in page
         done = carried_out(browser, work)
     assert done.folder == str(tmp_path / "site")
     assert (tmp_path / "site" / "files" / "hello.txt").read_text() == "hello"
@@ -189,7 +192,9 @@ def test_a_dump_goes_into_the_database_that_a_place_names_and_what_that_replaces
         kept = previewed(browser, address, place="copies")
         assert "is not empty" in shown(browser, "restore_preview.html", kept)
         work = previewed(browser, address, place="copies", overwrite="yes")
-        assert "Loads 1 dump, " in shown(browser, "restore_preview.html", work)
+        page = shown(browser, "restore_preview.html", work)
+        assert "Loads 1 dump, " in page
+        assert f"<li><code>sqlite:///{copy}</code></li>" in page
         assert carried_out(browser, work).error is None
     assert customers(copy) == ["anna"]
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from backupkit._finding import newest_first
 from backupkit.errors import ConfigurationError
-from backupkit.integrations.actions import SCRATCH, Action
+from backupkit.integrations.actions import REPLACED, SCRATCH, Action
 from backupkit.integrations.asgi.asking import ask
 from backupkit.integrations.asgi.confirming import confirmed, refusal
 from backupkit.integrations.asgi.places import PlaceInWords, host_of, places_in_words
@@ -62,7 +62,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """What the dry run of a restore has shown, in words. `refusal` is why it cannot be done from here."""
+    """What the dry run of a restore has shown, in words; of long lists the first.
+
+    `refusal` is why it cannot be done from here. `otherwise` leads to the same with what is there replaced.
+    """
 
     sentence: str
     becoming: str
@@ -70,9 +73,11 @@ class Preview:
     errors: Sequence[Problem]
     warnings: Sequence[Problem]
     hidden: int
+    replaced: Sequence[str]
+    replacing: int
     refusal: str | None
     action: Action
-    replacing: str | None
+    otherwise: str | None
     choosing: str
 
 
@@ -130,7 +135,8 @@ def restore_preview(visit: Visit, work: Work) -> Preview:
     problems = () if report is None else report.problems
     choice = _choice_of(action)
     errors = [one for one in problems if one.severity == "error"][:_SHOWN]
-    warnings = [one for one in problems if one.severity != "error"][:_SHOWN]
+    replaced = [one.path for one in problems if one.check == REPLACED and one.path is not None]
+    warnings = [one for one in problems if one.severity != "error" and one.check != REPLACED][:_SHOWN]
     backup = (action.backup or "latest", action.at)
     return Preview(
         sentence=_sentence(visit, work, place, host),
@@ -138,10 +144,12 @@ def restore_preview(visit: Visit, work: Work) -> Preview:
         what=_shown_paths(action),
         errors=errors,
         warnings=warnings,
-        hidden=len(problems) - len(errors) - len(warnings),
+        replaced=[*map(printable, replaced[:_SHOWN])],
+        replacing=len(replaced),
+        hidden=len(problems) - len(errors) - len(warnings) - len(replaced),
         refusal=refusal(visit, work),
         action=replace(action, dry_run=False),
-        replacing=None
+        otherwise=None
         if place is None or place.replacing is None or action.overwrite
         else _address(visit, work.pipeline, backup, replace(choice, overwrite=True), "preview"),
         choosing=_address(visit, work.pipeline, backup, choice, "what"),
