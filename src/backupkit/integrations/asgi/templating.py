@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, tzinfo
 import jinja2
 
 from backupkit.integrations.asgi.equivalents import equivalent
+from backupkit.integrations.asgi.pictures import Drawn
 from backupkit.integrations.asgi.words import ago, duration, moment
 from backupkit.model import named
 from backupkit.sizes import format_size
@@ -40,4 +41,5 @@ def environment(zone: tzinfo, clock: Callable[[], datetime]) -> jinja2.Environme
         size=format_size, when=when, ago=since, duration=lasting, exactly=exactly, contents=named
     )
     made.globals["equivalent"] = equivalent
+    made.globals["pictures"] = Drawn()
     return made
