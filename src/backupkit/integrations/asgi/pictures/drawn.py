@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
 from backupkit.errors import NotificationError
 from backupkit.health import SizeAnomaly
 from backupkit.integrations.asgi.looks import Look
@@ -40,7 +38,7 @@ class _Kept:
     lock: threading.Lock = field(default_factory=threading.Lock)
     looks: Sequence[Look] = ()
     today: date | None = None
-    figures: Sequence[Markup] = ()
+    figures: Sequence[str] = ()
 
 
 class Drawn:
@@ -49,7 +47,7 @@ class Drawn:
     def __init__(self) -> None:
         self._kept: dict[str, _Kept] = {}
 
-    def __call__(self, page: Page, name: str, looks: Sequence[Look]) -> Sequence[Markup]:
+    def __call__(self, page: Page, name: str, looks: Sequence[Look]) -> Sequence[str]:
         kept = self._kept.setdefault(name, _Kept())
         today = page.clock().astimezone(page.zone).date()
         with kept.lock:

@@ -24,8 +24,10 @@ def percent(value: float) -> str:
     return f"{value:.2f}".rstrip("0").removesuffix(".") + "%"
 
 
-def words(x: str, y: float, text: str, classes: str = "text") -> str:
-    return f'<text x="{x}" y="{n(y)}" class="{classes}">{safe(text)}</text>'
+def words(x: str, y: float, text: str, classes: str = "text", more: str = "") -> str:
+    """A text, and what follows in it where there is room for `more`."""
+    rest = f'<tspan class="more">{safe(more)}</tspan>' if more else ""
+    return f'<text x="{x}" y="{n(y)}" class="{classes}">{safe(text)}{rest}</text>'
 
 
 def level(y: float, classes: str = "rule") -> str:

@@ -18,6 +18,7 @@ from backupkit.sizes import format_size
 _LANE, _TALLEST, _GONE = 104, 50, 10  # pixels: a lane, the tallest mark, those below the line
 _MARKS = 220  # of all lanes together: more could not be told apart, and would make a large page
 _WIDTHS = (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5)  # percent that those share a mark in which lie together
+_DESK, _PHONE = 9.0, 24.0  # percent: what is written at an age takes up that much there
 _THICK = 0.7  # percent: the thickest mark
 _KINDS, _REASONS = 12, 30  # in the legend; in the table
 
@@ -122,14 +123,10 @@ def _lane(
     name = named(contents)
     base = top + 26 + _TALLEST
     yield words("0", top + 12, name[0].upper() + name[1:], "h2 text")
-    yield words(
-        "100%",
-        top + 12,
-        f"{len(stays):,} of {len(members):,} stay, {format_size(_stored(stays))}",
-        "end soft",
-    )
-    for x, _, _ in axis.ticks(apart=22, first=10, inside=10):
-        yield upright(percent(x), top + 26, base + 14)
+    said = f"{len(stays):,} of {len(members):,} stay"
+    yield words("100%", top + 12, said, "end soft", f", {format_size(_stored(stays))}")
+    for x, _, _, room in _ticks(axis):
+        yield upright(percent(x), top + 26, base + 14, f"rule{room}")
     yield level(base, "base")
     groups = _together(members, axis, width)
     places = [axis.of(group[-1].backup) if not width else _middle(group, axis, width) for group in groups]
@@ -175,13 +172,22 @@ def _said(group: Sequence[Decided], zone: tzinfo) -> list[str]:
     return said + [f"{count:,} × {cut(reason, 80)}" for reason, count in reasons.most_common(3)]
 
 
+def _ticks(axis: Axis) -> Iterator[tuple[float, float, str, str]]:
+    """Ages to name: place, age in days, words, and a class for those that there is no room for on a phone."""
+    before = 100.0 + _PHONE
+    for x, age, said in axis.ticks(apart=_DESK, first=0.7 * _DESK, inside=_DESK / 2):
+        fits = before - x >= _PHONE and (age == 0 or x >= _PHONE / 2)
+        before = x if fits else before
+        yield x, age, said, "" if fits else " roomy"
+
+
 def _ages(axis: Axis, y: float, zone: tzinfo) -> Iterator[str]:
     """The axis: ages, and the days that they mean."""
-    for number, (x, age, said) in enumerate(axis.ticks(apart=22, first=10, inside=10)):
-        place, side = ("100%", "end") if number == 0 else (percent(x), "mid")
-        yield words(place, y + 12, said, f"{side} text")
+    for x, age, said, room in _ticks(axis):
+        place, side = ("100%", "end") if age == 0 else (percent(x), "mid")
+        yield words(place, y + 12, said, f"{side} text{room}")
         day = axis.end.astimezone(zone) - timedelta(days=age)
-        yield words(place, y + 27, day_of(day), f"{side} small soft")
+        yield words(place, y + 27, day_of(day), f"{side} small soft{room}")
 
 
 def _rows(lanes: Mapping[frozenset[Contents], Sequence[Decided]], zone: tzinfo) -> Iterator[Sequence[str]]:

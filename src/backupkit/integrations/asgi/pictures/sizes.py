@@ -180,16 +180,21 @@ def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
     return thinned
 
 
-def _together(members: Sequence[Sized], place: Callable[[Sized], float]) -> Iterator[list[Sized]]:
+def _together(members: Sequence[Sized], place: Callable[[Sized], float]) -> list[list[Sized]]:
     """Those that share a mark: where there are few, each has its own, and where many, good ones have none."""
-    if len(members) <= _DOTS:
-        yield from sorted(([one] for one in members), key=lambda one: one[0].sort != "good")
-        return
+    if len(members) <= _MARKS:
+        return sorted(([one] for one in members), key=lambda one: one[0].sort != "good")
+    noted = [one for one in members if one.sort != "good"]
+    if len(noted) <= _MARKS:
+        return [[one] for one in noted]
     groups: dict[tuple[int, Sort], list[Sized]] = {}
-    for one in members:
-        if one.sort != "good":
-            groups.setdefault((int(place(one) * _PLACES), one.sort), []).append(one)
-    yield from groups.values()
+    for places in _PLACES:
+        groups = {}
+        for one in noted:
+            groups.setdefault((int(place(one) * places), one.sort), []).append(one)
+        if len(groups) <= _MARKS:
+            break
+    return [*groups.values()]
 
 
 def _said(together: Sequence[Sized], zone: tzinfo) -> list[str]:

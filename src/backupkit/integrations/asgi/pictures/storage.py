@@ -11,7 +11,7 @@ from backupkit.model import DestinationSummary, SeriesSummary, named
 from backupkit.retention.drawing import tooltip
 from backupkit.sizes import format_size
 
-_NARROW = 40  # characters of a heading on a phone
+_NARROW = 34  # characters of a heading on a phone
 _SHOWN = 12  # destinations that are drawn
 _TITLE = "Storage by destination"
 
@@ -22,7 +22,8 @@ def storage(looks: Sequence[Look]) -> Picture:
     silent = len(looks) - len(known)
     unheard = f" Not known yet: {many(silent, 'destination')}." if silent else ""
     if not any(summary.count for summary in known):
-        return Picture(title=_TITLE, told=f"Nothing is stored yet.{unheard}" if known else unheard.strip())
+        told = f"Nothing is stored yet.{unheard}" if known else unheard.strip()
+        return Picture(title=_TITLE, told=told, shape="half")
     most = max((series.stored for summary in known for series in summary.series), default=0)
     drawing: list[str] = []
     y = 0.0
@@ -50,9 +51,8 @@ def storage(looks: Sequence[Look]) -> Picture:
 
 
 def _bar(series: SeriesSummary, most: int, y: float) -> Iterator[str]:
-    told = f"{format_size(series.stored)} in {series.count:,}"
     yield words("0", y + 11, named(series.contents), "soft")
-    yield words("100%", y + 11, told, "end text")
+    yield words("100%", y + 11, format_size(series.stored), "end text", f" in {many(series.count, 'backup')}")
     yield box("0", y + 16, "100%", 10, "track", round_=5)
     tip = tooltip([f"{named(series.contents)}: {format_size(series.stored)}", many(series.count, "backup")])
     yield box("0", y + 16, percent(100 * series.stored / most), 10, "k1", tip, round_=5)
