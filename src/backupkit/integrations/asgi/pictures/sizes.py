@@ -28,12 +28,8 @@ from backupkit.sizes import format_size
 Sort: TypeAlias = Literal["grew", "shrank", "incomplete", "unconfirmed", "damaged", "good"]
 
 _PLOT, _STRIP = 76, 134  # pixels: what is plotted, and with its heading and what is between
-_STRETCHES, _ROWS, _DOTS, _PLACES = (
-    200,
-    40,
-    60,
-    80,
-)  # of a curve; of a table; where each one has a mark; or else
+_STRETCHES, _ROWS = 120, 40  # of a curve, each with up to four points; of the table, for each strip
+_MARKS, _PLACES = 60, (80, 60, 40, 30, 20, 15, 10)  # of a strip; how many places they share if there are more
 _SAID: Mapping[Sort, str] = {
     "grew": "unusually large",
     "shrank": "unusually small",
@@ -168,7 +164,7 @@ def _strip(
 
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Of each of many equal stretches no more than the first, the lowest, the highest and the last."""
-    if len(points) <= 4 * _STRETCHES:
+    if len(points) <= 2 * _STRETCHES:
         return [*points]
     stretches: dict[int, list[tuple[float, float]]] = {}
     for point in points:
