@@ -13,14 +13,14 @@ from backupkit.integrations.asgi.pictures.fluid import box, mark, percent, words
 from backupkit.model import Backup, Outcome, Report
 from backupkit.retention.drawing import day_of, tooltip
 
-State: TypeAlias = Literal["failed", "incomplete", "missing", "succeeded", "nothing"]
+State: TypeAlias = Literal["failed", "incomplete", "missing", "succeeded", "nothing", "unknown"]
 Held: TypeAlias = Literal["passed", "failed"]
 Due: TypeAlias = Callable[[datetime, datetime], "datetime | None"]
 """The last moment at which a run was due, from one time and before another; None if none was."""
 
 DAYS = 60
 _DAY, _LATE = timedelta(days=1), timedelta(hours=1)  # so late a run may begin, and still be that of its day
-_COLUMN, _ROW, _HEAD = 100 / 7, 44, 20
+_COLUMN, _ROW, _HEAD = 100 / 7, 40, 20
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _TITLE = f"The last {DAYS} days"
@@ -37,6 +37,7 @@ _SHAPES: Mapping[State, str] = {
     "failed": '<path d="M-5 -5L5 5M5 -5L-5 5"/>',
     "missing": '<circle r="5"/>',
     "nothing": "",
+    "unknown": "",
 }
 _DRILL = '<circle r="7.5"/><text y="4" class="mid small">D</text>'
 _DRILLS: Mapping[Held, str] = {"passed": _DRILL, "failed": f'{_DRILL}<path d="M-8 8L8 -8"/>'}
@@ -95,7 +96,7 @@ def days_of(
     """The last days up to now, oldest first.
 
     A run is missing on a day that is over, on which one was due and none began by an hour after; without a
-    schedule, on which none began. Nothing is missing before `since`, or else before the first run.
+    schedule, on which none began. Nothing is known before `since`, or else before the first run.
     """
     known = sorted(happened, key=lambda one: one.time)
     today = now.astimezone(zone).date()
@@ -111,7 +112,9 @@ def days_of(
         day = today - back * _DAY
         start, end = _midnight(day, zone), _midnight(day + _DAY, zone)
         state, late = _worst(runs.get(day, {})), None
-        if state == "nothing" and day < today and since < start:
+        if state == "nothing" and end <= since:
+            state = "unknown"
+        elif state == "nothing" and day < today and since < start:
             late = due(start, end) if due else start
             if late is not None and not (due and any(late <= one <= late + _LATE for one in times)):
                 state = "missing"
@@ -132,7 +135,7 @@ def calendar(days: Sequence[Day], *, zone: tzinfo, source: str) -> Picture:
     """The days as a calendar, of which the last one is today. `source` says from what all is known."""
     counts: Counter[State] = Counter(day.state for day in days)
     drills: Counter[Held] = Counter(day.drill for day in days if day.drill)
-    if counts["nothing"] == len(days) and not drills:
+    if counts["nothing"] + counts["unknown"] == len(days) and not drills:
         return Picture(title=_TITLE, told=f"No run was made in these days. {source}", shape="half")
     said = [f"{many(counts[state], 'day')} {what}" for state, what in _STATES.items() if counts[state]]
     held = _held(drills) if drills else "No drill was held."
@@ -169,13 +172,13 @@ def _cell(day: Day, column: int, row: int, *, first: bool, today: bool, zone: tz
     label = (
         f"{day.date.day} {_MONTHS[day.date.month - 1]}" if first or day.date.day == 1 else f"{day.date.day}"
     )
-    yield words(percent(left + 1.6), top + 15, label, "small text through" if today else "small soft through")
+    yield words(percent(left + 1.6), top + 14, label, "small text through" if today else "small soft through")
     if _SHAPES[day.state]:
         x = left + _COLUMN * (0.3 if day.drill else 0.5)
-        yield mark(percent(x), top + 29, _SHAPES[day.state], f"sign {day.state} through")
+        yield mark(percent(x), top + 26, _SHAPES[day.state], f"sign {day.state} through")
     if day.drill:
         x = left + _COLUMN * 0.74
-        yield mark(percent(x), top + 29, _DRILLS[day.drill], f"drill {day.drill} through")
+        yield mark(percent(x), top + 26, _DRILLS[day.drill], f"drill {day.drill} through")
 
 
 def _legend(counts: Mapping[State, int], drills: Mapping[Held, int]) -> Iterator[tuple[str, str]]:
@@ -194,7 +197,7 @@ def _named(day: Day) -> str:
 def _runs_of(day: Day, zone: tzinfo) -> str:
     if day.state == "missing":
         return f"missing: a run was due at {day.due.astimezone(zone):%H:%M}" if day.due else "missing"
-    return _counted(day.runs) or "none"
+    return _counted(day.runs) or ("not known" if day.state == "unknown" else "none")
 
 
 def _drills_of(day: Day) -> str:

@@ -14,6 +14,9 @@ _LEFT, _RIGHT = 2.0, 98.0  # percent: marks at both ends are seen whole
 _TALL = 1000  # units across, inside a curve
 _SHORT = timedelta(days=5)  # where days do not tell times apart
 
+PLOT, END = '<svg class="plot" overflow="visible">', "</svg>"
+"""Between them, 0 and 100% are the edges of what is plotted, so that the scale has its place left of it."""
+
 
 def across(share: float) -> str:
     """A place between both ends, of which 0 is the left and 1 the right one."""

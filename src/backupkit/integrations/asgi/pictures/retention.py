@@ -18,7 +18,11 @@ from backupkit.sizes import format_size
 _LANE, _TALLEST, _GONE = 104, 50, 10  # pixels: a lane, the tallest mark, those below the line
 _MARKS = 220  # of all lanes together: more could not be told apart, and would make a large page
 _WIDTHS = (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5)  # percent that those share a mark in which lie together
-_DESK, _PHONE = 9.0, 24.0  # percent: what is written at an age takes up that much there
+_DESK, _PHONE, _FIRST = (
+    11.0,
+    24.0,
+    1.4,
+)  # percent: what is written at an age takes up that much there, and "now" more
 _THICK = 0.7  # percent: the thickest mark
 _KINDS, _REASONS = 12, 30  # in the legend; in the table
 
@@ -174,10 +178,11 @@ def _said(group: Sequence[Decided], zone: tzinfo) -> list[str]:
 
 def _ticks(axis: Axis) -> Iterator[tuple[float, float, str, str]]:
     """Ages to name: place, age in days, words, and a class for those that there is no room for on a phone."""
-    before = 100.0 + _PHONE
-    for x, age, said in axis.ticks(apart=_DESK, first=0.7 * _DESK, inside=_DESK / 2):
-        fits = before - x >= _PHONE and (age == 0 or x >= _PHONE / 2)
-        before = x if fits else before
+    before = axis.right + _PHONE
+    for x, age, said in axis.ticks(apart=_DESK, first=(_FIRST - 1) * _DESK, inside=_DESK / 2):
+        fits = age == 0 or (before - x >= _PHONE and x >= _PHONE / 2)
+        if fits:
+            before = x if age else x - (_FIRST - 1) * _PHONE
         yield x, age, said, "" if fits else " roomy"
 
 

@@ -11,6 +11,8 @@ from backupkit.health import SizeAnomaly
 from backupkit.health.saying import credible
 from backupkit.integrations.asgi.pictures.figure import Picture, cut, many
 from backupkit.integrations.asgi.pictures.fluid import (
+    END,
+    PLOT,
     across,
     curve,
     dates,
@@ -28,8 +30,12 @@ from backupkit.sizes import format_size
 Sort: TypeAlias = Literal["grew", "shrank", "incomplete", "unconfirmed", "damaged", "good"]
 
 _PLOT, _STRIP = 76, 134  # pixels: what is plotted, and with its heading and what is between
-_STRETCHES, _ROWS = 120, 40  # of a curve, each with up to four points; of the table, for each strip
-_MARKS, _PLACES = 60, (80, 60, 40, 30, 20, 15, 10)  # of a strip; how many places they share if there are more
+_STRETCHES, _MARKS, _ROWS = (
+    300,
+    150,
+    80,
+)  # of all curves together, of all strips, of the table: more could not be seen
+_PLACES = (80, 60, 40, 30, 20, 15, 10, 5)  # that marks share where there are more of them
 _SAID: Mapping[Sort, str] = {
     "grew": "unusually large",
     "shrank": "unusually small",
@@ -81,9 +87,9 @@ def sizes(
     first, last = (pick(one.backup.time for one in everyone) for pick in (min, max))
     drawing: list[str] = []
     for number, (contents, members) in enumerate(strips.items()):
-        drawing += _strip(contents, members, first, last, _STRIP * number, zone)
+        drawing += _strip(contents, members, (first, last), _STRIP * number, len(strips), zone)
     bottom = _STRIP * len(strips)
-    drawing += dates(first, last, bottom - 2, zone)
+    drawing += [PLOT, *dates(first, last, bottom - 2, zone), END]
     counts = {sort: sum(one.sort == sort for one in everyone) for sort in _SAID}
     remarks = [f"{count:,} {_SAID[sort]}" for sort, count in counts.items() if count]
     since = f"{many(len(everyone), 'backup')} since {day_of(first.astimezone(zone))}"
@@ -95,7 +101,11 @@ def sizes(
         height=bottom + 4,
         legend=[(_swatch(sort), f"{_SAID[sort]} ({count:,})") for sort, count in counts.items() if count],
         columns=("Contents", "Made", "Backups", "Size", "To be noted"),
-        rows=[row for contents, members in strips.items() for row in _rows(contents, members, zone)],
+        rows=[
+            row
+            for contents, members in strips.items()
+            for row in _rows(contents, members, _ROWS // len(strips), zone)
+        ],
         numbers=(2, 3),
     )
 
@@ -127,68 +137,71 @@ def _judged(members: Sequence[Backup], rule: SizeAnomaly) -> list[Sized]:
 def _strip(
     contents: frozenset[Contents],
     members: Sequence[Sized],
-    first: datetime,
-    last: datetime,
+    span: tuple[datetime, datetime],
     top: float,
+    share: int,
     zone: tzinfo,
 ) -> Iterator[str]:
+    """One of `share` strips, from `top` on: what is plotted, and the scale left of it."""
     step, steps = scale(max(one.backup.extent for one in members))
-    plot = top + 34
+    plot = top + 30
     good = [one for one in members if one.backup.good]
 
     def height(one: Sized) -> float:
         return one.backup.extent / (step * steps)
 
     def place(one: Sized) -> float:
-        return share_of(one.backup.time, first, last)
+        return share_of(one.backup.time, *span)
 
     name = named(contents)
     yield words("0", top + 12, name[0].upper() + name[1:], "h2 text")
     if good:
         yield words("100%", top + 12, f"newest good: {format_size(good[-1].backup.extent)}", "end soft")
     for number in range(steps + 1):
-        y = plot + _PLOT * (1 - number / steps)
-        yield level(y, "rule" if number else "base")
-    if len(good) > 1:
-        yield from curve(_thinned([(place(one), height(one)) for one in good]), plot, _PLOT)
-    for number in range(1, steps + 1):
-        if number == steps or steps < 4 or number % 2 == steps % 2:
+        if number in (0, steps) or steps < 4 or number % 2 == steps % 2:
             y = plot + _PLOT * (1 - number / steps)
-            yield words("0", y - 3, format_size(step * number), "small soft halo")
-    for together in _together(members, place):
+            yield words("0", y + 4, format_size(step * number), "small soft")
+    yield PLOT
+    for number in range(steps + 1):
+        yield level(plot + _PLOT * (1 - number / steps), "rule" if number else "base")
+    if len(good) > 1:
+        yield from curve(_thinned([(place(one), height(one)) for one in good], share), plot, _PLOT)
+    for together in _together(members, place, _MARKS // share):
         one = max(together, key=height)
-        said = _said(together, zone)
         shape, classes = MARKS[one.sort]
-        yield mark(across(place(one)), plot + _PLOT * (1 - height(one)), f"{tooltip(said)}{shape}", classes)
+        y = plot + _PLOT * (1 - height(one))
+        yield mark(across(place(one)), y, f"{tooltip(_said(together, zone))}{shape}", classes)
+    yield END
 
 
-def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Of each of many equal stretches no more than the first, the lowest, the highest and the last."""
-    if len(points) <= 2 * _STRETCHES:
+def _thinned(points: Sequence[tuple[float, float]], share: int) -> list[tuple[float, float]]:
+    """Of each of many equal stretches the lowest and the highest, and so no peak is lost; and both ends."""
+    stretch = _STRETCHES // share
+    if len(points) <= 2 * stretch:
         return [*points]
     stretches: dict[int, list[tuple[float, float]]] = {}
     for point in points:
-        stretches.setdefault(int(point[0] * _STRETCHES), []).append(point)
-    thinned: list[tuple[float, float]] = []
+        stretches.setdefault(int(point[0] * stretch), []).append(point)
+    thinned = [points[0]]
     for members in stretches.values():
         lowest, highest = (pick(range(len(members)), key=lambda at: members[at][1]) for pick in (min, max))
-        thinned += [members[at] for at in sorted({0, lowest, highest, len(members) - 1})]
-    return thinned
+        thinned += [members[at] for at in sorted({lowest, highest})]
+    return [*thinned, points[-1]]
 
 
-def _together(members: Sequence[Sized], place: Callable[[Sized], float]) -> list[list[Sized]]:
+def _together(members: Sequence[Sized], place: Callable[[Sized], float], most: int) -> list[list[Sized]]:
     """Those that share a mark: where there are few, each has its own, and where many, good ones have none."""
-    if len(members) <= _MARKS:
+    if len(members) <= most:
         return sorted(([one] for one in members), key=lambda one: one[0].sort != "good")
     noted = [one for one in members if one.sort != "good"]
-    if len(noted) <= _MARKS:
+    if len(noted) <= most:
         return [[one] for one in noted]
     groups: dict[tuple[int, Sort], list[Sized]] = {}
     for places in _PLACES:
         groups = {}
         for one in noted:
             groups.setdefault((int(place(one) * places), one.sort), []).append(one)
-        if len(groups) <= _MARKS:
+        if len(groups) <= most:
             break
     return [*groups.values()]
 
@@ -222,9 +235,11 @@ def _heard(contents: frozenset[Contents], members: Sequence[Sized], zone: tzinfo
     )
 
 
-def _rows(contents: frozenset[Contents], members: Sequence[Sized], zone: tzinfo) -> Iterator[Sequence[str]]:
+def _rows(
+    contents: frozenset[Contents], members: Sequence[Sized], most: int, zone: tzinfo
+) -> Iterator[Sequence[str]]:
     """A row for each, newest first, or for several where there are many."""
-    step = -(-len(members) // _ROWS)
+    step = -(-len(members) // most)
     for start in reversed(range(0, len(members), step)):
         group = members[start : start + step]
         noted = [one for one in group if one.sort != "good"]
