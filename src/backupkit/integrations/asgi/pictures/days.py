@@ -169,10 +169,9 @@ def _cell(day: Day, column: int, row: int, *, first: bool, today: bool, zone: tz
     classes = f"day {day.state}{' today' if today else ''}"
     inside = tooltip([line for line in tip if line])
     yield box(percent(left + 0.4), top + 2, percent(_COLUMN - 0.8), _ROW - 4, classes, inside, round_=5)
-    label = (
-        f"{day.date.day} {_MONTHS[day.date.month - 1]}" if first or day.date.day == 1 else f"{day.date.day}"
-    )
-    yield words(percent(left + 1.6), top + 14, label, "small text through" if today else "small soft through")
+    month = f" {_MONTHS[day.date.month - 1]}" if first or day.date.day == 1 else ""
+    classes = "small text through" if today else "small soft through"
+    yield words(percent(left + 1.6), top + 14, f"{day.date.day}", classes, month)
     if _SHAPES[day.state]:
         x = left + _COLUMN * (0.3 if day.drill else 0.5)
         yield mark(percent(x), top + 26, _SHAPES[day.state], f"sign {day.state} through")

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from backupkit.printable import printable
 from backupkit.retention.drawing import n, safe
 
+SCALE = 52
+"""Pixels left of what is plotted, at negative places: static/pictures.css keeps them free."""
+
 _LONGEST = 200  # characters that others chose: an id, a location, a reason
 
 
@@ -19,7 +22,8 @@ class Picture:
     """What is drawn, and what is said of it; without a `drawing` there is nothing to see yet, and `told` says so.
 
     `told` stands above it for everybody, `heard` is for those who do not see it. `legend` has a mark, 16 pixels
-    wide and high, with its words. Of `numbers`, columns of the table, the text ends at the right.
+    wide and high, with its words. Of `numbers`, columns of the table, the text ends at the right. What is `scaled`
+    has words left of what is plotted.
     """
 
     title: str
@@ -32,6 +36,7 @@ class Picture:
     rows: Sequence[Sequence[str]] = ()
     numbers: Sequence[int] = ()
     shape: str = "wide"
+    scaled: bool = False
 
 
 def figure(picture: Picture, id_: str) -> str:
@@ -43,9 +48,10 @@ def _parts(picture: Picture, id_: str) -> Iterator[str]:
     yield f'<figure class="{picture.shape}" id="{id_}">'
     yield f"<figcaption><h3>{safe(picture.title)}</h3><p>{safe(picture.told)}</p></figcaption>"
     if picture.drawing:
+        classes = "picture scaled" if picture.scaled else "picture"
         yield (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="picture" width="100%" height="{n(picture.height)}" '
-            f'role="img" aria-labelledby="{id_}-title {id_}-desc">'
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="{classes}" width="100%" '
+            f'height="{n(picture.height)}" role="img" aria-labelledby="{id_}-title {id_}-desc">'
         )
         yield f'<title id="{id_}-title">{safe(picture.title)}</title>'
         yield f'<desc id="{id_}-desc">{safe(picture.heard)}</desc>'

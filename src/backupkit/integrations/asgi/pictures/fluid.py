@@ -14,9 +14,6 @@ _LEFT, _RIGHT = 2.0, 98.0  # percent: marks at both ends are seen whole
 _TALL = 1000  # units across, inside a curve
 _SHORT = timedelta(days=5)  # where days do not tell times apart
 
-PLOT, END = '<svg class="plot" overflow="visible">', "</svg>"
-"""Between them, 0 and 100% are the edges of what is plotted, so that the scale has its place left of it."""
-
 
 def across(share: float) -> str:
     """A place between both ends, of which 0 is the left and 1 the right one."""
@@ -68,12 +65,14 @@ def curve(points: Sequence[tuple[float, float]], top: float, height: float) -> I
 
 
 def dates(first: datetime, last: datetime, y: float, zone: tzinfo) -> Iterator[str]:
-    """What is written below a line of time: five moments of it, or three where there is little room."""
+    """What is written below a line of time: five moments of it, or its ends where there is little room."""
     since, until = first.astimezone(zone), last.astimezone(zone)
     if until <= since:
         yield words("50%", y, minute_of(since, zone), "mid soft")
         return
-    for quarter, classes in enumerate(("soft", "mid soft roomy", "mid soft", "mid soft roomy", "end soft")):
+    for quarter, classes in enumerate(
+        ("soft", "mid soft roomy", "mid soft more", "mid soft roomy", "end soft")
+    ):
         time = (first + (last - first) * (quarter / 4)).astimezone(zone)
         said = day_of(time) if last - first > _SHORT else f"{day_of(time)[:-5]} {time:%H:%M}"
         yield words("0" if quarter == 0 else percent(25 * quarter), y, said, classes)

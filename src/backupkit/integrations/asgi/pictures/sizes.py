@@ -9,10 +9,8 @@ from typing import Literal, TypeAlias
 
 from backupkit.health import SizeAnomaly
 from backupkit.health.saying import credible
-from backupkit.integrations.asgi.pictures.figure import Picture, cut, many
+from backupkit.integrations.asgi.pictures.figure import SCALE, Picture, cut, many
 from backupkit.integrations.asgi.pictures.fluid import (
-    END,
-    PLOT,
     across,
     curve,
     dates,
@@ -89,7 +87,7 @@ def sizes(
     for number, (contents, members) in enumerate(strips.items()):
         drawing += _strip(contents, members, (first, last), _STRIP * number, len(strips), zone)
     bottom = _STRIP * len(strips)
-    drawing += [PLOT, *dates(first, last, bottom - 2, zone), END]
+    drawing += dates(first, last, bottom - 2, zone)
     counts = {sort: sum(one.sort == sort for one in everyone) for sort in _SAID}
     remarks = [f"{count:,} {_SAID[sort]}" for sort, count in counts.items() if count]
     since = f"{many(len(everyone), 'backup')} since {day_of(first.astimezone(zone))}"
@@ -107,6 +105,7 @@ def sizes(
             for row in _rows(contents, members, _ROWS // len(strips), zone)
         ],
         numbers=(2, 3),
+        scaled=True,
     )
 
 
@@ -154,14 +153,13 @@ def _strip(
         return share_of(one.backup.time, *span)
 
     name = named(contents)
-    yield words("0", top + 12, name[0].upper() + name[1:], "h2 text")
+    yield words(f"{-SCALE}", top + 12, name[0].upper() + name[1:], "h2 text")
     if good:
         yield words("100%", top + 12, f"newest good: {format_size(good[-1].backup.extent)}", "end soft")
     for number in range(steps + 1):
         if number in (0, steps) or steps < 4 or number % 2 == steps % 2:
             y = plot + _PLOT * (1 - number / steps)
-            yield words("0", y + 4, format_size(step * number), "small soft")
-    yield PLOT
+            yield words(f"{-SCALE}", y + 4, format_size(step * number), "small soft")
     for number in range(steps + 1):
         yield level(plot + _PLOT * (1 - number / steps), "rule" if number else "base")
     if len(good) > 1:
@@ -171,7 +169,6 @@ def _strip(
         shape, classes = MARKS[one.sort]
         y = plot + _PLOT * (1 - height(one))
         yield mark(across(place(one)), y, f"{tooltip(_said(together, zone))}{shape}", classes)
-    yield END
 
 
 def _thinned(points: Sequence[tuple[float, float]], share: int) -> list[tuple[float, float]]:
