@@ -27,7 +27,7 @@ _TITLE = f"The last {DAYS} days"
 _STATES: Mapping[State, str] = {
     "failed": "with a failed run",
     "incomplete": "with an incomplete run",
-    "missing": "without the run that was due",
+    "missing": "on which a run was missing",
     "succeeded": "on which all runs succeeded",
 }
 # A tick, an exclamation mark, a cross, and an empty ring: what they say can be told without any colour.

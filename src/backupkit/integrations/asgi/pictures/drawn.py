@@ -24,6 +24,7 @@ from backupkit.integrations.asgi.pictures.retention import retention
 from backupkit.integrations.asgi.pictures.sizes import sizes
 from backupkit.integrations.asgi.pictures.storage import storage
 from backupkit.model import Backup, Contents
+from backupkit.pipeline import BackupPipeline
 from backupkit.scheduling import Schedule
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _same(some: Sequence[Look], others: Sequence[Look]) -> bool:
 
 def all_pictures(page: Page, name: str, looks: Sequence[Look]) -> Iterator[Picture]:
     """The calendar and the storage of all destinations, and then sizes and retention of each that has answered."""
-    pipeline = page.pipelines[name]
+    rule = rule_of(page.pipelines[name])
     own = {
         look.location: [one for one in look.overview.backups if one.name == name and one.made_by != "other"]
         for look in looks
@@ -78,7 +79,7 @@ def all_pictures(page: Page, name: str, looks: Sequence[Look]) -> Iterator[Pictu
     for look in looks:
         if look.overview is not None and look.overview.summary.reachable:
             told, now = own[look.location], look.overview.time
-            yield sizes(told, at=look.location, now=now, zone=page.zone, rule=_rule(pipeline.checks))
+            yield sizes(told, at=look.location, now=now, zone=page.zone, rule=rule)
             yield retention(look.overview.plan, at=look.location, now=now, zone=page.zone)
 
 
@@ -104,13 +105,13 @@ def _calendar(page: Page, name: str, backups: Sequence[Backup]) -> Picture:
         happened,
         now=now,
         zone=page.zone,
-        due=None if schedule is None else _due(schedule, name),
+        due=None if schedule is None else due_by(schedule, name),
         since=since,
     )
     return calendar(days, zone=page.zone, source=source)
 
 
-def _due(schedule: Schedule, name: str) -> Due:
+def due_by(schedule: Schedule, name: str) -> Due:
     jobs = [one for one in schedule.jobs if one.verb == "run"]
 
     def due(start: datetime, end: datetime) -> datetime | None:
@@ -120,13 +121,11 @@ def _due(schedule: Schedule, name: str) -> Due:
     return due
 
 
-def _rule(checks: Sequence[object]) -> Callable[[frozenset[Contents]], SizeAnomaly]:
+def rule_of(pipeline: BackupPipeline) -> Callable[[frozenset[Contents]], SizeAnomaly]:
     """The pipeline's own rule for these contents, or else the usual one."""
-    own = [one for one in checks if isinstance(one, SizeAnomaly)]
-
-    def rule(contents: frozenset[Contents]) -> SizeAnomaly:
-        alone = [one for one in own if one.contents is not None and contents == {one.contents}]
-        full = [one for one in own if one.contents is None and len(contents) != 1]
-        return next(iter([*alone, *full]), SizeAnomaly())
-
-    return rule
+    own = {
+        pipeline.contents if one.contents is None else frozenset({one.contents}): one
+        for one in reversed(pipeline.checks)
+        if isinstance(one, SizeAnomaly)
+    }
+    return lambda contents: own.get(contents, SizeAnomaly())
