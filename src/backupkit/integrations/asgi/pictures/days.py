@@ -169,9 +169,12 @@ def _cell(day: Day, column: int, row: int, *, first: bool, today: bool, zone: tz
     classes = f"day {day.state}{' today' if today else ''}"
     inside = tooltip([line for line in tip if line])
     yield box(percent(left + 0.4), top + 2, percent(_COLUMN - 0.8), _ROW - 4, classes, inside, round_=5)
-    month = f" {_MONTHS[day.date.month - 1]}" if first or day.date.day == 1 else ""
+    month = f" {_MONTHS[day.date.month - 1]}"
+    begins = day.date.day == 1
     classes = "small text through" if today else "small soft through"
-    yield words(percent(left + 1.6), top + 14, f"{day.date.day}", classes, month)
+    # On a phone there is room for "1 Oct", and not for "25 Sep".
+    number, more = f"{day.date.day}{month if begins else ''}", month if first and not begins else ""
+    yield words(percent(left + 1.6), top + 14, number, classes, more)
     if _SHAPES[day.state]:
         x = left + _COLUMN * (0.3 if day.drill else 0.5)
         yield mark(percent(x), top + 26, _SHAPES[day.state], f"sign {day.state} through")
