@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from backupkit.integrations.asgi import BackupManager, asking, auditing
 from backupkit.integrations.asgi import manager as managing
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.visit import Visit
+from backupkit.tables import AUDIT
 from tests.integrations.asgi.calling import SECRET, Caller, Held
 from tests.integrations.asgi.visitor import as_said
 
@@ -134,15 +136,19 @@ def test_what_cannot_be_noted_is_done_and_the_answer_says_so(
 
 
 def fill(history: DatabaseHistory, count: int) -> None:
-    for number in range(count):
-        history.note(
-            AuditLine(
-                time=NOW - timedelta(minutes=number),
-                who="anna" if number % 2 else "b&n",
-                what={"verb": "run", "number": number, "include": ["a"]},
-                pipeline="shop" if number % 3 else "blog",
-            )
-        )
+    rows = [
+        {
+            "time": NOW - timedelta(minutes=number),
+            "who": "anna" if number % 2 else "b&n",
+            "name": "shop" if number % 3 else "blog",
+            "address": "192.0.2.7",
+            "outcome": "asked",
+            "body": json.dumps({"verb": "run", "number": number, "include": ["a"]}),
+        }
+        for number in range(count)
+    ]
+    with history._records.begin() as connection:
+        connection.execute(AUDIT.insert(), rows)
 
 
 def numbers(asked: Caller, **query: str) -> list[int]:
