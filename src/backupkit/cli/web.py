@@ -96,10 +96,9 @@ def _given(file: str | None, variable: str | None) -> str | None:
 def _serve(chosen: Sequence[Chosen], port: int, places: Mapping[str, str], password: str | None) -> None:
     try:
         import uvicorn
-        from starlette.middleware.trustedhost import TrustedHostMiddleware
 
         from backupkit.integrations.asgi import EVERYTHING, BackupManager, by_password
-        from backupkit.integrations.asgi.headers import with_headers
+        from backupkit.integrations.asgi.headers import on_this_machine
     except ModuleNotFoundError as error:
         if "pip install " in str(error):
             raise
@@ -116,10 +115,8 @@ def _serve(chosen: Sequence[Chosen], port: int, places: Mapping[str, str], passw
         secret=secrets.token_bytes(32),  # there is no other process that it would be shared with
         time_zone=machine_zone(),
     )
-    # A page of elsewhere whose name leads to this machine names itself as the host.
-    app = with_headers(TrustedHostMiddleware(manager, [_HERE, "localhost"], www_redirect=False))
     config = uvicorn.Config(
-        app,
+        on_this_machine(manager),
         access_log=False,
         log_level="warning",
         lifespan="off",
