@@ -658,6 +658,16 @@ both.run()
         replace={"postgresql://shop:password@db": "{postgresql}"},
         then=_SUCCEEDS,
     ),
+    "docs/reference/page-access.md": World(
+        env={"GRAFANA_TOKEN": "0123456789abcdef"},
+        names="""
+from backupkit import *
+
+pipeline = BackupPipeline(
+    "shop", [Directory("/srv/shop")], "/mnt/backup", encryptor=None, history=DatabaseHistory("sqlite:///records.sqlite3")
+)
+""",
+    ),
     "docs/reference/mysql.md": World(
         servers=["mariadb"],
         env={"SQL_CLIENT": '["mysql"]'},
