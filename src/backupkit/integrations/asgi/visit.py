@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def mount_path(scope: Scope) -> str:
-    """What the page's own addresses begin with: with one slash, for two would name a host."""
+    """What the page's own addresses begin with: quoted, and nothing that leads to another host."""
     root = str(scope.get("root_path", "")).strip("/")
     return f"/{quote(root, errors='surrogateescape')}" if root else ""
 
