@@ -149,8 +149,9 @@ class Shelf:
             return browser
 
     def _repository_of(self, backup: Backup) -> Repository:
-        assert self._backups is not None  # noqa: S101  # it has given the backup
         if backup.location not in self._repositories:
+            if self._backups is None:  # the backup is from elsewhere
+                self._backups = self._opens()
             opened = self._open.enter_context(self._backups._repository_of(backup))
             self._repositories[backup.location] = opened
         return self._repositories[backup.location]
