@@ -214,6 +214,7 @@ OPTIONAL = {
     "questionary": {"cli"},
     "click": {"integrations"},
     "starlette": {"integrations"},
+    "anyio": {"integrations"},
     "limits": {"integrations"},
     "uvicorn": {"cli"},
     "cronsim": {"scheduling"},

@@ -25,9 +25,11 @@ from backupkit.integrations.actions import SCRATCH, Place
 from backupkit.integrations.asgi import (
     api,
     auditing,
+    backup_page,
     backups,
     browsing,
     cleaning,
+    deleting,
     metrics,
     notifications,
     operations,
@@ -43,6 +45,7 @@ from backupkit.integrations.asgi.looks import Looks
 from backupkit.integrations.asgi.page import Page
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.secret import page_secret
+from backupkit.integrations.asgi.shelves import Shelves
 from backupkit.integrations.asgi.templating import environment
 from backupkit.integrations.asgi.threads import ThreadQueue
 from backupkit.integrations.asgi.work import Queue
@@ -59,7 +62,9 @@ _PATIENCE = timedelta(seconds=10)
 ROUTES: tuple[Route, ...] = (
     *overview.ROUTES,
     *backups.ROUTES,
+    *backup_page.ROUTES,
     *browsing.ROUTES,
+    *deleting.ROUTES,
     *operations.ROUTES,
     *restoring.ROUTES,
     *cleaning.ROUTES,
@@ -123,6 +128,7 @@ class BackupManager:
             pipelines=by_name,
             schedules=schedules,
             looks=looks,
+            shelves=Shelves(by_name, patience=_PATIENCE),
             queue=queue
             or ThreadQueue(
                 by_name,

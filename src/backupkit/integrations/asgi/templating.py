@@ -10,6 +10,7 @@ import jinja2
 from backupkit.integrations.asgi.equivalents import equivalent
 from backupkit.integrations.asgi.words import ago, duration, moment
 from backupkit.model import named
+from backupkit.printable import printable
 from backupkit.sizes import format_size
 
 
@@ -37,7 +38,7 @@ def environment(zone: tzinfo, clock: Callable[[], datetime]) -> jinja2.Environme
         return time.astimezone(zone).isoformat(sep=" ", timespec="seconds")
 
     made.filters.update(
-        size=format_size, when=when, ago=since, duration=lasting, exactly=exactly, contents=named
+        size=format_size, when=when, ago=since, duration=lasting, exactly=exactly, contents=named, printable=printable
     )
     made.globals["equivalent"] = equivalent
     return made
