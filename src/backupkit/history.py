@@ -1,13 +1,14 @@
-"""`DatabaseHistory`: every report, in a table that pages and programs read."""
+"""`DatabaseHistory`: every report, and who asked for what, in tables that pages and programs read."""
 
 from __future__ import annotations
 
 import base64
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from backupkit.errors import ConfigurationError, IntegrityError
 from backupkit.model import Operation, Outcome, Problem, Report
@@ -22,26 +23,43 @@ _LONG = 1 << 20
 _COMPRESSED = "zlib:"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditLine:
+    """Who asked for what, when, of which pipeline ("" of none), from which address, and whether it was let pass.
+
+    `what` is made of what JSON can hold, and has no secrets.
+    """
+
+    time: datetime
+    who: str
+    what: Mapping[str, Any]
+    pipeline: str = ""
+    address: str = ""
+    outcome: Literal["asked", "refused"] = "asked"
+
+
 class DatabaseHistory:
     """Keeps every report in the database of `url`, which may be an SQLAlchemy engine too.
 
     Supported are SQLite, PostgreSQL, MySQL and MariaDB. The default is the file backupkit.sqlite3 in the folder
     where `FileMemory` keeps its own. Tables are made where they are missing. With `keep`, reports of a pipeline
-    that are older go when its next one is recorded. It is a `Memory` too, of what has been told.
+    that are older go when its next one is recorded. It is a `Memory` too, of what has been told, and keeps the
+    lines of an audit under the same terms.
 
     Needs SQLAlchemy, `pip install 'backupkit[history]'`, and the database's driver. NotificationError where the
     database cannot be used; what it could not do leaves nothing behind.
     """
 
     def __init__(self, url: str | sa.URL | sa.Engine | None = None, *, keep: timedelta | None = None) -> None:
-        from backupkit.tables import MEMORY, REPORTS, Records
+        from backupkit.tables import AUDIT, MEMORY, REPORTS, Records
 
         if keep is not None and keep <= timedelta(0):
             raise ConfigurationError(
                 f"keep={keep} would keep no report: say longer, or None for all of them."
             )
-        self._records = Records(url, (REPORTS, MEMORY))
+        self._records = Records(url, (REPORTS, AUDIT, MEMORY))
         self._table = REPORTS
+        self._audit = AUDIT
         self._memory = MEMORY
         self.keep = keep
 
@@ -121,6 +139,59 @@ class DatabaseHistory:
         with self._records.begin() as connection:
             found = connection.execute(counted.where(*self._filters(name, operation, since, before))).scalar()
         return int(found or 0)
+
+    def note(self, line: AuditLine) -> None:
+        """Keep the line, and let go of those of its pipeline that are too old."""
+        from backupkit.tables import name_for
+
+        row = {
+            "time": line.time,
+            "who": name_for(line.who),
+            "name": name_for(line.pipeline),
+            "address": name_for(line.address),
+            "outcome": line.outcome,
+            "body": json.dumps(dict(line.what)),
+        }
+        with self._records.begin() as connection:
+            connection.execute(self._audit.insert().values(row))
+            if self.keep is not None:
+                old = self._audit.c.time < min(datetime.now(UTC), line.time) - self.keep
+                connection.execute(self._audit.delete().where(self._audit.c.name == row["name"], old))
+
+    def noted(
+        self, pipeline: str | None = None, who: str | None = None, *, limit: int = 50, skip: int = 0
+    ) -> Sequence[AuditLine]:
+        """The lines about this pipeline, of what this person asked for, newest first."""
+        columns = self._audit.c
+        wanted = self._audit.select().where(*self._lines(pipeline, who))
+        newest_first = wanted.order_by(columns.time.desc(), columns.id.desc())
+        with self._records.begin() as connection:
+            rows = connection.execute(newest_first.limit(limit).offset(skip)).all()
+        return [
+            AuditLine(
+                time=row.time,
+                who=row.who,
+                what=json.loads(row.body),
+                pipeline=row.name,
+                address=row.address,
+                outcome=row.outcome,
+            )
+            for row in rows
+        ]
+
+    def count_noted(self, pipeline: str | None = None, who: str | None = None) -> int:
+        """How many lines there are."""
+        import sqlalchemy as sa
+
+        counted = sa.select(sa.func.count()).select_from(self._audit)
+        with self._records.begin() as connection:
+            return int(connection.execute(counted.where(*self._lines(pipeline, who))).scalar() or 0)
+
+    def _lines(self, pipeline: str | None, who: str | None) -> list[sa.ColumnElement[bool]]:
+        from backupkit.tables import name_for
+
+        asked = ((self._audit.c.name, pipeline), (self._audit.c.who, who))
+        return [column == name_for(value) for column, value in asked if value is not None]
 
     def recall(self, key: str) -> str | None:
         """What is remembered under the key."""

@@ -119,7 +119,7 @@ def test_notifications_and_reports_share_a_database(tmp_path: Path) -> None:
     DatabaseHistory(engine).record(LOST.report)
     assert (DatabaseNotifier(engine).count(), DatabaseHistory(engine).count()) == (1, 1)
     assert set(sa.inspect(engine).get_table_names()) == {
-        *("backupkit_notifications", "backupkit_reports", "backupkit_memory")
+        *("backupkit_notifications", "backupkit_reports", "backupkit_audit", "backupkit_memory")
     }
     engine.dispose()
 

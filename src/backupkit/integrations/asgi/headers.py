@@ -29,6 +29,8 @@ def with_headers(app: ASGIApp) -> ASGIApp:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
+                if "content-disposition" in headers:  # a file that somebody has stored is no page of ours
+                    headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
             await send(message)
 
         await app(scope, receive, send_with_headers)

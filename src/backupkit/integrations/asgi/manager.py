@@ -46,8 +46,10 @@ from backupkit.integrations.asgi.page import Page
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.secret import page_secret
 from backupkit.integrations.asgi.shelves import Shelves
+from backupkit.integrations.asgi.slashes import mend_slashes
 from backupkit.integrations.asgi.templating import environment
 from backupkit.integrations.asgi.threads import ThreadQueue
+from backupkit.integrations.asgi.visit import mount_path, path_below
 from backupkit.integrations.asgi.work import Queue
 from backupkit.integrations.pipelines import Given
 from backupkit.integrations.pipelines import Pipelines as Named
@@ -149,6 +151,7 @@ class BackupManager:
         self._app = with_headers(_application(guard))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
         await self._app(scope, receive, send)
 
     def close(self) -> None:
@@ -163,7 +166,11 @@ def _application(guard: Guard) -> ASGIApp:
     ]
     static = Mount("/static", StaticFiles(directory=_STATIC))
     handlers = {HTTPException: _refused, BackupKitError: _failed, Exception: _broken}
-    return Starlette(routes=[*routes, static], exception_handlers=cast("Any", handlers))
+    app = Starlette(routes=[*routes, static], exception_handlers=cast("Any", handlers))
+    # Starlette's own redirects name a scheme and a host, which are not the visitor's behind some proxies.
+    app.router.redirect_slashes = False
+    app.router.default = mend_slashes
+    return app
 
 
 def _endpoint(guard: Guard, route: Route) -> Callable[[Request], Awaitable[Response]]:
@@ -197,9 +204,9 @@ def _sentence(
     request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """What went wrong, for a program or for a person."""
-    base = request.scope.get("root_path", "")
-    if request.url.path.removeprefix(base).startswith("/api/"):
-        return JSONResponse({"error": sentence}, status, headers)
+    base, headers = mount_path(request.scope), {"Cache-Control": "no-store", **(headers or {})}
+    if path_below(request.scope).startswith("/api/"):
+        return JSONResponse({"error": sentence.encode("utf-8", "replace").decode()}, status, headers)
     text = _ERROR.render(status=status, sentence=sentence, base=base)
     return HTMLResponse(text.encode("utf-8", "replace"), status, headers)
 

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import Scope
 
 from backupkit.integrations.asgi.abilities import Visitor
 from backupkit.model import Backup
@@ -17,6 +18,17 @@ from backupkit.pipeline import BackupPipeline
 
 if TYPE_CHECKING:
     from backupkit.integrations.asgi.page import Page
+
+
+def mount_path(scope: Scope) -> str:
+    """What the page's own addresses begin with: with one slash, for two would name a host."""
+    root = str(scope.get("root_path", "")).strip("/")
+    return f"/{quote(root, errors='surrogateescape')}" if root else ""
+
+
+def path_below(scope: Scope) -> str:
+    """The address without what the page is mounted at; empty for that itself."""
+    return str(scope["path"]).removeprefix(str(scope.get("root_path", "")).rstrip("/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +43,17 @@ class Visit:
 
     @property
     def base(self) -> str:
-        """The path that the page is mounted at, without a slash at its end."""
-        return str(self.request.scope.get("root_path", "")).rstrip("/")
+        """The path that the page is mounted at, as links write it, without a slash at its end."""
+        return mount_path(self.request.scope)
 
     @property
     def query(self) -> Mapping[str, str]:
         """What follows the question mark, the last of each name; bytes that are no UTF-8 as in paths of entries."""
         raw = self.request.scope["query_string"].decode("ascii", "replace")
-        return dict(parse_qsl(raw, keep_blank_values=True, errors="surrogateescape", max_num_fields=100))
+        try:
+            return dict(parse_qsl(raw, keep_blank_values=True, errors="surrogateescape", max_num_fields=100))
+        except ValueError:
+            raise HTTPException(400, "There is too much behind the question mark.") from None
 
     @property
     def asks_for_part(self) -> bool:
