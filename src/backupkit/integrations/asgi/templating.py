@@ -7,7 +7,8 @@ from datetime import datetime, timedelta, tzinfo
 
 import jinja2
 
-from backupkit.integrations.asgi.equivalents import equivalent
+from backupkit.integrations.actions import Action
+from backupkit.integrations.asgi.equivalents import Equivalent, equivalent
 from backupkit.integrations.asgi.words import ago, duration, moment
 from backupkit.model import named
 from backupkit.printable import printable
@@ -40,5 +41,11 @@ def environment(zone: tzinfo, clock: Callable[[], datetime]) -> jinja2.Environme
     made.filters.update(
         size=format_size, when=when, ago=since, duration=lasting, exactly=exactly, contents=named, printable=printable
     )
-    made.globals["equivalent"] = equivalent
+    made.globals["equivalent"] = _equivalent
     return made
+
+
+@jinja2.pass_context
+def _equivalent(context: jinja2.runtime.Context, name: str, action: Action) -> Equivalent:
+    """The lines, which depend on what the places are that the page knows by name."""
+    return equivalent(name, action, context["page"].places)
