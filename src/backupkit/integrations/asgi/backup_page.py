@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi.backups import verdict_on
+from backupkit.integrations.asgi.equivalents import download_equivalent, folder_equivalent
 from backupkit.integrations.asgi.looks import Look
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.visit import Visit
@@ -42,6 +43,8 @@ def show(visit: Visit) -> Response:
             "pin": Action(verb="pin", backup=backup.id, reason="why it must stay"),
             "unpin": Action(verb="unpin", backup=backup.id),
         },
+        folder=folder_equivalent(visit.name, backup.id, at=backup.location),
+        download=download_equivalent(visit.name, backup.id, backup.location),
         pinned=backup.pin is not None and backup.pin.holds(visit.page.clock()),
     )
 

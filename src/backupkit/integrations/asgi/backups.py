@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from backupkit.integrations.asgi.equivalents import list_equivalent
 from backupkit.integrations.asgi.looks import Look
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.visit import Visit
@@ -80,6 +81,7 @@ def show(visit: Visit) -> Response:
         asked=asked,
         address=address,
         looks=looks,
+        lines=list_equivalent(chosen or None),
         locations=sorted({look.location for those in looks.values() for look in those}),
         states=[*_STATES, _GOES],
         several=len(visit.page.pipelines) > 1,

@@ -15,6 +15,7 @@ from backupkit.errors import BackupNotFoundError, IntegrityError, ObjectNotFound
 from backupkit.integrations.asgi import auditing
 from backupkit.integrations.asgi.backup_page import PATH
 from backupkit.integrations.asgi.downloads import download
+from backupkit.integrations.asgi.equivalents import folder_equivalent
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.visit import Visit
 from backupkit.model import Backup, Entry, is_entry_path
@@ -68,6 +69,7 @@ def tree(visit: Visit) -> Response:
         link=link,
         kinds=_KINDS,
         changed=_changed,
+        lines=folder_equivalent(visit.name, backup.id, path, backup.location),
     )
 
 
@@ -99,9 +101,9 @@ def _note(visit: Visit, backup: Backup, path: str | None) -> None:
         return
     client = visit.request.client.host if visit.request.client else ""
     what = (visit.visitor.who, client, visit.name, backup.location, backup.id, path or "")
-    note = getattr(auditing, "note", None)
-    if note is not None and visit.page.shelves.is_first(*what):
-        note(visit, "download", backup=backup.id, path=path)
+    if visit.page.shelves.is_first(*what):
+        said = {"verb": "download", "backup": backup.id, "at": backup.location}
+        auditing.note(visit, said if path is None else said | {"path": path})
 
 
 def _looked_into(

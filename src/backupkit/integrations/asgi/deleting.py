@@ -18,9 +18,9 @@ from backupkit.model import Backup
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What there is without a copy: what speaks against deleting it, and how many good ones of the same contents remain.
+    """What there is without a copy: so many `good` ones of the same contents, and the `newest` of these.
 
-    `newest` is the newest of these.
+    `objection` is what speaks against deleting it.
     """
 
     copy: Backup
@@ -48,9 +48,7 @@ def delete(visit: Visit) -> Response:
         return _asked(
             visit, "It is the last good one, so nothing was deleted: tick the box to delete it all the same."
         )
-    return ask(
-        visit, Action(verb="delete", backup=backup.id, at=at or None, force=force and bool(against))
-    )
+    return ask(visit, Action(verb="delete", backup=backup.id, at=at or None, force=force and bool(against)))
 
 
 def _asked(visit: Visit, refused: str | None = None) -> Response:
@@ -62,9 +60,7 @@ def _asked(visit: Visit, refused: str | None = None) -> Response:
         name=visit.name,
         backup=backup,
         left=left,
-        silent=[
-            one.look for one in copies_of(visit, backup) if not one.look.overview or not _answered(one)
-        ],
+        silent=[one.look for one in copies_of(visit, backup) if not one.look.overview or not _answered(one)],
         deletable=[one for one in left if one.objection is None or one.objection.gives_way],
         last=any(one.objection is not None and one.objection.gives_way for one in left),
         refused=refused,
@@ -83,7 +79,10 @@ def _left(visit: Visit, backup: Backup) -> Sequence[Left]:
         others = [
             one
             for one in there
-            if one.id != backup.id and one.name == backup.name and one.good and one.contents == backup.contents
+            if one.id != backup.id
+            and one.name == backup.name
+            and one.good
+            and one.contents == backup.contents
         ]
         found.append(Left(copy.backup, against, len(others), others[0] if others else None))
     return found

@@ -166,7 +166,7 @@ class Pieces:
 
 
 def _content(entry: Entry, start: int, stop: int | None) -> Iterator[bytes]:
-    """The bytes from `start` to `stop`, or to the end; the last of them when all of the content was authenticated."""
+    """The bytes from `start` to `stop`, or to the end; the last ones when all was authenticated."""
     if stop is None or (start, stop) == (0, entry.size):
         with EntryFile(entry.chunks(), ExitStack()) as file:
             while piece := file.read(_PIECE):

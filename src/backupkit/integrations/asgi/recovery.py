@@ -8,6 +8,7 @@ from starlette.responses import Response
 from backupkit.errors import BackupKitError
 from backupkit.integrations.asgi import auditing
 from backupkit.integrations.asgi.downloads import disposition
+from backupkit.integrations.asgi.equivalents import sheet_equivalent
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.visit import Visit
 
@@ -20,15 +21,11 @@ def show(visit: Visit) -> Response:
     except ExceptionGroup as group:
         said = " ".join(str(one) for one in group.exceptions if isinstance(one, BackupKitError))
         raise HTTPException(502, f"The recovery sheet could not be made. {said}") from group
-    note = getattr(auditing, "note", None)
-    if note is not None:
-        note(visit, "recovery sheet")
+    auditing.note(visit, {"verb": "recovery sheet"})
     if visit.query.get("as") == "text":
         headers = {"Content-Disposition": disposition(f"recovery-sheet-{visit.name}.md")}
         return Response(sheet.encode("utf-8", "replace"), 200, headers, "text/plain; charset=utf-8")
-    return visit.html("recovery.html", name=visit.name, sheet=sheet)
+    return visit.html("recovery.html", name=visit.name, sheet=sheet, lines=sheet_equivalent(visit.name))
 
 
-ROUTES: tuple[Route, ...] = (
-    Route("GET", "/pipelines/{pipeline}/recovery-sheet", "administer", show),
-)
+ROUTES: tuple[Route, ...] = (Route("GET", "/pipelines/{pipeline}/recovery-sheet", "administer", show),)

@@ -39,7 +39,13 @@ def environment(zone: tzinfo, clock: Callable[[], datetime]) -> jinja2.Environme
         return time.astimezone(zone).isoformat(sep=" ", timespec="seconds")
 
     made.filters.update(
-        size=format_size, when=when, ago=since, duration=lasting, exactly=exactly, contents=named, printable=printable
+        size=format_size,
+        when=when,
+        ago=since,
+        duration=lasting,
+        exactly=exactly,
+        contents=named,
+        printable=printable,
     )
     made.globals["equivalent"] = _equivalent
     return made
