@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from backupkit.integrations.actions import Action
-from backupkit.integrations.asgi.backups import verdict_on
+from backupkit.integrations.asgi.backups import verdicts_on
 from backupkit.integrations.asgi.equivalents import download_equivalent, folder_equivalent
 from backupkit.integrations.asgi.looks import Look
 from backupkit.integrations.asgi.routes import Route
@@ -70,7 +70,7 @@ def copies_of(visit: Visit, backup: Backup) -> Sequence[Copy]:
 def _verdict(visit: Visit, backup: Backup) -> Kept | Removed | None:
     for look in visit.page.looks.at(visit.name):
         if look.overview is not None and look.location == backup.location:
-            return verdict_on(backup, look.overview)
+            return verdicts_on([backup], look.overview).get((backup.name, backup.id))
     return None
 
 

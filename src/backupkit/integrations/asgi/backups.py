@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -36,6 +36,7 @@ _GOES = "goes with the next clean"
 
 _ASKED = ("pipeline", "at", "contents", "state", "q", "sort", "page")
 
+_Key: TypeAlias = tuple[str, str]
 _Candidate: TypeAlias = tuple[str, Backup, DestinationOverview]
 
 
@@ -88,24 +89,11 @@ def show(visit: Visit) -> Response:
     )
 
 
-def verdict_on(backup: Backup, overview: DestinationOverview) -> Kept | Removed | None:
-    """What the next clean would do with one backup."""
-    return _verdicts(overview, [backup]).get((backup.name, backup.id))
-
-
-def _verdicts(
-    overview: DestinationOverview, wanted: Sequence[Backup] | None = None
-) -> Mapping[tuple[str, str], Kept | Removed]:
-    """What the next clean would do, with these backups or with all there."""
-    keys = None if wanted is None else {(one.name, one.id) for one in wanted}
-    plan = overview.plan
-    halves: tuple[Sequence[Kept | Removed], ...] = (plan.keep, plan.remove)
-    return {
-        key: one
-        for half in halves
-        for one in half
-        if (key := (one.backup.name, one.backup.id)) and (keys is None or key in keys)
-    }
+def verdicts_on(backups: Collection[Backup], overview: DestinationOverview) -> Mapping[_Key, Kept | Removed]:
+    """What the next clean would do with these backups, by name and id."""
+    wanted = {_key(one) for one in backups}
+    halves: tuple[Sequence[Kept | Removed], ...] = (overview.plan.keep, overview.plan.remove)
+    return {_key(one.backup): one for half in halves for one in half if _key(one.backup) in wanted}
 
 
 def _found(visit: Visit, looks: Mapping[str, Sequence[Look]], asked: Mapping[str, str]) -> Found:
@@ -121,17 +109,13 @@ def _found(visit: Visit, looks: Mapping[str, Sequence[Look]], asked: Mapping[str
                 some = [one for one in some if contents in one.contents]
             if passes is not None:
                 some = [one for one in some if passes(one, now)]
-            if not words and state != _GOES:
-                rows += [(name, one, overview) for one in some]
-                continue
-            verdicts = _verdicts(overview)
-            for one in some:
-                verdict = verdicts.get((one.name, one.id))
-                if state == _GOES and not isinstance(verdict, Removed):
-                    continue
-                text = _text_of(visit.page.shelves.known(name, one), verdict) if words else ""
-                if all(word in text for word in words):
-                    rows.append((name, one, overview))
+            if state == _GOES:
+                going = {_key(one.backup) for one in overview.plan.remove}
+                some = [one for one in some if _key(one) in going]
+            if words:
+                texts = _texts(visit, name, some, overview)
+                some = [one for one in some if all(word in texts[_key(one)] for word in words)]
+            rows += [(name, one, overview) for one in some]
     by, backwards = _SORTS[asked["sort"]]
     rows.sort(key=lambda row: by(row[1]), reverse=backwards)
     return _page_of(visit, rows, asked["page"])
@@ -142,7 +126,7 @@ def _page_of(visit: Visit, rows: Sequence[_Candidate], number: str) -> Found:
     page = min(max(1, int(number)), pages) if number.isascii() and number.isdigit() and len(number) < 9 else 1
     shown = rows[(page - 1) * _ROWS : page * _ROWS]
     verdicts = {
-        id(overview): _verdicts(overview, [one for _, one, there in shown if there is overview])
+        id(overview): verdicts_on([one for _, one, there in shown if there is overview], overview)
         for overview in {id(row[2]): row[2] for row in shown}.values()
     }
     return Found(
@@ -150,7 +134,7 @@ def _page_of(visit: Visit, rows: Sequence[_Candidate], number: str) -> Found:
             Row(
                 name,
                 visit.page.shelves.known(name, one),
-                verdicts[id(overview)].get((one.name, one.id)),
+                verdicts[id(overview)].get(_key(one)),
             )
             for name, one, overview in shown
         ],
@@ -162,17 +146,22 @@ def _page_of(visit: Visit, rows: Sequence[_Candidate], number: str) -> Found:
     )
 
 
-def _text_of(one: Backup, verdict: Kept | Removed | None) -> str:
-    """What a search looks through."""
-    match verdict:
-        case Kept(reasons=reasons):
-            why = " ".join(reasons)
-        case Removed(reason=reason):
-            why = reason
-        case _:
-            why = ""
-    pinned = one.pin.reason if one.pin else ""
-    return " ".join((one.id, *(one.tags or ()), one.host or "", one.location, pinned, why)).lower()
+def _texts(
+    visit: Visit, name: str, some: Sequence[Backup], overview: DestinationOverview
+) -> Mapping[_Key, str]:
+    """What a search looks through, of each of them."""
+    whys = {_key(one.backup): " ".join(one.reasons) for one in overview.plan.keep}
+    whys |= {_key(one.backup): one.reason for one in overview.plan.remove}
+    texts = {}
+    for backup in some:
+        key, one = _key(backup), visit.page.shelves.known(name, backup)
+        said = (one.id, *(one.tags or ()), one.host, one.location, one.pin and one.pin.reason, whys.get(key))
+        texts[key] = " ".join(filter(None, said)).lower()
+    return texts
+
+
+def _key(backup: Backup) -> _Key:
+    return backup.name, backup.id
 
 
 ROUTES: tuple[Route, ...] = (Route("GET", "/backups", "view", show),)
