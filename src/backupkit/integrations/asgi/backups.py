@@ -155,7 +155,14 @@ def _texts(
     texts = {}
     for backup in some:
         key, one = _key(backup), visit.page.shelves.known(name, backup)
-        said = (one.id, *(one.tags or ()), one.host, one.location, one.pin and one.pin.reason, whys.get(key))
+        said = (
+            one.id,
+            *(one.tags or ()),
+            one.host,
+            one.location,
+            one.pin.reason if one.pin else None,
+            whys.get(key),
+        )
         texts[key] = " ".join(filter(None, said)).lower()
     return texts
 
