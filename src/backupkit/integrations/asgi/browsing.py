@@ -17,6 +17,7 @@ from backupkit.integrations.asgi.backup_page import PATH
 from backupkit.integrations.asgi.downloads import download
 from backupkit.integrations.asgi.equivalents import folder_equivalent
 from backupkit.integrations.asgi.routes import Route
+from backupkit.integrations.asgi.shelves import NoAnswerError
 from backupkit.integrations.asgi.visit import Visit
 from backupkit.model import Backup, Entry, is_entry_path
 
@@ -48,7 +49,13 @@ class Folder:
 def tree(visit: Visit) -> Response:
     """A folder of the backup, or for htmx only what is in it."""
     backup, path = visit.backup(), _path(visit, folder=True)
-    found = _looked_into(visit, backup, lambda shelf: shelf.children(backup, path), missing=path)
+    try:
+        found = _looked_into(visit, backup, lambda shelf: shelf.children(backup, path))
+    except NoAnswerError as error:
+        # The directory of an archive of a million files takes a while; it is read once, and is there then.
+        waiting = visit.html("tree_waiting.html", 503, name=visit.name, backup=backup, said=str(error))
+        waiting.headers["Refresh"] = waiting.headers["Retry-After"] = "3"
+        return waiting
     # Folders first; otherwise they stay in the order of their names.
     entries = sorted(found.values(), key=lambda one: one.kind != "directory")
     pages = max(1, -(-len(entries) // _ROWS))
@@ -77,13 +84,11 @@ def file(visit: Visit) -> Response:
     """The content of one file."""
     backup, path = visit.backup(), _path(visit, folder=False)
     shelf = visit.page.shelves.shelf(visit.name, backup.location)
-    entry = _looked_into(visit, backup, lambda shelf: shelf.entry(backup, path), missing=path)
+    entry = _looked_into(visit, backup, lambda shelf: shelf.entry(backup, path))
     if entry.kind not in ("file", "hardlink"):
         raise HTTPException(404, "This is no file: only files can be downloaded one by one.")
     _note(visit, backup, path)
-    return _looked_into(
-        visit, backup, lambda _: download(visit, backup, entry, keep=shelf), on_thread=False, missing=path
-    )
+    return _looked_into(visit, backup, lambda _: download(visit, backup, entry, keep=shelf), on_thread=False)
 
 
 def archive(visit: Visit) -> Response:
@@ -111,7 +116,6 @@ def _looked_into(
     backup: Backup,
     ask: Callable[[Shelf], _T],
     *,
-    missing: str = "",
     on_thread: bool = True,
 ) -> _T:
     """What is there, or a sentence that says why not: what is damaged or missing may only have been removed."""
