@@ -13,6 +13,7 @@ from backupkit.integrations.asgi.equivalents import Equivalent, equivalent
 from backupkit.integrations.asgi.restoring import restore_preview
 from backupkit.integrations.asgi.words import ago, duration, moment
 from backupkit.model import Problem, named
+from backupkit.printable import printable
 from backupkit.sizes import format_size
 
 
@@ -47,6 +48,7 @@ def environment(zone: tzinfo, clock: Callable[[], datetime]) -> jinja2.Environme
         exactly=exactly,
         contents=named,
         errors_first=_errors_first,
+        printable=printable,
     )
     made.globals.update(
         equivalent=_equivalent, restore_preview=restore_preview, clean_plan=clean_plan, Action=Action

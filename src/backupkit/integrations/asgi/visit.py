@@ -63,7 +63,9 @@ class Visit:
     @property
     def asks_for_part(self) -> bool:
         """Whether htmx asks, which replaces a part of the page that is shown."""
-        return self.request.headers.get("hx-request") == "true"
+        headers = self.request.headers
+        # Going back in the browser's history is asked by htmx too, and wants the whole page.
+        return headers.get("hx-request") == "true" and headers.get("hx-history-restore-request") != "true"
 
     def path(self, *parts: str, **query: object) -> str:
         """The address of something on this page: each part is quoted; what is None or empty is left out."""
@@ -87,6 +89,7 @@ class Visit:
     def backup(self) -> Backup:
         """The backup in the address, at the destination that `at` names or the first that has it, or 404."""
         at, id_ = self.query.get("at") or self.form.get("at"), self.request.path_params["backup"]
+        _ = self.pipeline
         for look in self.page.looks.at(self.name):
             for backup in look.overview.backups if look.overview else ():
                 if backup.id == id_ and at in (None, "", backup.location):
