@@ -25,7 +25,7 @@ def at(day: int, hour: int = 3) -> datetime:
 
 
 def backup(time: datetime, contents: frozenset[Contents] = FULL, **fields: Any) -> Backup:
-    usual = {
+    usual: dict[str, Any] = {
         "id": f"{time.isoformat()}-{len(contents)}",
         "location": "memory:a",
         "complete": True,
@@ -50,7 +50,7 @@ def report(
     operation: Any, started: datetime, outcome: Any = "succeeded", *of: Backup, **fields: Any
 ) -> Report:
     results = tuple(DestinationResult(location=one.location, outcome=outcome, backup=one) for one in of)
-    usual = {"took": timedelta(minutes=1), "destinations": results}
+    usual: dict[str, Any] = {"took": timedelta(minutes=1), "destinations": results}
     return Report(operation=operation, outcome=outcome, name="shop", started=started, **(usual | fields))
 
 

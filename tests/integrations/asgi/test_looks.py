@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,7 +87,7 @@ def of(
     ends: Callable[[str], object] = lambda name: None,
     clock: Callable[[], float] | None = None,
 ) -> Looks:
-    more = {} if clock is None else {"monotonic": clock}
+    more: dict[str, Any] = {} if clock is None else {"monotonic": clock}
     return Looks({"shop": shop}, period=period, patience=patience, ends=ends, **more)
 
 
@@ -197,7 +199,9 @@ def test_what_was_known_stays_when_a_later_look_fails(shop: BackupPipeline, plac
     assert not look.answers
 
 
-def test_an_answer_of_before_a_change_is_not_taken_for_a_new_one(shop: BackupPipeline, place: Watched) -> None:
+def test_an_answer_of_before_a_change_is_not_taken_for_a_new_one(
+    shop: BackupPipeline, place: Watched
+) -> None:
     shop.run()
     while place.entered.acquire(blocking=False):
         pass
@@ -298,7 +302,7 @@ def test_what_fails_slowly_is_asked_ever_more_rarely() -> None:
         one.begin()
         settle()
         clock.now += 10
-    pauses = [later - before for before, later in zip(asked_at, asked_at[1:], strict=False)]
+    pauses = [later - before for before, later in pairwise(asked_at)]
     assert pauses == sorted(pauses)
     assert 600 < pauses[-1] <= 3700
     assert len(asked_at) < 10
