@@ -12,7 +12,7 @@ except ModuleNotFoundError as error:
         f"backupkit.integrations.asgi needs {error.name}: pip install 'backupkit[web]'", name=error.name
     ) from error
 
-from backupkit.integrations.asgi.abilities import EVERYTHING, Ability, Authorize, Visitor
+from backupkit.integrations.asgi.abilities import EVERYTHING, Ability, Allowed, Authorize, Visitor
 from backupkit.integrations.asgi.authorizing import (
     ADMINISTRATORS,
     by_password,
@@ -22,17 +22,21 @@ from backupkit.integrations.asgi.authorizing import (
 )
 from backupkit.integrations.asgi.django_users import by_django_user
 from backupkit.integrations.asgi.manager import BackupManager
+from backupkit.integrations.asgi.wsgi import as_wsgi, mounted
 
 __all__ = [
     "ADMINISTRATORS",
     "EVERYTHING",
     "Ability",
+    "Allowed",
     "Authorize",
     "BackupManager",
     "Visitor",
+    "as_wsgi",
     "by_django_user",
     "by_password",
     "by_role",
     "by_token",
     "first_of",
+    "mounted",
 ]

@@ -14,26 +14,26 @@ from backupkit.integrations.actions import Action, plain_action
 from backupkit.integrations.asgi.abilities import Visitor
 from backupkit.integrations.asgi.page import Page
 from backupkit.integrations.asgi.routes import Route
-from backupkit.integrations.asgi.visit import Visit
+from backupkit.integrations.asgi.visit import Visit, path_below
 
 _PAGE = 50
 _LONGEST_ADDRESS = 500
 _UNNOTED = "unnoted"
 
 
-def note(visit: Visit, what: Action | Mapping[str, Any]) -> None:
-    """Keep that this visitor asks for this: an action, or a verb with its arguments, without secrets, as JSON.
+def note(visit: Visit, what: Action | str, **said: str | None) -> None:
+    """Keep that this visitor asks for this: an action, or a verb with what was said of it, free of secrets.
 
     If it cannot be kept, what is asked for goes on, and its answer says that it was not noted.
     """
-    said = plain_action(what) if isinstance(what, Action) else what
-    _write(visit.page, visit.request, visit.visitor, said, "asked")
+    named = {name: value for name, value in said.items() if value is not None}
+    asked = plain_action(what) if isinstance(what, Action) else {"verb": what, **named}
+    _write(visit.page, visit.request, visit.visitor, asked, "asked")
 
 
 def note_refusal(page: Page, request: Request, visitor: Visitor) -> None:
     """Keep that this visitor was not let in to what they asked for."""
-    address = str(request.scope["path"]).removeprefix(str(request.scope.get("root_path", "")))
-    said = {"method": request.method, "address": address[:_LONGEST_ADDRESS]}
+    said = {"method": request.method, "address": path_below(request.scope)[:_LONGEST_ADDRESS]}
     _write(page, request, visitor, said, "refused")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from backupkit.errors import ConfigurationError
 from backupkit.integrations.asgi import auditing
@@ -20,7 +20,7 @@ from backupkit.integrations.asgi.attempts import Attempts, address_of
 from backupkit.integrations.asgi.authorizing import asked
 from backupkit.integrations.asgi.forms import fields
 from backupkit.integrations.asgi.routes import Route
-from backupkit.integrations.asgi.visit import Visit, base_of
+from backupkit.integrations.asgi.visit import Visit, mount_path
 
 if TYPE_CHECKING:
     from backupkit.integrations.asgi.page import Page
@@ -46,14 +46,11 @@ class Guard:
             response, cookie = visitor, None
         else:
             response, cookie = await self._let_in(route, request, visitor)
-        if request.method == "HEAD" and isinstance(response, StreamingResponse):
-            # A server sends no body then, but would pull all of it.
-            response = Response(status_code=response.status_code, headers=response.headers)
         if cookie is not None:
             response.set_cookie(
                 COOKIE,
                 cookie,
-                path=base_of(request.scope) or "/",
+                path=mount_path(request.scope) or "/",
                 secure=request.scope["scheme"] == "https",
                 httponly=True,
                 # Not "strict": a link to the page from elsewhere would replace it, and end the forms of other tabs.

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount
 from starlette.routing import Route as StarletteRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocketClose
 
 from backupkit._operation import utc_now
 from backupkit.config import Settings
@@ -44,10 +43,11 @@ from backupkit.integrations.asgi.looks import Looks
 from backupkit.integrations.asgi.page import Page
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.secret import page_secret
+from backupkit.integrations.asgi.slashes import mend_slashes
 from backupkit.integrations.asgi.templating import environment
 from backupkit.integrations.asgi.threads import ThreadQueue
 from backupkit.integrations.asgi.unread import Unread
-from backupkit.integrations.asgi.visit import base_of
+from backupkit.integrations.asgi.visit import mount_path, path_below
 from backupkit.integrations.asgi.work import Queue
 from backupkit.integrations.pipelines import Given
 from backupkit.integrations.pipelines import Pipelines as Named
@@ -104,7 +104,7 @@ class BackupManager:
         audit: DatabaseHistory | None = None,
         secret: str | bytes | None = None,
         title: str = "Backups",
-        time_zone: str = "UTC",
+        time_zone: str | tzinfo = "UTC",
         period: timedelta = timedelta(seconds=30),
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -120,7 +120,7 @@ class BackupManager:
                 f"places= cannot have one called {SCRATCH!r}: name it otherwise, or give scratch=."
             )
         looks = Looks(by_name, period=period, patience=_PATIENCE, schedules=schedules, clock=clock)
-        zone = zone_named(time_zone)
+        zone = zone_named(time_zone) if isinstance(time_zone, str) else time_zone
         self.page = Page(
             title=title,
             pipelines=by_name,
@@ -163,8 +163,9 @@ def _application(guard: Guard) -> ASGIApp:
     static = Mount("/static", StaticFiles(directory=_STATIC))
     handlers = {HTTPException: _refused, BackupKitError: _failed, Exception: _broken}
     app = Starlette(routes=[*routes, static], exception_handlers=cast("Any", handlers))
-    app.router.redirect_slashes = False  # to an address made of whatever the request says its host is
-    app.router.default = _unknown
+    # Starlette's own redirects name a scheme and a host, which are not the visitor's behind some proxies.
+    app.router.redirect_slashes = False
+    app.router.default = mend_slashes
     return app
 
 
@@ -173,16 +174,6 @@ def _endpoint(guard: Guard, route: Route) -> Callable[[Request], Awaitable[Respo
         return await guard.answer(route, request)
 
     return endpoint
-
-
-async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "http" and scope["path"] in ("", str(scope.get("root_path", "")).rstrip("/")):
-        await RedirectResponse(f"{base_of(scope)}/", 307)(scope, receive, send)
-        return
-    if scope["type"] == "websocket":
-        await WebSocketClose()(scope, receive, send)
-        return
-    raise HTTPException(404, "There is no such page.")
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -209,10 +200,10 @@ def _sentence(
     request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """What went wrong, for a program or for a person."""
-    scope, headers = request.scope, {"Cache-Control": "no-store", **(headers or {})}
-    if str(scope["path"]).removeprefix(str(scope.get("root_path", ""))).startswith("/api/"):
+    base, headers = mount_path(request.scope), {"Cache-Control": "no-store", **(headers or {})}
+    if path_below(request.scope).startswith("/api/"):
         return JSONResponse({"error": sentence.encode("utf-8", "replace").decode()}, status, headers)
-    text = _ERROR.render(status=status, sentence=sentence, base=base_of(scope))
+    text = _ERROR.render(status=status, sentence=sentence, base=base)
     return HTMLResponse(text.encode("utf-8", "replace"), status, headers)
 
 

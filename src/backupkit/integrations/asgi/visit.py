@@ -20,10 +20,15 @@ if TYPE_CHECKING:
     from backupkit.integrations.asgi.page import Page
 
 
-def base_of(scope: Scope) -> str:
-    """The path that the page is mounted at, quoted, without a slash at its end: nothing that leads elsewhere."""
+def mount_path(scope: Scope) -> str:
+    """What the page's own addresses begin with: with one slash, for two would name a host."""
     root = str(scope.get("root_path", "")).strip("/")
     return f"/{quote(root, errors='surrogateescape')}" if root else ""
+
+
+def path_below(scope: Scope) -> str:
+    """The address without what the page is mounted at; empty for that itself."""
+    return str(scope["path"]).removeprefix(str(scope.get("root_path", "")).rstrip("/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +43,8 @@ class Visit:
 
     @property
     def base(self) -> str:
-        """The path that the page is mounted at, without a slash at its end."""
-        return base_of(self.request.scope)
+        """The path that the page is mounted at, as links write it, without a slash at its end."""
+        return mount_path(self.request.scope)
 
     @property
     def query(self) -> Mapping[str, str]:
