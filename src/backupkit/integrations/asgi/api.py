@@ -151,7 +151,7 @@ def operation(visit: Visit) -> Response:
 def cancel(visit: Visit) -> Response:
     work = _work(visit)
     auditing.note(visit, "cancel", operation=work.id)
-    visit.page.queue.cancel(work.id)
+    visit.page.queue.cancel(work.id, visit.visitor.who)
     return answer({"operation": work.id}, 202)
 
 

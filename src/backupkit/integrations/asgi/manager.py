@@ -119,21 +119,16 @@ class BackupManager:
             raise ConfigurationError(
                 f"places= cannot have one called {SCRATCH!r}: name it otherwise, or give scratch=."
             )
-        looks = Looks(by_name, period=period, patience=_PATIENCE, schedules=schedules, clock=clock)
+        queue = queue or ThreadQueue(by_name, places=places, scratch=scratch, clock=clock)
         zone = zone_named(time_zone) if isinstance(time_zone, str) else time_zone
         self.page = Page(
             title=title,
             pipelines=by_name,
             schedules=schedules,
-            looks=looks,
-            queue=queue
-            or ThreadQueue(
-                by_name,
-                places=places,
-                scratch=None if scratch is None else os.fspath(scratch),
-                changed=looks.forget,
-                clock=clock,
+            looks=Looks(
+                by_name, period=period, patience=_PATIENCE, ends=queue.ends, schedules=schedules, clock=clock
             ),
+            queue=queue,
             places=places,
             audit=audit or _history_of(by_name) or DatabaseHistory(),
             notifications=_notifications_of(by_name),

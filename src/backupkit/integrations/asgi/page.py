@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
 import jinja2
@@ -27,7 +27,7 @@ class Page:
     schedules: Mapping[str, Schedule]
     looks: Looks
     queue: Queue
-    places: Mapping[str, Place]
+    places: Mapping[str, Place] = field(repr=False)  # URLs in it may hold passwords
     audit: DatabaseHistory
     notifications: Sequence[DatabaseNotifier]
     unread: Unread

@@ -8,7 +8,9 @@ from datetime import datetime, timedelta, tzinfo
 import jinja2
 
 from backupkit.integrations.actions import Action
-from backupkit.integrations.asgi.equivalents import equivalent
+from backupkit.integrations.asgi.cleaning import clean_plan
+from backupkit.integrations.asgi.equivalents import Equivalent, equivalent
+from backupkit.integrations.asgi.restoring import restore_preview
 from backupkit.integrations.asgi.words import ago, duration, moment
 from backupkit.model import Problem, named
 from backupkit.sizes import format_size
@@ -46,8 +48,17 @@ def environment(zone: tzinfo, clock: Callable[[], datetime]) -> jinja2.Environme
         contents=named,
         errors_first=_errors_first,
     )
-    made.globals.update(equivalent=equivalent, Action=Action)
+    made.globals.update(
+        equivalent=_equivalent, restore_preview=restore_preview, clean_plan=clean_plan, Action=Action
+    )
     return made
+
+
+@jinja2.pass_context
+def _equivalent(context: jinja2.runtime.Context, name: str, action: Action) -> Equivalent:
+    """The lines, which depend on what the places are that the page knows by name."""
+    page = context.get("page")  # which macros that were imported without their context do not have
+    return equivalent(name, action, page.places if page is not None else None)
 
 
 def _errors_first(problems: Iterable[Problem]) -> Sequence[Problem]:
