@@ -20,7 +20,15 @@ from tests.browser.shop import Shop
 from tests.browser.site import PASSWORD, Site, served
 
 PICTURES = Path(__file__).parent.parent.parent / "docs" / "images" / "page"
-PAGES = {"overview": "/"}
+PAGES = {
+    "overview": "/",
+    "pipeline": "/pipelines/shop",
+    "backups": "/backups",
+    "backup": "/pipelines/shop/backups/{backup}?at=file:///mnt/backup",
+    "restore": "/pipelines/shop/backups/{backup}/restore?at=file:///mnt/backup",
+    "history": "/history",
+    "notifications": "/notifications",
+}
 SCREENS: dict[str, ViewportSize] = {
     "desktop": {"width": 1280, "height": 900},
     "phone": {"width": 390, "height": 844},
@@ -32,6 +40,8 @@ _LARGEST = 120_000  # bytes
 
 def take(browser: Browser, site: Site, folder: Path) -> None:
     """All pictures, into the folder."""
+    files = (one.id for one in site.shop.shop.list().backups if len(one.contents) == 2)
+    backup = max(files)
     for screen, size in SCREENS.items():
         for colours in ("light", "dark"):
             context = browser.new_context(
@@ -44,7 +54,7 @@ def take(browser: Browser, site: Site, folder: Path) -> None:
             )
             visitor = Visitor(context.new_page(), site)
             for name, address in PAGES.items():
-                visitor.go(address)
+                visitor.go(address.replace("{backup}", backup))
                 (folder / f"{name}-{screen}-{colours}.png").write_bytes(picture(visitor, size))
             context.close()
             assert visitor.wrong == []
