@@ -122,6 +122,8 @@ def test_backups_are_filtered_and_come_in_parts(program: Program) -> None:
         ("contents=databases", 1),
         ("state=good", 3),
         ("state=damaged", 0),
+        ("state=not+verified", 3),
+        ("state=goes+with+the+next+clean", 0),
         ("state=pinned", 1),
         ("q=fiscal", 1),
         (f"q={newest['id']}", 1),
