@@ -151,7 +151,7 @@ def test_a_restore_goes_straight_to_a_new_folder_or_to_a_place_with_a_name(
 def test_what_is_no_action_is_refused_before_anything_is_done(program: Program) -> None:
     for address, said in (
         ("run", {"backup": "latest"}),
-        ("run", {"verb": "delete", "backup": "latest"}),
+        ("run", {"verb": "clean"}),
         ("run", {"only": ["files"]}),
         ("run", {"command": "true"}),
         ("delete", {}),
