@@ -139,6 +139,26 @@ def test_lists_are_of_several_pipelines_and_of_one_outcome(url: str) -> None:
     assert (history.count(names), history.count(names, outcome="failed"), history.count([])) == (4, 2, 0)
 
 
+def test_the_newest_of_each_operation_is_found_by_one_question(url: str) -> None:
+    history = DatabaseHistory(url)
+    for number, name, operation in (
+        (3, "shop", "run"),
+        (1, "shop", "run"),
+        (2, "shop", "drill"),
+        (9, "blog", "run"),
+        (0, "Shop", "run"),
+    ):
+        history.record(report(number, name=name, operation=operation))
+    assert [(one.operation, one.entries) for one in history.newest("shop")] == [("drill", 2), ("run", 3)]
+    assert [(one.name, one.entries) for one in history.newest(["blog", "shop"])] == [
+        ("shop", 2),
+        ("shop", 3),
+        ("blog", 9),
+    ]
+    assert history.newest("nobody") == []
+    assert history.report(history.newest("blog")[0].id) == report(9, name="blog")
+
+
 def test_the_same_report_told_again_is_kept_once(url: str) -> None:
     history = DatabaseHistory(url)
     history.record(report())

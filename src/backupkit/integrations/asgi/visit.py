@@ -87,6 +87,7 @@ class Visit:
     def backup(self) -> Backup:
         """The backup in the address, at the destination that `at` names or the first that has it, or 404."""
         at, id_ = self.query.get("at") or self.form.get("at"), self.request.path_params["backup"]
+        _ = self.pipeline
         for look in self.page.looks.at(self.name):
             for backup in look.overview.backups if look.overview else ():
                 if backup.id == id_ and at in (None, "", backup.location):
