@@ -23,9 +23,9 @@ _RUNS, _OTHERS, _RECENT = 8, 3, 8
 class Past:
     """The newest reports of some operations, the newest first; none where there is no history to be read.
 
-    It was asked at `time`. `kept` says that there is a history; `newest` has the last report of each operation,
-    without details, and `recent` those of any. `done` has jobs other than runs that were reported since they were due last, and when that was;
-    `begun` those of which only that is remembered.
+    It was asked at `time`. `kept` says that there is a history; `newest` has the last report of each operation, and
+    `recent` the last ones of any, without details. `done` has jobs other than runs that were reported since they
+    were due last, and when that was; `begun` those of which only that is remembered.
     """
 
     time: datetime
