@@ -186,6 +186,18 @@ def test_the_page_of_a_pipeline_says_what_it_is_made_of_and_what_was_done(
     assert re.search(r'<a href="/history/\w+">run</a>', text)
 
 
+def test_a_history_that_cannot_be_read_is_told_and_the_rest_is_there(
+    pipeline: Callable[..., BackupPipeline], page: Callable[..., Browser], tmp_path: Path
+) -> None:
+    shop = pipeline("shop", history=DatabaseHistory(f"sqlite:///{tmp_path / 'gone' / 'records.sqlite3'}"))
+    shop.run()
+    browser = page(shop)
+    text = browser.get("/pipelines/shop").text
+    assert "The history does not answer:" in text
+    assert "Recoverable to today" in text
+    assert browser.get("/metrics").status_code == 200
+
+
 def test_an_unknown_pipeline_is_not_found(browser: Browser) -> None:
     answer = browser.get("/pipelines/no%2Fsuch")
     assert answer.status_code == 404
