@@ -244,8 +244,8 @@ def test_it_leads_to_the_operation_below_the_mount_path(manager: BackupManager) 
     assert client.get("/api/nothing").json()["error"]
 
 
-def test_notifications_are_told_and_marked_as_read(program: Program) -> None:
-    (notifier,) = program.browser.manager.page.notifications
+def test_notifications_are_told_and_marked_as_read(program: Program, shop: BackupPipeline) -> None:
+    (notifier,) = shop.notifiers
     notifier.notify(notice("run failed"))
     (told,) = program.get("/api/notifications?unread=yes")["notifications"]
     assert (told["pipeline"], told["occasion"], told["read_at"]) == ("shop", "run failed", None)
