@@ -361,6 +361,7 @@ archive.write_bytes(content)
         replace={"2026-03-01T02": "2026-03-01T03"},
     ),
     "docs/how-to/management-page.md": World(
+        long=True,
         env={"CI_TOKEN": "of-sixteen-letters", "PAGE_PASSWORD": "of-some-letters"},
         before="""
 cat > tasks.py <<'END'
