@@ -162,6 +162,7 @@ def test_ten_thousand_backups_are_listed_once_and_cost_a_page_little_more_than_n
         assert of_many < 20 * of_none, query
     last = of_full.get("/backups?page=200").text
     assert len(ids(last)) == 50
+    assert ids(last)[-1] < ids(last)[0] < ids(of_full.get("/backups?page=199").text)[-1]
     assert "9951 to 10000 of 10000 backups" in last
     assert ids(of_full.get("/backups?page=999999").text) == ids(last)
     assert full.listed == 1
