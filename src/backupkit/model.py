@@ -684,7 +684,8 @@ class Report:
     are the backups that were there already.
     Of a drill, `restore_took` is how long all was restored, without the checks before and the assertions after,
     and `dumps` are those that went to databases.
-    `problems` holds all of them, those of the destinations included. Of a `dry_run`, nothing was done.
+    `problems` holds all of them, those of the destinations included. Of a `dry_run`, nothing was done; that of a
+    restore counts as `entries` and `written` what would be.
     """
 
     operation: Operation

@@ -88,6 +88,7 @@ REPORTS = sa.Table(
     sa.Column("read", sa.BigInteger, nullable=False),
     sa.Column("written", sa.BigInteger, nullable=False),
     sa.Column("entries", sa.BigInteger, nullable=False),
+    sa.Column("problems", sa.Integer, nullable=False),
     sa.Column("body", _TEXT, nullable=False),
     sa.Index("ix_backupkit_reports_of", "name", "operation", "started"),
     **_MYSQL,
@@ -154,6 +155,18 @@ TASKS = sa.Table(
     **_MYSQL,
 )
 """How often a task of a queue was delivered, under the digest of its id, or -1 if it has ended."""
+
+ASKED = sa.Table(
+    "backupkit_asked",
+    sa.MetaData(),
+    sa.Column("identity", sa.String(64), primary_key=True),
+    sa.Column("queue", sa.String(64), nullable=False, index=True),
+    sa.Column("id", sa.String(NAME_LENGTH), nullable=False),
+    sa.Column("time", _Time, nullable=False, index=True),
+    sa.Column("body", _TEXT, nullable=False),
+    **_MYSQL,
+)
+"""What was asked of a queue, the digest of whose name is `queue`, and is followed; `body` is a JSON object."""
 
 
 class Records:

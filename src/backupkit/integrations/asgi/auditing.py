@@ -21,13 +21,14 @@ _LONGEST_ADDRESS = 500
 _UNNOTED = "unnoted"
 
 
-def note(visit: Visit, what: Action | Mapping[str, Any]) -> None:
-    """Keep that this visitor asks for this: an action, or a verb with its arguments, without secrets, as JSON.
+def note(visit: Visit, what: Action | str, **said: str | None) -> None:
+    """Keep that this visitor asks for this: an action, or a verb with what was said of it, free of secrets.
 
     If it cannot be kept, what is asked for goes on, and its answer says that it was not noted.
     """
-    said = plain_action(what) if isinstance(what, Action) else what
-    _write(visit.page, visit.request, visit.visitor, said, "asked")
+    named = {name: value for name, value in said.items() if value is not None}
+    asked = plain_action(what) if isinstance(what, Action) else {"verb": what, **named}
+    _write(visit.page, visit.request, visit.visitor, asked, "asked")
 
 
 def note_refusal(page: Page, request: Request, visitor: Visitor) -> None:

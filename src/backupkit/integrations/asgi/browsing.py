@@ -107,8 +107,7 @@ def _note(visit: Visit, backup: Backup, path: str | None) -> None:
     client = visit.request.client.host if visit.request.client else ""
     what = (visit.visitor.who, client, visit.name, backup.location, backup.id, path or "")
     if visit.page.shelves.is_first(*what):
-        said = {"verb": "download", "backup": backup.id, "at": backup.location}
-        auditing.note(visit, said if path is None else said | {"path": path})
+        auditing.note(visit, "download", backup=backup.id, at=backup.location, path=path)
 
 
 def _looked_into(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from backupkit.errors import ConfigurationError
 from backupkit.integrations.asgi import auditing
@@ -46,9 +46,6 @@ class Guard:
             response, cookie = visitor, None
         else:
             response, cookie = await self._let_in(route, request, visitor)
-        if request.method == "HEAD" and isinstance(response, StreamingResponse):
-            # A server sends no body then, but would pull all of it.
-            response = Response(status_code=response.status_code, headers=response.headers)
         if cookie is not None:
             response.set_cookie(
                 COOKIE,

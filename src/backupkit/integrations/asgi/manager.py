@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, cast
 
@@ -49,6 +49,7 @@ from backupkit.integrations.asgi.shelves import Shelves
 from backupkit.integrations.asgi.slashes import mend_slashes
 from backupkit.integrations.asgi.templating import environment
 from backupkit.integrations.asgi.threads import ThreadQueue
+from backupkit.integrations.asgi.unread import Unread
 from backupkit.integrations.asgi.visit import mount_path, path_below
 from backupkit.integrations.asgi.work import Queue
 from backupkit.integrations.pipelines import Given
@@ -108,7 +109,7 @@ class BackupManager:
         audit: DatabaseHistory | None = None,
         secret: str | bytes | None = None,
         title: str = "Backups",
-        time_zone: str = "UTC",
+        time_zone: str | tzinfo = "UTC",
         period: timedelta = timedelta(seconds=30),
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -123,25 +124,21 @@ class BackupManager:
             raise ConfigurationError(
                 f"places= cannot have one called {SCRATCH!r}: name it otherwise, or give scratch=."
             )
-        looks = Looks(by_name, period=period, patience=_PATIENCE)
-        zone = zone_named(time_zone)
+        queue = queue or ThreadQueue(by_name, places=places, scratch=scratch, clock=clock)
+        zone = zone_named(time_zone) if isinstance(time_zone, str) else time_zone
         self.page = Page(
             title=title,
             pipelines=by_name,
             schedules=schedules,
-            looks=looks,
-            shelves=Shelves(by_name, patience=_PATIENCE),
-            queue=queue
-            or ThreadQueue(
-                by_name,
-                places=places,
-                scratch=None if scratch is None else os.fspath(scratch),
-                changed=looks.forget,
-                clock=clock,
+            looks=Looks(
+                by_name, period=period, patience=_PATIENCE, ends=queue.ends, schedules=schedules, clock=clock
             ),
+            shelves=Shelves(by_name, patience=_PATIENCE),
+            queue=queue,
             places=places,
             audit=audit or _history_of(by_name) or DatabaseHistory(),
             notifications=_notifications_of(by_name),
+            unread=Unread(by_name),
             zone=zone,
             clock=clock,
             templates=environment(zone, clock),

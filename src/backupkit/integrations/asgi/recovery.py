@@ -21,7 +21,7 @@ def show(visit: Visit) -> Response:
     except ExceptionGroup as group:
         said = " ".join(str(one) for one in group.exceptions if isinstance(one, BackupKitError))
         raise HTTPException(502, f"The recovery sheet could not be made. {said}") from group
-    auditing.note(visit, {"verb": "recovery sheet"})
+    auditing.note(visit, "recovery sheet")
     if visit.query.get("as") == "text":
         headers = {"Content-Disposition": disposition(f"recovery-sheet-{visit.name}.md")}
         return Response(sheet.encode("utf-8", "replace"), 200, headers, "text/plain; charset=utf-8")
