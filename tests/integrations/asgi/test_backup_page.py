@@ -137,7 +137,7 @@ def test_a_destination_that_hangs_keeps_no_page_waiting_and_is_said(tmp_path: Pa
             assert browser.get(address(backup, "archive")).status_code == 502
     finally:
         destination.answering.set()
-    browser.manager.page.shelves.patience = 10.0
+    browser.manager.page.shelves.patience = 60.0
     assert "has not answered" not in browser.get(address(backup)).text
 
 

@@ -152,8 +152,8 @@ def test_ten_thousand_backups_are_listed_once_and_cost_a_page_little_more_than_n
     full, empty = Counting("full"), Counting("empty")
     many(full, 10_000)
     source = folder(tmp_path)
-    of_full = page_of(pipeline_of(source, full), tmp_path, period=timedelta(hours=1))
-    of_empty = page_of(pipeline_of(source, empty), tmp_path, period=timedelta(hours=1))
+    of_full = page_of(pipeline_of(source, full), tmp_path)
+    of_empty = page_of(pipeline_of(source, empty), tmp_path)
     of_full.manager.page.looks._patience = 60.0
     assert len(ids(of_full.get("/backups").text)) == 50
     assert full.listed == 1
