@@ -155,11 +155,35 @@ django.setup()
             "python manage.py backup restore --database default --create",
             "--only files --to /srv/shop ": "--only files --to /srv/shop --overwrite ",
         },
+        then="""
+from django.test import RequestFactory
+told = []
+asked = RequestFactory().get("/admin/backups/").environ
+list(application(asked, lambda status, headers: told.append((status, dict(headers)["location"]))))
+assert told == [("303 See Other", "/admin/login/?next=%2Fadmin%2Fbackups%2F")]
+""",
+    ),
+    "docs/how-to/back-up-a-fastapi-application.md": World(
+        env={"SHOP_BACKUP_PASSWORD": PASSPHRASE},
+        then="""
+from starlette.testclient import TestClient
+known = ("operator", os.environ["SHOP_BACKUP_PASSWORD"])
+assert TestClient(app).get("/admin/backups/").status_code == 401
+assert TestClient(app).get("/admin/backups/", auth=known).status_code == 200
+""",
     ),
     "docs/how-to/back-up-a-flask-application.md": World(
         servers=["postgresql"],
         env={"DATABASE_URL": "{postgresql}/shop"},
         replace={"postgresql://shop@localhost": "{postgresql}"},
+        then="""
+app.secret_key = "only here"
+client = app.test_client()
+assert client.get("/admin/backups/").status_code == 403
+with client.session_transaction() as inside:
+    inside["role"] = "admin"
+assert client.get("/admin/backups/").status_code == 200
+""",
     ),
     "docs/how-to/back-up-a-web-application.md": World(
         before="mkdir /srv/shop/database && mv /srv/shop/shop.sqlite3 /srv/shop/database/database.sqlite",
@@ -657,6 +681,16 @@ both.run()
         servers=["postgresql"],
         replace={"postgresql://shop:password@db": "{postgresql}"},
         then=_SUCCEEDS,
+    ),
+    "docs/reference/page-access.md": World(
+        env={"GRAFANA_TOKEN": "0123456789abcdef"},
+        names="""
+from backupkit import *
+
+pipeline = BackupPipeline(
+    "shop", [Directory("/srv/shop")], "/mnt/backup", encryptor=None, history=DatabaseHistory("sqlite:///records.sqlite3")
+)
+""",
     ),
     "docs/reference/mysql.md": World(
         servers=["mariadb"],

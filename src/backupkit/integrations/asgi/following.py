@@ -20,7 +20,7 @@ _SILENT = 5.0  # seconds, after which something is sent that says nothing, so th
 def events_of(visit: Visit, work: Work) -> Response:
     """What has become another than the browser shows, until it is over.
 
-    "state" is all that is shown of the operation, "progress" a part of that, and "over" says that no more will come.
+    "state" is all that is shown of the operation, "progress" a part of that, and "over" says that no more comes.
     """
     shown = visit.request.headers.get("last-event-id") or visit.query.get("stage")
     # There a stream would occupy one of the few threads of the server: it is asked again each second instead.

@@ -25,9 +25,11 @@ from backupkit.integrations.actions import SCRATCH, Place
 from backupkit.integrations.asgi import (
     api,
     auditing,
+    backup_page,
     backups,
     browsing,
     cleaning,
+    deleting,
     metrics,
     notifications,
     operations,
@@ -43,6 +45,7 @@ from backupkit.integrations.asgi.looks import Looks
 from backupkit.integrations.asgi.page import Page
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.secret import page_secret
+from backupkit.integrations.asgi.shelves import Shelves
 from backupkit.integrations.asgi.slashes import mend_slashes
 from backupkit.integrations.asgi.templating import environment
 from backupkit.integrations.asgi.threads import ThreadQueue
@@ -62,7 +65,9 @@ _PATIENCE = timedelta(seconds=10)
 ROUTES: tuple[Route, ...] = (
     *overview.ROUTES,
     *backups.ROUTES,
+    *backup_page.ROUTES,
     *browsing.ROUTES,
+    *deleting.ROUTES,
     *operations.ROUTES,
     *restoring.ROUTES,
     *cleaning.ROUTES,
@@ -128,6 +133,7 @@ class BackupManager:
             looks=Looks(
                 by_name, period=period, patience=_PATIENCE, ends=queue.ends, schedules=schedules, clock=clock
             ),
+            shelves=Shelves(by_name, patience=_PATIENCE),
             queue=queue,
             places=places,
             audit=audit or _history_of(by_name) or DatabaseHistory(),

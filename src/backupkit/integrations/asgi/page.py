@@ -11,6 +11,7 @@ import jinja2
 from backupkit.history import DatabaseHistory
 from backupkit.integrations.actions import Place
 from backupkit.integrations.asgi.looks import Looks
+from backupkit.integrations.asgi.shelves import Shelves
 from backupkit.integrations.asgi.unread import Unread
 from backupkit.integrations.asgi.work import Queue
 from backupkit.notifiers.database import DatabaseNotifier
@@ -26,6 +27,7 @@ class Page:
     pipelines: Mapping[str, BackupPipeline]
     schedules: Mapping[str, Schedule]
     looks: Looks
+    shelves: Shelves
     queue: Queue
     places: Mapping[str, Place] = field(repr=False)  # URLs in it may hold passwords
     audit: DatabaseHistory
