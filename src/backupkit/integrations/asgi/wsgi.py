@@ -50,7 +50,8 @@ def as_wsgi(page: ASGIApp) -> WSGIApplication:
 
     Answers are handed on as they are made, so that downloads take no memory and progress is seen at once, and what
     makes one is ended when the server closes it. `authorize` finds the WSGI environment in
-    `request.scope["wsgi_environ"]`. An open progress page occupies a thread of the server.
+    `request.scope["wsgi_environ"]`. A page of progress asks again each second, as a stream
+    would occupy a thread of the server.
     """
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
