@@ -37,7 +37,7 @@
   }
   for (const element of all("a[href], button, summary").filter(shown)) if (!name(element)) flaw("no name", element);
   for (const image of all("img")) if (!image.hasAttribute("alt")) flaw("no alternative", image);
-  for (const picture of all("svg:not([aria-hidden='true'])")) {
+  for (const picture of all("svg:not([aria-hidden='true'], svg svg)")) {
     const called = picture.querySelector(":scope > title") || picture.hasAttribute("aria-label");
     if (!called && !picture.hasAttribute("aria-labelledby")) flaw("no name", picture);
   }
@@ -68,6 +68,23 @@
     const canvas = matchMedia("(prefers-color-scheme: dark)").matches ? [18, 18, 18] : [255, 255, 255];
     return layers.reverse().reduce((below, layer) => over(layer, below), canvas);
   };
+  // What is written in a picture may stand upon a shape before it.
+  const beneath = (element, below) => {
+    const box = element.getBoundingClientRect();
+    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+    const shapes = [...(element.closest("svg")?.querySelectorAll(":scope > circle, :scope > rect") ?? [])];
+    const upon = shapes.filter((shape) => {
+      const its = shape.getBoundingClientRect();
+      const before = shape.compareDocumentPosition(element) & Node.DOCUMENT_POSITION_FOLLOWING;
+      return before && its.left <= x && x <= its.right && its.top <= y && y <= its.bottom;
+    });
+    return upon.reduce((under, shape) => {
+      const { fill, fillOpacity } = getComputedStyle(shape);
+      if (fill === "none") return under;
+      const [r, g, b, alpha] = rgba(fill);
+      return over([r, g, b, alpha * Number(fillOpacity)], under);
+    }, below);
+  };
   const light = (colour) => {
     const [r, g, b] = colour.map((one) => (one / 255 <= 0.04045 ? one / 255 / 12.92 : ((one / 255 + 0.055) / 1.055) ** 2.4));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
@@ -80,7 +97,7 @@
     done.add(element);
     if (!shown(element) || element.closest("script, style, title, option, :disabled, .skip:not(:focus)")) continue;
     const style = getComputedStyle(element);
-    const below = behind(element);
+    const below = beneath(element, behind(element));
     const own = over(rgba(element.closest("svg") ? style.fill : style.color), below);
     const [bright, dark] = [light(own), light(below)].sort((one, other) => other - one);
     const size = parseFloat(style.fontSize);

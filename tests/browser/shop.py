@@ -24,16 +24,19 @@ from backupkit import (
     SQLite,
 )
 from backupkit.notifiers.database import DatabaseNotifier
+from backupkit.scheduling import Schedule, Scheduled
 
 NOW = datetime(2026, 3, 18, 9, 12, tzinfo=UTC)  # a Wednesday
 DISK, BUCKET = "file:///mnt/backup", "s3://shop-backups"
 _DAYS = 90
+_WEEKLY = (Scheduled("5 4 * * 0", "clean"), Scheduled("20 4 * * 0", "drill"))
 
 
 class Clock:
-    """Stands where it was put, a step further each time that it is asked, until it is let go from there."""
+    """Stands where it was put, `step` further each time that it is asked, until it is let go from there."""
 
     def __init__(self) -> None:
+        self.step = timedelta(seconds=20)
         self._time = NOW
         self._let_go: float | None = None
         self._lock = threading.Lock()
@@ -42,7 +45,7 @@ class Clock:
         with self._lock:
             if self._let_go is not None:
                 return self._time + timedelta(seconds=time.monotonic() - self._let_go)
-            self._time += timedelta(seconds=20)
+            self._time += self.step
             return self._time
 
     def put(self, time: datetime) -> None:
@@ -101,12 +104,20 @@ class Shop:
             clock=self.clock,
         )
         self.pipelines = (self.shop, self.newsletter)
+        nightly = Scheduled("0 3 * * *", "run")
+        self.schedule = {
+            "shop": Schedule([nightly, Scheduled("0 6,9,12,18 * * *", "run", only="databases"), *_WEEKLY]),
+            "newsletter": Schedule([nightly, *_WEEKLY]),
+        }
 
     def live(self) -> None:
         """Have its past, up to NOW, when its clock is let go."""
         for ago in range(_DAYS, -1, -1):
             self._day((NOW - timedelta(days=ago)).replace(hour=0, minute=0), ago)
         self.clock.put(NOW)
+        self.clock.step = timedelta(0)
+        old = [one.id for one in self.kept.list(limit=None) if one.time < NOW - timedelta(days=2)]
+        self.kept.mark_read(old)
 
     def _day(self, day: datetime, ago: int) -> None:
         dice = random.Random(ago)
@@ -127,19 +138,20 @@ class Shop:
             self.shop.run()
         if ago == 30:
             self.shop.pin("latest", reason="before the move to the new shop")
-        if ago > 3 and ago % 2 == 0:
+        if ago > 3:  # and since then, never
             self.newsletter.run()
         if ago < 4:
             for hour in (6, 9, 12, 18) if ago else (6, 9):
                 self.clock.put(day.replace(hour=hour))
                 self.shop.run(only="databases")
-        self.clock.put(day.replace(hour=4 if ago else 9, minute=5))
         if day.weekday() == 6:
+            self.clock.put(day.replace(hour=4, minute=5))
             self.shop.clean()
             self.newsletter.clean()
             for location in (DISK, BUCKET):
                 self.shop.drill(at=location, scratch=self.state)
         if ago == 0:
+            self.clock.put(day.replace(hour=9, minute=5))
             for pipeline in self.pipelines:
                 pipeline.monitor()
 

@@ -49,6 +49,7 @@ def served(shop: Shop) -> Iterator[Site]:
     """Its page, on a port of this machine. The shop's clock goes on from where it stands."""
     manager = BackupManager(
         shop.pipelines,
+        schedule=shop.schedule,
         authorize=by_password,
         scratch=shop.root / "restored",
         secret="not to be guessed",

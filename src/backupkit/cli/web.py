@@ -96,10 +96,9 @@ def _given(file: str | None, variable: str | None) -> str | None:
 def _serve(chosen: Sequence[Chosen], port: int, places: Mapping[str, str], password: str | None) -> None:
     try:
         import uvicorn
-        from starlette.middleware.trustedhost import TrustedHostMiddleware
 
         from backupkit.integrations.asgi import EVERYTHING, BackupManager, by_password
-        from backupkit.integrations.asgi.headers import with_headers
+        from backupkit.integrations.asgi.headers import on_this_machine
     except ModuleNotFoundError as error:
         if "pip install " in str(error):
             raise
@@ -108,30 +107,35 @@ def _serve(chosen: Sequence[Chosen], port: int, places: Mapping[str, str], passw
         ) from error
 
     shown = secrets.token_urlsafe(16) if password is None else None
-    manager = BackupManager(
-        {str(one.pipeline.name): one.pipeline for one in chosen},
-        authorize=by_password({USER: (shown or password or "", EVERYTHING)}),
-        schedule={str(one.pipeline.name): one.schedule for one in chosen if one.schedule is not None},
-        places=places,
-        secret=secrets.token_bytes(32),  # there is no other process that it would be shared with
-        time_zone=machine_zone(),
-    )
-    # A page of elsewhere whose name leads to this machine names itself as the host.
-    app = with_headers(TrustedHostMiddleware(manager, [_HERE, "localhost"], www_redirect=False))
-    config = uvicorn.Config(
-        app,
-        access_log=False,
-        log_level="warning",
-        lifespan="off",
-        proxy_headers=False,  # nobody is to choose the address that attempts are counted by
-        server_header=False,
-        timeout_graceful_shutdown=_OPEN_ENDS,
-    )
-    with _listening(port) as listening, cancelled_by_signals():
-        _tell(listening.getsockname()[1], shown)
+    with _listening(port) as listening, cancelled_by_signals() as cancel:
+        manager = BackupManager(
+            {str(one.pipeline.name): one.pipeline for one in chosen},
+            authorize=by_password({USER: (shown or password or "", EVERYTHING)}),
+            schedule={str(one.pipeline.name): one.schedule for one in chosen if one.schedule is not None},
+            places=places,
+            secret=secrets.token_bytes(32),  # there is no other process that it would be shared with
+            time_zone=machine_zone(),
+        )
+
+        async def heed() -> None:  # a signal that came before the server took them over
+            server.should_exit = server.should_exit or cancel.is_set()
+
+        server = uvicorn.Server(
+            uvicorn.Config(
+                on_this_machine(manager),
+                access_log=False,
+                log_level="warning",
+                lifespan="off",
+                proxy_headers=False,  # nobody is to choose the address that attempts are counted by
+                server_header=False,
+                timeout_graceful_shutdown=_OPEN_ENDS,
+                callback_notify=heed,
+                timeout_notify=1,
+            )
+        )
         try:
-            # It heeds the signals itself and, when it has ended, passes them on.
-            uvicorn.Server(config).run(sockets=[listening])
+            _tell(listening.getsockname()[1], shown)
+            server.run(sockets=[listening])  # when a signal has ended it, it passes that on
         finally:
             manager.close()
 

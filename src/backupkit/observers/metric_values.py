@@ -127,10 +127,13 @@ class MetricValues:
             for result in report.destinations:
                 self._learn_result(report, result)
 
-    def look(self, name: str, summary: DestinationSummary) -> None:
-        """How the backups of the pipeline of this name stand at a destination now, as `monitor` would report it."""
+    def look(self, name: str, contents: frozenset[Contents], summary: DestinationSummary) -> None:
+        """How the backups of the pipeline of this name, which makes such, stand at a destination now."""
+        place = (name, summary.location)
         with self._lock:
-            self._learn_health((name, summary.location), summary.problems, summary)
+            for one in contents if summary.reachable else ():
+                self._add("backupkit_last_success_timestamp_seconds", 0, *place, one)  # 0 if there is none
+            self._learn_health(place, summary.problems, summary)
 
     def _learn_operation(self, report: Report) -> None:
         operation = (report.name, report.operation)

@@ -83,6 +83,12 @@ def test_the_token_may_come_in_a_header_as_htmx_sends_it(made: Made) -> None:
     assert made().ask("POST", "/do", headers={**WITH_COOKIE, HEADER: "0" * 64}).status == 403
 
 
+@pytest.mark.parametrize("token", [b"%ff", b"0" * 64, b"", RIGHT.encode() + b"&csrf_token=" + RIGHT.encode()])
+def test_a_token_that_is_none_is_refused(made: Made, token: bytes) -> None:
+    answer = made().ask("POST", "/do", body=FIELD.encode() + b"=" + token, headers={**FORM, **WITH_COOKIE})
+    assert answer.status == 403
+
+
 def test_the_cookie_is_new_for_each_browser_and_stays(made: Made) -> None:
     page = made()
     first, second = page.get("/"), page.get("/")

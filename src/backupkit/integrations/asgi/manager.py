@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, cast
@@ -25,9 +25,11 @@ from backupkit.integrations.actions import SCRATCH, Place
 from backupkit.integrations.asgi import (
     api,
     auditing,
+    backup_page,
     backups,
     browsing,
     cleaning,
+    deleting,
     metrics,
     notifications,
     operations,
@@ -43,6 +45,7 @@ from backupkit.integrations.asgi.looks import Looks
 from backupkit.integrations.asgi.page import Page
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.secret import page_secret
+from backupkit.integrations.asgi.shelves import Shelves
 from backupkit.integrations.asgi.slashes import mend_slashes
 from backupkit.integrations.asgi.templating import environment
 from backupkit.integrations.asgi.threads import ThreadQueue
@@ -51,7 +54,6 @@ from backupkit.integrations.asgi.visit import mount_path, path_below
 from backupkit.integrations.asgi.work import Queue
 from backupkit.integrations.pipelines import Given
 from backupkit.integrations.pipelines import Pipelines as Named
-from backupkit.notifiers.database import DatabaseNotifier
 from backupkit.pipeline import BackupPipeline
 from backupkit.scheduling import Schedule
 from backupkit.scheduling.schedule import schedule_of
@@ -62,7 +64,9 @@ _PATIENCE = timedelta(seconds=10)
 ROUTES: tuple[Route, ...] = (
     *overview.ROUTES,
     *backups.ROUTES,
+    *backup_page.ROUTES,
     *browsing.ROUTES,
+    *deleting.ROUTES,
     *operations.ROUTES,
     *restoring.ROUTES,
     *cleaning.ROUTES,
@@ -128,10 +132,10 @@ class BackupManager:
             looks=Looks(
                 by_name, period=period, patience=_PATIENCE, ends=queue.ends, schedules=schedules, clock=clock
             ),
+            shelves=Shelves(by_name, patience=_PATIENCE),
             queue=queue,
             places=places,
             audit=audit or _history_of(by_name) or DatabaseHistory(),
-            notifications=_notifications_of(by_name),
             unread=Unread(by_name),
             zone=zone,
             clock=clock,
@@ -224,14 +228,3 @@ def _named(
 def _history_of(pipelines: Mapping[str, BackupPipeline]) -> DatabaseHistory | None:
     histories = (one.history for one in pipelines.values())
     return next((one for one in histories if isinstance(one, DatabaseHistory)), None)
-
-
-def _notifications_of(pipelines: Mapping[str, BackupPipeline]) -> Sequence[DatabaseNotifier]:
-    """Where notifications are kept, each place once."""
-    kept = [
-        one
-        for pipeline in pipelines.values()
-        for one in pipeline.notifiers
-        if isinstance(one, DatabaseNotifier)
-    ]
-    return [*{repr(one): one for one in kept}.values()]

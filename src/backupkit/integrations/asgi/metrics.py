@@ -55,7 +55,7 @@ def _values(page: Page) -> MetricValues:
                         values.learn(report)
         for look in looks[name]:
             if (summary := _summary(look)) is not None:
-                values.look(str(pipeline.name), summary)
+                values.look(str(pipeline.name), pipeline.contents, summary)
     return values
 
 

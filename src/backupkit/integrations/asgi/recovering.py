@@ -60,7 +60,8 @@ def proven(facts: Facts, known: Known) -> Iterator[Sentence]:
         proofs += [(one.backup.proven, one.backup.contents) for one in drill.destinations if one.backup]
     last = {
         contents: max((time for time, held in proofs if time and contents in held), default=None)
-        for contents in known.usable
+        for contents, usable in known.usable.items()
+        if usable is not None
     }
     days = {one: facts.on_day(time) for one, time in last.items() if time is not None}
     never = [one for one in last if one not in days]
@@ -69,7 +70,7 @@ def proven(facts: Facts, known: Known) -> Iterator[Sentence]:
         yield Sentence("warn", f"{ever} by a drill.")
     elif never:
         yield Sentence("warn", f"The {' and '.join(never)} were never proven by a drill.")
-    if len({*days.values()}) == 1 and not never:
+    if len({*days.values()}) == 1 and len(days) == len(known.usable):
         yield Sentence("good", f"Last proven by a drill {next(iter(days.values()))}.")
     elif days:
         yield Sentence("good", _each(days, "were last proven by a drill", ""))

@@ -10,9 +10,11 @@ import jinja2
 from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi.cleaning import clean_plan
 from backupkit.integrations.asgi.equivalents import Equivalent, equivalent
+from backupkit.integrations.asgi.pictures import Drawn
 from backupkit.integrations.asgi.restoring import restore_preview
 from backupkit.integrations.asgi.words import ago, duration, moment
 from backupkit.model import Problem, named
+from backupkit.printable import printable
 from backupkit.sizes import format_size
 
 
@@ -47,9 +49,14 @@ def environment(zone: tzinfo, clock: Callable[[], datetime]) -> jinja2.Environme
         exactly=exactly,
         contents=named,
         errors_first=_errors_first,
+        printable=printable,
     )
     made.globals.update(
-        equivalent=_equivalent, restore_preview=restore_preview, clean_plan=clean_plan, Action=Action
+        equivalent=_equivalent,
+        restore_preview=restore_preview,
+        clean_plan=clean_plan,
+        Action=Action,
+        pictures=Drawn(),
     )
     return made
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def mount_path(scope: Scope) -> str:
-    """What the page's own addresses begin with: with one slash, for two would name a host."""
+    """What the page's own addresses begin with: quoted, and nothing that leads to another host."""
     root = str(scope.get("root_path", "")).strip("/")
     return f"/{quote(root, errors='surrogateescape')}" if root else ""
 
@@ -63,7 +63,9 @@ class Visit:
     @property
     def asks_for_part(self) -> bool:
         """Whether htmx asks, which replaces a part of the page that is shown."""
-        return self.request.headers.get("hx-request") == "true"
+        headers = self.request.headers
+        # Going back in the browser's history is asked by htmx too, and wants the whole page.
+        return headers.get("hx-request") == "true" and headers.get("hx-history-restore-request") != "true"
 
     def path(self, *parts: str, **query: object) -> str:
         """The address of something on this page: each part is quoted; what is None or empty is left out."""
