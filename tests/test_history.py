@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backupkit import ConfigurationError, DatabaseHistory, NotificationError, Problem, Report
-from backupkit.history import AuditLine
+from backupkit.history import AuditLine, Recorded
 from backupkit.model import Operation
 from backupkit.protocols import Memory
 from backupkit.tables import REPORTS
@@ -102,6 +102,41 @@ def test_questions_are_answered_by_name_operation_and_time(url: str) -> None:
     east = report(2).started.astimezone(datetime.now().astimezone().tzinfo)
     assert [one.entries for one in history.reports("shop", "run", since=east)] == [3, 2]
     assert history.last("shop", "clean") == report(3, operation="clean")
+
+
+def test_a_list_has_what_stands_in_columns_and_an_id_that_gets_all_of_it(url: str) -> None:
+    history = DatabaseHistory(url)
+    for number in range(3):
+        history.record(report(number))
+    newest, *_ = history.recorded()
+    assert newest == Recorded(
+        id=newest.id,
+        name="shop",
+        operation="run",
+        outcome="succeeded",
+        started=report(2).started,
+        took=timedelta(seconds=90.000001),
+        entries=2,
+        read=1 << 40,
+        written=5_000_000_000,
+        problems=1,
+    )
+    assert history.report(newest.id) == report(2)
+    assert history.report("0" * 64) is None
+    assert [one.entries for one in history.recorded(limit=2, skip=1)] == [1, 0]
+    assert history.recorded(skip=3) == []
+
+
+def test_lists_are_of_several_pipelines_and_of_one_outcome(url: str) -> None:
+    history = DatabaseHistory(url)
+    for number, name in enumerate(["shop", "forum", "Shop"]):
+        history.record(report(number, name=name))
+        history.record(replace(report(number, name=name), outcome="failed"))
+    names = ["shop", "forum"]
+    assert [one.name for one in history.recorded(names)] == ["forum", "forum", "shop", "shop"]
+    assert [one.name for one in history.recorded(names, outcome="failed")] == ["forum", "shop"]
+    assert [one.name for one in history.reports(names, outcome="failed")] == ["forum", "shop"]
+    assert (history.count(names), history.count(names, outcome="failed"), history.count([])) == (4, 2, 0)
 
 
 def test_the_same_report_told_again_is_kept_once(url: str) -> None:
@@ -282,6 +317,7 @@ def test_all_of_a_long_history_can_be_read(history: DatabaseHistory) -> None:
                 "entries": number,
                 "read": 0,
                 "written": 0,
+                "problems": 0,
             }
             for number in range(250)
         ]
@@ -305,6 +341,7 @@ def test_a_report_whose_details_cannot_be_read_is_there_with_a_warning(
     (problem,) = found.problems
     assert (problem.severity, problem.check) == ("warning", "history")
     assert "cannot be read" in problem.message
+    assert history.report(history.recorded()[0].id) == found
 
 
 def test_the_default_file_lies_where_the_memory_does_and_is_for_its_owner_alone(

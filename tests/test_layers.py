@@ -215,6 +215,7 @@ OPTIONAL = {
     "questionary": {"cli"},
     "click": {"integrations"},
     "starlette": {"integrations"},
+    "anyio": {"integrations"},
     "limits": {"integrations"},
     "uvicorn": {"cli"},
     "cronsim": {"scheduling"},

@@ -157,7 +157,7 @@ class Backups(LookingInto, KeepingUp):
                     lost.tell()
                     outcome: Outcome = "failed" if in_the_way else running.outcome
                     running.destinations.append(_used(backup, outcome))
-                    return running.finish(outcome)
+                    return running.finish(outcome, written=selection.size - in_place.size)
                 if has_errors(running.problems):
                     raise RestoreError(obstacles(running.problems), path=where)
                 lost.tell()

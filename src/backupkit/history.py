@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -21,6 +21,25 @@ _PAGE = 100  # reports read at once
 # Longer bodies are compressed: cleaning tells of each backup, and MySQL takes no statement above 4 to 64 MiB.
 _LONG = 1 << 20
 _COMPRESSED = "zlib:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What a list says of a report, which `DatabaseHistory.report` has in full by its `id`; that never changes.
+
+    `problems` is how many it has.
+    """
+
+    id: str
+    name: str
+    operation: Operation
+    outcome: Outcome
+    started: datetime
+    took: timedelta
+    entries: int
+    read: int
+    written: int
+    problems: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +97,7 @@ class DatabaseHistory:
             "read": report.read,
             "written": report.written,
             "entries": report.entries,
+            "problems": len(report.problems),
             "body": _written(report),
         }
         with self._records.begin() as connection:
@@ -90,21 +110,23 @@ class DatabaseHistory:
 
     def reports(
         self,
-        name: str | None = None,
+        name: str | Collection[str] | None = None,
         operation: Operation | None = None,
         *,
+        outcome: Outcome | None = None,
         since: datetime | None = None,
         before: datetime | None = None,
         limit: int | None = 50,
     ) -> Iterator[Report]:
         """Yield the reports, newest first, of operations that began at `since` or later, and before `before`.
 
-        Of one whose details cannot be read, there is what stands in its row, and a warning among its problems.
+        `name` is a pipeline's, or several. Of a report whose details cannot be read, there is what stands in its
+        row, and a warning among its problems.
         """
         import sqlalchemy as sa
 
         table = self._table
-        wanted = self._filters(name, operation, since, before)
+        wanted = self._filters(name, operation, outcome, since, before)
         newest_first = sa.select(table).where(*wanted).order_by(table.c.started.desc(), table.c.id.desc())
         page, left = newest_first, limit
         while left is None or left > 0:
@@ -120,15 +142,60 @@ class DatabaseHistory:
             earlier = sa.and_(table.c.started == last.started, table.c.id < last.id)
             page = newest_first.where(sa.or_(table.c.started < last.started, earlier))
 
+    def recorded(
+        self,
+        name: str | Collection[str] | None = None,
+        operation: Operation | None = None,
+        *,
+        outcome: Outcome | None = None,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        limit: int = 50,
+        skip: int = 0,
+    ) -> Sequence[Recorded]:
+        """A part of the list of the same reports, in the same order, without their details."""
+        import sqlalchemy as sa
+
+        columns = self._table.c
+        wanted = sa.select(*(one for one in columns if one.name != "body"))
+        wanted = wanted.where(*self._filters(name, operation, outcome, since, before))
+        newest_first = wanted.order_by(columns.started.desc(), columns.id.desc())
+        with self._records.begin() as connection:
+            rows = connection.execute(newest_first.limit(limit).offset(skip)).all()
+        return [*map(_recorded, rows)]
+
+    def newest(self, name: str | Collection[str]) -> Sequence[Recorded]:
+        """The newest report of each operation of this pipeline, or of these, without its details; oldest first."""
+        import sqlalchemy as sa
+
+        columns = self._table.c
+        of_each = sa.select(columns.name, columns.operation, sa.func.max(columns.started).label("started"))
+        of_each = of_each.where(*self._filters(name, None, None, None, None))
+        last = of_each.group_by(columns.name, columns.operation).subquery()
+        wanted = sa.select(*(one for one in columns if one.name != "body")).join(
+            last,
+            sa.and_(*(columns[one] == last.c[one] for one in ("name", "operation", "started"))),
+        )
+        with self._records.begin() as connection:
+            return [*map(_recorded, connection.execute(wanted.order_by(columns.started, columns.id)).all())]
+
+    def report(self, id: str) -> Report | None:
+        """The report that a list says has this id, or None."""
+        found = self._table.select().where(self._table.c.identity == id)
+        with self._records.begin() as connection:
+            row = connection.execute(found).first()
+        return None if row is None else _report(row)
+
     def last(self, name: str, operation: Operation) -> Report | None:
         """The newest report of this operation of the pipeline."""
         return next(self.reports(name, operation, limit=1), None)
 
     def count(
         self,
-        name: str | None = None,
+        name: str | Collection[str] | None = None,
         operation: Operation | None = None,
         *,
+        outcome: Outcome | None = None,
         since: datetime | None = None,
         before: datetime | None = None,
     ) -> int:
@@ -136,9 +203,9 @@ class DatabaseHistory:
         import sqlalchemy as sa
 
         counted = sa.select(sa.func.count()).select_from(self._table)
+        counted = counted.where(*self._filters(name, operation, outcome, since, before))
         with self._records.begin() as connection:
-            found = connection.execute(counted.where(*self._filters(name, operation, since, before))).scalar()
-        return int(found or 0)
+            return int(connection.execute(counted).scalar() or 0)
 
     def note(self, line: AuditLine) -> None:
         """Keep the line, and let go of those of its pipeline that are too old."""
@@ -213,16 +280,24 @@ class DatabaseHistory:
                 connection.execute(self._records.insert(self._memory, row, replace=True))
 
     def _filters(
-        self, name: str | None, operation: str | None, since: datetime | None, before: datetime | None
+        self,
+        name: str | Collection[str] | None,
+        operation: str | None,
+        outcome: str | None,
+        since: datetime | None,
+        before: datetime | None,
     ) -> list[sa.ColumnElement[bool]]:
         from backupkit.tables import name_for
 
         columns = self._table.c
-        filters = []
+        filters: list[sa.ColumnElement[bool]] = []
         if name is not None:
-            filters.append(columns.name == name_for(name))
+            names = [name] if isinstance(name, str) else name
+            filters.append(columns.name.in_([name_for(one) for one in names]))
         if operation is not None:
             filters.append(columns.operation == operation)
+        if outcome is not None:
+            filters.append(columns.outcome == outcome)
         if since is not None:
             filters.append(columns.started >= since)
         if before is not None:
@@ -238,6 +313,21 @@ def _written(report: Report) -> str:
     if len(body) <= _LONG:
         return body
     return _COMPRESSED + base64.b64encode(zlib.compress(body.encode("ascii"))).decode("ascii")
+
+
+def _recorded(row: Any) -> Recorded:
+    return Recorded(
+        id=row.identity,
+        name=row.name,
+        operation=row.operation,
+        outcome=row.outcome,
+        started=row.started,
+        took=timedelta(seconds=row.took),
+        entries=row.entries,
+        read=row.read,
+        written=row.written,
+        problems=row.problems,
+    )
 
 
 def _report(row: Any) -> Report:

@@ -98,6 +98,16 @@ def folders_within(patterns: Sequence[str]) -> Sequence[str] | None:
     return paths
 
 
+def pattern_of(path: str) -> str:
+    """A pattern that means this very path, and all that is in it."""
+    return f"/{escaped(path)}"
+
+
+def escaped(text: str) -> str:
+    """What stands for this text in a pattern, whatever characters it has."""
+    return re.sub(r"([*?\[\]\\ ])", r"\\\1", text)
+
+
 def is_on_the_way(folder: str, path: str) -> bool:
     """Whether the folder leads to the path, or is at or below it."""
     return f"{folder}/".startswith(f"{path}/") or path.startswith(f"{folder}/")

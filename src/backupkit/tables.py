@@ -88,6 +88,7 @@ REPORTS = sa.Table(
     sa.Column("read", sa.BigInteger, nullable=False),
     sa.Column("written", sa.BigInteger, nullable=False),
     sa.Column("entries", sa.BigInteger, nullable=False),
+    sa.Column("problems", sa.Integer, nullable=False),
     sa.Column("body", _TEXT, nullable=False),
     sa.Index("ix_backupkit_reports_of", "name", "operation", "started"),
     **_MYSQL,

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.cli import warm
+
 SECRET = "seven-random-words-that-nobody-guesses"
 
 MODULE = """
@@ -71,15 +73,7 @@ class Shop:
 
     def backupkit(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the command line to its end. Whatever it does, it never shows the passphrase."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.folder,
-            env=environment(variables),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = warm.run(arguments, folder=self.folder, env=environment(variables))
         assert SECRET not in done.stdout + done.stderr
         return done
 

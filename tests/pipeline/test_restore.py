@@ -144,7 +144,7 @@ def test_restoring_twice_needs_to_be_told_the_second_time(
 
 def test_a_dry_run_touches_nothing_and_says_what_would_be(pipeline: BackupPipeline, to: Path) -> None:
     report = pipeline.restore(to=to, dry_run=True)
-    assert (report.outcome, report.entries, report.read, report.written) == ("succeeded", 12, 0, 0)
+    assert (report.outcome, report.entries, report.read) == ("succeeded", 12, 0)
     assert not to.exists()
     tree(to, {"app": {"config.ini": "mine"}})
     report = pipeline.restore(to=to, dry_run=True)
@@ -152,6 +152,13 @@ def test_a_dry_run_touches_nothing_and_says_what_would_be(pipeline: BackupPipeli
     assert [one.path for one in report.problems] == ["app/config.ini"]
     assert names(to) == ["app/config.ini"]
     assert pipeline.restore(to=to, dry_run=True, overwrite=True).outcome == "succeeded"
+
+
+def test_a_dry_run_says_how_much_would_be_written(pipeline: BackupPipeline, to: Path) -> None:
+    dry = pipeline.restore(to=to, dry_run=True)
+    done = pipeline.restore(to=to)
+    assert dry.written == done.written > 0
+    assert dry.entries == done.entries
 
 
 def test_a_target_that_is_no_folder_is_refused(pipeline: BackupPipeline, to: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from backupkit.cli.texts import columns, contents, counted, minutes, state
 from backupkit.destinations.opening import chosen_of
 from backupkit.errors import BackupNotFoundError, OperationCancelledError
 from backupkit.model import Backup, Contents
+from backupkit.patterns import escaped, pattern_of
 from backupkit.printable import printable
 from backupkit.sizes import format_size
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 Part: TypeAlias = Literal["all", "some"] | Contents
 
-_SPECIAL = re.compile(r"([*?\[\]\\ ])")
 _MOST_FOUND = 200
 _ANSWERED = ("backup", "at", "include", "only", "to", "overwrite")
 _UP, _ALL, _SEARCH, _DONE = "up", "all", "search", "done"
@@ -64,7 +63,7 @@ class Wanted:
             if self._part == "files" or self._part == "databases":
                 self.only = self._part
             elif self._part == "some":
-                self.include = [_pattern(path) for path in _Chooser(backups, self.backup).chosen()]
+                self.include = [pattern_of(path) for path in _Chooser(backups, self.backup).chosen()]
         if self.to is None:
             self.to = _folder()
             self.overwrite = self.overwrite or _replaces(self.to)
@@ -216,7 +215,7 @@ class _Chooser:
             return
         time, paths = self._backup.time, []
         for found in self._backups.find(
-            f"*{_escaped(text)}*", at=self._backup.location, since=time, until=time, ignore_case=True
+            f"*{escaped(text)}*", at=self._backup.location, since=time, until=time, ignore_case=True
         ):
             if found.backup.id == self._backup.id and found.backup.name == self._backup.name:
                 paths.append(found.entry.path)
@@ -279,12 +278,3 @@ def _select(
         use_jk_keys=not search,
         use_search_filter=search,
     ).unsafe_ask()
-
-
-def _pattern(path: str) -> str:
-    """A pattern that means this very path, and all that is in it."""
-    return f"/{_escaped(path)}"
-
-
-def _escaped(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", text)

@@ -6,19 +6,22 @@ A page or another program makes one, a queue carries it as JSON, and whoever has
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Literal, TypeAlias, cast, get_args
 
-from backupkit.databases.urls import DatabaseURL
-from backupkit.errors import ConfigurationError
-from backupkit.model import Contents, Report
+from backupkit.databases.urls import DatabaseURL, is_database_url
+from backupkit.errors import BackupKitError, ConfigurationError, one_text, told
+from backupkit.model import Contents, Problem, Report
 from backupkit.pipeline import BackupPipeline
 from backupkit.protocols import Target
 from backupkit.scheduling import Job, perform
+from backupkit.targets import DirectoryTarget
 
 Asked: TypeAlias = Literal["run", "verify", "drill", "monitor", "clean", "restore", "delete", "pin", "unpin"]
 """What can be asked for."""
@@ -28,6 +31,9 @@ Place: TypeAlias = Target | str | os.PathLike[str] | Mapping[str, Target | Datab
 
 SCRATCH = "scratch"
 """The name of the place that is always there: a new folder, which only its owner can enter."""
+
+REPLACED = "replaced"
+"""What `Problem.check` says of a warning in the dry run of a restore that replaces: this would give way."""
 
 _TAKES: Mapping[Asked, frozenset[str]] = {
     "run": frozenset({"at", "only"}),
@@ -74,11 +80,36 @@ class Action:
             raise ConfigurationError(f"only={self.only!r} is not possible: files or databases.")
         if self.verb in _NEED_BACKUP and not self.backup:
             raise ConfigurationError(f"{self.verb} needs the id of a backup.")
+        if isinstance(self.include, str):
+            raise one_text("include", self.include)
+        for name in ("backup", "at", "place"):
+            if getattr(self, name) == "":
+                raise ConfigurationError(f"{name} is empty: leave it out, or say which.")
+        for text in (self.backup, self.at, self.place, self.reason, *self.include):
+            if text is not None and not _is_plain(text):
+                raise ConfigurationError(f"{text!r} has characters that no name or path has.")
+        if self.until is not None and self.until.tzinfo is None:
+            raise ConfigurationError(f"until={self.until.isoformat()} is not clear: give its time zone, too.")
+        if self.overwrite and self.place == SCRATCH:
+            raise ConfigurationError(
+                "A new folder holds nothing that could be replaced: leave out overwrite."
+            )
+
+
+def _is_plain(text: str) -> bool:
+    """Whether it can stand in a path, of which bytes that are no UTF-8 are surrogates."""
+    try:
+        return "\0" not in text and os.fsencode(text) is not None
+    except UnicodeEncodeError:
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What came of an action: the report, if it has one, and the folder that something was restored to."""
+    """What came of an action: the report, if it has one, and the folder that something was restored to.
+
+    Of the dry run of a restore, `folder` is where it would go: the place, or that in which a new one would be made.
+    """
 
     report: Report | None = None
     folder: str | None = None
@@ -159,6 +190,13 @@ def act(
             return Done()
 
 
+def sentence(error: BaseException) -> str:
+    """What went wrong, as everybody may read it: of several errors, all."""
+    if isinstance(error, BaseExceptionGroup):
+        return f"{error.message}: {' '.join(sentence(one) for one in error.exceptions)}"
+    return told(error)
+
+
 def _restore(
     pipeline: BackupPipeline,
     action: Action,
@@ -166,32 +204,93 @@ def _restore(
     scratch: str | os.PathLike[str] | None,
     cancel: threading.Event | None,
 ) -> Done:
-    backup = action.backup or "latest"
-    folder: str | None = None
-    place = places.get(action.place)
-    if place is None and action.place != SCRATCH:
+    name, place = action.place, places.get(action.place)
+    if place is None and name != SCRATCH:
         known = ", ".join([SCRATCH, *places])
-        raise ConfigurationError(f"There is no place called {action.place!r} to restore to: one of {known}.")
+        raise ConfigurationError(f"There is no place called {name!r} to restore to: one of {known}.")
+    databases = place if isinstance(place, Mapping) else None
+    if databases is not None and action.only == "files":
+        raise ConfigurationError(f"The place {name!r} takes databases only: choose another one for files.")
+    several: Collection[object] = [place] if databases is None else databases.values()
+    if action.overwrite and not all(map(_heeds_overwrite, several)):
+        raise ConfigurationError(
+            f"What is in the place {name!r} is replaced or not as it says itself: leave out overwrite."
+        )
+
+    def restored(to: Target | str | os.PathLike[str] | None, *, overwrite: bool = action.overwrite) -> Report:
+        return pipeline.restore(
+            action.backup or "latest",
+            to=to,
+            databases=databases,
+            at=action.at,
+            only=action.only,
+            include=action.include,
+            overwrite=overwrite,
+            dry_run=action.dry_run,
+            cancel=cancel,
+        )
+
     if place is None:
         above = os.fspath(scratch) if scratch is not None else tempfile.gettempdir()
         prefix = f"backupkit-{pipeline.name}-"
         if action.dry_run:
-            place = os.path.join(above, f"{prefix}preview")
-        else:
-            os.makedirs(above, mode=0o700, exist_ok=True)
-            place = folder = tempfile.mkdtemp(prefix=prefix, dir=above)
-    elif isinstance(place, str | os.PathLike):
-        folder = os.fspath(place)
-    to, databases = (None, place) if isinstance(place, Mapping) else (place, None)
-    report = pipeline.restore(
-        backup,
-        to=to,
-        databases=databases,
-        at=action.at,
-        only=action.only,
-        include=action.include,
-        overwrite=action.overwrite,
-        dry_run=action.dry_run,
-        cancel=cancel,
-    )
-    return Done(report=report, folder=None if action.dry_run else folder)
+            return Done(report=restored(os.path.join(above, prefix + secrets.token_hex(4))), folder=above)
+        with _new_folder(above, prefix) as folder:
+            report = restored(folder)
+        return Done(report=report, folder=folder if os.path.isdir(folder) else None)
+    to = None if isinstance(place, Mapping) else place
+    report = restored(to)
+    if action.dry_run and action.overwrite:
+        report = _saying_what_is_replaced(report, restored(to, overwrite=False))
+    there = place.folder if isinstance(place, DirectoryTarget) else place
+    if isinstance(there, os.PathLike) or (isinstance(there, str) and not is_database_url(there)):
+        return Done(report=report, folder=os.fspath(there))
+    return Done(report=report)
+
+
+def _saying_what_is_replaced(report: Report, otherwise: Report) -> Report:
+    """The report of a dry run, with a warning for each thing that is in the way only if nothing is replaced."""
+    known = {problem.path for problem in report.problems}
+    replaced = [
+        Problem(
+            message=f"{problem.path} is not empty, or there already: it would be replaced.",
+            severity="warning",
+            check=REPLACED,
+            path=problem.path,
+        )
+        for problem in otherwise.problems
+        if problem.severity == "error" and problem.path not in known
+    ]
+    return replace(report, problems=(*report.problems, *replaced))
+
+
+def _heeds_overwrite(place: object) -> bool:
+    """Whether what is there is replaced if that is asked for, and not as somebody has said who made a target."""
+    return place is None or isinstance(place, str | os.PathLike | DatabaseURL)
+
+
+@contextmanager
+def _new_folder(above: str, prefix: str) -> Iterator[str]:
+    """A folder that only its owner can enter; it is gone again if nothing was put into it.
+
+    An error says that what was put into it until then is still there.
+    """
+    try:
+        os.makedirs(above, mode=0o700, exist_ok=True)
+        folder = tempfile.mkdtemp(prefix=prefix, dir=above)
+    except OSError as error:
+        raise ConfigurationError(
+            f"No new folder can be made in {above!r} ({error.strerror}): give scratch= one that can be written."
+        ) from error
+    try:
+        yield folder
+    except BackupKitError as error:
+        with suppress(OSError):
+            os.rmdir(folder)
+        if os.path.isdir(folder):
+            said = f"{str(error).rstrip('.')}. What was restored until then is in {folder}."
+            error.args = (said, *error.args[1:])
+        raise
+    finally:
+        with suppress(OSError):
+            os.rmdir(folder)

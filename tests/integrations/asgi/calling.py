@@ -158,7 +158,10 @@ class Held:
     def recent(self) -> list[Work]:
         return [*self.works.values()][::-1]
 
-    def cancel(self, id: str) -> None:
+    def ends(self, pipeline: str) -> object:
+        return len(self.works)
+
+    def cancel(self, id: str, who: str | None = None) -> None:
         self.cancelled.append(id)
 
     def close(self) -> None:

@@ -24,7 +24,14 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, EnvironBuilder
 
 from backupkit import BackupPipeline, ConfigurationError
-from backupkit.integrations.asgi import EVERYTHING, Allowed, BackupManager, as_wsgi, mounted
+from backupkit.integrations.asgi import (
+    EVERYTHING,
+    Allowed,
+    BackupManager,
+    as_wsgi,
+    mounted_asgi,
+    mounted_wsgi,
+)
 from backupkit.integrations.asgi.guard import COOKIE
 
 AT = "/admin/backups"
@@ -50,11 +57,18 @@ def in_flask(manager: BackupManager) -> Any:
 
 
 def with_page(app: Flask, manager: BackupManager) -> Flask:
-    app.wsgi_app = mounted(app.wsgi_app, AT, manager)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = mounted_wsgi(app.wsgi_app, AT, manager)  # type: ignore[method-assign, assignment]
     return app
 
 
-MOUNTS: tuple[Callable[[BackupManager], Any], ...] = (in_starlette, in_fastapi, in_werkzeug, in_flask)
+def beside_another(manager: BackupManager) -> Any:
+    return TestClient(mounted_asgi(FastAPI(), AT, manager), follow_redirects=False)
+
+
+MOUNTS: tuple[Callable[[BackupManager], Any], ...] = (
+    *(in_starlette, in_fastapi, beside_another),
+    *(in_werkzeug, in_flask),
+)
 
 
 @pytest.mark.parametrize("mount", MOUNTS)
@@ -124,7 +138,7 @@ def test_behind_a_proxy_the_prefix_and_the_scheme_are_the_visitors(manager: Back
 
 
 def test_a_wsgi_server_below_a_prefix_and_tls_says_both(manager: BackupManager) -> None:
-    client = Client(mounted(Flask("host"), AT, manager))
+    client = Client(mounted_wsgi(Flask("host"), AT, manager))
     answer = client.get(f"{AT}/", base_url="https://page.test/prefix/")
     assert f'href="/prefix{AT}/static/style.css"' in answer.text
     assert f"; Path=/prefix{AT};" in answer.headers["set-cookie"].replace("path", "Path")
@@ -132,15 +146,18 @@ def test_a_wsgi_server_below_a_prefix_and_tls_says_both(manager: BackupManager) 
 
 
 def test_what_is_not_below_the_path_stays_with_the_host(manager: BackupManager) -> None:
-    host = Flask("host")
-    host.add_url_rule("/admin/backups-of-mine", view_func=lambda: "the host's")
-    assert with_page(host, manager).test_client().get("/admin/backups-of-mine").text == "the host's"
+    theirs = "/admin/backups-of-mine"
+    flask, fastapi = Flask("host"), FastAPI()
+    flask.add_url_rule(theirs, "theirs", lambda: "the host's")
+    fastapi.get(theirs)(lambda: "the host's")
+    assert with_page(flask, manager).test_client().get(theirs).text == "the host's"
+    assert TestClient(mounted_asgi(fastapi, AT, manager)).get(theirs).json() == "the host's"
 
 
 @pytest.mark.parametrize("path", ["", "/", "admin"])
 def test_a_path_that_leaves_nothing_to_the_host_is_refused(path: str, manager: BackupManager) -> None:
     with pytest.raises(ConfigurationError, match="give a path such as /admin/backups"):
-        mounted(Flask("host"), path, manager)
+        mounted_wsgi(Flask("host"), path, manager)
 
 
 def test_the_session_of_flask_says_who_comes_in(shop: BackupPipeline) -> None:

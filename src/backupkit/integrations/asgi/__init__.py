@@ -22,7 +22,8 @@ from backupkit.integrations.asgi.authorizing import (
 )
 from backupkit.integrations.asgi.django_users import by_django_user
 from backupkit.integrations.asgi.manager import BackupManager
-from backupkit.integrations.asgi.wsgi import as_wsgi, mounted
+from backupkit.integrations.asgi.mounting import mounted_asgi, mounted_wsgi
+from backupkit.integrations.asgi.wsgi import as_wsgi
 
 __all__ = [
     "ADMINISTRATORS",
@@ -38,5 +39,6 @@ __all__ = [
     "by_role",
     "by_token",
     "first_of",
-    "mounted",
+    "mounted_asgi",
+    "mounted_wsgi",
 ]

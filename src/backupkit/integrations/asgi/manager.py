@@ -25,9 +25,11 @@ from backupkit.integrations.actions import SCRATCH, Place
 from backupkit.integrations.asgi import (
     api,
     auditing,
+    backup_page,
     backups,
     browsing,
     cleaning,
+    deleting,
     metrics,
     notifications,
     operations,
@@ -43,9 +45,11 @@ from backupkit.integrations.asgi.looks import Looks
 from backupkit.integrations.asgi.page import Page
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.secret import page_secret
+from backupkit.integrations.asgi.shelves import Shelves
 from backupkit.integrations.asgi.slashes import mend_slashes
 from backupkit.integrations.asgi.templating import environment
 from backupkit.integrations.asgi.threads import ThreadQueue
+from backupkit.integrations.asgi.unread import Unread
 from backupkit.integrations.asgi.visit import mount_path, path_below
 from backupkit.integrations.asgi.work import Queue
 from backupkit.integrations.pipelines import Given
@@ -61,7 +65,9 @@ _PATIENCE = timedelta(seconds=10)
 ROUTES: tuple[Route, ...] = (
     *overview.ROUTES,
     *backups.ROUTES,
+    *backup_page.ROUTES,
     *browsing.ROUTES,
+    *deleting.ROUTES,
     *operations.ROUTES,
     *restoring.ROUTES,
     *cleaning.ROUTES,
@@ -118,24 +124,21 @@ class BackupManager:
             raise ConfigurationError(
                 f"places= cannot have one called {SCRATCH!r}: name it otherwise, or give scratch=."
             )
-        looks = Looks(by_name, period=period, patience=_PATIENCE)
+        queue = queue or ThreadQueue(by_name, places=places, scratch=scratch, clock=clock)
         zone = zone_named(time_zone) if isinstance(time_zone, str) else time_zone
         self.page = Page(
             title=title,
             pipelines=by_name,
             schedules=schedules,
-            looks=looks,
-            queue=queue
-            or ThreadQueue(
-                by_name,
-                places=places,
-                scratch=None if scratch is None else os.fspath(scratch),
-                changed=looks.forget,
-                clock=clock,
+            looks=Looks(
+                by_name, period=period, patience=_PATIENCE, ends=queue.ends, schedules=schedules, clock=clock
             ),
+            shelves=Shelves(by_name, patience=_PATIENCE),
+            queue=queue,
             places=places,
             audit=audit or _history_of(by_name) or DatabaseHistory(),
             notifications=_notifications_of(by_name),
+            unread=Unread(by_name),
             zone=zone,
             clock=clock,
             templates=environment(zone, clock),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def mount_path(scope: Scope) -> str:
-    """What the page's own addresses begin with: with one slash, for two would name a host."""
+    """What the page's own addresses begin with: quoted, and nothing that leads to another host."""
     root = str(scope.get("root_path", "")).strip("/")
     return f"/{quote(root, errors='surrogateescape')}" if root else ""
 
@@ -48,17 +48,24 @@ class Visit:
 
     @property
     def query(self) -> Mapping[str, str]:
-        """What follows the question mark, the last of each name; bytes that are no UTF-8 as in paths of entries."""
+        """What follows the question mark, the last of each name."""
+        return dict(self.pairs)
+
+    @property
+    def pairs(self) -> Sequence[tuple[str, str]]:
+        """What follows the question mark, in order; bytes that are no UTF-8 as in paths of entries."""
         raw = self.request.scope["query_string"].decode("ascii", "replace")
         try:
-            return dict(parse_qsl(raw, keep_blank_values=True, errors="surrogateescape", max_num_fields=100))
+            return parse_qsl(raw, keep_blank_values=True, errors="surrogateescape", max_num_fields=1000)
         except ValueError:
-            raise HTTPException(400, "There is too much behind the question mark.") from None
+            raise HTTPException(400, "This address says more than this page takes.") from None
 
     @property
     def asks_for_part(self) -> bool:
         """Whether htmx asks, which replaces a part of the page that is shown."""
-        return self.request.headers.get("hx-request") == "true"
+        headers = self.request.headers
+        # Going back in the browser's history is asked by htmx too, and wants the whole page.
+        return headers.get("hx-request") == "true" and headers.get("hx-history-restore-request") != "true"
 
     def path(self, *parts: str, **query: object) -> str:
         """The address of something on this page: each part is quoted; what is None or empty is left out."""
@@ -82,6 +89,7 @@ class Visit:
     def backup(self) -> Backup:
         """The backup in the address, at the destination that `at` names or the first that has it, or 404."""
         at, id_ = self.query.get("at") or self.form.get("at"), self.request.path_params["backup"]
+        _ = self.pipeline
         for look in self.page.looks.at(self.name):
             for backup in look.overview.backups if look.overview else ():
                 if backup.id == id_ and at in (None, "", backup.location):

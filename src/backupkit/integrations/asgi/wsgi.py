@@ -1,11 +1,11 @@
-"""The page in a WSGI application, such as one of Flask or Django: the bridge, and a mount for it."""
+"""The page as a WSGI application, for Flask and Django."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from functools import cache
 from http.client import responses
@@ -14,35 +14,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from starlette.types import ASGIApp, Message, Scope
 
-from backupkit.errors import ConfigurationError
-
 _AHEAD = 2  # chunks on their way to the server
 _LONGEST_BODY = (64 << 10) + 1  # with which the page refuses it
-
-
-def mounted(host: WSGIApplication, path: str, page: ASGIApp) -> WSGIApplication:
-    """The host's application, with the page at this path and below it.
-
-    `app.wsgi_app = mounted(app.wsgi_app, "/admin/backups", manager)` for Flask, and for Django, in wsgi.py,
-    `application = mounted(get_wsgi_application(), "/admin/backups", manager)`.
-    """
-    below = path.rstrip("/")
-    if not below.startswith("/"):
-        raise ConfigurationError(
-            f"The page cannot be mounted at {path!r}: give a path such as /admin/backups."
-        )
-    bridge = as_wsgi(page)
-    prefix = below.encode().decode("latin-1")  # as WSGI writes paths
-
-    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        asked = environ.get("PATH_INFO", "")
-        if asked != prefix and not asked.startswith(f"{prefix}/"):
-            return host(environ, start_response)
-        inner = {**environ, "SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + prefix}
-        inner["PATH_INFO"] = asked.removeprefix(prefix)
-        return bridge(inner, start_response)
-
-    return application
 
 
 def as_wsgi(page: ASGIApp) -> WSGIApplication:
