@@ -36,7 +36,7 @@ from starlette.testclient import TestClient
 from werkzeug.test import Client as WSGIClient
 
 from backupkit import BackupPipeline, DatabaseHistory, Directory
-from backupkit.integrations.asgi import BackupManager, by_django_user, mounted
+from backupkit.integrations.asgi import BackupManager, by_django_user, mounted_wsgi
 
 with connection.schema_editor() as editor:
     for model in apps.get_models():
@@ -101,7 +101,7 @@ changed_cookie = cookie_of(root)
 root.set_password("another horse")
 root.save()
 told["with another password"] = abilities(changed_cookie)
-inside = mounted(get_wsgi_application(), "/admin/backups", page(by_django_user()))
+inside = mounted_wsgi(get_wsgi_application(), "/admin/backups", page(by_django_user()))
 cookie = "sessionid=" + cookie_of(admin)
 told["in WSGI"] = [
     WSGIClient(inside, use_cookies=False).get("/admin/backups/audit", headers={"cookie": one}).status_code
