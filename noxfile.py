@@ -1,4 +1,4 @@
-"""The project's sessions. `./dev test` runs the first four; `./dev test --list` shows all of them.
+"""The project's sessions. `./dev test` runs the first five; `./dev test --list` shows all of them.
 
 What follows `--` goes to the tool: `./dev test -s tests -- -k retention`.
 """
@@ -13,7 +13,7 @@ import nox
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["format", "lint", "types", "tests"]
+nox.options.sessions = ["format", "lint", "types", "tests", "browser"]
 
 ROOT = Path(__file__).parent
 _MINUTE = "-max_total_time=60"
@@ -57,14 +57,28 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests, the examples and the stock tools included, in up to four processes."""
+    """All tests but those in a browser, the examples and the stock tools included, in up to four processes."""
     install(session, "tests")
     session.run("python", "-m", "tests.storage.azurite")
     session.run("python", "-m", "tests.restics")
     # One more than there are processors, because many tests wait for a server that does not answer. By file: what
     # the tests of one have in common, such as a server, is then made once.
     spread = ["-n", str(min((os.cpu_count() or 1) + 1, 4)), "--dist", "loadfile"]
-    session.run("python", "-m", "pytest", "-q", *spread, *session.posargs)
+    session.run("python", "-m", "pytest", "-q", "-m", "not browser", *spread, *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The management page in Chromium, which drives each action; on Debian: chromium."""
+    install(session, "tests")
+    session.run("python", "-m", "pytest", "-q", "-m", "browser", "tests/browser", *session.posargs)
+
+
+@nox.session
+def screenshots(session: nox.Session) -> None:
+    """Take the pictures of the management page in docs/images/page anew."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.browser.screenshots", *session.posargs)
 
 
 @nox.session

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from backupkit.tables import MEMORY, NOTIFICATIONS, REPORTS, Records
+from backupkit.tables import AUDIT, MEMORY, NOTIFICATIONS, REPORTS, Records
 from tests.servers import Server
 
 KINDS = ("sqlite", "postgresql", "mariadb")
@@ -43,7 +43,7 @@ def database_url(kind: str, request: pytest.FixtureRequest, folder: Path) -> Ite
 def emptied(url: str) -> str:
     """The same URL, of a database without any of the tables."""
     engine = Records(url, ()).engine
-    for table in (REPORTS, MEMORY, NOTIFICATIONS):
+    for table in (REPORTS, AUDIT, MEMORY, NOTIFICATIONS):
         table.drop(engine, checkfirst=True)
     return url
 

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backupkit import ConfigurationError, DatabaseHistory, NotificationError, Problem, Report
+from backupkit.history import AuditLine, Recorded
 from backupkit.model import Operation
 from backupkit.protocols import Memory
 from backupkit.tables import REPORTS
@@ -103,6 +104,41 @@ def test_questions_are_answered_by_name_operation_and_time(url: str) -> None:
     assert history.last("shop", "clean") == report(3, operation="clean")
 
 
+def test_a_list_has_what_stands_in_columns_and_an_id_that_gets_all_of_it(url: str) -> None:
+    history = DatabaseHistory(url)
+    for number in range(3):
+        history.record(report(number))
+    newest, *_ = history.recorded()
+    assert newest == Recorded(
+        id=newest.id,
+        name="shop",
+        operation="run",
+        outcome="succeeded",
+        started=report(2).started,
+        took=timedelta(seconds=90.000001),
+        entries=2,
+        read=1 << 40,
+        written=5_000_000_000,
+        problems=1,
+    )
+    assert history.report(newest.id) == report(2)
+    assert history.report("0" * 64) is None
+    assert [one.entries for one in history.recorded(limit=2, skip=1)] == [1, 0]
+    assert history.recorded(skip=3) == []
+
+
+def test_lists_are_of_several_pipelines_and_of_one_outcome(url: str) -> None:
+    history = DatabaseHistory(url)
+    for number, name in enumerate(["shop", "forum", "Shop"]):
+        history.record(report(number, name=name))
+        history.record(replace(report(number, name=name), outcome="failed"))
+    names = ["shop", "forum"]
+    assert [one.name for one in history.recorded(names)] == ["forum", "forum", "shop", "shop"]
+    assert [one.name for one in history.recorded(names, outcome="failed")] == ["forum", "shop"]
+    assert [one.name for one in history.reports(names, outcome="failed")] == ["forum", "shop"]
+    assert (history.count(names), history.count(names, outcome="failed"), history.count([])) == (4, 2, 0)
+
+
 def test_the_same_report_told_again_is_kept_once(url: str) -> None:
     history = DatabaseHistory(url)
     history.record(report())
@@ -142,6 +178,60 @@ def test_what_has_been_told_is_remembered_replaced_and_forgotten(url: str) -> No
     history.remember("shop", None)
     history.remember("shop", None)
     assert (history.recall("shop"), history.recall("SHOP")) == (None, "second SHOP")
+
+
+def line(number: int = 0, *, who: str = "anna", pipeline: str = "shop") -> AuditLine:
+    return AuditLine(
+        time=START + timedelta(hours=number),
+        who=who,
+        what={"verb": "restore", "include": ["app/caf\udce9\0", "💾"], "overwrite": True, "number": number},
+        pipeline=pipeline,
+        address="2001:db8::1",
+        outcome="refused" if number % 2 else "asked",
+    )
+
+
+def test_lines_of_the_audit_come_back_equal_newest_first(url: str) -> None:
+    lines = [line(number) for number in (1, 3, 2)]
+    for one in lines:
+        DatabaseHistory(url).note(one)
+    history = DatabaseHistory(url)
+    assert history.noted() == [lines[1], lines[2], lines[0]]
+    assert history.noted(limit=1, skip=1) == [lines[2]]
+    assert history.count() == 0, "a line is no report"
+
+
+def test_the_audit_is_asked_by_person_and_pipeline(url: str) -> None:
+    history = DatabaseHistory(url)
+    assert (history.noted(), history.count_noted()) == ([], 0)
+    for number, (who, pipeline) in enumerate(
+        [("anna", "shop"), ("Anna", "shop"), ("anna", "Shop"), ("ben", "")]
+    ):
+        history.note(line(number, who=who, pipeline=pipeline))
+    assert [one.what["number"] for one in history.noted(who="anna")] == [2, 0]
+    assert [one.what["number"] for one in history.noted("shop")] == [1, 0]
+    assert [one.what["number"] for one in history.noted("shop", "anna")] == [0]
+    assert [one.what["number"] for one in history.noted("")] == [3]
+    assert history.count_noted("shop") == 2
+    assert history.count_noted() == 4
+
+
+def test_names_of_any_length_and_bytes_are_kept_in_the_audit(url: str) -> None:
+    history = DatabaseHistory(url)
+    history.note(line(who="\0\udce9💾" + "x" * 1000, pipeline="y" * 1000))
+    (found,) = history.noted("y" * 1000)
+    assert found.who.endswith("x")
+
+
+def test_the_audit_is_kept_as_long_as_reports_are(url: str) -> None:
+    history = DatabaseHistory(url, keep=timedelta(hours=2))
+    history.note(line(0, pipeline="other"))
+    for number in range(5):
+        history.note(line(number))
+    assert [one.what["number"] for one in history.noted("shop")] == [4, 3, 2]
+    assert history.count_noted("other") == 1
+    history.record(report(9))
+    assert history.count_noted("shop") == 3, "lines go by lines, reports by reports"
 
 
 def test_many_can_begin_at_the_same_moment(url: str) -> None:
@@ -227,6 +317,7 @@ def test_all_of_a_long_history_can_be_read(history: DatabaseHistory) -> None:
                 "entries": number,
                 "read": 0,
                 "written": 0,
+                "problems": 0,
             }
             for number in range(250)
         ]
@@ -250,6 +341,7 @@ def test_a_report_whose_details_cannot_be_read_is_there_with_a_warning(
     (problem,) = found.problems
     assert (problem.severity, problem.check) == ("warning", "history")
     assert "cannot be read" in problem.message
+    assert history.report(history.recorded()[0].id) == found
 
 
 def test_the_default_file_lies_where_the_memory_does_and_is_for_its_owner_alone(

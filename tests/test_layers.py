@@ -70,7 +70,7 @@ LAYERS = (
 )
 LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 
-# Within a layer: who may lean on whom, and why. Each pair goes one way.
+# Within a layer: who may lean on whom, and why. Each pair goes one way; of hosts, each may start another one.
 NEIGHBOURS = {
     ("prune_limits", "errors"): "an unreadable limit is a ConfigurationError",
     ("prune_limits", "sizes"): "it may be a size",
@@ -175,6 +175,7 @@ NEIGHBOURS = {
     ("cli", "scheduling"): "schedules are shown, and given to cron and systemd, at the command line",
     ("integrations", "config"): "what Django's settings say",
     ("integrations", "cli"): "`manage.py backup` and `flask backup` are the command line",
+    ("cli", "integrations"): "`backupkit web` serves the page",
     ("cli", "config"): "settings are checked, shown and begun at the command line",
     ("__main__", "cli"): "`python -m backupkit` is the command line",
 }
@@ -214,6 +215,7 @@ OPTIONAL = {
     "questionary": {"cli"},
     "click": {"integrations"},
     "starlette": {"integrations"},
+    "anyio": {"integrations"},
     "limits": {"integrations"},
     "uvicorn": {"cli"},
     "cronsim": {"scheduling"},

@@ -1,4 +1,4 @@
-"""The programs that tests need: archivers whose archives we read and that read ours, and database servers."""
+"""The programs that tests need: archivers that read our archives and whose we read, database servers, a browser."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ PACKAGES = {
     "fusermount3": "fuse3 libfuse2",
     "crontab": "cron",
     "systemd-analyze": "systemd",
+    "chromium": "chromium fonts-dejavu-core",
 }
 # What a program must be able to do, where it may be there without.
 _CHECKS = {"php": ["-r", "exit(extension_loaded('zip') ? 0 : 1);"]}

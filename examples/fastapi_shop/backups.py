@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import os
+import secrets
 import threading
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +24,8 @@ from backupkit import (
 
 DATA = Path(os.environ.get("SHOP_DATA", "data")).absolute()
 DATABASE, PHOTOS = DATA / "shop.sqlite3", DATA / "photos"
-TOKEN = os.environ.get("SHOP_BACKUP_TOKEN", "")  # who has it may start backups by HTTP; nobody without one
+# Who has it may start backups by HTTP, and see the page; without one, nobody.
+TOKEN = os.environ.get("SHOP_BACKUP_TOKEN") or secrets.token_urlsafe()
 
 pipeline = BackupPipeline(
     "shop",
@@ -72,7 +74,7 @@ class Runs:
 
 def operator(authorization: Annotated[str, Header()] = "") -> None:
     """Let those in who have the token."""
-    if not TOKEN or not hmac.compare_digest(authorization.encode(), f"Bearer {TOKEN}".encode()):
+    if not hmac.compare_digest(authorization.encode(), f"Bearer {TOKEN}".encode()):
         raise HTTPException(401, "The token is missing or wrong.")
 
 

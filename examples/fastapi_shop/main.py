@@ -5,14 +5,20 @@ See docs/how-to/back-up-a-fastapi-application.md. Start it with `uvicorn main:ap
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from typing import Annotated
 
-from backups import DATABASE, PHOTOS, router, runs
+from backups import DATABASE, PHOTOS, TOKEN, pipeline, router, runs
 from fastapi import Body, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse
+
+from backupkit.integrations.asgi import EVERYTHING, BackupManager, by_password, by_token, first_of
+
+operators = {"operator": (TOKEN, EVERYTHING)}
+page = BackupManager(pipeline, authorize=first_of(by_token(operators), by_password(operators)))
 
 
 @asynccontextmanager
@@ -22,10 +28,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database.execute("CREATE TABLE IF NOT EXISTS products (name TEXT PRIMARY KEY)")
     yield
     await runs.stop()  # the server waits for a run to end, which it does at its next chunk
+    await asyncio.to_thread(page.close)
 
 
 app = FastAPI(lifespan=lifespan)
 app.include_router(router)
+app.mount("/admin/backups", page)  # the management page, for programs with the token and for browsers
 
 
 @app.get("/products")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import secrets
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -15,8 +16,10 @@ from functools import wraps
 from pathlib import Path
 from threading import Thread
 
-from flask import Flask, request, send_from_directory
+from flask import Flask, redirect, request, send_from_directory, session
 from flask.typing import ResponseReturnValue
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
 from werkzeug.utils import secure_filename
 
 from backupkit import (
@@ -28,11 +31,13 @@ from backupkit import (
     SQLite,
     notifiers_from_env,
 )
+from backupkit.integrations.asgi import EVERYTHING, Allowed, BackupManager, mounted_wsgi
 from backupkit.integrations.click import backup_command
 
 DATA = Path(os.environ.get("SHOP_DATA", "data")).absolute()
 DATABASE, PHOTOS = DATA / "shop.sqlite3", DATA / "photos"
-TOKEN = os.environ.get("SHOP_BACKUP_TOKEN", "")  # who has it may start backups by HTTP; nobody without one
+# Who has it may start backups by HTTP, and log in to the page; without one, nobody.
+TOKEN = os.environ.get("SHOP_BACKUP_TOKEN") or secrets.token_urlsafe()
 
 pipeline = BackupPipeline(
     "shop",
@@ -43,6 +48,7 @@ pipeline = BackupPipeline(
 )
 
 app = Flask(__name__)
+app.secret_key = os.environ.get("SHOP_SECRET_KEY") or secrets.token_bytes()
 app.cli.add_command(backup_command(pipeline))
 
 
@@ -95,7 +101,7 @@ def for_operators(view: Callable[[], ResponseReturnValue]) -> Callable[[], Respo
     @wraps(view)
     def guarded() -> ResponseReturnValue:
         given = request.headers.get("Authorization", "").encode()
-        if not TOKEN or not hmac.compare_digest(given, f"Bearer {TOKEN}".encode()):
+        if not hmac.compare_digest(given, f"Bearer {TOKEN}".encode()):
             return {"error": "The token is missing or wrong."}, 401
         return view()
 
@@ -152,3 +158,25 @@ def standing() -> dict[str, object]:
         return {"state": "failed", "problems": [str(error)]}
     report = _latest.result()
     return {"state": report.outcome, "problems": [problem.message for problem in report.problems]}
+
+
+# The management page, for whom the session of Flask knows
+
+
+@app.route("/login", methods=["GET", "POST"])
+def login() -> ResponseReturnValue:
+    if request.method == "POST" and hmac.compare_digest(request.form["token"].encode(), TOKEN.encode()):
+        session["operator"] = True
+        return redirect("/admin/backups/")
+    return (
+        '<form method="post"><label>Token <input type="password" name="token"></label> <button>Enter</button>'
+    )
+
+
+def operators(request: Request) -> Allowed:
+    with app.request_context(request.scope["wsgi_environ"]):
+        return EVERYTHING if session.get("operator") else RedirectResponse("/login", 303)
+
+
+page = BackupManager(pipeline, authorize=operators)
+app.wsgi_app = mounted_wsgi(app.wsgi_app, "/admin/backups", page)  # type: ignore[method-assign, assignment]

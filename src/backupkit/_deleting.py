@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from backupkit._operation import Running
@@ -13,8 +14,21 @@ from backupkit.protocols import Destination, Repository
 from backupkit.retention import must_stay
 
 
-def check_may_go(backup: Backup, listed: Sequence[Backup], *, now: datetime, force: bool) -> None:
-    """RepositoryError if one of its copies is pinned, or, unless by `force`, a newest good one.
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """What speaks against deleting a copy: its pin, or that it is a newest good one, as `newest` says."""
+
+    copy: Backup
+    newest: str | None
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether forcing it helps."""
+        return self.newest is not None
+
+
+def objections(backup: Backup, listed: Sequence[Backup], *, now: datetime) -> Iterator[Objection]:
+    """What speaks against deleting the copies of a backup.
 
     `listed` is all there is at the destinations concerned; each of them is looked at by itself, as cleaning does.
     """
@@ -24,15 +38,25 @@ def check_may_go(backup: Backup, listed: Sequence[Backup], *, now: datetime, for
             if copy.id != backup.id:
                 continue
             if copy.pin is not None and copy.pin.holds(now):
-                raise RepositoryError(
-                    f"The backup {copy.id} is pinned at {location} ({copy.pin.reason}), so nothing was deleted: "
-                    "unpin it first."
-                )
-            if not force and copy.good and (reason := must_stay(copy, there, now=now)):
-                raise RepositoryError(
-                    f"The backup {copy.id} is the {reason} at {location}, so nothing was deleted: make another "
-                    "one first, or force it."
-                )
+                yield Objection(copy, None)
+            elif copy.good and (reason := must_stay(copy, there, now=now)):
+                yield Objection(copy, reason)
+
+
+def check_may_go(backup: Backup, listed: Sequence[Backup], *, now: datetime, force: bool) -> None:
+    """RepositoryError if one of its copies is pinned, or, unless by `force`, a newest good one."""
+    for one in objections(backup, listed, now=now):
+        copy = one.copy
+        if copy.pin is not None and not one.gives_way:
+            raise RepositoryError(
+                f"The backup {copy.id} is pinned at {copy.location} ({copy.pin.reason}), so nothing was deleted: "
+                "unpin it first."
+            )
+        if not force:
+            raise RepositoryError(
+                f"The backup {copy.id} is the {one.newest} at {copy.location}, so nothing was deleted: make "
+                "another one first, or force it."
+            )
 
 
 def delete_at(

@@ -27,10 +27,12 @@ from backupkit.model import (
     Backup,
     Entry,
     Found,
+    Manifest,
     Problem,
     Statistics,
 )
 from backupkit.protocols import (
+    HasManifests,
     ReadsWithin,
     Repository,
 )
@@ -72,6 +74,15 @@ class LookingInto(AtDestinations):
         backup = self.get(backup, at=at)
         with self._repository_of(backup) as repository:
             return file_of(repository, backup)
+
+    def manifest(self, backup: Backup | str = "latest", *, at: str | None = None) -> Manifest:
+        """What the backup itself says of its run: program, sources, problems, dumps with their counts of rows.
+
+        Its contents are not read, unless it is encrypted as a whole. WrongPassphraseError if it does not open.
+        """
+        backup = self.get(backup, at=at)
+        with self._repository_of(backup) as repository:
+            return repository.manifest(backup) if isinstance(repository, HasManifests) else Manifest()
 
     def file_system(self, *, at: str | None = None) -> BackupFileSystem:
         """The backups as a read-only file system of fsspec's: `<id>/<path>`, and `latest/<path>`.

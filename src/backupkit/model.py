@@ -318,6 +318,24 @@ class Backup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a backup itself says of its run and of what is in it. What its format does not record is None or empty.
+
+    `written_by` is the program with its version, and `user` who ran it. `sources` are the folders that were read,
+    or what stands at the top of the backup. `problems` are those of the run; `dumps` are the entries of databases,
+    with `rows` where they were counted.
+    """
+
+    written_by: str | None = None
+    user: str | None = None
+    began: datetime | None = None
+    ended: datetime | None = None
+    sources: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] | None = None
+    dumps: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """Backups, newest first, and what kept a destination from answering."""
 

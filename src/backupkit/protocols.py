@@ -30,6 +30,7 @@ from backupkit.model import (
     Growth,
     Key,
     KeyChange,
+    Manifest,
     Notice,
     Occasion,
     Operation,
@@ -539,6 +540,15 @@ class KeepsFiles(Repository, Protocol):
 
     def file(self, backup: Backup) -> Entry:
         """The object, as a file of its own name. IntegrityError at the end if it is not as long as it should be."""
+        ...
+
+
+@runtime_checkable
+class HasManifests(Repository, Protocol):
+    """A repository whose backups say of themselves what their run was."""
+
+    def manifest(self, backup: Backup) -> Manifest:
+        """What it says, read without its contents, as far as its format allows that."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The tables that reports, notifications, leases and what has been told are kept in, and the database they are in.
+"""The tables of reports, the audit, notifications, leases and what has been told, and the database they are in.
 
 Import this module where it is needed only: it needs SQLAlchemy.
 """
@@ -88,6 +88,7 @@ REPORTS = sa.Table(
     sa.Column("read", sa.BigInteger, nullable=False),
     sa.Column("written", sa.BigInteger, nullable=False),
     sa.Column("entries", sa.BigInteger, nullable=False),
+    sa.Column("problems", sa.Integer, nullable=False),
     sa.Column("body", _TEXT, nullable=False),
     sa.Index("ix_backupkit_reports_of", "name", "operation", "started"),
     **_MYSQL,
@@ -103,6 +104,20 @@ MEMORY = sa.Table(
     **_MYSQL,
 )
 """Small texts by their keys, which are longer than MySQL lets an index be: the digest of the key stands for it."""
+
+AUDIT = sa.Table(
+    "backupkit_audit",
+    sa.MetaData(),
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("time", _Time, nullable=False, index=True),
+    sa.Column("who", sa.String(NAME_LENGTH), nullable=False),
+    sa.Column("name", sa.String(NAME_LENGTH), nullable=False),
+    sa.Column("address", sa.String(NAME_LENGTH), nullable=False),
+    sa.Column("outcome", sa.String(16), nullable=False),
+    sa.Column("body", _TEXT, nullable=False),
+    **_MYSQL,
+)
+"""Who asked what of the pipeline of this name, from where; `body` is what, as JSON in ASCII."""
 
 NOTIFICATIONS = sa.Table(
     "backupkit_notifications",

@@ -228,6 +228,21 @@ def test_what_was_looked_into_last_stays_and_places_are_opened_once(
     assert opened == 1
 
 
+def test_of_archives_with_many_entries_fewer_are_kept_but_always_the_one_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf_module, "_WHOLE", 2)
+    (tmp_path / "app").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "app" / name).write_bytes(b"x")
+    pipeline = BackupPipeline("shop", Directory(tmp_path / "app"), MemoryDestination(), encryptor=PASSPHRASE)
+    ids = [result.backup.id for _ in range(2) for result in pipeline.run().destinations if result.backup]
+    shelf = pipeline.file_system()._shelf
+    for id in ids:
+        assert shelf.children(shelf.backup(id), "app").keys() == {"a", "b"}
+    assert [key[2] for key in shelf._browsers] == [ids[1]]
+
+
 def test_of_a_backup_that_is_known_nobody_is_asked_whether_it_is_there(
     snapshot: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,6 +66,16 @@ def test_an_extra_that_the_application_needs_and_that_is_missing_is_one_sentence
     assert f"pip install 'backupkit[{extra}]'" in line
 
 
+def test_what_the_page_needs_and_is_missing_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "needing.py").write_text(APP)
+    (tmp_path / "password").write_text("correct horse\n")
+    done = without("uvicorn", "web", "--app", "needing:kept", "--password-file", "password", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert "uvicorn" in line
+    assert "pip install 'backupkit[web]'" in line
+
+
 def test_a_module_of_the_applications_own_that_is_missing_is_its_fault(tmp_path: Path) -> None:
     (tmp_path / "needing.py").write_text(APP)
     done = without("nothing", "run", "--app", "needing:broken", folder=tmp_path)

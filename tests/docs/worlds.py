@@ -73,6 +73,17 @@ sources = "/srv/shop"
 destinations = "/mnt/backup"
 encryptor = "environment"
 """
+# A port of its own, and a server there that is left running when it answers.
+_PORT = """
+import os, socket
+
+with socket.create_server(("127.0.0.1", 0)) as nobody:
+    os.environ["PORT"] = str(nobody.getsockname()[1])
+"""
+_SERVED_BY = (
+    "{} > server.log 2>&1 &\n"
+    'curl -s --retry 100 --retry-delay 1 --retry-connrefused -o /dev/null "http://127.0.0.1:$PORT/" '
+)
 _SSH = """
 mkdir -p -m 700 ~/.ssh /srv/backups /srv/other
 cp {ssh_key} ~/.ssh/client && chmod 600 ~/.ssh/client
@@ -95,6 +106,7 @@ WORLDS: dict[str, World] = {
         replace={
             "2026-03-01T02": "2026-03-01T03",
             "backupkit restore /mnt/backup      ": "backupkit restore --help",  # it leads a person
+            "backupkit web     --app backups:pipeline": "backupkit web --help",  # it stays
             ".123456Z": ".000000Z",
             # It is lost by then, or else there would be nothing to restore.
             "backupkit restore /mnt/backup --to env:DATABASE_URL": ": > /srv/shop/shop.sqlite3\n"
@@ -143,11 +155,35 @@ django.setup()
             "python manage.py backup restore --database default --create",
             "--only files --to /srv/shop ": "--only files --to /srv/shop --overwrite ",
         },
+        then="""
+from django.test import RequestFactory
+told = []
+asked = RequestFactory().get("/admin/backups/").environ
+list(application(asked, lambda status, headers: told.append((status, dict(headers)["location"]))))
+assert told == [("303 See Other", "/admin/login/?next=%2Fadmin%2Fbackups%2F")]
+""",
+    ),
+    "docs/how-to/back-up-a-fastapi-application.md": World(
+        env={"SHOP_BACKUP_PASSWORD": PASSPHRASE},
+        then="""
+from starlette.testclient import TestClient
+known = ("operator", os.environ["SHOP_BACKUP_PASSWORD"])
+assert TestClient(app).get("/admin/backups/").status_code == 401
+assert TestClient(app).get("/admin/backups/", auth=known).status_code == 200
+""",
     ),
     "docs/how-to/back-up-a-flask-application.md": World(
         servers=["postgresql"],
         env={"DATABASE_URL": "{postgresql}/shop"},
         replace={"postgresql://shop@localhost": "{postgresql}"},
+        then="""
+app.secret_key = "only here"
+client = app.test_client()
+assert client.get("/admin/backups/").status_code == 403
+with client.session_transaction() as inside:
+    inside["role"] = "admin"
+assert client.get("/admin/backups/").status_code == 200
+""",
     ),
     "docs/how-to/back-up-a-web-application.md": World(
         before="mkdir /srv/shop/database && mv /srv/shop/shop.sqlite3 /srv/shop/database/database.sqlite",
@@ -323,6 +359,59 @@ archive.write_bytes(content)
         days={"2026-12-31": 1, "2026-03-01": 3},
         after={"from datetime import": "keep(pipeline)"},
         replace={"2026-03-01T02": "2026-03-01T03"},
+    ),
+    "docs/how-to/management-page.md": World(
+        env={
+            "CI_TOKEN": "of-sixteen-letters",
+            "PAGE_PASSWORD": "of-some-letters",
+            "DJANGO_SETTINGS_MODULE": "settings",
+        },
+        before="""
+cat > settings.py <<'END'
+SECRET_KEY = "only here"
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "/srv/shop/shop.sqlite3"}}
+INSTALLED_APPS = [
+    *("django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"),
+    "backupkit.integrations.django",
+]
+BACKUPKIT = {"name": "shop", "destinations": "/mnt/backup", "encryptor": "${BACKUP_ARCHIVE_PASSWORD}"}
+USE_TZ = True
+END
+""",
+        names=_PORT,
+        replace={
+            "backupkit web --app backups:pipeline ": _SERVED_BY.format(
+                'backupkit web --app backups:pipeline --password-env PAGE_PASSWORD --port "$PORT"'
+            ),
+        },
+        after={
+            "# main.py": """
+from starlette.testclient import TestClient
+from types import SimpleNamespace
+
+@app.middleware("http")
+async def known(request, call_next):
+    request.state.user = SimpleNamespace(roles=request.headers["roles"].split())
+    return await call_next(request)
+
+with TestClient(app) as client:
+    for role, status in (("", 403), ("admin", 200)):
+        assert client.get("/admin/backups/", headers={"roles": role}).status_code == status
+""",
+            "# shop.py": """
+client = app.test_client()
+assert client.get("/admin/backups/").status_code == 403
+with client.session_transaction() as session_:
+    session_["roles"] = ["admin"]
+assert client.get("/admin/backups/").status_code == 200
+""",
+            "# wsgi.py": """
+from werkzeug.test import Client
+answer = Client(application).get("/admin/backups/")
+assert (answer.status_code, answer.headers["location"]) == (303, "/admin/login/?next=%2Fadmin%2Fbackups%2F")
+""",
+            "from backupkit import DatabaseHistory": _SUCCEEDS,
+        },
     ),
     "docs/how-to/move-from-laravel-backup.md": World(
         before="mkdir -p /var/www/shop /mnt/backup/shop && echo '<?php' > /var/www/shop/index.php",
@@ -593,6 +682,16 @@ both.run()
         replace={"postgresql://shop:password@db": "{postgresql}"},
         then=_SUCCEEDS,
     ),
+    "docs/reference/page-access.md": World(
+        env={"GRAFANA_TOKEN": "0123456789abcdef"},
+        names="""
+from backupkit import *
+
+pipeline = BackupPipeline(
+    "shop", [Directory("/srv/shop")], "/mnt/backup", encryptor=None, history=DatabaseHistory("sqlite:///records.sqlite3")
+)
+""",
+    ),
     "docs/reference/mysql.md": World(
         servers=["mariadb"],
         env={"SQL_CLIENT": '["mysql"]'},
@@ -607,6 +706,14 @@ echo 'CREATE TABLE pears (i int);' > mysql-shop.sql
         servers=["postgresql"],
         before="mkdir /etc/shop/notifications",
         replace={"postgresql://shop:password@db": "{postgresql}"},
+    ),
+    "docs/reference/page-api.md": World(
+        env={"CI_TOKEN": "of-sixteen-letters"},
+        names=_PORT,
+        replace={
+            "uvicorn page:app --port 8000": _SERVED_BY.format('uvicorn page:app --port "$PORT"'),
+            "127.0.0.1:8000": "127.0.0.1:$PORT",
+        },
     ),
     "docs/reference/settings.md": World(
         before=f"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -25,6 +26,15 @@ EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 TOKEN = "a token of the test's"
 PHOTO = b"\xff\xd8" + bytes(range(256))
 _PATIENCE = 60.0
+_PAGE = "/admin/backups"
+_HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]+)">')
+_ADDRESSES = re.compile(r'(?:href|src|action)="([^"#]+)')
+_SITE = """
+from django.contrib.auth.models import User
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+User.objects.create_superuser("anna", password=%r)
+"""
 
 
 @dataclass(frozen=True)
@@ -118,6 +128,20 @@ class Site:
         assert self.ask("POST", "/products", json={"name": "pear"}).status_code == 201
         assert self.ask("PUT", "/photos/pear.jpg", data=PHOTO).status_code == 201
 
+    def log_in(self, shop: Shop) -> requests.Session:
+        """Somebody who may see the page, as the shop lets people in."""
+        visitor = requests.Session()
+        match shop.name:
+            case "fastapi_shop":
+                visitor.auth = ("operator", TOKEN)
+            case "flask_shop":
+                visitor.post(f"{self.url}/login", data={"token": TOKEN}, timeout=_PATIENCE)
+            case _:
+                form = visitor.get(f"{self.url}/login", timeout=_PATIENCE)
+                said = {"username": "anna", "password": TOKEN, **dict(_HIDDEN.findall(form.text))}
+                visitor.post(f"{self.url}/login", data=said, timeout=_PATIENCE)
+        return visitor
+
     def shows_everything(self) -> bool:
         products, photo = self.ask("GET", "/products"), self.ask("GET", "/photos/pear.jpg")
         return products.json() == {"products": ["pear"]} and photo.content == PHOTO
@@ -137,7 +161,7 @@ def django_shop(root: Path, **variables: str) -> Shop:
         root,
         serve=("manage.py", "runserver", "--noreload", "127.0.0.1:PORT"),
         backup=("manage.py", "backup"),
-        prepare=("manage.py", "migrate", "--verbosity=0"),
+        prepare=("manage.py", "shell", "--verbosity=0", "-c", _SITE % TOKEN),
         variables=variables,
         files="media",
     )
@@ -177,6 +201,7 @@ def test_a_shop_backs_itself_up_loses_everything_and_gets_it_back(make: Any, tmp
     shop = prepared(make(tmp_path))
     with shop.served() as site:
         site.fill()
+        visitor = site.log_in(shop)  # and is still known after the restore
         assert site.ask("POST", "/backups").status_code == 401
         assert site.operator("GET", "/health")[0] == 503  # no backup yet
         with closing(sqlite3.connect(shop.data / "shop.sqlite3", isolation_level=None)) as database:
@@ -189,11 +214,29 @@ def test_a_shop_backs_itself_up_loses_everything_and_gets_it_back(make: Any, tmp
         until(lambda: site.standing() != {"state": "under way"})
         assert site.standing() == {"state": "succeeded", "problems": []}
         assert site.operator("GET", "/health") == (200, {"healthy": True, "problems": []})
+        has_its_page(site, visitor)
     rmtree(shop.data)
     where = "default" if shop.name == "django_shop" else f"shop=sqlite:///{shop.data}/shop.sqlite3"
     shop.call(*shop.backup, "restore", "--to", str(shop.data), "--database", where, "--create")
+    if shop.name == "django_shop":  # then as an application of ASGI
+        shop = replace(shop, serve=("-m", "uvicorn", "shop.asgi:application", "--port=PORT"))
     with shop.served() as site:
         assert site.shows_everything()
+        has_its_page(site, visitor)
+
+
+def has_its_page(site: Site, visitor: requests.Session) -> None:
+    """Only for whom the shop knows; all of it is below its path."""
+    stranger = site.ask("GET", f"{_PAGE}/", allow_redirects=False)
+    assert stranger.status_code == 401 or stranger.headers["location"].startswith("/login")
+    page = visitor.get(f"{site.url}{_PAGE}", timeout=_PATIENCE)
+    assert (page.status_code, page.url) == (200, f"{site.url}{_PAGE}/")
+    addresses = {*_ADDRESSES.findall(page.text)}
+    assert [one for one in addresses if not one.startswith(f"{_PAGE}/")] == []
+    static = [one for one in addresses if "/static/" in one]
+    assert [
+        one for one in static if visitor.get(f"{site.url}{one}", timeout=_PATIENCE).status_code != 200
+    ] == []
 
 
 @pytest.mark.services

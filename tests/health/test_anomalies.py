@@ -76,6 +76,13 @@ def test_a_new_size_is_told_until_half_of_what_is_compared_has_it() -> None:
     assert told == [True] * 7 + [False] * 2
 
 
+def test_of_a_whole_series_is_told_what_was_found_when_each_was_the_newest() -> None:
+    sizes = [*STEADY, 50 * KB, 100 * KB, 200 * KB]
+    told = [found is not None for found in SizeAnomaly().deviations_in(sizes)]
+    assert told == [alarms(sizes[: count + 1]) for count in range(len(sizes))]
+    assert told == [False] * 10 + [True, False, True]
+
+
 def test_empty_backups_can_be_compared() -> None:
     assert alarms([100 * KB] * 10 + [0])
     assert not alarms([0] * 11)

@@ -76,6 +76,17 @@ def test_what_is_read_is_no_longer_unread(url: str) -> None:
     assert all(one.read_at is not None for one in notifier.list())
 
 
+def test_unread_ones_may_come_first(url: str) -> None:
+    notifier = DatabaseNotifier(url)
+    for hours in range(4):
+        notifier.notify(later(hours))
+    newest, *_, oldest = notifier.list()
+    notifier.mark_read([newest.id])
+    found = notifier.list(unread_first=True)
+    assert [(one.time - START) / timedelta(hours=1) for one in found] == [2, 1, 0, 3]
+    assert notifier.list(unread_first=True, limit=1, skip=2) == (oldest,)
+
+
 def test_reading_it_keeps_when_it_was_read_first(notifier: DatabaseNotifier) -> None:
     notifier.notify(LOST)
     notifier.mark_all_read()
@@ -95,6 +106,23 @@ def test_a_list_is_of_one_pipeline_before_a_time_and_no_longer_than_asked(notifi
     ]
     assert len(notifier.list(limit=None)) == 8
     assert len(notifier.unread(limit=3)) == 3
+
+
+def test_those_of_some_pipelines_are_told_apart_from_all_others(url: str) -> None:
+    notifier = DatabaseNotifier(url)
+    for hours, name in enumerate(["shop", "forum", "other", "shop"]):
+        notifier.notify(later(hours, name))
+    names = ["shop", "forum"]
+    assert [one.name for one in notifier.list(name=names)] == ["shop", "forum", "shop"]
+    assert [one.name for one in notifier.list(name=names, limit=1, skip=1)] == ["forum"]
+    assert [one.name for one in notifier.unread(name="shop", skip=1)] == ["shop"]
+    assert (notifier.count(name=names), notifier.count(name="other", unread=True)) == (3, 1)
+    assert notifier.mark_read([one.id for one in notifier.list()][:2], name=names) == 1, "not the other's"
+    assert notifier.mark_all_read(name=names, until=START) == 1, "not what came later"
+    assert [(one.name, one.time - START) for one in notifier.unread()] == [
+        ("other", timedelta(hours=2)),
+        ("forum", timedelta(hours=1)),
+    ]
 
 
 def test_a_notice_that_is_told_again_is_kept_once(url: str) -> None:
@@ -119,7 +147,7 @@ def test_notifications_and_reports_share_a_database(tmp_path: Path) -> None:
     DatabaseHistory(engine).record(LOST.report)
     assert (DatabaseNotifier(engine).count(), DatabaseHistory(engine).count()) == (1, 1)
     assert set(sa.inspect(engine).get_table_names()) == {
-        *("backupkit_notifications", "backupkit_reports", "backupkit_memory")
+        *("backupkit_notifications", "backupkit_reports", "backupkit_audit", "backupkit_memory")
     }
     engine.dispose()
 

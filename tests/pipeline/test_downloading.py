@@ -12,6 +12,7 @@ from backupkit import (
     BackupPipeline,
     ConfigurationError,
     DestinationError,
+    IntegrityError,
     OperationCancelledError,
     Passphrase,
     RestoreError,
@@ -164,3 +165,31 @@ def test_a_snapshot_is_no_file_and_what_to_do_instead_is_said(
         with pytest.raises(ConfigurationError, match=r"is no file of its own .*: restore it, or copy it"):
             ask()
     assert os.listdir(here) == []
+
+
+def test_any_part_of_an_archive_can_be_read_by_itself(
+    pipeline: BackupPipeline, destination: MemoryDestination
+) -> None:
+    file, whole = pipeline.file(), archive(destination)
+    assert file.within is not None
+    assert file.size is not None
+    for start, stop in [
+        (0, 10),
+        (7, 100),
+        (len(whole) - 3, len(whole) + 50),
+        (5, 5),
+        (len(whole), len(whole) + 1),
+    ]:
+        assert b"".join(file.within(start, stop)) == whole[start:stop]
+
+
+def test_a_part_of_an_archive_that_has_become_shorter_is_no_whole_part(
+    pipeline: BackupPipeline, destination: MemoryDestination
+) -> None:
+    file = pipeline.file()
+    assert file.within is not None
+    assert file.size is not None
+    [name] = [name for name in destination.objects if name.endswith(".zip")]
+    destination.objects[name] = destination.objects[name][:-100]
+    with pytest.raises(IntegrityError):
+        b"".join(file.within(10, file.size))

@@ -15,7 +15,20 @@ ROOT_URLCONF = "shop.urls"
 WSGI_APPLICATION = "shop.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
-INSTALLED_APPS = ["shop", "backupkit.integrations.django"]
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "shop",
+    "backupkit.integrations.django",
+]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+]
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+LOGIN_REDIRECT_URL = "/admin/backups/"
 
 _sqlite = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA / "shop.sqlite3")}
 _postgresql = {

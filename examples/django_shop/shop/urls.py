@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.auth.views import LoginView
 from django.urls import path
 
 from shop import backups, views
@@ -11,4 +12,5 @@ urlpatterns = [
     path("photos/<str:name>", views.photo),
     path("backups", backups.backups),
     path("health", backups.health),
+    path("login", LoginView.as_view()),
 ]

@@ -17,7 +17,10 @@ from backupkit.model import Backup, Entry
 from backupkit.protocols import Browser, Browses, Repository
 
 LATEST = "latest"
-_BROWSERS = 8  # backups that are looked into; what is known of an archive may be large
+_BROWSERS = 8  # backups that are looked into
+_WHOLE = (
+    500_000  # entries of archives among them, of which all are known: some 500 MB, unless one alone has more
+)
 _ENTRIES = 100_000  # of folders that were looked at lately: some 100 MB at most, unless one folder has more
 
 _Key: TypeAlias = tuple[str, str, str]  # a location, a name, an id
@@ -144,13 +147,17 @@ class Shelf:
                     browser = _Whole(repository.read(backup))
                 self._browsers[key] = browser
             self._browsers.move_to_end(key)
-            while len(self._browsers) > _BROWSERS:
+            while len(self._browsers) > _BROWSERS or (len(self._browsers) > 1 and self._whole() > _WHOLE):
                 self._browsers.popitem(last=False)
             return browser
 
+    def _whole(self) -> int:
+        return sum(one.count for one in self._browsers.values() if isinstance(one, _Whole))
+
     def _repository_of(self, backup: Backup) -> Repository:
-        assert self._backups is not None  # noqa: S101  # it has given the backup
         if backup.location not in self._repositories:
+            if self._backups is None:  # the backup is from elsewhere
+                self._backups = self._opens()
             opened = self._open.enter_context(self._backups._repository_of(backup))
             self._repositories[backup.location] = opened
         return self._repositories[backup.location]
@@ -164,7 +171,9 @@ class _Whole:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._folders: dict[str, dict[str, Entry]] = {"": {}}
+        self.count = 0
         for entry in entries:
+            self.count += 1
             if entry.kind == "directory":
                 self._folders.setdefault(entry.path, {})
             self._add(entry)

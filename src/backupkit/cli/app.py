@@ -37,6 +37,7 @@ from backupkit.cli.statistics import stats
 from backupkit.cli.summaries import summary
 from backupkit.cli.unlocking import unlock
 from backupkit.cli.verifying import verify
+from backupkit.cli.web import web
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -80,6 +81,7 @@ def backupkit_(
          see what would stay     backupkit retention --app shop.backups:pipeline
       7. be told of trouble      backupkit monitor --app shop.backups:pipeline
       8. see how all stands      backupkit summary --app shop.backups:pipeline
+      9. all that in a browser   backupkit web     --app shop.backups:pipeline
     Before the first one, see whether the destination is fit for it:
                                  backupkit doctor  --app shop.backups:pipeline
 
@@ -155,7 +157,7 @@ for _verb in (
     delete,
 ):
     app.command()(_verb)
-for _verb in (monitor, summary, doctor, diff, find, stats):
+for _verb in (monitor, summary, doctor, diff, find, stats, web):
     app.command()(_verb)
 app.add_typer(keys, name="key")
 schedules.command("catch-up")(catch_up)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from backupkit.errors import ConfigurationError, require_whole
@@ -20,6 +20,21 @@ from backupkit.sizes import format_size
 # Of values that vary as a bell curve does, this many median deviations are one standard deviation.
 _TO_STANDARD_DEVIATION = 1.4826
 _ROUNDING = 1e-9  # of logarithms
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """How far the size of a backup is from what the `compared` ones before it let expect: bytes, and logarithms."""
+
+    size: int
+    usual: int
+    distance: float
+    usual_distance: float
+    compared: int
+
+    @property
+    def grew(self) -> bool:
+        return self.distance > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +76,46 @@ class SizeAnomaly:
         contents = wanted(state, self.contents)
         backups = credible((one for one in state.backups if one.contents == contents), state.now)
         good = [backup for backup in backups if backup.good][: self.last + 1]
-        if len(good) <= self.least:
+        if not good:
             return
         newest, *before = good
-        usual, usual_distance = _usual([backup.extent for backup in before])
-        distance = _log(newest.extent) - usual
-        allowed = max(math.log(self.factor), self.deviations * usual_distance)
-        if abs(distance) <= allowed - _ROUNDING:
+        found = self.deviation(newest.extent, [backup.extent for backup in before])
+        if found is None:
             return
         alone = "" if contents == state.contents else " alone"
         changed, advice = "shrank", "Look for what is missing from it before older ones are removed"
-        if distance > 0:
+        if found.grew:
             changed, advice = "grew", "Look for what was added to it, or no longer compresses"
         yield problem(
             self,
             state,
-            f"The newest good backup of {named(contents)}{alone} {changed} to {format_size(newest.extent)}, where "
-            f"the {len(before)} before it have {format_size(round(math.exp(usual)))} and mostly vary by "
-            f"{_percent(usual_distance)}: {which(newest)}. {advice}.",
+            f"The newest good backup of {named(contents)}{alone} {changed} to {format_size(found.size)}, where "
+            f"the {found.compared} before it have {format_size(found.usual)} and mostly vary by "
+            f"{_percent(found.usual_distance)}: {which(newest)}. {advice}.",
             self.severity,
         )
 
+    def deviation(self, size: int, before: Sequence[int]) -> Deviation | None:
+        """How this size deviates from those of the good backups before it, newest first, if it is an anomaly."""
+        before = before[: self.last]
+        if len(before) < self.least:
+            return None
+        usual, usual_distance = _usual(before)
+        distance = _log(size) - usual
+        allowed = max(math.log(self.factor), self.deviations * usual_distance)
+        if abs(distance) <= allowed - _ROUNDING:
+            return None
+        return Deviation(size, round(math.exp(usual)), distance, usual_distance, len(before))
 
-def _usual(sizes: list[int]) -> tuple[float, float]:
+    def deviations_in(self, sizes: Sequence[int]) -> Sequence[Deviation | None]:
+        """For each of these sizes of good backups, oldest first, what was found when it was the newest."""
+        return [
+            self.deviation(size, sizes[max(place - self.last, 0) : place][::-1])
+            for place, size in enumerate(sizes)
+        ]
+
+
+def _usual(sizes: Sequence[int]) -> tuple[float, float]:
     """The usual size of these, and their usual distance from it, as a standard deviation; both logarithms."""
     from statistics import median
 

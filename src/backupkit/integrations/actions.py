@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from backupkit.databases.urls import DatabaseURL, is_database_url
-from backupkit.errors import BackupKitError, ConfigurationError, one_text
+from backupkit.errors import BackupKitError, ConfigurationError, one_text, told
 from backupkit.model import Contents, Problem, Report
 from backupkit.pipeline import BackupPipeline
 from backupkit.protocols import Target
@@ -188,6 +188,13 @@ def act(
         case "unpin":
             pipeline.unpin(backup)
             return Done()
+
+
+def sentence(error: BaseException) -> str:
+    """What went wrong, as everybody may read it: of several errors, all."""
+    if isinstance(error, BaseExceptionGroup):
+        return f"{error.message}: {' '.join(sentence(one) for one in error.exceptions)}"
+    return told(error)
 
 
 def _restore(

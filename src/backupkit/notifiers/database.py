@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -70,38 +70,57 @@ class DatabaseNotifier:
         with self._records.begin() as connection:
             connection.execute(self._records.insert(self._table, row))
 
-    def unread(self, *, limit: int | None = 50) -> tuple[Notification, ...]:
-        """What nobody has read yet."""
-        return self._found(self._table.c.read_at.is_(None), limit=limit)
+    def unread(
+        self, *, name: str | Collection[str] | None = None, limit: int | None = 50, skip: int = 0
+    ) -> tuple[Notification, ...]:
+        """What nobody has read yet, of one pipeline or of several."""
+        return self._found(self._table.c.read_at.is_(None), *self._of(name), limit=limit, skip=skip)
 
     def list(
-        self, *, name: str | None = None, before: datetime | None = None, limit: int | None = 50
+        self,
+        *,
+        name: str | Collection[str] | None = None,
+        before: datetime | None = None,
+        unread_first: bool = False,
+        limit: int | None = 50,
+        skip: int = 0,
     ) -> tuple[Notification, ...]:
-        """All of them: of one pipeline, told before a time."""
-        from backupkit.tables import name_for
-
-        wanted = [] if name is None else [self._table.c.name == name_for(name)]
+        """All of them: of one pipeline or of several, told before a time."""
+        wanted = [*self._of(name)]
         if before is not None:
             wanted.append(self._table.c.time < before)
-        return self._found(*wanted, limit=limit)
+        return self._found(*wanted, unread_first=unread_first, limit=limit, skip=skip)
 
-    def count(self, *, unread: bool = False) -> int:
+    def count(self, *, name: str | Collection[str] | None = None, unread: bool = False) -> int:
         """How many there are, or how many nobody has read yet."""
         import sqlalchemy as sa
 
-        counted = sa.select(sa.func.count()).select_from(self._table)
+        counted = sa.select(sa.func.count()).select_from(self._table).where(*self._of(name))
         if unread:
             counted = counted.where(self._table.c.read_at.is_(None))
         with self._records.begin() as connection:
             return int(connection.execute(counted).scalar() or 0)
 
-    def mark_read(self, ids: Iterable[int]) -> int:
-        """Mark those of these ids as read; how many were unread. Those that do not exist are passed over."""
-        return self._mark(self._table.c.id.in_(tuple(ids)))
+    def mark_read(self, ids: Iterable[int], *, name: str | Collection[str] | None = None) -> int:
+        """Mark those of these ids as read; how many were unread. Those that do not exist are passed over.
 
-    def mark_all_read(self) -> int:
-        """Mark all as read; how many were unread."""
-        return self._mark()
+        With `name`, so are those of other pipelines.
+        """
+        return self._mark(self._table.c.id.in_(tuple(ids)), *self._of(name))
+
+    def mark_all_read(
+        self, *, name: str | Collection[str] | None = None, until: datetime | None = None
+    ) -> int:
+        """Mark all as read, or those told up to a time, which were shown; how many were unread."""
+        early = [] if until is None else [self._table.c.time <= until]
+        return self._mark(*self._of(name), *early)
+
+    def _of(self, name: str | Collection[str] | None) -> Iterable[sa.ColumnElement[bool]]:
+        from backupkit.tables import name_for
+
+        if name is not None:
+            names = [name] if isinstance(name, str) else name
+            yield self._table.c.name.in_([name_for(one) for one in names])
 
     def _mark(self, *wanted: sa.ColumnElement[bool]) -> int:
         unread = self._table.c.read_at.is_(None)
@@ -109,11 +128,16 @@ class DatabaseNotifier:
         with self._records.begin() as connection:
             return int(connection.execute(marked).rowcount)
 
-    def _found(self, *wanted: sa.ColumnElement[bool], limit: int | None) -> tuple[Notification, ...]:
+    def _found(
+        self, *wanted: sa.ColumnElement[bool], unread_first: bool = False, limit: int | None, skip: int
+    ) -> tuple[Notification, ...]:
         columns = self._table.c
-        asked = self._table.select().where(*wanted).order_by(columns.time.desc(), columns.id.desc())
+        asked = self._table.select().where(*wanted)
+        if unread_first:
+            asked = asked.order_by(columns.read_at.is_not(None))
+        asked = asked.order_by(columns.time.desc(), columns.id.desc())
         with self._records.begin() as connection:
-            rows = connection.execute(asked.limit(limit)).all()
+            rows = connection.execute(asked.limit(limit).offset(skip or None)).all()
         return tuple(map(_notification, rows))
 
     def __repr__(self) -> str:

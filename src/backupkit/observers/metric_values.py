@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from backupkit.model import Contents, DestinationResult, DestinationSummary, Outcome, Report
+from backupkit.model import Contents, DestinationResult, DestinationSummary, Outcome, Problem, Report
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -127,6 +127,14 @@ class MetricValues:
             for result in report.destinations:
                 self._learn_result(report, result)
 
+    def look(self, name: str, contents: frozenset[Contents], summary: DestinationSummary) -> None:
+        """How the backups of the pipeline of this name, which makes such, stand at a destination now."""
+        place = (name, summary.location)
+        with self._lock:
+            for one in contents if summary.reachable else ():
+                self._add("backupkit_last_success_timestamp_seconds", 0, *place, one)  # 0 if there is none
+            self._learn_health(place, summary.problems, summary)
+
     def _learn_operation(self, report: Report) -> None:
         operation = (report.name, report.operation)
         end = (report.started + report.took).timestamp()
@@ -163,15 +171,17 @@ class MetricValues:
             if result.outcome == "succeeded":  # of what was refused it is not known how much it was
                 self._add("backupkit_removed_backups_total", len(result.plan.remove), *place)
         elif report.operation == "monitor":
-            self._learn_health(place, result)
+            self._learn_health(place, result.problems, result.summary)
 
-    def _learn_health(self, place: tuple[str, str], result: DestinationResult) -> None:
-        failing = {one.check or "" for one in result.problems if one.severity == "error"}
+    def _learn_health(
+        self, place: tuple[str, str], problems: Sequence[Problem], summary: DestinationSummary | None
+    ) -> None:
+        failing = {one.check or "" for one in problems if one.severity == "error"}
         self._set("backupkit_healthy", not failing, *place)
         for check in self._known("backupkit_check_failing", place) | failing:
             self._set("backupkit_check_failing", check in failing, *place, check)
-        if result.summary is not None and result.summary.reachable:
-            self._learn_summary(place, result.summary)
+        if summary is not None and summary.reachable:
+            self._learn_summary(place, summary)
 
     def _learn_summary(self, place: tuple[str, str], summary: DestinationSummary) -> None:
         for name in ("backupkit_backups", "backupkit_stored_bytes", "backupkit_newest_stored_bytes"):

@@ -66,7 +66,7 @@ def _chart(
     of_bytes: bool,
 ) -> Iterator[str]:
     """Yield an area for each of the values, stacked, over a scale of round numbers."""
-    step, steps = _scale(max(map(sum, values)))
+    step, steps = scale(max(map(sum, values)))
     base = top + _HEIGHT
 
     def y(value: float) -> float:
@@ -87,7 +87,7 @@ def _chart(
         yield f'<path d="M{path}Z" class="a{min(area, len(AREAS) - 1)}"/>'
 
 
-def _scale(highest: int) -> tuple[int, int]:
+def scale(highest: int) -> tuple[int, int]:
     """A round step, and how many of them hold the highest value: two to five."""
     step = 1
     while True:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +23,7 @@ _NAME = "backupkit-retention"
 WIDTH, LEFT, RIGHT = 1000, 76, 968
 _DAY = timedelta(days=1)
 _LANE, _MARKS, _GONE = 104, 50, 8  # pixels: a lane, the tallest mark, those of the removed below the line
-_HEIGHTS = (32, 20, 23, 26, 32, 38, 44, 50, 50)  # by rank: rarer ones are taller, as on a ruler
+HEIGHTS = (32, 20, 23, 26, 32, 38, 44, 50, 50)  # by rank: rarer ones are taller, as on a ruler
 _BUCKET = 4  # pixels that removed backups share a mark in
 _AGES = (
     *((0, "now"), (1 / 4, "6 hours"), (1, "1 day"), (3, "3 days"), (7, "1 week"), (14, "2 weeks")),
@@ -34,17 +34,39 @@ _AGES = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Axis:
-    """From an age to a place: logarithmic beyond a day, and even before."""
+class Axis:
+    """From an age to a place between `left` and `right`: logarithmic beyond a day, and even before."""
 
     end: datetime
     oldest: float  # days
+    left: float
+    right: float
+
+    @classmethod
+    def over(cls, backups: Iterable[Backup], end: datetime, *, left: float, right: float) -> Axis:
+        """The one that has room for all of these."""
+        oldest = max(((end - one.time) / _DAY for one in backups), default=0)
+        return cls(end, max(oldest, 1.0), left, right)
 
     def at(self, age: float) -> float:
-        return RIGHT - 8 - (RIGHT - LEFT - 16) * math.log1p(max(age, 0)) / math.log1p(self.oldest)
+        return self.right - (self.right - self.left) * math.log1p(max(age, 0)) / math.log1p(self.oldest)
 
     def of(self, backup: Backup) -> float:
         return self.at((self.end - backup.time) / _DAY)
+
+    def ticks(self, *, apart: float, first: float, inside: float) -> Iterator[tuple[float, float, str]]:
+        """The ages that there is room to name: place, age in days, words.
+
+        They are `apart`, beginning at what "now" takes up at the right, and end `inside` the left edge.
+        """
+        _, *ages = _AGES
+        yield self.at(0), *_AGES[0]
+        before = self.at(0) - first
+        for age, words in ages:
+            x = self.at(age)
+            if age <= self.oldest and before - x >= apart and x - self.left >= inside:
+                before = x
+                yield x, age, words
 
 
 def plot_retention(simulation: Simulation) -> str:
@@ -81,9 +103,8 @@ def _picture(
         lanes.setdefault(one.backup.contents, []).append(one)
     kept = [one for one in backups if one.removed is None]
     counts = Counter(kind_of(one.reasons) for one in kept)
-    colours = _colours(counts)
-    oldest = max(((end - one.backup.time) / _DAY for one in backups), default=0)
-    axis = _Axis(end, max(oldest, 1.0))
+    colours = colours_of(counts)
+    axis = Axis.over((one.backup for one in backups), end, left=LEFT + 8, right=RIGHT - 8)
 
     summary = (
         f"On {day_of(end)}, {len(kept):,} of {_many(len(backups), 'backup')} stay: "
@@ -121,7 +142,7 @@ def _picture(
     )
 
 
-def _colours(counts: Mapping[Kind, int]) -> dict[Kind, str]:
+def colours_of(counts: Mapping[Kind, int]) -> dict[Kind, str]:
     """A class for each kind, in the order of the legend; others get those that are not in use."""
     ordered = sorted(counts, key=lambda kind: (kind.rank or len(KINDS), kind.label))
     first = {kind.rank: kind for kind in reversed(ordered) if kind.rank}
@@ -142,19 +163,11 @@ def _legend(entries: Sequence[tuple[str, str]]) -> tuple[list[str], float]:
     return [f'<g aria-hidden="true">{"".join(drawn)}</g>'], y + 26
 
 
-def _ticks(axis: _Axis) -> Iterator[tuple[float, float, str]]:
-    """The ages that there is room to name: place, age in days, words."""
-    _, *ages = _AGES
-    yield axis.at(0), *_AGES[0]
-    before = axis.at(0) - 32  # what is written there ends at the edge
-    for age, words in ages:
-        x = axis.at(age)
-        if age <= axis.oldest and before - x >= 76 and x - LEFT >= 20:
-            before = x
-            yield x, age, words
+def _ticks(axis: Axis) -> Iterator[tuple[float, float, str]]:
+    return axis.ticks(apart=76, first=32, inside=12)
 
 
-def _ages(axis: _Axis, y: float) -> Iterator[str]:
+def _ages(axis: Axis, y: float) -> Iterator[str]:
     """The axis: ages, and the days that they mean."""
     yield text(16, y + 6, "age", "soft")
     yield text(16, y + 21, "made", "small soft")
@@ -167,7 +180,7 @@ def _ages(axis: _Axis, y: float) -> Iterator[str]:
 def _lane(
     contents: frozenset[Contents],
     members: Sequence[SimulatedBackup],
-    axis: _Axis,
+    axis: Axis,
     colours: Mapping[Kind, str],
     top: float,
     *,
@@ -192,14 +205,14 @@ def _lane(
         near = places[max(number - 1, 0) : number] + places[number + 1 : number + 2]
         width = min(7.0, max(1.6, 0.7 * min((abs(x - other) for other in near), default=7.0)))
         kind = kind_of(one.reasons)
-        height = _HEIGHTS[kind.rank]
+        height = HEIGHTS[kind.rank]
         tip = tooltip([one.backup.id, format_size(one.backup.stored), *one.reasons])
         mark = bar(x - width / 2, base - height, width, height, colours[kind], round_=min(width / 3, 1.5))
         yield f'{mark} role="listitem">{tip}</rect>'
     yield "</g>"
 
 
-def _removed(members: Sequence[SimulatedBackup], axis: _Axis, y: float, gone: str) -> Iterator[str]:
+def _removed(members: Sequence[SimulatedBackup], axis: Axis, y: float, gone: str) -> Iterator[str]:
     """One faint mark for all that lie within a few pixels."""
     buckets: dict[int, list[SimulatedBackup]] = {}
     for one in members:

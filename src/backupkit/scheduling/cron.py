@@ -37,6 +37,11 @@ def time_until(when: str, time: datetime) -> datetime:
     return next(one for one in _parsed(when, start, reverse=True) if _moment(one) <= _moment(time))
 
 
+def in_words(when: str) -> str:
+    """What an expression means: "At 03:00 every day"."""
+    return str(_parsed(when, _ANY_TIME).explain())
+
+
 @dataclass(frozen=True, slots=True)
 class Fields:
     """What an expression of the classic kind means: numbers, with 0 for Sunday.

@@ -302,7 +302,7 @@ def test_only_a_preview_that_ended_well_for_the_same_visitor_can_be_carried_out(
 
 
 def setting(queue: ThreadQueue, work: Work) -> None:
-    queue._works[work.id] = work
+    queue._files._over[work.id] = work  # what is over is read once only
 
 
 def test_a_preview_is_good_for_an_hour(shop: BackupPipeline, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from backupkit.integrations.asgi import EVERYTHING, Ability, BackupManager, Visitor
-from backupkit.integrations.asgi.guard import COOKIE, FIELD, Guard
+from backupkit.integrations.asgi.guard import COOKIE, FIELD, token_of
 from backupkit.integrations.asgi.secret import page_secret
 from backupkit.integrations.asgi.work import Work
 
@@ -41,8 +41,7 @@ class Browser:
             self.client.get("/")
         found = re.search(rf'name="{FIELD}" value="([0-9a-f]+)"', self.client.get("/").text)
         if found is None:  # no form on the first page
-            guard = Guard(self.manager.page, as_said, page_secret("not to be guessed"))
-            return guard._token(self.client.cookies[COOKIE], "anna")
+            return token_of(page_secret("not to be guessed"), self.client.cookies[COOKIE], "anna")
         return found[1]
 
     def post(self, address: str, **fields: Any) -> Any:

@@ -26,6 +26,7 @@ from backupkit.formats.restic.opened import OpenedRepository
 from backupkit.formats.restic.reading import SnapshotReader, entries_of
 from backupkit.formats.restic.snapshots import Snapshot, named, unreadable
 from backupkit.model import (
+    DUMPS,
     Backup,
     Contents,
     Difference,
@@ -35,6 +36,7 @@ from backupkit.model import (
     Growth,
     Key,
     KeyChange,
+    Manifest,
     Part,
     Passed,
     Problem,
@@ -190,6 +192,23 @@ class ResticRepository:
         snapshot = self._snapshot_of(backup)
         repository.need_index()
         return SnapshotReader(repository, snapshot) if len(repository.index) <= _MOST_SHARED else None
+
+    def manifest(self, backup: Backup) -> Manifest:
+        """See `protocols.HasManifests`. Of the folders, only those of dumps are read."""
+        browser = self.browser(backup)
+
+        def dumps_in(folder: str) -> Iterator[Entry]:
+            for entry in browser.children(folder):
+                if entry.kind == "directory":
+                    yield from dumps_in(entry.path)
+                elif entry.kind == "file":
+                    yield entry
+
+        try:
+            dumps = [*dumps_in(DUMPS)]
+        except (FileNotFoundError, NotADirectoryError):
+            dumps = []
+        return self._snapshot_of(backup).manifest(dumps)
 
     def browser(self, backup: Backup) -> SnapshotBrowser:
         """Not locked, so that it may be used for weeks: a blob that a prune has moved is looked for again."""

@@ -14,7 +14,7 @@ from backupkit.formats.backup_ids import BOTH, backup_id
 from backupkit.formats.restic.keys import user_name
 from backupkit.formats.restic.layout import is_id
 from backupkit.formats.restic.times import text_ns, text_time, time_text
-from backupkit.model import Backup, Contents
+from backupkit.model import Backup, Contents, Entry, Manifest
 
 NAME, CONTENTS, INCOMPLETE = "backupkit:name=", "backupkit:contents=", "backupkit:incomplete"
 REPAIRED = "repaired"
@@ -165,6 +165,27 @@ class Snapshot:
     def detailed(self, backup: Backup) -> Backup:
         """The same backup, with what only its own object says."""
         return replace(backup, entries=self.entries, size=self.size, host=self.host, tags=self.user_tags())
+
+    def manifest(self, dumps: Iterable[Entry]) -> Manifest:
+        """What its object says of the run, and the entries of databases, which it does not name."""
+
+        def time(name: str) -> datetime | None:
+            try:
+                return text_time(self.fields["summary"][name])
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+                return None
+
+        def text(name: str) -> str | None:
+            return str(self.fields[name]) if self.fields.get(name) else None
+
+        return Manifest(
+            written_by=text("program_version"),
+            user=text("username"),
+            began=time("backup_start"),
+            ended=time("backup_end"),
+            sources=self.paths,
+            dumps=tuple(dumps),
+        )
 
     def user_tags(self) -> tuple[str, ...]:
         return tuple(tag for tag in self.tags if not tag.startswith(_OURS))

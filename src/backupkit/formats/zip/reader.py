@@ -26,7 +26,7 @@ from backupkit.formats.zip.records import (
 )
 from backupkit.formats.zip.spool import Spool
 from backupkit.formats.zip.together import Member, Together
-from backupkit.model import Entry, is_entry_path
+from backupkit.model import DUMPS, Entry, Manifest, Problem, is_entry_path
 from backupkit.protocols import Encryptor, ExpectsUnits
 
 if TYPE_CHECKING:
@@ -78,6 +78,22 @@ class ArchiveReader:
         if footer is None:
             raise IntegrityError("The manifest has no end.", where=manifest.PATH)
         return footer
+
+    def summary(self) -> Manifest:
+        """What the manifest says besides the entries, with those of databases."""
+        tops: dict[str, None] = {}
+        dumps: list[Entry] = []
+        problems: tuple[Problem, ...] | None = None
+        for item in manifest.parse(self._manifest.read()):
+            if isinstance(item, manifest.Line):
+                top, _, below = item.entry.path.partition("/")
+                if top != DUMPS:
+                    tops[top] = None
+                elif below and item.entry.kind == "file":
+                    dumps.append(item.entry)
+            elif isinstance(item, manifest.Footer):
+                problems = item.problems
+        return Manifest(sources=tuple(tops), problems=problems, dumps=tuple(dumps))
 
     def entries(self) -> Iterator[Entry]:
         """Yield the entries; each is compared with its record in the directory before it is given out.

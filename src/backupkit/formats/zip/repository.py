@@ -29,7 +29,7 @@ from backupkit.formats.zip.naming import ObjectName, parse, summary_name
 from backupkit.formats.zip.ranges import DirectRanges, Ranges, SequentialRanges
 from backupkit.formats.zip.reader import ArchiveReader
 from backupkit.formats.zip.writer import ArchiveWriter
-from backupkit.model import Backup, Contents, Entry, Problem, Pruned, StoredObject, Written
+from backupkit.model import Backup, Contents, Entry, Manifest, Problem, Pruned, StoredObject, Written
 from backupkit.protocols import Chunks, Compressor, Destination, Encryptor, nothing
 from backupkit.prune_limits import PruneLimits
 from backupkit.retrying import Retry
@@ -188,7 +188,13 @@ class ZipRepository:
             modified_ns=modified // timedelta(microseconds=1) * 1000,
             mode=0o600,
             chunks=partial(self._in_full, stored),
+            within=partial(self._within, stored),
         )
+
+    def manifest(self, backup: Backup) -> Manifest:
+        """See `protocols.HasManifests`. An archive that others wrote says nothing."""
+        reader = self._reader(backup)
+        return Manifest() if isinstance(reader, ForeignArchive) else reader.summary()
 
     def check(self, backup: Backup) -> Iterator[Problem]:
         def problem(message: str) -> Problem:
@@ -352,11 +358,23 @@ class ZipRepository:
             count += len(chunk)
             yield chunk
         if count != stored.size:
-            raise IntegrityError(
-                f"Of {stored.name} at {self._destination.location} {count} bytes could be read, and it has "
-                f"{stored.size}: it was not copied.",
-                where=stored.name,
-            )
+            raise self._not_whole(stored, count, stored.size)
+
+    def _within(self, stored: StoredObject, start: int, stop: int) -> Iterator[bytes]:
+        length = max(0, min(stop, stored.size) - start)
+        count = 0
+        for chunk in self._destination.read(stored.name, start=start, length=length) if length else ():
+            count += len(chunk)
+            yield chunk
+        if count != length:
+            raise self._not_whole(stored, count, length)
+
+    def _not_whole(self, stored: StoredObject, count: int, expected: int) -> IntegrityError:
+        return IntegrityError(
+            f"Of {stored.name} at {self._destination.location} {count} bytes could be read, and it has "
+            f"{expected}: it was not copied.",
+            where=stored.name,
+        )
 
     def _decrypted(self, encryptor: Encryptor, name: str) -> Iterator[bytes]:
         return encryptor.decrypt(self._destination.read(name))

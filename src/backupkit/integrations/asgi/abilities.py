@@ -27,6 +27,8 @@ class Visitor:
     abilities: Collection[Ability]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.who, str) or not self.who:
+            raise ConfigurationError(f"{self.who!r} is no name of a visitor: give a text.")
         unknown = sorted(set(self.abilities) - EVERYTHING)
         if isinstance(self.abilities, str) or unknown:
             raise ConfigurationError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from starlette.datastructures import MutableHeaders
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADERS: Mapping[str, str] = {
@@ -29,8 +30,18 @@ def with_headers(app: ASGIApp) -> ASGIApp:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
+                if "content-disposition" in headers:  # a file that somebody has stored is no page of ours
+                    headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
             await send(message)
 
         await app(scope, receive, send_with_headers)
 
     return answer
+
+
+def on_this_machine(app: ASGIApp) -> ASGIApp:
+    """The same application for requests that name this machine as it calls itself.
+
+    A page of elsewhere, whose name was made to lead here, would send its own name.
+    """
+    return with_headers(TrustedHostMiddleware(app, ["127.0.0.1", "localhost"], www_redirect=False))

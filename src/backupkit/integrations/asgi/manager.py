@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,9 +25,11 @@ from backupkit.integrations.actions import SCRATCH, Place
 from backupkit.integrations.asgi import (
     api,
     auditing,
+    backup_page,
     backups,
     browsing,
     cleaning,
+    deleting,
     metrics,
     notifications,
     operations,
@@ -43,8 +45,12 @@ from backupkit.integrations.asgi.looks import Looks
 from backupkit.integrations.asgi.page import Page
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.secret import page_secret
+from backupkit.integrations.asgi.shelves import Shelves
+from backupkit.integrations.asgi.slashes import mend_slashes
 from backupkit.integrations.asgi.templating import environment
 from backupkit.integrations.asgi.threads import ThreadQueue
+from backupkit.integrations.asgi.unread import Unread
+from backupkit.integrations.asgi.visit import mount_path, path_below
 from backupkit.integrations.asgi.work import Queue
 from backupkit.integrations.pipelines import Given
 from backupkit.integrations.pipelines import Pipelines as Named
@@ -59,7 +65,9 @@ _PATIENCE = timedelta(seconds=10)
 ROUTES: tuple[Route, ...] = (
     *overview.ROUTES,
     *backups.ROUTES,
+    *backup_page.ROUTES,
     *browsing.ROUTES,
+    *deleting.ROUTES,
     *operations.ROUTES,
     *restoring.ROUTES,
     *cleaning.ROUTES,
@@ -101,7 +109,7 @@ class BackupManager:
         audit: DatabaseHistory | None = None,
         secret: str | bytes | None = None,
         title: str = "Backups",
-        time_zone: str = "UTC",
+        time_zone: str | tzinfo = "UTC",
         period: timedelta = timedelta(seconds=30),
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -116,24 +124,21 @@ class BackupManager:
             raise ConfigurationError(
                 f"places= cannot have one called {SCRATCH!r}: name it otherwise, or give scratch=."
             )
-        looks = Looks(by_name, period=period, patience=_PATIENCE)
-        zone = zone_named(time_zone)
+        queue = queue or ThreadQueue(by_name, places=places, scratch=scratch, clock=clock)
+        zone = zone_named(time_zone) if isinstance(time_zone, str) else time_zone
         self.page = Page(
             title=title,
             pipelines=by_name,
             schedules=schedules,
-            looks=looks,
-            queue=queue
-            or ThreadQueue(
-                by_name,
-                places=places,
-                scratch=None if scratch is None else os.fspath(scratch),
-                changed=looks.forget,
-                clock=clock,
+            looks=Looks(
+                by_name, period=period, patience=_PATIENCE, ends=queue.ends, schedules=schedules, clock=clock
             ),
+            shelves=Shelves(by_name, patience=_PATIENCE),
+            queue=queue,
             places=places,
             audit=audit or _history_of(by_name) or DatabaseHistory(),
             notifications=_notifications_of(by_name),
+            unread=Unread(by_name),
             zone=zone,
             clock=clock,
             templates=environment(zone, clock),
@@ -143,6 +148,7 @@ class BackupManager:
         self._app = with_headers(_application(guard))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
         await self._app(scope, receive, send)
 
     def close(self) -> None:
@@ -157,7 +163,11 @@ def _application(guard: Guard) -> ASGIApp:
     ]
     static = Mount("/static", StaticFiles(directory=_STATIC))
     handlers = {HTTPException: _refused, BackupKitError: _failed, Exception: _broken}
-    return Starlette(routes=[*routes, static], exception_handlers=cast("Any", handlers))
+    app = Starlette(routes=[*routes, static], exception_handlers=cast("Any", handlers))
+    # Starlette's own redirects name a scheme and a host, which are not the visitor's behind some proxies.
+    app.router.redirect_slashes = False
+    app.router.default = mend_slashes
+    return app
 
 
 def _endpoint(guard: Guard, route: Route) -> Callable[[Request], Awaitable[Response]]:
@@ -191,9 +201,9 @@ def _sentence(
     request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """What went wrong, for a program or for a person."""
-    base = request.scope.get("root_path", "")
-    if request.url.path.removeprefix(base).startswith("/api/"):
-        return JSONResponse({"error": sentence}, status, headers)
+    base, headers = mount_path(request.scope), {"Cache-Control": "no-store", **(headers or {})}
+    if path_below(request.scope).startswith("/api/"):
+        return JSONResponse({"error": sentence.encode("utf-8", "replace").decode()}, status, headers)
     text = _ERROR.render(status=status, sentence=sentence, base=base)
     return HTMLResponse(text.encode("utf-8", "replace"), status, headers)
 

@@ -11,6 +11,8 @@ import jinja2
 from backupkit.history import DatabaseHistory
 from backupkit.integrations.actions import Place
 from backupkit.integrations.asgi.looks import Looks
+from backupkit.integrations.asgi.shelves import Shelves
+from backupkit.integrations.asgi.unread import Unread
 from backupkit.integrations.asgi.work import Queue
 from backupkit.notifiers.database import DatabaseNotifier
 from backupkit.pipeline import BackupPipeline
@@ -25,10 +27,12 @@ class Page:
     pipelines: Mapping[str, BackupPipeline]
     schedules: Mapping[str, Schedule]
     looks: Looks
+    shelves: Shelves
     queue: Queue
     places: Mapping[str, Place] = field(repr=False)  # URLs in it may hold passwords
     audit: DatabaseHistory
     notifications: Sequence[DatabaseNotifier]
+    unread: Unread
     zone: tzinfo
     clock: Callable[[], datetime]
     templates: jinja2.Environment

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
 
 import jinja2
@@ -10,9 +10,11 @@ import jinja2
 from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi.cleaning import clean_plan
 from backupkit.integrations.asgi.equivalents import Equivalent, equivalent
+from backupkit.integrations.asgi.pictures import Drawn
 from backupkit.integrations.asgi.restoring import restore_preview
 from backupkit.integrations.asgi.words import ago, duration, moment
-from backupkit.model import named
+from backupkit.model import Problem, named
+from backupkit.printable import printable
 from backupkit.sizes import format_size
 
 
@@ -40,13 +42,29 @@ def environment(zone: tzinfo, clock: Callable[[], datetime]) -> jinja2.Environme
         return time.astimezone(zone).isoformat(sep=" ", timespec="seconds")
 
     made.filters.update(
-        size=format_size, when=when, ago=since, duration=lasting, exactly=exactly, contents=named
+        size=format_size,
+        when=when,
+        ago=since,
+        duration=lasting,
+        exactly=exactly,
+        contents=named,
+        errors_first=_errors_first,
+        printable=printable,
     )
-    made.globals.update(equivalent=_equivalent, restore_preview=restore_preview, clean_plan=clean_plan)
+    made.globals.update(
+        equivalent=_equivalent, restore_preview=restore_preview, clean_plan=clean_plan, Action=Action
+    )
+    made.globals["pictures"] = Drawn()
     return made
 
 
 @jinja2.pass_context
 def _equivalent(context: jinja2.runtime.Context, name: str, action: Action) -> Equivalent:
     """The lines, which depend on what the places are that the page knows by name."""
-    return equivalent(name, action, context["page"].places)
+    page = context.get("page")  # which macros that were imported without their context do not have
+    return equivalent(name, action, page.places if page is not None else None)
+
+
+def _errors_first(problems: Iterable[Problem]) -> Sequence[Problem]:
+    """Each once, as they came, but errors before warnings."""
+    return sorted(dict.fromkeys(problems), key=lambda one: one.severity != "error")

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import Scope
 
 from backupkit.integrations.asgi.abilities import Visitor
 from backupkit.model import Backup
@@ -17,6 +18,17 @@ from backupkit.pipeline import BackupPipeline
 
 if TYPE_CHECKING:
     from backupkit.integrations.asgi.page import Page
+
+
+def mount_path(scope: Scope) -> str:
+    """What the page's own addresses begin with: quoted, and nothing that leads to another host."""
+    root = str(scope.get("root_path", "")).strip("/")
+    return f"/{quote(root, errors='surrogateescape')}" if root else ""
+
+
+def path_below(scope: Scope) -> str:
+    """The address without what the page is mounted at; empty for that itself."""
+    return str(scope["path"]).removeprefix(str(scope.get("root_path", "")).rstrip("/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +43,8 @@ class Visit:
 
     @property
     def base(self) -> str:
-        """The path that the page is mounted at, without a slash at its end."""
-        return str(self.request.scope.get("root_path", "")).rstrip("/")
+        """The path that the page is mounted at, as links write it, without a slash at its end."""
+        return mount_path(self.request.scope)
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -51,7 +63,9 @@ class Visit:
     @property
     def asks_for_part(self) -> bool:
         """Whether htmx asks, which replaces a part of the page that is shown."""
-        return self.request.headers.get("hx-request") == "true"
+        headers = self.request.headers
+        # Going back in the browser's history is asked by htmx too, and wants the whole page.
+        return headers.get("hx-request") == "true" and headers.get("hx-history-restore-request") != "true"
 
     def path(self, *parts: str, **query: object) -> str:
         """The address of something on this page: each part is quoted; what is None or empty is left out."""
@@ -75,6 +89,7 @@ class Visit:
     def backup(self) -> Backup:
         """The backup in the address, at the destination that `at` names or the first that has it, or 404."""
         at, id_ = self.query.get("at") or self.form.get("at"), self.request.path_params["backup"]
+        _ = self.pipeline
         for look in self.page.looks.at(self.name):
             for backup in look.overview.backups if look.overview else ():
                 if backup.id == id_ and at in (None, "", backup.location):

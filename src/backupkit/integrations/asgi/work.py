@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
 
 from backupkit.integrations.actions import Action
-from backupkit.model import Report
+from backupkit.model import Problem, Report
 
 Stage: TypeAlias = Literal["waiting", "working", "ended", "lost"]
 """Of what is "lost", the process died, or nobody knows of it any more."""
@@ -27,7 +27,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """Something that was asked for: what, of which pipeline (by the name it has on the page), by whom, and when."""
+    """Something that was asked for: what, of which pipeline (by the name it has on the page), by whom, and when.
+
+    `note` says what is going on now, and `problems` are some that were found so far; the report has all.
+    """
 
     id: str
     pipeline: str
@@ -42,6 +45,7 @@ class Work:
     error: str | None = None
     folder: str | None = None
     note: str | None = None
+    problems: tuple[Problem, ...] = ()
 
     @property
     def is_over(self) -> bool:
@@ -71,8 +75,12 @@ class Queue(Protocol):
         """What is under way, and what has ended lately, the newest first."""
         ...
 
-    def cancel(self, id: str) -> None:
-        """End it at the next chunk; what is over, or unknown, stays as it is."""
+    def ends(self, pipeline: str) -> object:
+        """Something that is another thing whenever more of this pipeline's work has ended, in whatever process."""
+        ...
+
+    def cancel(self, id: str, who: str | None = None) -> None:
+        """End it at the next chunk, as this person wishes; what is over, or unknown, stays as it is."""
         ...
 
     def close(self) -> None:

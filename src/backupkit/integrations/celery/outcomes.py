@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from backupkit.errors import BackupKitError, told
+from backupkit.errors import BackupKitError
+from backupkit.integrations.actions import sentence
 from backupkit.model import Report, Summary
 from backupkit.plain_data import plain, storable
 
@@ -20,7 +21,7 @@ def sendable(error: Exception) -> Exception:
     That carries a kind and the arguments of its constructor, so one that takes more becomes a plain one of ours.
     Causes stay behind: they are of other libraries, and their texts may hold secrets.
     """
-    text = str(storable(_text(error)))
+    text = str(storable(sentence(error)))
     for kind in (type(error), BackupKitError):
         if issubclass(kind, BackupKitError):
             try:
@@ -28,9 +29,3 @@ def sendable(error: Exception) -> Exception:
             except TypeError:
                 continue
     return BackupKitError(text)
-
-
-def _text(error: BaseException) -> str:
-    if isinstance(error, BaseExceptionGroup):
-        return f"{error.message}: {' '.join(_text(one) for one in error.exceptions)}"
-    return told(error)

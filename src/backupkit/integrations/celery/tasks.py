@@ -15,9 +15,9 @@ from celery.utils.log import get_task_logger
 from backupkit.errors import BackupKitError, ConfigurationError, OperationCancelledError, told
 from backupkit.integrations.celery.fleet import Fleet
 from backupkit.integrations.celery.outcomes import result_of, sendable
-from backupkit.integrations.celery.progress import ProgressInState
 from backupkit.integrations.celery.stopping import Stop, stoppable
 from backupkit.integrations.celery.turns import NotNowError, Refusing, turn
+from backupkit.integrations.progress import Numbers
 from backupkit.model import Contents, Report, Summary
 from backupkit.scheduling import Job, Verb, perform
 
@@ -126,7 +126,7 @@ class BackupTask(Task):  # type: ignore[misc]  # celery has no types
                     raise died
                 mine.lock = Refusing(died)  # so that people are told
             if self._is_queued and not self.request.ignore_result:
-                mine.observers = (*mine.observers, ProgressInState(self._progress(stop)))
+                mine.observers = (*mine.observers, Numbers(self._progress(stop)))
             return perform(mine, job, cancel=stop.cancel)
 
     def _progress(self, stop: Stop) -> Callable[[dict[str, Any]], None]:

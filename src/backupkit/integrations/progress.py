@@ -1,4 +1,4 @@
-"""`ProgressInState`: how far a task has come, where everybody who may see results can see it."""
+"""`Numbers`: how far an operation has come, for whoever follows it from elsewhere."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Any
 
 from backupkit.events import BytesRead, EntryStarted, Event, Expected
 
-_EVERY = 1.0  # seconds
 
+class Numbers:
+    """An observer that hands on numbers, each `every` seconds at most. No names of files: others may read them."""
 
-class ProgressInState:
-    """An observer that hands on numbers, once a second at most. No names of files: others may read results."""
-
-    def __init__(self, hand_on: Callable[[dict[str, Any]], object]) -> None:
+    def __init__(self, hand_on: Callable[[dict[str, Any]], object], *, every: float = 1.0) -> None:
         self._hand_on = hand_on
+        self._every = every
         self._began = self._told = time.monotonic()
         self._entries = self._read = 0
         self._expected: int | None = None
@@ -31,7 +30,7 @@ class ProgressInState:
             case _:
                 return
         now = time.monotonic()
-        if now - self._told >= _EVERY:
+        if now - self._told >= self._every:
             self._told = now
             self._hand_on(self._numbers(now - self._began))
 
@@ -47,4 +46,4 @@ class ProgressInState:
         }
 
     def __repr__(self) -> str:
-        return "ProgressInState()"
+        return "Numbers()"

@@ -1,4 +1,4 @@
-"""What the state of a task says of how far it has come, and how often."""
+"""What is told of how far an operation has come, and how often."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from backupkit.events import BytesRead, EntryStarted, Expected
-from backupkit.integrations.celery import progress
+from backupkit.integrations import progress
 
 
 def test_numbers_are_handed_on_once_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now))
     told: list[dict[str, Any]] = []
-    observer = progress.ProgressInState(told.append)
+    observer = progress.Numbers(told.append)
     observer(Expected(1000))
     observer(EntryStarted("a", 1000))
     for second in (100.5, 101, 101.5, 101.9, 102):

@@ -1,0 +1,131 @@
+"""All pictures of a pipeline, drawn once for what its destinations have told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from backupkit.errors import NotificationError
+from backupkit.health import SizeAnomaly
+from backupkit.integrations.asgi.looks import Look
+from backupkit.integrations.asgi.pictures.days import (
+    DAYS,
+    Due,
+    calendar,
+    days_of,
+    in_backups,
+    in_reports,
+)
+from backupkit.integrations.asgi.pictures.figure import Picture, figure
+from backupkit.integrations.asgi.pictures.retention import retention
+from backupkit.integrations.asgi.pictures.sizes import sizes
+from backupkit.integrations.asgi.pictures.storage import storage
+from backupkit.model import Backup, Contents
+from backupkit.pipeline import BackupPipeline
+from backupkit.scheduling import Schedule
+
+if TYPE_CHECKING:
+    from backupkit.integrations.asgi.page import Page
+
+_MOST = 20_000  # reports: a run every five minutes
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(slots=True)
+class _Kept:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    looks: Sequence[Look] = ()
+    today: date | None = None
+    figures: Sequence[str] = ()
+
+
+class Drawn:
+    """The figures of each pipeline, drawn when a destination was looked at again, or a day has begun."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, _Kept] = {}
+
+    def __call__(self, page: Page, name: str, looks: Sequence[Look]) -> Sequence[str]:
+        kept = self._kept.setdefault(name, _Kept())
+        today = page.clock().astimezone(page.zone).date()
+        with kept.lock:
+            if kept.today != today or not _same(kept.looks, looks):
+                pictures = all_pictures(page, name, looks)
+                kept.figures = [figure(one, f"picture-{number}") for number, one in enumerate(pictures, 1)]
+                kept.looks, kept.today = tuple(looks), today
+            return kept.figures
+
+
+def _same(some: Sequence[Look], others: Sequence[Look]) -> bool:
+    return len(some) == len(others) and all(
+        one.location == other.location and one.overview is other.overview
+        for one, other in zip(some, others, strict=True)
+    )
+
+
+def all_pictures(page: Page, name: str, looks: Sequence[Look]) -> Iterator[Picture]:
+    """The calendar and the storage of all destinations, and then sizes and retention of each that has answered."""
+    rule = rule_of(page.pipelines[name])
+    own = {
+        look.location: [one for one in look.overview.backups if one.name == name and one.made_by != "other"]
+        for look in looks
+        if look.overview
+    }
+    yield _calendar(page, name, [one for backups in own.values() for one in backups])
+    yield storage(looks)
+    for look in looks:
+        if look.overview is not None and look.overview.summary.reachable:
+            told, now = own[look.location], look.overview.time
+            yield sizes(told, at=look.location, now=now, zone=page.zone, rule=rule)
+            yield retention(look.overview.plan, at=look.location, now=now, zone=page.zone)
+
+
+def _calendar(page: Page, name: str, backups: Sequence[Backup]) -> Picture:
+    """From the history, if there is one that can be read, or else from the backups."""
+    now, history, schedule = page.clock(), page.history_of(name), page.schedules.get(name)
+    begin = now - timedelta(days=DAYS + 1)
+    happened, since = [*in_backups(backups)], None
+    source = "As no history is kept, this is what the backups tell: runs that left none are not seen."
+    if history is not None:
+        try:
+            runs = [*history.reports(name, "run", since=begin, limit=_MOST)]
+            drills = [*history.reports(name, "drill", since=begin, limit=_MOST)]
+            older = history.count(name, "run", before=begin)
+        except NotificationError:
+            source = (
+                "The history cannot be read; this is what the backups tell: runs that left none are not seen."
+            )
+        else:
+            happened, since = [*in_reports([*runs, *drills])], begin if older else None
+            source = "This is what the history tells."
+    days = days_of(
+        happened,
+        now=now,
+        zone=page.zone,
+        due=None if schedule is None else due_by(schedule, name),
+        since=since,
+    )
+    return calendar(days, zone=page.zone, source=source)
+
+
+def due_by(schedule: Schedule, name: str) -> Due:
+    jobs = [one for one in schedule.jobs if one.verb == "run"]
+
+    def due(start: datetime, end: datetime) -> datetime | None:
+        last = [schedule.due_until(name, one, end - _MICROSECOND).astimezone(UTC) for one in jobs]
+        return max((one for one in last if one >= start), default=None)
+
+    return due
+
+
+def rule_of(pipeline: BackupPipeline) -> Callable[[frozenset[Contents]], SizeAnomaly]:
+    """The pipeline's own rule for these contents, or else the usual one."""
+    own = {
+        pipeline.contents if one.contents is None else frozenset({one.contents}): one
+        for one in reversed(pipeline.checks)
+        if isinstance(one, SizeAnomaly)
+    }
+    return lambda contents: own.get(contents, SizeAnomaly())

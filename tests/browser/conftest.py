@@ -1,0 +1,63 @@
+"""Chromium, a shop with a past, and people who come to its page with one or the other screen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, TypeAlias
+
+import pytest
+from playwright.sync_api import Browser, HttpCredentials, sync_playwright
+
+from tests.browser.pages import Visitor
+from tests.browser.shop import Shop
+from tests.browser.site import PASSWORD, Site, served
+from tests.tools import require_tool
+
+Come: TypeAlias = Callable[..., Visitor]
+DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    program = require_tool("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, chromium_sandbox=os.geteuid() != 0)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The page of a shop of this module's tests. Its clock goes."""
+    shop = Shop(tmp_path_factory.mktemp("shop"))
+    shop.live()
+    shop.clock.let_go()
+    with served(shop) as site:
+        yield site
+
+
+@pytest.fixture
+def come(chromium: Browser, site: Site) -> Iterator[Come]:
+    """Somebody comes: `come("vera", screen=PHONE, colours="dark")`. At the end, nothing may have gone wrong."""
+    with ExitStack() as leaving:
+        came: list[Visitor] = []
+
+        def comes(who: str = "anna", *, screen: Any = DESKTOP, colours: Any = "light", **how: Any) -> Visitor:
+            known = HttpCredentials(username=who, password=PASSWORD)
+            context = chromium.new_context(
+                viewport=screen, color_scheme=colours, http_credentials=known, **how
+            )
+            leaving.callback(context.close)
+            came.append(Visitor(context.new_page(), site))
+            return came[-1]
+
+        yield comes
+        assert [wrong for one in came for wrong in one.wrong] == []
+
+
+@pytest.fixture
+def anna(come: Come) -> Visitor:
+    """Who may do everything, at a desktop."""
+    return come()

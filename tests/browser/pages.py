@@ -1,0 +1,103 @@
+"""Somebody at a browser: goes to pages, presses what has a name, and notices whatever goes wrong on the way."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Response, expect
+
+from tests.browser.site import Site
+
+_FLAWS = (Path(__file__).parent / "flaws.js").read_text(encoding="utf-8")
+_PATIENCE = 60_000.0  # ms, for what a thread does by itself
+_LEFT = "net::ERR_ABORTED"  # a stream of a page that was left, or what became a download
+
+
+class Visitor:
+    """One tab of a browser. `wrong` has what no page may do: failing scripts, broken policies, refused requests."""
+
+    def __init__(self, page: Page, site: Site) -> None:
+        self.page, self.site = page, site
+        self.wrong: list[str] = []
+        self.refused: set[int] = set()  # statuses that a test is about
+        page.set_default_timeout(_PATIENCE)
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.wrong.append(f"{page.url}: {error}"))
+        page.on("requestfailed", self._failed)
+        page.on("response", self._answered)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not self._is_expected(message.text):
+            self.wrong.append(f"{self.page.url}: {message.text}")
+
+    def _is_expected(self, text: str) -> bool:
+        status = re.match(r"Failed to load resource: the server responded with a status of (\d+)", text)
+        return status is not None and int(status[1]) in self.refused
+
+    def _failed(self, request: Request) -> None:
+        if request.failure != _LEFT:
+            self.wrong.append(f"{request.method} {request.url}: {request.failure}")
+
+    def _answered(self, response: Response) -> None:
+        if response.status >= 400 and response.status not in self.refused:
+            self.wrong.append(f"{response.request.method} {response.url}: {response.status}")
+
+    # What somebody does
+
+    def go(self, address: str = "/") -> Locator:
+        """To an address below the mount; the content of that page."""
+        self.page.goto(f"{self.site.url}{address}")
+        return self.content
+
+    @property
+    def content(self) -> Locator:
+        return self.page.get_by_role("main")
+
+    @property
+    def address(self) -> str:
+        """Where the tab is, below the mount."""
+        return self.page.url.removeprefix(self.site.url)
+
+    def click(self, role: Any, name: str, *, within: Locator | None = None) -> None:
+        """What is called exactly so, of which there is one."""
+        (within or self.page).get_by_role(role, name=name, exact=True).click()
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def tab_to(self, name: str) -> None:
+        """By the keyboard alone, to what is called so."""
+        for _ in range(200):
+            self.press("Tab")
+            if self.focused() == name:
+                return
+        raise AssertionError(f"no key leads to {name!r} on {self.page.url}")
+
+    def focused(self) -> str:
+        """The name of what has the focus."""
+        return str(
+            self.page.evaluate(
+                "() => { const one = document.activeElement;"
+                " return (one.getAttribute('aria-label') || one.labels?.[0]?.innerText"
+                " || one.innerText || one.value || '').trim(); }"
+            )
+        )
+
+    # What somebody sees
+
+    def sees(self, *texts: str | re.Pattern[str]) -> None:
+        """Each text, now or soon."""
+        for text in texts:
+            expect(self.content).to_contain_text(text, timeout=_PATIENCE)
+
+    def sees_end(self, outcome: str = "succeeded") -> None:
+        """How the operation ends that is followed on this page."""
+        expect(self.content.locator(".badge", has_text=outcome).first).to_be_visible(timeout=_PATIENCE)
+
+    def flaws(self) -> list[str]:
+        """What keeps people from reading or using the page that is shown: see flaws.js."""
+        found: list[str] = self.page.evaluate(_FLAWS)
+        return found

@@ -1,0 +1,115 @@
+"""The pictures of a pipeline on its page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backupkit import BackupPipeline, DatabaseHistory, NotificationError, SizeAnomaly
+from backupkit.integrations import asgi
+from backupkit.integrations.asgi import BackupManager
+from backupkit.integrations.asgi.looks import Look
+from backupkit.integrations.asgi.page import Page
+from backupkit.integrations.asgi.pictures import drawn
+from backupkit.integrations.asgi.pictures.figure import Picture, cut, figure
+from backupkit.retention.drawing import style
+from backupkit.scheduling import Schedule
+from tests.integrations.asgi.drawings import DATABASES, FULL
+from tests.integrations.asgi.visitor import Browser
+
+STATIC = Path(asgi.__file__).parent / "static"
+
+
+def shown(manager: BackupManager) -> str:
+    """What stands on the page of the pipeline."""
+    page = manager.page
+    template = page.templates.get_template("pictures.html")
+    return template.render(page=page, name="shop", looks=page.looks.at("shop"))
+
+
+def test_a_pipeline_without_backups_has_sentences_for_pictures(manager: BackupManager) -> None:
+    text = shown(manager)
+    assert "<svg" not in text
+    assert "No run was made in these days. This is what the history tells." in text
+    assert "Nothing is stored yet." in text
+
+
+def test_all_four_are_drawn_and_nothing_of_them_is_escaped_twice(
+    manager: BackupManager, shop: BackupPipeline
+) -> None:
+    shop.run()
+    text = shown(manager)
+    assert text.count("<figure") == text.count('role="img"') == 4
+    assert "&lt;" not in text
+
+
+def test_they_are_drawn_once_for_each_look(
+    manager: BackupManager, shop: BackupPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = []
+    real = drawn.all_pictures
+
+    def counted(page: Page, name: str, looks: Sequence[Look]) -> Iterator[Picture]:
+        times.append(name)
+        return real(page, name, looks)
+
+    monkeypatch.setattr(drawn, "all_pictures", counted)
+    first, again = shown(manager), shown(manager)
+    assert (first == again, len(times)) == (True, 1)
+    shop.run()
+    manager.page.looks.forget("shop")
+    assert shown(manager) != first
+    assert len(times) == 2
+
+
+def test_where_the_history_cannot_be_read_the_backups_tell_and_that_is_said(
+    manager: BackupManager, shop: BackupPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: DatabaseHistory, *asked: Any, **more: Any) -> None:
+        raise NotificationError("The database is down.")
+
+    shop.run()
+    monkeypatch.setattr(DatabaseHistory, "reports", refuse)
+    text = shown(manager)
+    assert "1 day on which all runs succeeded." in text
+    assert "The history cannot be read; this is what the backups tell" in text
+
+
+def test_the_last_moment_that_was_due_is_that_of_the_runs_of_the_schedule() -> None:
+    due = drawn.due_by(Schedule(), "shop")
+    start, end = datetime(2026, 11, 23, tzinfo=UTC), datetime(2026, 11, 24, tzinfo=UTC)
+    assert due(start, end) == datetime(2026, 11, 23, 18, tzinfo=UTC)
+    assert drawn.due_by(replace(Schedule(), jobs=[]), "shop")(start, end) is None
+
+
+def test_the_rule_of_the_pipeline_is_used_for_the_contents_it_speaks_of(shop: BackupPipeline) -> None:
+    full, databases = SizeAnomaly(least=3), SizeAnomaly(contents="databases", least=4)
+    shop.checks = (full, databases)
+    rule = drawn.rule_of(shop)
+    assert (rule(FULL), rule(DATABASES)) == (full, databases)
+    assert rule(frozenset({"files"})) == SizeAnomaly()
+
+
+def test_the_stylesheet_has_the_colours_of_the_command_lines_picture() -> None:
+    assert style("picture") in (STATIC / "pictures.css").read_text().splitlines()
+
+
+def test_each_page_asks_for_the_stylesheet_and_gets_it(browser: Browser) -> None:
+    assert "/static/pictures.css" in browser.get("/").text
+    assert browser.get("/static/pictures.css").status_code == 200
+
+
+def test_a_long_text_keeps_its_beginning_and_its_end() -> None:
+    assert cut("a" * 5000 + "b" * 5000, 10) == "aaaa…bbbbb"
+    assert cut("<\x00\u202e\udcff>") == r"<\x00\u202e\udcff>"
+
+
+def test_a_table_can_be_reached_by_keyboard_and_has_a_name() -> None:
+    text = figure(Picture(title="<One>", told="", columns=("A",), rows=[("1",)]), "one")
+    assert '<div class="scroll" tabindex="0" role="region" aria-labelledby="one-table">' in text
+    assert '<caption id="one-table">&lt;One&gt;</caption>' in text
