@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import unquote, urlencode
 
 from starlette.responses import Response
 
@@ -104,7 +104,6 @@ def steps(visit: Visit) -> Response:
         backup=backup,
         copies=[*_copies(visit, backup)],
         choice=choice,
-        paths=[(quote(path, safe="", errors="surrogateescape"), printable(path)) for path in choice.paths],
         step=step,
         links=[(one, _address(visit, visit.name, backup, choice, one)) for one in STEPS],
         again=_list_address(visit, choice),
