@@ -52,7 +52,7 @@ def previewed(browser: Browser, address: str, **fields: object) -> Work:
 
 
 def carried_out(browser: Browser, preview: Work) -> Work:
-    page = shown(browser, "restore_preview.html", preview)
+    page = browser.get(f"/operations/{preview.id}").text
     return browser.done(Form(page, "/restore").send(browser, confirm=preview.pipeline))
 
 
