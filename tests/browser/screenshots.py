@@ -26,15 +26,13 @@ PAGES = {
     "backups": "/backups",
     "backup": "/pipelines/shop/backups/{backup}?at=file:///mnt/backup",
     "restore": "/pipelines/shop/backups/{backup}/restore?at=file:///mnt/backup",
-    "history": "/history",
-    "notifications": "/notifications",
 }
 SCREENS: dict[str, ViewportSize] = {
     "desktop": {"width": 1280, "height": 900},
     "phone": {"width": 390, "height": 844},
 }
-_TALLEST = 3  # screens
-_COLOURS = 64
+_TALLEST = 1600  # px
+_COLOURS = 48
 _LARGEST = 120_000  # bytes
 
 
@@ -62,15 +60,15 @@ def take(browser: Browser, site: Site, folder: Path) -> None:
 
 def picture(visitor: Visitor, size: ViewportSize) -> bytes:
     """The page that is shown, from its top, in few colours, so that it is small."""
-    height = min(
-        int(visitor.page.evaluate("() => document.documentElement.scrollHeight")), _TALLEST * size["height"]
-    )
+    full = visitor.page.evaluate("() => document.documentElement.scrollHeight")
+    height = min(int(full), _TALLEST)
     whole = visitor.page.screenshot(
         full_page=True, animations="disabled", clip={"x": 0, "y": 0, "width": size["width"], "height": height}
     )
     small = io.BytesIO()
     image = Image.open(io.BytesIO(whole)).convert("RGB")
-    image.quantize(_COLOURS, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+    few = image.quantize(_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few.save(small, "png", optimize=True)
     assert small.tell() <= _LARGEST, f"{visitor.address} makes a picture of {small.tell()} bytes"
     return small.getvalue()
 
