@@ -139,6 +139,21 @@ def test_lists_are_of_several_pipelines_and_of_one_outcome(url: str) -> None:
     assert (history.count(names), history.count(names, outcome="failed"), history.count([])) == (4, 2, 0)
 
 
+def test_the_newest_of_each_operation_is_found_by_one_question(url: str) -> None:
+    history = DatabaseHistory(url)
+    for number, name in ((3, "shop"), (1, "shop"), (9, "blog"), (0, "Shop")):
+        history.record(report(number, name=name))
+    history.record(report(2, operation="drill"))
+    assert [(one.operation, one.entries) for one in history.newest("shop")] == [("drill", 2), ("run", 3)]
+    assert [(one.name, one.entries) for one in history.newest(["blog", "shop"])] == [
+        ("shop", 2),
+        ("shop", 3),
+        ("blog", 9),
+    ]
+    assert history.newest("nobody") == []
+    assert history.report(history.newest("blog")[0].id) == report(9, name="blog")
+
+
 def test_the_same_report_told_again_is_kept_once(url: str) -> None:
     history = DatabaseHistory(url)
     history.record(report())

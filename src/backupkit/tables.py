@@ -156,6 +156,18 @@ TASKS = sa.Table(
 )
 """How often a task of a queue was delivered, under the digest of its id, or -1 if it has ended."""
 
+ASKED = sa.Table(
+    "backupkit_asked",
+    sa.MetaData(),
+    sa.Column("identity", sa.String(64), primary_key=True),
+    sa.Column("queue", sa.String(64), nullable=False, index=True),
+    sa.Column("id", sa.String(NAME_LENGTH), nullable=False),
+    sa.Column("time", _Time, nullable=False, index=True),
+    sa.Column("body", _TEXT, nullable=False),
+    **_MYSQL,
+)
+"""What was asked of a queue, the digest of whose name is `queue`, and is followed; `body` is a JSON object."""
+
 
 class Records:
     """Some of the tables, in the database of this URL or engine; they are made when they are first needed.

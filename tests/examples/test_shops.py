@@ -28,7 +28,7 @@ PHOTO = b"\xff\xd8" + bytes(range(256))
 _PATIENCE = 60.0
 _PAGE = "/admin/backups"
 _HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]+)">')
-_ADDRESSES = re.compile(r'(?:href|src|action)="([^"#]+)')
+_ADDRESSES = re.compile(r'(href|src|action)="([^"#]+)')
 _SITE = """
 from django.contrib.auth.models import User
 from django.core.management import call_command
@@ -218,25 +218,32 @@ def test_a_shop_backs_itself_up_loses_everything_and_gets_it_back(make: Any, tmp
     rmtree(shop.data)
     where = "default" if shop.name == "django_shop" else f"shop=sqlite:///{shop.data}/shop.sqlite3"
     shop.call(*shop.backup, "restore", "--to", str(shop.data), "--database", where, "--create")
-    if shop.name == "django_shop":  # then as an application of ASGI
-        shop = replace(shop, serve=("-m", "uvicorn", "shop.asgi:application", "--port=PORT"))
-    with shop.served() as site:
+    in_asgi = replace(shop, serve=("-m", "uvicorn", "shop.asgi:application", "--port=PORT"))
+    with (in_asgi if shop.name == "django_shop" else shop).served() as site:
         assert site.shows_everything()
-        has_its_page(site, visitor)
+        if shop.name == "django_shop":
+            has_its_page(site, visitor)
 
 
 def has_its_page(site: Site, visitor: requests.Session) -> None:
-    """Only for whom the shop knows; all of it is below its path."""
+    """Only for whom the shop knows; all of it is below its path; what is begun there can be followed."""
     stranger = site.ask("GET", f"{_PAGE}/", allow_redirects=False)
     assert stranger.status_code == 401 or stranger.headers["location"].startswith("/login")
-    page = visitor.get(f"{site.url}{_PAGE}", timeout=_PATIENCE)
+
+    def get(address: str, **options: Any) -> requests.Response:
+        return visitor.get(f"{site.url}{address}", timeout=_PATIENCE, **options)
+
+    page = get(_PAGE)
     assert (page.status_code, page.url) == (200, f"{site.url}{_PAGE}/")
     addresses = {*_ADDRESSES.findall(page.text)}
-    assert [one for one in addresses if not one.startswith(f"{_PAGE}/")] == []
-    static = [one for one in addresses if "/static/" in one]
-    assert [
-        one for one in static if visitor.get(f"{site.url}{one}", timeout=_PATIENCE).status_code != 200
-    ] == []
+    assert [one for _, one in addresses if not one.startswith(f"{_PAGE}/")] == []
+    assert [one for kind, one in addresses if kind != "action" and get(one).status_code != 200] == []
+    form = dict(_HIDDEN.findall(get(f"{_PAGE}/pipelines/shop").text))
+    begun = visitor.post(f"{site.url}{_PAGE}/pipelines/shop/run", data=form, timeout=_PATIENCE)
+    operation = begun.url.removeprefix(site.url)
+    assert operation.startswith(f"{_PAGE}/operations/")
+    until(lambda: "event: over" in get(f"{operation}/events").text)  # as often as a browser asks
+    assert "It has succeeded" in get(operation).text
 
 
 @pytest.mark.services

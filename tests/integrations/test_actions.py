@@ -97,7 +97,8 @@ def test_any_json_is_an_action_or_a_configuration_error(data: Any) -> None:
     )
 )
 def test_an_action_comes_back_from_json_as_it_was(action: Action) -> None:
-    assert action_from(json.loads(json.dumps(plain_action(action)))) == action
+    plain = plain_action(action)
+    assert action_from(plain) == action_from(json.loads(json.dumps(plain))) == action
 
 
 def test_a_path_of_any_bytes_comes_back_from_json() -> None:
@@ -154,7 +155,7 @@ def test_a_new_folder_that_nothing_was_put_into_is_removed_again(
     shop: BackupPipeline, tmp_path: Path
 ) -> None:
     shop.run()
-    with pytest.raises(RestoreError, match="matches what was asked for"):
+    with pytest.raises(RestoreError, match=r"matches what was asked for: look at its entries\.$"):
         act(shop, Action(verb="restore", include=("/none",)), scratch=tmp_path / "scratch")
     assert [*(tmp_path / "scratch").iterdir()] == []
 
@@ -202,6 +203,23 @@ def test_what_a_target_replaces_it_says_itself(shop: BackupPipeline, tmp_path: P
     for place in (target, {"shop": target}):
         with pytest.raises(ConfigurationError, match="'site' is replaced or not as it says itself"):
             act(shop, action, places={"site": place})
+
+
+def test_a_dry_run_tells_what_would_be_replaced_from_what_cannot_be(
+    shop: BackupPipeline, tmp_path: Path
+) -> None:
+    (tmp_path / "files" / "b.txt").write_text("b")
+    shop.run()
+    (tmp_path / "site" / "files" / "a.txt").mkdir(parents=True)
+    (tmp_path / "site" / "files" / "b.txt").write_text("mine")
+    action = Action(verb="restore", place="site", overwrite=True, dry_run=True)
+    report = act(shop, action, places={"site": tmp_path / "site"}).report
+    assert report is not None
+    assert [(one.path, one.severity, one.check) for one in report.problems] == [
+        ("files/a.txt", "error", None),
+        ("files/b.txt", "warning", REPLACED),
+    ]
+    assert (tmp_path / "site" / "files" / "b.txt").read_text() == "mine"
 
 
 def test_a_restore_says_the_folder_that_it_went_to(shop: BackupPipeline, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from backupkit import (
     DeadManPing,
     Deflate,
     DestinationError,
+    DestinationOverview,
     DestinationResult,
     Difference,
     Differing,
@@ -376,6 +377,7 @@ def looking(backups: Backups, pipeline: BackupPipeline) -> None:
     assert_type(comparison.so_far, Differing)
     assert_type(versions_of(backups.find("*.csv", "x", ignore_case=True)), Mapping[str, Sequence[Version]])
     assert_type(backups.statistics(at="here"), Sequence[Statistics])
+    assert_type(pipeline.overview(at="here"), Sequence[DestinationOverview])
 
 
 class TheirEncryptor:

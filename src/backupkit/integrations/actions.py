@@ -10,7 +10,7 @@ import secrets
 import tempfile
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Literal, TypeAlias, cast, get_args
@@ -236,8 +236,7 @@ def _restore(
         if action.dry_run:
             return Done(report=restored(os.path.join(above, prefix + secrets.token_hex(4))), folder=above)
         with _new_folder(above, prefix) as folder:
-            report = restored(folder)
-        return Done(report=report, folder=folder if os.path.isdir(folder) else None)
+            return Done(report=restored(folder), folder=folder)
     to = None if isinstance(place, Mapping) else place
     report = restored(to)
     if action.dry_run and action.overwrite:
@@ -271,9 +270,9 @@ def _heeds_overwrite(place: object) -> bool:
 
 @contextmanager
 def _new_folder(above: str, prefix: str) -> Iterator[str]:
-    """A folder that only its owner can enter; it is gone again if nothing was put into it.
+    """A folder that only its owner can enter.
 
-    An error says that what was put into it until then is still there.
+    If there is an error before anything was put into it, it is gone again; otherwise the error says where it is.
     """
     try:
         os.makedirs(above, mode=0o700, exist_ok=True)
@@ -284,13 +283,17 @@ def _new_folder(above: str, prefix: str) -> Iterator[str]:
         ) from error
     try:
         yield folder
-    except BackupKitError as error:
-        with suppress(OSError):
-            os.rmdir(folder)
-        if os.path.isdir(folder):
+    except BaseException as error:
+        if not _removed(folder) and isinstance(error, BackupKitError):
             said = f"{str(error).rstrip('.')}. What was restored until then is in {folder}."
             error.args = (said, *error.args[1:])
         raise
-    finally:
-        with suppress(OSError):
-            os.rmdir(folder)
+
+
+def _removed(folder: str) -> bool:
+    """Whether it was empty, and now is gone."""
+    try:
+        os.rmdir(folder)
+    except OSError:
+        return False
+    return True

@@ -122,6 +122,8 @@ def test_backups_are_filtered_and_come_in_parts(program: Program) -> None:
         ("contents=databases", 1),
         ("state=good", 3),
         ("state=damaged", 0),
+        ("state=not+verified", 3),
+        ("state=goes+with+the+next+clean", 0),
         ("state=pinned", 1),
         ("q=fiscal", 1),
         (f"q={newest['id']}", 1),
@@ -149,7 +151,7 @@ def test_a_restore_goes_straight_to_a_new_folder_or_to_a_place_with_a_name(
 def test_what_is_no_action_is_refused_before_anything_is_done(program: Program) -> None:
     for address, said in (
         ("run", {"backup": "latest"}),
-        ("run", {"verb": "delete", "backup": "latest"}),
+        ("run", {"verb": "clean"}),
         ("run", {"only": ["files"]}),
         ("run", {"command": "true"}),
         ("delete", {}),
@@ -242,8 +244,8 @@ def test_it_leads_to_the_operation_below_the_mount_path(manager: BackupManager) 
     assert client.get("/api/nothing").json()["error"]
 
 
-def test_notifications_are_told_and_marked_as_read(program: Program) -> None:
-    (notifier,) = program.browser.manager.page.notifications
+def test_notifications_are_told_and_marked_as_read(program: Program, shop: BackupPipeline) -> None:
+    (notifier,) = shop.notifiers
     notifier.notify(notice("run failed"))
     (told,) = program.get("/api/notifications?unread=yes")["notifications"]
     assert (told["pipeline"], told["occasion"], told["read_at"]) == ("shop", "run failed", None)

@@ -13,6 +13,7 @@ from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi import BackupManager
 from backupkit.integrations.asgi.work import Work
 from backupkit.model import Backup, DestinationResult, Kept, Report, RetentionPlan
+from backupkit.sizes import format_size
 from backupkit.testing.clocks import FrozenClock
 from tests.integrations.asgi.forms import Form, shown
 from tests.integrations.asgi.visitor import Browser
@@ -41,8 +42,10 @@ def test_the_plan_is_shown_and_carried_out_after_the_name_was_typed(
     newest, *others = ids(shop)
     work = planned(browser)
     assert ids(shop) == [newest, *others]
-    page = shown(browser, "clean_plan.html", work)
-    assert "Deletes 2 backups, and frees " in page
+    page = browser.get(f"/operations/{work.id}").text
+    stored = sum(one.stored for one in shop.list().backups[1:])
+    assert f"Deletes 2 backups, and frees {format_size(stored)}." in page
+    assert f"2 would be deleted, {format_size(stored)} freed" in page
     for one in others:
         assert f"/backups/{one}?at=file" in page
     assert "older than the newest" in page

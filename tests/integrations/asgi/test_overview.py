@@ -76,7 +76,7 @@ def test_the_first_page_says_first_how_the_backups_stand(browser: Browser, shop:
     browser.manager.page.looks.forget("shop")
     (first,) = lead(browser.get("/").text)
     assert re.fullmatch(
-        r"Recoverable to today \d\d:\d\d. Last proven by a drill today. A restore takes less than a second.",
+        r"Recoverable to \w+ \d\d:\d\d\. Last proven by a drill \w+\. A restore takes [\w ]+ seconds?\.",
         first,
     )
 
@@ -184,6 +184,18 @@ def test_the_page_of_a_pipeline_says_what_it_is_made_of_and_what_was_done(
     assert "TieredRetention(keep_all_days=7" in text
     assert "no: whoever reads a destination can read the backups" in text
     assert re.search(r'<a href="/history/\w+">run</a>', text)
+
+
+def test_a_history_that_cannot_be_read_is_told_and_the_rest_is_there(
+    pipeline: Callable[..., BackupPipeline], page: Callable[..., Browser], tmp_path: Path
+) -> None:
+    shop = pipeline("shop", history=DatabaseHistory(f"sqlite:///{tmp_path / 'gone' / 'records.sqlite3'}"))
+    shop.run()
+    browser = page(shop)
+    text = browser.get("/pipelines/shop").text
+    assert "The history does not answer:" in text
+    assert "Recoverable to " in text
+    assert browser.get("/metrics").status_code == 200
 
 
 def test_an_unknown_pipeline_is_not_found(browser: Browser) -> None:

@@ -25,11 +25,6 @@ from tests.integrations.asgi.visitor import Browser
 STATIC = Path(asgi.__file__).parent / "static"
 
 
-@pytest.fixture(autouse=True)
-def destination(tmp_path: Path) -> None:
-    (tmp_path / "backups").mkdir(exist_ok=True)
-
-
 def shown(manager: BackupManager) -> str:
     """What stands on the page of the pipeline."""
     page = manager.page

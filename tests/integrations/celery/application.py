@@ -121,6 +121,8 @@ def application(url: str, folder: Path, **more: Any) -> Celery:
         "limits": {"db1.internal": MOST_AT_ONCE},
         "try_again": timedelta(seconds=1),
         "time_limit": timedelta(minutes=5),
+        "scratch": folder / "scratch",
+        "places": {"beside": folder / "beside"},
         "schedule": {"shop-0": Schedule([Scheduled("0 3 * * *", "monitor")])},
     }
     register(app, lambda: pipelines(url, folder), **(options | more))

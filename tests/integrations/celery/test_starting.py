@@ -79,7 +79,7 @@ def test_each_task_has_a_soft_and_then_a_hard_limit_of_time(
     register(short, pipeline, time_limit=timedelta(minutes=2))
     for app, soft, hard in ((usual, HOUR, HOUR + 300), (short, 120, 240)):
         tasks = [task for name, task in app.tasks.items() if name.startswith("backupkit.")]
-        assert len(tasks) == 6
+        assert len(tasks) == 7
         assert {(task.soft_time_limit, task.time_limit) for task in tasks} == {(soft, hard)}
 
 

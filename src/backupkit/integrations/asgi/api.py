@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -12,8 +12,9 @@ from starlette.responses import Response
 from backupkit.integrations.actions import SCRATCH, Asked, action_from
 from backupkit.integrations.asgi import auditing
 from backupkit.integrations.asgi.abilities import Ability
-from backupkit.integrations.asgi.api_values import backup_value, operation_value, pipeline_value, verdicts_of
+from backupkit.integrations.asgi.api_values import backup_value, operation_value, pipeline_value
 from backupkit.integrations.asgi.asking import submit
+from backupkit.integrations.asgi.backups import STATES, matching, verdicts_on
 from backupkit.integrations.asgi.filters import ROWS, number_of, pipeline_of, word_of
 from backupkit.integrations.asgi.guard import FIELD
 from backupkit.integrations.asgi.notifications import mark, notifications_of
@@ -22,7 +23,7 @@ from backupkit.integrations.asgi.routes import Handler, Route
 from backupkit.integrations.asgi.standings import stand
 from backupkit.integrations.asgi.visit import Visit
 from backupkit.integrations.asgi.work import Work
-from backupkit.model import Backup
+from backupkit.model import Backup, DestinationOverview
 from backupkit.plain_data import plain, storable
 
 _MOST = 500  # rows of one answer
@@ -39,14 +40,6 @@ VERBS: Mapping[Asked, Ability] = {
     "unpin": "delete",
 }
 """What it takes to ask for each."""
-
-_STATES: Mapping[str, Callable[[Backup], bool]] = {
-    "good": lambda one: one.good,
-    "incomplete": lambda one: one.complete is False,
-    "damaged": lambda one: one.damaged,
-    "pinned": lambda one: one.pin is not None,
-    "proven": lambda one: one.proven is not None,
-}
 
 
 def answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -78,24 +71,14 @@ def backups(visit: Visit) -> Response:
     """Those of a pipeline at all its destinations, newest first."""
     _ = visit.pipeline
     limit, skip = _window(visit)
-    at, words = visit.query.get("at"), visit.query.get("q", "").lower().split()
-    contents = word_of(visit, "contents", ("files", "databases"))
-    state = word_of(visit, "state", tuple(_STATES))
+    word_of(visit, "contents", ("files", "databases"))
+    word_of(visit, "state", STATES)
+    asked = {name: visit.query.get(name, "") for name in ("at", "contents", "state", "q")}
     looks = visit.page.looks.at(visit.name)
-    overviews = [one.overview for one in looks if one.overview is not None and at in (None, "", one.location)]
-    found = [
-        (backup, overview)
-        for overview in overviews
-        for backup in overview.backups
-        if (contents is None or contents in backup.contents)
-        and (state is None or _STATES[state](backup))
-        and _has(backup, words)
-    ]
-    found.sort(key=lambda one: one[0].time, reverse=True)
-    verdicts = {id(one): verdicts_of(one) for one in overviews}
+    found = matching(visit, {visit.name: looks}, {**asked, "sort": "newest"})
     return answer(
         {
-            "backups": [backup_value(one, verdicts[id(there)]) for one, there in found[skip : skip + limit]],
+            "backups": _values(visit, [(one, there) for _, one, there in found[skip : skip + limit]]),
             "count": len(found),
             "errors": [f"{look.location}: {look.error}" for look in looks if look.error],
         }
@@ -106,8 +89,21 @@ def backup(visit: Visit) -> Response:
     _ = visit.pipeline
     found = visit.backup()
     there = (one.overview for one in visit.page.looks.at(visit.name) if one.location == found.location)
-    overview = next(there, None)
-    return answer(backup_value(found, verdicts_of(overview) if overview is not None else {}))
+    return answer(_values(visit, [(found, next(there, None))])[0])
+
+
+def _values(
+    visit: Visit, found: Sequence[tuple[Backup, DestinationOverview | None]]
+) -> Sequence[Mapping[str, Any]]:
+    """Backups, and what is known of the destination of each."""
+    places = {id(there): there for _, there in found if there is not None}
+    verdicts = {place: verdicts_on([one for one, _ in found], there) for place, there in places.items()}
+    return [
+        backup_value(
+            visit.page.shelves.known(visit.name, one), verdicts.get(id(there), {}).get((one.name, one.id))
+        )
+        for one, there in found
+    ]
 
 
 def asks_for(verb: Asked) -> Handler:
@@ -188,12 +184,6 @@ def audit(visit: Visit) -> Response:
 
 def _window(visit: Visit) -> tuple[int, int]:
     return number_of(visit, "limit", ROWS, least=1, most=_MOST), number_of(visit, "skip", 0)
-
-
-def _has(backup: Backup, words: Sequence[str]) -> bool:
-    pinned = backup.pin.reason if backup.pin else ""
-    text = " ".join((backup.id, backup.location, *(backup.tags or ()), backup.host or "", pinned)).lower()
-    return all(word in text for word in words)
 
 
 def _said(visit: Visit) -> dict[str, Any]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from backupkit.integrations.actions import plain_action
 from backupkit.integrations.asgi.dues import Due
 from backupkit.integrations.asgi.looks import Look
 from backupkit.integrations.asgi.standings import Stands
 from backupkit.integrations.asgi.work import Work
-from backupkit.model import Backup, DestinationOverview
+from backupkit.model import Backup, Kept, Removed
 from backupkit.plain_data import plain
-
-Verdicts: TypeAlias = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
 def pipeline_value(stands: Stands) -> Mapping[str, Any]:
@@ -56,23 +54,16 @@ def _due(due: Due) -> Mapping[str, Any]:
     }
 
 
-def backup_value(backup: Backup, verdicts: Verdicts) -> Mapping[str, Any]:
+def backup_value(backup: Backup, verdict: Kept | Removed | None) -> Mapping[str, Any]:
     """A backup, and what the next cleaning would do with it; None where that is not known."""
-    verdict = verdicts.get((backup.name, backup.id))
-    return {**plain(backup), "good": backup.good, "next_clean": verdict}
-
-
-def verdicts_of(overview: DestinationOverview) -> Verdicts:
-    """What the next cleaning would do with each backup of a destination."""
-    keeps = {
-        (one.backup.name, one.backup.id): {"keeps": True, "reasons": [*one.reasons]}
-        for one in overview.plan.keep
-    }
-    removes = {
-        (one.backup.name, one.backup.id): {"keeps": False, "reasons": [one.reason]}
-        for one in overview.plan.remove
-    }
-    return {**keeps, **removes}
+    match verdict:
+        case Kept(reasons=reasons):
+            clean: Mapping[str, Any] | None = {"keeps": True, "reasons": [*reasons]}
+        case Removed(reason=reason):
+            clean = {"keeps": False, "reasons": [reason]}
+        case None:
+            clean = None
+    return {**plain(backup), "good": backup.good, "next_clean": clean}
 
 
 def operation_value(work: Work) -> Mapping[str, Any]:

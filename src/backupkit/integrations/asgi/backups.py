@@ -33,6 +33,8 @@ _STATES: Mapping[str, Callable[[Backup, datetime], bool]] = {
     "not verified": lambda one, _now: one.verified is None,
 }
 _GOES = "goes with the next clean"
+STATES = (*_STATES, _GOES)
+"""What can be asked for of their states."""
 
 _ASKED = ("pipeline", "at", "contents", "state", "q", "sort", "page")
 
@@ -67,10 +69,10 @@ def show(visit: Visit) -> Response:
     chosen = asked["pipeline"]
     if chosen and chosen not in visit.page.pipelines:
         raise HTTPException(404, "There is no such pipeline.")
-    looks = {name: visit.page.looks.at(name) for name in ([chosen] if chosen else visit.page.pipelines)}
+    looks = visit.page.looks.every([chosen] if chosen else None)
     if asked["sort"] not in _SORTS:
         asked["sort"] = "newest"
-    found = _found(visit, looks, asked)
+    found = _page_of(visit, matching(visit, looks, asked), asked["page"])
 
     def address(**changed: object) -> str:
         return visit.path("backups", **{**asked, "page": "", **changed})
@@ -84,7 +86,7 @@ def show(visit: Visit) -> Response:
         looks=looks,
         lines=list_equivalent(chosen or None),
         locations=sorted({look.location for those in looks.values() for look in those}),
-        states=[*_STATES, _GOES],
+        states=STATES,
         several=len(visit.page.pipelines) > 1,
     )
 
@@ -96,7 +98,10 @@ def verdicts_on(backups: Collection[Backup], overview: DestinationOverview) -> M
     return {_key(one.backup): one for half in halves for one in half if _key(one.backup) in wanted}
 
 
-def _found(visit: Visit, looks: Mapping[str, Sequence[Look]], asked: Mapping[str, str]) -> Found:
+def matching(
+    visit: Visit, looks: Mapping[str, Sequence[Look]], asked: Mapping[str, str]
+) -> Sequence[_Candidate]:
+    """The backups that are asked for, each with its pipeline and what is known of the destination, in order."""
     at, contents, words, state = asked["at"], asked["contents"], asked["q"].lower().split(), asked["state"]
     passes, now = _STATES.get(state), visit.page.clock()
     rows: list[_Candidate] = []
@@ -118,7 +123,7 @@ def _found(visit: Visit, looks: Mapping[str, Sequence[Look]], asked: Mapping[str
             rows += [(name, one, overview) for one in some]
     by, backwards = _SORTS[asked["sort"]]
     rows.sort(key=lambda row: by(row[1]), reverse=backwards)
-    return _page_of(visit, rows, asked["page"])
+    return rows
 
 
 def _page_of(visit: Visit, rows: Sequence[_Candidate], number: str) -> Found:

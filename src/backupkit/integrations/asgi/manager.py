@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, cast
@@ -54,7 +54,6 @@ from backupkit.integrations.asgi.visit import mount_path, path_below
 from backupkit.integrations.asgi.work import Queue
 from backupkit.integrations.pipelines import Given
 from backupkit.integrations.pipelines import Pipelines as Named
-from backupkit.notifiers.database import DatabaseNotifier
 from backupkit.pipeline import BackupPipeline
 from backupkit.scheduling import Schedule
 from backupkit.scheduling.schedule import schedule_of
@@ -137,7 +136,6 @@ class BackupManager:
             queue=queue,
             places=places,
             audit=audit or _history_of(by_name) or DatabaseHistory(),
-            notifications=_notifications_of(by_name),
             unread=Unread(by_name),
             zone=zone,
             clock=clock,
@@ -230,14 +228,3 @@ def _named(
 def _history_of(pipelines: Mapping[str, BackupPipeline]) -> DatabaseHistory | None:
     histories = (one.history for one in pipelines.values())
     return next((one for one in histories if isinstance(one, DatabaseHistory)), None)
-
-
-def _notifications_of(pipelines: Mapping[str, BackupPipeline]) -> Sequence[DatabaseNotifier]:
-    """Where notifications are kept, each place once."""
-    kept = [
-        one
-        for pipeline in pipelines.values()
-        for one in pipeline.notifiers
-        if isinstance(one, DatabaseNotifier)
-    ]
-    return [*{repr(one): one for one in kept}.values()]

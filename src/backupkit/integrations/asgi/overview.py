@@ -40,7 +40,6 @@ def show_pipeline(visit: Visit) -> Response:
 def _pipeline(visit: Visit, name: str, *, here: str = "pipelines") -> Response:
     page, pipeline = visit.page, visit.page.pipelines[name]
     stands = stand(page, [name])[name]
-    history = page.history_of(name)
     retention = repr(pipeline.retention)
     return visit.html(
         "pipeline.html",
@@ -53,7 +52,6 @@ def _pipeline(visit: Visit, name: str, *, here: str = "pipelines") -> Response:
         # That of an object which says nothing of itself has an address in it.
         retention=type(pipeline.retention).__name__ if retention.startswith("<") else retention,
         recent=[work for work in page.queue.recent() if work.pipeline == name][:_RECENT],
-        reports=[] if history is None else history.recorded(str(pipeline.name), limit=_RECENT),
         here=here,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
@@ -14,7 +14,6 @@ from backupkit.integrations.asgi.looks import Looks
 from backupkit.integrations.asgi.shelves import Shelves
 from backupkit.integrations.asgi.unread import Unread
 from backupkit.integrations.asgi.work import Queue
-from backupkit.notifiers.database import DatabaseNotifier
 from backupkit.pipeline import BackupPipeline
 from backupkit.scheduling import Schedule
 
@@ -31,7 +30,6 @@ class Page:
     queue: Queue
     places: Mapping[str, Place] = field(repr=False)  # URLs in it may hold passwords
     audit: DatabaseHistory
-    notifications: Sequence[DatabaseNotifier]
     unread: Unread
     zone: tzinfo
     clock: Callable[[], datetime]

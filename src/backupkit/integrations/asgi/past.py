@@ -16,16 +16,16 @@ from backupkit.scheduling.missed import was_begun
 GRACE = timedelta(hours=1)
 """A job is overdue when it was due so long ago and nothing says that it was done."""
 
-_RUNS, _OTHERS = 8, 3
+_RUNS, _OTHERS, _RECENT = 8, 3, 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
     """The newest reports of some operations, the newest first; none where there is no history to be read.
 
-    It was asked at `time`. `kept` says that there is a history; `newest` has the last report of each operation,
-    without details. `done` has jobs other than runs that were reported since they were due last, and when that was;
-    `begun` those of which only that is remembered.
+    It was asked at `time`. `kept` says that there is a history; `newest` has the last report of each operation, and
+    `recent` the last ones of any, without details. `done` has jobs other than runs that were reported since they
+    were due last, and when that was; `begun` those of which only that is remembered.
     """
 
     time: datetime
@@ -33,6 +33,7 @@ class Past:
     runs: tuple[Report, ...] = ()
     drills: tuple[Report, ...] = ()
     restores: tuple[Report, ...] = ()
+    recent: tuple[Recorded, ...] = ()
     newest: Mapping[Operation, Recorded] = field(default_factory=dict)
     done: Mapping[Job, datetime] = field(default_factory=dict)
     begun: Mapping[Job, datetime] = field(default_factory=dict)
@@ -76,6 +77,7 @@ def past_of(pipeline: BackupPipeline, schedule: Schedule | None, clock: Callable
         runs=reports("run", _RUNS),
         drills=reports("drill", _OTHERS),
         restores=reports("restore", _OTHERS),
+        recent=() if history is None else tuple(history.recorded(name, limit=_RECENT)),
         newest=newest,
         done=done,
         begun=begun,

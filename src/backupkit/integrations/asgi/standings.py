@@ -9,6 +9,7 @@ from backupkit.integrations.asgi.dues import Due, dues
 from backupkit.integrations.asgi.facts import Facts
 from backupkit.integrations.asgi.looks import Look
 from backupkit.integrations.asgi.page import Page
+from backupkit.integrations.asgi.past import Past
 from backupkit.integrations.asgi.sentences import Standing, standing
 from backupkit.pipeline import BackupPipeline
 
@@ -20,6 +21,7 @@ class Stands:
     name: str
     pipeline: BackupPipeline
     looks: Sequence[Look]
+    past: Past | None
     dues: Sequence[Due]
     standing: Standing
 
@@ -80,6 +82,11 @@ def stand(page: Page, names: Iterable[str] | None = None) -> Mapping[str, Stands
             zone=page.zone,
         )
         found[name] = Stands(
-            name=name, pipeline=pipeline, looks=looks[name], dues=due, standing=standing(facts)
+            name=name,
+            pipeline=pipeline,
+            looks=looks[name],
+            past=past.value,
+            dues=due,
+            standing=standing(facts),
         )
     return found

@@ -21,9 +21,8 @@ _LONGEST_BODY = (64 << 10) + 1  # with which the page refuses it
 def as_wsgi(page: ASGIApp) -> WSGIApplication:
     """The page as a WSGI application, to be mounted by what mounts such ones.
 
-    Answers are handed on as they are made, so that downloads take no memory and progress is seen at once, and what
-    makes one is ended when the server closes it. `authorize` finds the WSGI environment in
-    `request.scope["wsgi_environ"]`. An open progress page occupies a thread of the server.
+    Answers are handed on as they are made, so that downloads take no memory, and what makes one is ended when the
+    server closes it. `authorize` finds the WSGI environment in `request.scope["wsgi_environ"]`.
     """
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 try:
     import celery as _celery  # noqa: F401
     import redis as _redis  # noqa: F401
@@ -12,4 +14,16 @@ except ModuleNotFoundError as error:
 
 from backupkit.integrations.celery.registering import register
 
-__all__ = ["register"]
+if TYPE_CHECKING:
+    from backupkit.integrations.celery.queue import CeleryQueue
+
+__all__ = ["CeleryQueue", "register"]
+
+
+def __getattr__(name: str) -> Any:
+    """`CeleryQueue` belongs to the management page, which workers do not need, nor what that needs."""
+    if name == "CeleryQueue":
+        from backupkit.integrations.celery.queue import CeleryQueue
+
+        return CeleryQueue
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

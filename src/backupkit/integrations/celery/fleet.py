@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from backupkit.errors import ConfigurationError
+from backupkit.integrations.actions import SCRATCH, Place
+from backupkit.integrations.celery.asked import Asked, asked_beside
 from backupkit.integrations.celery.broker import fleet_lock
 from backupkit.integrations.celery.deliveries import Deliveries, deliveries_beside
 from backupkit.integrations.pipelines import Pipelines
@@ -37,6 +40,8 @@ class Fleet:
     memory_limit: int
     try_again: timedelta
     give_up_after: timedelta
+    places: Mapping[str, Place]
+    scratch: str | os.PathLike[str] | None
 
     def __post_init__(self) -> None:
         if not isinstance(self.queue, str) or not self.queue:
@@ -59,6 +64,10 @@ class Fleet:
             )
         if self.memory_limit < 1024:
             raise ConfigurationError('memory_limit= is less than a kilobyte: write a size such as "512MB".')
+        if SCRATCH in self.places:
+            raise ConfigurationError(
+                f"places= cannot have one called {SCRATCH!r}: name it otherwise, or give scratch=."
+            )
         Limits(self.given_limits, lock=MachineLock())  # which checks them; the lock is not known yet
 
     @property
@@ -86,3 +95,6 @@ class Fleet:
 
     def deliveries(self, app: Celery) -> Deliveries:
         return deliveries_beside(self.lock(app))
+
+    def asked(self, app: Celery) -> Asked:
+        return asked_beside(self.lock(app), self.queue)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from backupkit.errors import BackupKitError
-from backupkit.integrations.actions import sentence
+from backupkit.integrations.actions import Done, sentence
 from backupkit.model import Report, Summary
 from backupkit.plain_data import plain, storable
 
 
-def result_of(ended: Report | Summary) -> Any:
+def result_of(ended: Report | Summary | Done) -> Any:
     """The report or summary as plain data, of which databases can hold every text."""
     return storable(plain(ended))
 

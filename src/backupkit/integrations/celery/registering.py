@@ -12,9 +12,11 @@ from weakref import WeakSet
 from celery.signals import task_revoked
 
 from backupkit.errors import ConfigurationError
+from backupkit.integrations.actions import Place
+from backupkit.integrations.celery.asked import ACT
 from backupkit.integrations.celery.beat import TASKS, Entries, Schedules
 from backupkit.integrations.celery.fleet import Fleet
-from backupkit.integrations.celery.tasks import BackupTask
+from backupkit.integrations.celery.tasks import ActionTask, JobTask
 from backupkit.integrations.celery.worker import step_for
 from backupkit.integrations.pipelines import Given, Pipelines
 from backupkit.locking.database import DatabaseLock
@@ -42,6 +44,8 @@ def register(
     memory_limit: int | str | None = None,
     try_again: timedelta = timedelta(minutes=1),
     give_up_after: timedelta = timedelta(hours=6),
+    places: Mapping[str, Place] | None = None,
+    scratch: str | os.PathLike[str] | None = None,
 ) -> None:
     """Give the application the tasks `backupkit.run`, `.clean`, `.monitor`, `.verify`, `.drill` and `.report`.
 
@@ -52,6 +56,9 @@ def register(
     One run of a pipeline happens at a time in the whole fleet, by `lock`, or else by the Redis that is the broker;
     `limits` says how many may use a destination or a host at once (see `Limits`). A run that is not next is tried
     again after `try_again`, up to twice that, and fails if it was not next for as long as `give_up_after`.
+
+    `backupkit.act` does what a page asks for by `CeleryQueue`. Restores go to a new folder in `scratch` (by default
+    the folder for temporary files), or to one of the `places` by its name; what they are never leaves the workers.
 
     After `time_limit` an operation is cancelled, and its process killed if that takes more than a few minutes. A
     process that needed more than `memory_limit` (by default what the variable BACKUPKIT_MEMORY_LIMIT says, or
@@ -70,9 +77,12 @@ def register(
         memory_limit=parse_size(memory_limit),
         try_again=try_again,
         give_up_after=give_up_after,
+        places=dict(places or {}),
+        scratch=scratch,
     )
     for verb in TASKS:
         _add_task(app, verb, fleet)
+    _add_action_task(app, fleet)
     app.steps["worker"].add(step_for(fleet))
     task_revoked.connect(_never_again(fleet), weak=False)
     if schedule is not None:
@@ -81,24 +91,32 @@ def register(
 
 
 def _add_task(app: Celery, verb: Verb, fleet: Fleet) -> None:
-    @app.task(  # type: ignore[untyped-decorator]  # celery has no types
-        base=BackupTask,
-        bind=True,
-        name=TASKS[verb],
-        shared=False,
-        verb=verb,
-        fleet=fleet,
-        soft_time_limit=fleet.soft_limit,
-        time_limit=fleet.hard_limit,
-    )
+    @app.task(base=JobTask, name=TASKS[verb], verb=verb, **_options(fleet))  # type: ignore[untyped-decorator]
     def task(
-        self: BackupTask,
+        self: JobTask,
         pipeline: str | None = None,
         only: Contents | None = None,
         to: str | None = None,
         notify: bool = True,
     ) -> Any:
-        return self.do(pipeline, {"only": only, "to": to, "notify": notify})
+        return self.do(pipeline, only, to, notify)
+
+
+def _add_action_task(app: Celery, fleet: Fleet) -> None:
+    # Whatever the application says of other results: a page follows it by its own.
+    @app.task(base=ActionTask, name=ACT, ignore_result=False, **_options(fleet))  # type: ignore[untyped-decorator]
+    def task(self: ActionTask, pipeline: str, action: Any) -> Any:
+        return self.do(pipeline, action)
+
+
+def _options(fleet: Fleet) -> dict[str, Any]:
+    return {
+        "bind": True,
+        "shared": False,
+        "fleet": fleet,
+        "soft_time_limit": fleet.soft_limit,
+        "time_limit": fleet.hard_limit,
+    }
 
 
 def _never_again(fleet: Fleet) -> Callable[..., None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -13,6 +14,7 @@ from celery.states import READY_STATES
 from celery.utils.log import get_task_logger
 
 from backupkit.errors import BackupKitError, ConfigurationError, OperationCancelledError, told
+from backupkit.integrations.actions import Action, Done, act, action_from
 from backupkit.integrations.celery.fleet import Fleet
 from backupkit.integrations.celery.outcomes import result_of, sendable
 from backupkit.integrations.celery.stopping import Stop, stoppable
@@ -28,19 +30,23 @@ _log = get_task_logger(__name__)
 
 def job_of(verb: Verb, *, only: Contents | None = None, to: str | None = None, notify: bool = True) -> Job:
     """The job that the arguments mean; ConfigurationError if they are not possible, or hold a password."""
-    if isinstance(to, str) and "@" in to and urlsplit(to).password is not None:
-        raise ConfigurationError(
-            "to= holds a password, which everybody could read in the queue: name the destination without it, as "
-            "reports do."
-        )
+    refuse_password("to", to)
     return Job(verb, only=only, to=to, notify=notify)
 
 
+def refuse_password(option: str, location: object) -> None:
+    """ConfigurationError for the location of a destination that holds one."""
+    if isinstance(location, str) and "@" in location and urlsplit(location).password is not None:
+        raise ConfigurationError(
+            f"{option}= holds a password, which everybody could read in the queue: name the destination without "
+            "it, as reports do."
+        )
+
+
 class BackupTask(Task):  # type: ignore[misc]  # celery has no types
-    """What the tasks have in common; `verb` and `fleet` are set on each."""
+    """What the tasks have in common; `fleet` is set on each."""
 
     abstract = True
-    verb: Verb
     fleet: Fleet
 
     # Whatever the application says of its other tasks.
@@ -66,25 +72,21 @@ class BackupTask(Task):  # type: ignore[misc]  # celery has no types
             options["queue"] = self.fleet.queue
         return super().apply_async(args, kwargs, *rest, **options)
 
-    def check_arguments(
-        self,
-        pipeline: str | None = None,
-        only: Contents | None = None,
-        to: str | None = None,
-        notify: bool = True,
-    ) -> Job:
-        return job_of(self.verb, only=only, to=to, notify=notify)
+    def check_arguments(self, *arguments: Any, **options: Any) -> Job | Action:
+        """What the arguments of the task mean; ConfigurationError if they are not possible."""
+        raise NotImplementedError
 
-    def do(self, pipeline: str | None, arguments: dict[str, Any]) -> Any:
-        """Do the job, unless a message of this task did it before; return the report as plain data."""
+    def do(self, pipeline: str | None, *arguments: Any) -> Any:
+        """Do what they mean, unless a message of this task did it before; return the report as plain data."""
         number = self._known(lambda task: self.fleet.deliveries(self.app).begin(task), 1)
         # Its worker may have died between the result and the note of it.
         if number == 0 or (number > 1 and self._known(self.backend.get_state, "") in READY_STATES):
             raise Ignore("It has ended already: its message was delivered again.")
         with stoppable() as stop:
             try:
-                ended = self._perform(stop, number, pipeline, job_of(self.verb, **arguments))
+                ended = self._perform(stop, number, pipeline, self.check_arguments(pipeline, *arguments))
             except Exception as error:
+                self._failed(error)
                 if stop.reason == "told" or isinstance(error, NotNowError):
                     self._put_off()
                 if isinstance(error, NotNowError) and stop.reason != "told":
@@ -110,24 +112,32 @@ class BackupTask(Task):  # type: ignore[misc]  # celery has no types
     def on_failure(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         self._end(task_id)
 
-    def _perform(self, stop: Stop, number: int, name: str | None, job: Job) -> Report | Summary:
+    def _failed(self, error: Exception) -> None:
+        """Before it is told by its text alone."""
+
+    def _perform(
+        self, stop: Stop, number: int, name: str | None, wanted: Job | Action
+    ) -> Report | Summary | Done:
         fleet = self.fleet
         pipeline = fleet.pipelines.named(name)
         waited = time.time() - self._since()
         last = not self._is_queued or waited >= fleet.give_up_after.total_seconds()
         lock, limits = fleet.lock(self.app), fleet.limits(self.app)
+        job = wanted if isinstance(wanted, Job) else _run_of(wanted)
         with turn(pipeline, job, lock=lock, limits=limits, last=last) as mine:
             if number > _ATTEMPTS:
                 died = BackupKitError(
-                    f"{job} of {pipeline.name} was begun {_ATTEMPTS} times, and its worker died each time: see the "
-                    "log of the worker and of its machine, which may lack memory."
+                    f"{job or wanted.verb} of {pipeline.name} was begun {_ATTEMPTS} times, and its worker died "
+                    "each time: see the log of the worker and of its machine, which may lack memory."
                 )
-                if job.verb != "run":
+                if wanted.verb != "run":
                     raise died
                 mine.lock = Refusing(died)  # so that people are told
             if self._is_queued and not self.request.ignore_result:
                 mine.observers = (*mine.observers, Numbers(self._progress(stop)))
-            return perform(mine, job, cancel=stop.cancel)
+            if isinstance(wanted, Job):
+                return perform(mine, wanted, cancel=stop.cancel)
+            return act(mine, wanted, places=fleet.places, scratch=fleet.scratch, cancel=stop.cancel)
 
     def _progress(self, stop: Stop) -> Callable[[dict[str, Any]], None]:
         task = self.request.id
@@ -181,3 +191,41 @@ class BackupTask(Task):  # type: ignore[misc]  # celery has no types
         except Exception as error:
             _log.warning("It is not known whether this task ended before (%s).", told(error))
             return otherwise
+
+
+class JobTask(BackupTask):
+    """Does one job: `verb` is set on each task."""
+
+    abstract = True
+    verb: Verb
+
+    def check_arguments(
+        self,
+        pipeline: str | None = None,
+        only: Contents | None = None,
+        to: str | None = None,
+        notify: bool = True,
+    ) -> Job:
+        return job_of(self.verb, only=only, to=to, notify=notify)
+
+
+class ActionTask(BackupTask):
+    """Does what a person has asked for; see `Action`."""
+
+    abstract = True
+
+    def check_arguments(self, pipeline: str, action: Any) -> Action:
+        wanted = action_from(action)
+        refuse_password("at", wanted.at)
+        return wanted
+
+    def _failed(self, error: Exception) -> None:
+        """Keep the report: errors do not bring it through JSON."""
+        report = getattr(error, "report", None)
+        if isinstance(report, Report) and self._is_queued:
+            text = json.dumps(result_of(report))
+            self._noted(lambda: self.fleet.asked(self.app).note(self.request.id, report=text), None)
+
+
+def _run_of(action: Action) -> Job | None:
+    return Job("run", only=action.only, to=action.at) if action.verb == "run" else None

@@ -29,16 +29,16 @@ class NotNowError(Exception):
 
 @contextmanager
 def turn(
-    pipeline: BackupPipeline, job: Job, *, lock: Lock, limits: Limits | None, last: bool
+    pipeline: BackupPipeline, job: Job | None, *, lock: Lock, limits: Limits | None, last: bool
 ) -> Iterator[BackupPipeline]:
-    """The same pipeline, whose run is the only one in the fleet while this lasts; other jobs need no turn.
+    """The same pipeline, whose run is the only one in the fleet while this lasts; what is no run needs no turn.
 
     The default lock of one machine is replaced by that of the fleet. NotNowError if it is not its turn, of which
     nobody else hears. At the `last` attempt, and where the lock cannot be asked, the pipeline that is yielded
     fails by itself, so that its notifiers and its history hear of it.
     """
     mine = copy(pipeline)
-    if job.verb != "run":
+    if job is None or job.verb != "run":
         yield mine
         return
     if mine.lock == MachineLock():
