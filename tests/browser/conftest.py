@@ -28,9 +28,9 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The page of a shop of this module's tests. Its clock goes."""
+    """The page of a shop, whose clock goes: each test finds there what those before it have made."""
     shop = Shop(tmp_path_factory.mktemp("shop"))
     shop.live()
     shop.clock.let_go()

@@ -8,11 +8,22 @@ from typing import Any
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Response, expect
 
-from tests.browser.site import Site
+from tests.browser.site import AT, Site
 
 _FLAWS = (Path(__file__).parent / "flaws.js").read_text(encoding="utf-8")
 _PATIENCE = 60_000.0  # ms, for what a thread does by itself
 _LEFT = "net::ERR_ABORTED"  # a stream of a page that was left, or what became a download
+
+_LINKS = "() => [...document.querySelectorAll('a[href]')].map((one) => one.pathname + one.search)"
+_NO_PAGE = re.compile(r"/(api|archive|file|metrics)\b|as=text")
+
+
+def _kind(address: str) -> str:
+    """What is the same for all addresses of one kind: no names, no values."""
+    path, _, query = address.partition("?")
+    for above in ("pipelines", "backups", "operations", "history"):
+        path = re.sub(f"/{above}/[^/]+", f"/{above}/*", path)
+    return path + "?" + "&".join(sorted(one.partition("=")[0] for one in query.split("&")))
 
 
 class Visitor:
@@ -33,6 +44,8 @@ class Visitor:
             self.wrong.append(f"{self.page.url}: {message.text}")
 
     def _is_expected(self, text: str) -> bool:
+        if text == "[object Event]":  # so htmx says that a stream has ended, which it opens again
+            return True
         status = re.match(r"Failed to load resource: the server responded with a status of (\d+)", text)
         return status is not None and int(status[1]) in self.refused
 
@@ -93,9 +106,24 @@ class Visitor:
         for text in texts:
             expect(self.content).to_contain_text(text, timeout=_PATIENCE)
 
-    def sees_end(self, outcome: str = "succeeded") -> None:
+    def sees_end(self, ending: str = "It has succeeded") -> None:
         """How the operation ends that is followed on this page."""
-        expect(self.content.locator(".badge", has_text=outcome).first).to_be_visible(timeout=_PATIENCE)
+        expect(self.page.get_by_role("heading", name=ending)).to_be_visible(timeout=_PATIENCE)
+
+    def addresses(self) -> list[str]:
+        """Of each kind of page that links lead to from the first one, one address."""
+        found, todo = {}, ["/"]
+        while todo:
+            address = todo.pop(0)
+            kind = _kind(address)
+            if kind in found or _NO_PAGE.search(address):
+                continue
+            found[kind] = address
+            self.go(address)
+            links: list[str] = self.page.evaluate(_LINKS)
+            assert [link for link in links if not link.startswith(f"{AT}/")] == [], address
+            todo += [link.removeprefix(AT) for link in links]
+        return [*found.values()]
 
     def flaws(self) -> list[str]:
         """What keeps people from reading or using the page that is shown: see flaws.js."""

@@ -20,18 +20,26 @@ from tests.browser.shop import Shop
 from tests.browser.site import PASSWORD, Site, served
 
 PICTURES = Path(__file__).parent.parent.parent / "docs" / "images" / "page"
-PAGES = {"overview": "/"}
+PAGES = {
+    "overview": "/",
+    "pipeline": "/pipelines/shop",
+    "backups": "/backups",
+    "backup": "/pipelines/shop/backups/{backup}?at=file:///mnt/backup",
+    "restore": "/pipelines/shop/backups/{backup}/restore?at=file:///mnt/backup",
+}
 SCREENS: dict[str, ViewportSize] = {
     "desktop": {"width": 1280, "height": 900},
     "phone": {"width": 390, "height": 844},
 }
-_TALLEST = 3  # screens
-_COLOURS = 64
+_TALLEST = 1600  # px
+_COLOURS = 48
 _LARGEST = 120_000  # bytes
 
 
 def take(browser: Browser, site: Site, folder: Path) -> None:
     """All pictures, into the folder."""
+    files = (one.id for one in site.shop.shop.list().backups if len(one.contents) == 2)
+    backup = max(files)
     for screen, size in SCREENS.items():
         for colours in ("light", "dark"):
             context = browser.new_context(
@@ -44,7 +52,7 @@ def take(browser: Browser, site: Site, folder: Path) -> None:
             )
             visitor = Visitor(context.new_page(), site)
             for name, address in PAGES.items():
-                visitor.go(address)
+                visitor.go(address.replace("{backup}", backup))
                 (folder / f"{name}-{screen}-{colours}.png").write_bytes(picture(visitor, size))
             context.close()
             assert visitor.wrong == []
@@ -52,15 +60,15 @@ def take(browser: Browser, site: Site, folder: Path) -> None:
 
 def picture(visitor: Visitor, size: ViewportSize) -> bytes:
     """The page that is shown, from its top, in few colours, so that it is small."""
-    height = min(
-        int(visitor.page.evaluate("() => document.documentElement.scrollHeight")), _TALLEST * size["height"]
-    )
+    full = visitor.page.evaluate("() => document.documentElement.scrollHeight")
+    height = min(int(full), _TALLEST)
     whole = visitor.page.screenshot(
         full_page=True, animations="disabled", clip={"x": 0, "y": 0, "width": size["width"], "height": height}
     )
     small = io.BytesIO()
     image = Image.open(io.BytesIO(whole)).convert("RGB")
-    image.quantize(_COLOURS, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+    few = image.quantize(_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few.save(small, "png", optimize=True)
     assert small.tell() <= _LARGEST, f"{visitor.address} makes a picture of {small.tell()} bytes"
     return small.getvalue()
 

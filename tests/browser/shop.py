@@ -14,6 +14,7 @@ from pathlib import Path
 from backupkit import (
     BackupKitError,
     BackupPipeline,
+    Command,
     DatabaseHistory,
     Directory,
     LocalDestination,
@@ -74,6 +75,8 @@ class Shop:
         self.root, self.clock = root, Clock()
         self.uploads, self.database = root / "uploads", root / "shop.sqlite3"
         self.letters = root / "newsletter.sqlite3"
+        self.hold = root / "hold"  # while it is there, a run does not end
+        stock = ["sh", "-c", 'echo pear,5; while [ -e "$1" ]; do echo; sleep 0.1; done', "sh", str(self.hold)]
         self.disk, self.bucket, self.state = root / "disk", root / "bucket", root / "state"
         for folder in (self.uploads, self.disk, self.bucket, self.state):
             folder.mkdir(parents=True)
@@ -86,7 +89,11 @@ class Shop:
         passphrase = Passphrase("correct horse battery staple orbit")
         self.shop = BackupPipeline(
             "shop",
-            [Directory(self.uploads), SQLite(self.database)],
+            [
+                Directory(self.uploads),
+                SQLite(self.database),
+                Command(stock, name="stock.csv", contents="files"),
+            ],
             [disk, bucket],
             encryptor=passphrase,
             checks=(MaximumAge(days=1), ProvenWithin(days=8), SizeAnomaly()),
