@@ -16,8 +16,8 @@ import pytest
 
 from backupkit import BackupPipeline, ConfigurationError, Directory
 from backupkit.integrations.actions import Action
-from backupkit.integrations.asgi.threads import ThreadQueue
-from backupkit.integrations.asgi.work import Work
+from backupkit.integrations.asgi.queues.threads import ThreadQueue
+from backupkit.integrations.work import Work
 from backupkit.model import Contents, Entry, Problem
 from tests.integrations.asgi.gated import begun, gated, let_go, until
 
@@ -260,7 +260,7 @@ def test_what_has_been_over_for_a_day_is_removed(made: Made, folder: Path) -> No
 
 
 def test_of_what_is_over_so_many_are_kept(made: Made, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backupkit.integrations.asgi.work_files._KEPT", 2)
+    monkeypatch.setattr("backupkit.integrations.asgi.queues.files._KEPT", 2)
     queue = made(BackupPipeline("empty", Directory(folder), folder / "backups", encryptor=None))
     for _ in range(4):
         ended(queue, queue.submit("empty", Action(verb="monitor"), "anna"))
@@ -294,7 +294,7 @@ def test_a_forked_process_leaves_the_work_of_its_parent_alone(made: Made, folder
 PROGRAM = """
 import sys
 from pathlib import Path
-from backupkit.integrations.asgi.threads import ThreadQueue
+from backupkit.integrations.asgi.queues.threads import ThreadQueue
 from backupkit.integrations.actions import Action
 from tests.integrations.asgi.gated import begun, gated
 

@@ -14,10 +14,10 @@ from backupkit import BackupPipeline, ConfigurationError
 from backupkit.errors import BackupKitError
 from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi import BackupManager
-from backupkit.integrations.asgi.work import Work
 from backupkit.integrations.celery import CeleryQueue
 from backupkit.integrations.celery.broker import fleet_lock
 from backupkit.integrations.celery.deliveries import deliveries_beside
+from backupkit.integrations.work import Work
 from tests.integrations.asgi.visitor import Browser, as_said
 from tests.integrations.celery.application import SECRET, application, pipelines
 from tests.integrations.celery.fleets import Fleet, fleet, until

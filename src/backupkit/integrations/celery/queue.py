@@ -18,12 +18,12 @@ from celery.backends.base import DisabledBackend
 
 from backupkit.errors import BackupKitError, ConfigurationError, told
 from backupkit.integrations.actions import Action, action_from, plain_action, sentence
-from backupkit.integrations.asgi.work import Progress, Work
 from backupkit.integrations.celery.asked import ACT, Asked, Said, asked_beside
 from backupkit.integrations.celery.broker import fleet_lock
 from backupkit.integrations.celery.deliveries import deliveries_beside
 from backupkit.integrations.celery.fleet import Fleet
 from backupkit.integrations.celery.tasks import refuse_password
+from backupkit.integrations.work import Progress, Work
 from backupkit.locking.database import DatabaseLock
 from backupkit.locking.redis import RedisLock
 from backupkit.plain_data import report_from
