@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from backupkit.errors import ConfigurationError
 from backupkit.model import Entry
+from backupkit.patterns import path_of, pattern_of
 from backupkit.selection import Selection
 
 ENTRIES = [
@@ -185,3 +186,24 @@ def test_nothing_that_is_meant_is_in_a_folder_that_is_not_entered(
     for entry in selection.learning(entries):
         names = entry.path.split("/")
         assert all(selection.enters("/".join(names[:depth])) for depth in range(1, len(names)))
+
+
+_COMPONENTS = st.text(
+    st.sampled_from("ab!#*?[]\\ \n\t.-") | st.characters(exclude_characters="/\0", exclude_categories=["Cs"]),
+    min_size=1,
+    max_size=6,
+).filter(lambda name: name not in (".", ".."))
+
+
+@example("a\u00a0")
+@example("b\n")
+@example(" \t")
+@given(st.lists(_COMPONENTS, min_size=1, max_size=3).map("/".join))
+def test_the_pattern_of_a_path_means_that_path_with_what_is_in_it_and_nothing_else(path: str) -> None:
+    assert path_of(pattern_of(path)) == path
+    selection = Selection(include=[pattern_of(path)])
+    assert selection.means(Entry(path=path))
+    assert selection.means(Entry(path=path, kind="directory"))
+    assert selection.means(Entry(path=f"{path}/within"))
+    for other in (f"{path}x", f"x{path}", f"x/{path}", path.swapcase() + "/x"):
+        assert other.startswith(f"{path}/") or not selection.means(Entry(path=other))

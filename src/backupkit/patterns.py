@@ -100,7 +100,16 @@ def folders_within(patterns: Sequence[str]) -> Sequence[str] | None:
 
 def pattern_of(path: str) -> str:
     """A pattern that means this very path, and all that is in it."""
-    return f"/{escaped(path)}"
+    body = escaped(path)
+    if path[-1:].isspace() and not path.endswith(" "):  # of blanks at the end, only a space can be escaped
+        body = f"{body[:-1]}[{path[-1]}]"
+    return f"/{body}"
+
+
+def path_of(pattern: str) -> str:
+    """The path that `pattern_of` made this of."""
+    body = pattern.removeprefix("/")
+    return re.sub(r"\\(.)|\[(.)\]\Z", lambda found: found[1] or found[2], body, flags=re.DOTALL)
 
 
 def escaped(text: str) -> str:

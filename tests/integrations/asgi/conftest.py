@@ -17,7 +17,7 @@ from tests.integrations.asgi.visitor import Browser, as_said
 @pytest.fixture
 def shop(tmp_path: Path) -> BackupPipeline:
     """A pipeline with a history and kept notifications, of which nothing was run yet."""
-    (tmp_path / "backups").mkdir()
+    (tmp_path / "backups").mkdir(exist_ok=True)
     files = tmp_path / "files"
     (files / "orders").mkdir(parents=True)
     (files / "orders" / "1.csv").write_text("id,total\n1,10\n")

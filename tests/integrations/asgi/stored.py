@@ -70,14 +70,17 @@ def pipeline_of(sources: Any, destinations: Any, **options: Any) -> BackupPipeli
 
 
 def page_of(pipelines: Any, tmp_path: Path, **options: Any) -> Browser:
-    """A visitor of the page of these pipelines."""
+    """A visitor of the page of these pipelines, which is patient and looks at destinations once in an hour."""
     given: dict[str, Any] = {
         "authorize": as_said,
         "secret": "not to be guessed",
         "clock": lambda: NOW,
-    } | options
-    given.setdefault("audit", DatabaseHistory(f"sqlite:///{tmp_path / 'audit.sqlite3'}"))
-    return Browser(BackupManager(pipelines, scratch=tmp_path / "scratch", **given))
+        "period": timedelta(hours=1),
+        "audit": DatabaseHistory(f"sqlite:///{tmp_path / 'audit.sqlite3'}"),
+    }
+    manager = BackupManager(pipelines, scratch=tmp_path / "scratch", **given | options)
+    manager.page.shelves.patience = 60.0
+    return Browser(manager)
 
 
 def put(

@@ -112,6 +112,9 @@ def test_a_wrong_passphrase_is_said_and_the_rest_shown(tmp_path: Path) -> None:
     assert "passphrase" in text
     assert "It could not be read." in text
     assert f"<dd>{other.details(backup).entries}</dd>" in text
+    tree = page_of(other, tmp_path).get(address(backup, "tree"))
+    assert tree.status_code == 502
+    assert "passphrase" in tree.text
 
 
 def test_a_destination_that_hangs_keeps_no_page_waiting_and_is_said(tmp_path: Path) -> None:
@@ -134,7 +137,7 @@ def test_a_destination_that_hangs_keeps_no_page_waiting_and_is_said(tmp_path: Pa
             assert browser.get(address(backup, "archive")).status_code == 502
     finally:
         destination.answering.set()
-    browser.manager.page.shelves.patience = 10.0
+    browser.manager.page.shelves.patience = 60.0
     assert "has not answered" not in browser.get(address(backup)).text
 
 
@@ -188,3 +191,20 @@ def test_a_backup_that_is_damaged_says_so_first(tmp_path: Path) -> None:
     text = page_of(pipeline, tmp_path).get(address(pipeline.list().backups[0])).text
     assert text.index("bytes were found that are not what was written") < text.index("What is known of it")
     assert "newest drill found something wrong" in text
+
+
+def test_a_pin_is_changed_by_the_form_that_shows_it(tmp_path: Path) -> None:
+    destination = MemoryDestination()
+    put(destination, NOW)
+    pipeline = pipeline_of(folder(tmp_path), destination)
+    browser = page_of(pipeline, tmp_path, time_zone="Europe/Berlin")
+    backup = pipeline.get()
+    said = {"at": backup.location, "reason": "the <audit>", "until": "2026-03-09"}
+    browser.post(address(backup, "pin").partition("?")[0], **said)
+    browser.ended(browser.manager.page.queue.recent()[0].id)
+    text = browser.get(address(backup)).text
+    assert 'value="the &lt;audit&gt;"' in text
+    assert 'type="date" value="2026-03-09"' in text
+    browser.post(address(backup, "unpin").partition("?")[0], at=backup.location)
+    browser.ended(browser.manager.page.queue.recent()[0].id)
+    assert "Pin it" in browser.get(address(backup)).text

@@ -152,8 +152,8 @@ def test_ten_thousand_backups_are_listed_once_and_cost_a_page_little_more_than_n
     full, empty = Counting("full"), Counting("empty")
     many(full, 10_000)
     source = folder(tmp_path)
-    of_full = page_of(pipeline_of(source, full), tmp_path, period=timedelta(hours=1))
-    of_empty = page_of(pipeline_of(source, empty), tmp_path, period=timedelta(hours=1))
+    of_full = page_of(pipeline_of(source, full), tmp_path)
+    of_empty = page_of(pipeline_of(source, empty), tmp_path)
     of_full.manager.page.looks._patience = 60.0
     assert len(ids(of_full.get("/backups").text)) == 50
     assert full.listed == 1
@@ -162,6 +162,7 @@ def test_ten_thousand_backups_are_listed_once_and_cost_a_page_little_more_than_n
         assert of_many < 20 * of_none, query
     last = of_full.get("/backups?page=200").text
     assert len(ids(last)) == 50
+    assert ids(last)[-1] < ids(last)[0] < ids(of_full.get("/backups?page=199").text)[-1]
     assert "9951 to 10000 of 10000 backups" in last
     assert ids(of_full.get("/backups?page=999999").text) == ids(last)
     assert full.listed == 1

@@ -138,18 +138,20 @@ def test_a_folder_of_thousands_comes_in_pages_without_a_gap(tmp_path: Path) -> N
     assert found == names
 
 
-def test_what_was_removed_meanwhile_is_said_to_be(tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["tree", "file", "archive"])
+@pytest.mark.parametrize("known", [True, False])
+def test_what_was_removed_meanwhile_is_said_to_be(tmp_path: Path, what: str, known: bool) -> None:
     destination = Counting()
     pipeline = pipeline_of(Given("app", [Entry(path="a", chunks=lambda: iter([b"a"]))]), destination)
     pipeline.run()
     backup = pipeline.get()
     browser = page_of(pipeline, tmp_path)
-    browser.get("/backups")
+    browser.get(tree(backup) if known else "/backups")
     pipeline.delete(backup, force=True)
-    for address in (tree(backup), f"/pipelines/shop/backups/{backup.id}/archive"):
-        answer = browser.get(address)
-        assert answer.status_code == 404
-        assert "removed meanwhile" in answer.text or "There is no such backup" in answer.text
+    answer = browser.get(tree(backup, "a").replace("/tree?", f"/{what}?"))
+    assert answer.status_code == 404
+    assert re.search("removed meanwhile|This is no folder", answer.text)
+    assert "There is no such backup" in browser.get(tree(backup)).text or (known and what == "tree")
 
 
 def test_who_may_only_look_is_offered_no_download(stored: Stored) -> None:

@@ -42,7 +42,7 @@ def test_the_plan_is_shown_and_carried_out_after_the_name_was_typed(
     newest, *others = ids(shop)
     work = planned(browser)
     assert ids(shop) == [newest, *others]
-    page = shown(browser, "clean_plan.html", work)
+    page = browser.get(f"/operations/{work.id}").text
     stored = sum(one.stored for one in shop.list().backups[1:])
     assert f"Deletes 2 backups, and frees {format_size(stored)}." in page
     assert f"2 would be deleted, {format_size(stored)} freed" in page

@@ -169,15 +169,6 @@ def test_a_range_of_something_else_than_was_begun_is_the_whole(archived: Shop) -
         assert (answer.status_code, answer.content) == (200, b"small")
 
 
-def test_a_head_says_what_would_come_and_reads_nothing(archived: Shop) -> None:
-    archived.browser.get(archived.large)
-    archived.destination.reads.clear()
-    answer = archived.browser.client.head(archived.large)
-    assert answer.headers["content-length"] == str(SIZE)
-    assert answer.content == b""
-    assert archived.destination.reads == []
-
-
 def test_a_snapshot_is_no_archive_and_a_link_no_file(shop_in: Shop) -> None:
     answer = shop_in.browser.get(shop_in.address("archive"))
     if shop_in.backup.shared:
@@ -243,6 +234,18 @@ def port(archived: Shop) -> Iterator[int]:
         yield found
 
 
+def test_a_head_says_what_would_come_and_reads_nothing(archived: Shop, port: int) -> None:
+    archived.browser.get(archived.large)
+    archived.destination.reads.clear()
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        for _ in range(2):  # the second answer shows that nothing followed the first one
+            connection.request("HEAD", archived.large)
+            with connection.getresponse() as answer:
+                assert (answer.status, answer.headers["content-length"]) == (200, str(SIZE))
+                assert answer.read() == b""
+    assert archived.destination.reads == []
+
+
 def until(holds: Callable[[], bool]) -> None:
     for _ in range(1000):
         if holds():
@@ -286,12 +289,11 @@ def test_when_somebody_leaves_everything_is_closed(tmp_path: Path) -> None:
             until(lambda began=began: len(destination.reads) - destination.closed == began)  # type: ignore[misc]
 
 
-def damaged(tmp_path: Path, format_: Format, *, at: float) -> tuple[Browser, str]:
-    """A page, and the address of a file of which a byte is another one."""
+def damaged(tmp_path: Path, format_: Format, size: int, *, at: float) -> tuple[Browser, str]:
+    """A page, and the address of a file of this size, of which a byte is another one."""
     tree = tmp_path / "app"
     tree.mkdir()
-    # Blobs have 8 MiB at most and 1 MiB as a rule, so that several come before the damaged one.
-    (tree / "big").write_bytes(random.Random(2).randbytes(20 << 20))
+    (tree / "big").write_bytes(random.Random(2).randbytes(size))
     destination = Counting()
     pipeline = pipeline_of(
         Directory(tree), destination, encryptor=PASSPHRASE, format=format_, compressor=Store()
@@ -308,15 +310,17 @@ def damaged(tmp_path: Path, format_: Format, *, at: float) -> tuple[Browser, str
 
 @pytest.mark.parametrize("format_", [Zip(), SNAPSHOTS], ids=["archive", "snapshot"])
 def test_what_is_damaged_never_looks_whole(tmp_path: Path, format_: Format) -> None:
-    browser, address = damaged(tmp_path, format_, at=0.9)
+    browser, address = damaged(tmp_path, format_, 20 << 20, at=0.9)
     with served(browser) as port, asked(port, address) as answer:
-        assert answer.status == 200
-        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
-            answer.read()
+        # Blobs of a snapshot stand in no order, and any may be as large as to be the first one.
+        if answer.status != 502 or isinstance(format_, Zip):
+            assert answer.status == 200
+            with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+                answer.read()
 
 
 def test_what_is_damaged_at_its_beginning_is_a_sentence(tmp_path: Path) -> None:
-    browser, address = damaged(tmp_path, SNAPSHOTS, at=0.01)
+    browser, address = damaged(tmp_path, SNAPSHOTS, 300_000, at=0.5)  # which is one blob
     answer = browser.get(address)
     assert answer.status_code == 502
     assert "authentication code does not fit" in answer.text

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from backupkit import BackupPipeline, Directory
+from backupkit import BackupPipeline, ConfigurationError, Directory
 from backupkit.history import DatabaseHistory
 from backupkit.integrations.asgi import EVERYTHING, BackupManager, Visitor, by_password
 from backupkit.integrations.asgi import forms as reading
@@ -43,6 +43,10 @@ def stumbling(visit: Visit) -> Response:
     raise ZeroDivisionError("a secret of this program")
 
 
+def complaining(visit: Visit) -> Response:
+    raise ConfigurationError("There is no <caf\udce9>.")
+
+
 @pytest.fixture
 def runner() -> Iterator[asyncio.Runner]:
     with asyncio.Runner() as made:
@@ -60,6 +64,8 @@ def made(tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
         Route("POST", "/do", "run", told),
         Route("GET", "/broken", "view", stumbling),
         Route("GET", "/api/broken", "view", stumbling),
+        Route("GET", "/wrong", "view", complaining),
+        Route("GET", "/api/wrong", "view", complaining),
     )
     monkeypatch.setattr(managing, "ROUTES", routes)
     history = DatabaseHistory(f"sqlite:///{tmp_path}/records.sqlite3")
@@ -81,6 +87,11 @@ def test_a_form_of_the_page_is_let_in(made: Made) -> None:
 def test_the_token_may_come_in_a_header_as_htmx_sends_it(made: Made) -> None:
     assert made().ask("POST", "/do", headers={**WITH_COOKIE, HEADER: RIGHT}).status == 200
     assert made().ask("POST", "/do", headers={**WITH_COOKIE, HEADER: "0" * 64}).status == 403
+
+
+def test_a_token_of_another_browser_or_secret_is_refused(made: Made) -> None:
+    for token in (token_of(SECRET, "m" * 43, "anna"), token_of(b"another secret ..", NONCE, "anna")):
+        assert made().ask("POST", "/do", headers={**WITH_COOKIE, HEADER: token}).status == 403
 
 
 @pytest.mark.parametrize("token", [b"%ff", b"0" * 64, b"", RIGHT.encode() + b"&csrf_token=" + RIGHT.encode()])
@@ -228,6 +239,12 @@ def test_what_goes_wrong_here_is_told_without_details_and_with_the_headers(made:
     assert headers["cache-control"] == "no-store"
     assert b"secret" not in sent[1]["body"]
     assert b"Traceback" not in sent[1]["body"]
+
+
+def test_an_error_of_ours_is_a_sentence_for_people_and_for_programs(made: Made) -> None:
+    assert "There is no &lt;caf?&gt;." in made().get("/wrong").text
+    answer = made().get("/api/wrong")
+    assert (answer.status, json.loads(answer.text)) == (400, {"error": "There is no <caf?>."})
 
 
 def test_nothing_of_the_page_is_kept_by_a_cache(made: Made) -> None:

@@ -52,7 +52,7 @@ def previewed(browser: Browser, address: str, **fields: object) -> Work:
 
 
 def carried_out(browser: Browser, preview: Work) -> Work:
-    page = shown(browser, "restore_preview.html", preview)
+    page = browser.get(f"/operations/{preview.id}").text
     return browser.done(Form(page, "/restore").send(browser, confirm=preview.pipeline))
 
 
@@ -136,6 +136,31 @@ def test_chosen_paths_mean_themselves_whatever_characters_they_have(
         "files/hello.txt": "hello",
         f"files/{odd}": "odd",
     }
+
+
+def test_what_is_ticked_in_the_folders_of_a_backup_is_chosen(
+    shop: BackupPipeline, browser: Browser, tmp_path: Path
+) -> None:
+    odd = os.fsdecode(b"\xff 100%41.txt")
+    (tmp_path / "files" / odd).write_text("odd")
+    address = backup_of(shop)
+    form = Form(browser.get(f"{address}/tree?path=files").text, "/restore")
+    assert [name for name, _ in form.fields] == ["at"]
+    part = browser.get(f"{address}/tree?path=files", **{"hx-request": "true"}).text
+    ticks = re.findall(r'<input type="checkbox" form="chosen" name="kept" value="([^"]+)"', part)
+    assert len(ticks) == 3
+    form.fields += [("kept", one) for one in ticks if "hello" not in one]
+    where = Form(form.send(browser).text, "/restore").send(browser).text
+    page = Form(where, "/restore").send(browser).text
+    done = carried_out(browser, browser.done(Form(page, "/restore/preview").send(browser)))
+    restored = tree_of(Path(done.folder or ""))
+    assert restored == {"files/orders/1.csv": "id,total\n1,10\n", f"files/{odd}": "odd"}
+
+
+def test_who_may_not_restore_is_shown_nothing_to_tick(shop: BackupPipeline, browser: Browser) -> None:
+    address = backup_of(shop)
+    viewer = Browser(browser.manager, {"view", "download"})
+    assert "chosen" not in viewer.get(f"{address}/tree?path=files").text
 
 
 def test_a_path_that_was_typed_is_chosen_with_all_that_is_in_it(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 from starlette.responses import Response
 
@@ -45,6 +46,7 @@ def show(visit: Visit) -> Response:
         },
         folder=folder_equivalent(visit.name, backup.id, at=backup.location),
         download=download_equivalent(visit.name, backup.id, backup.location),
+        until=_last_day(visit, backup),
         pinned=backup.pin is not None and backup.pin.holds(visit.page.clock()),
     )
 
@@ -72,6 +74,12 @@ def _verdict(visit: Visit, backup: Backup) -> Kept | Removed | None:
         if look.overview is not None and look.location == backup.location:
             return verdicts_on([backup], look.overview).get((backup.name, backup.id))
     return None
+
+
+def _last_day(visit: Visit, backup: Backup) -> date | None:
+    """Until which day a pin holds, as the form has it, by whose end it is over."""
+    until = backup.pin.until if backup.pin else None
+    return None if until is None else (until - timedelta(microseconds=1)).astimezone(visit.page.zone).date()
 
 
 ROUTES: tuple[Route, ...] = (Route("GET", PATH, "view", show),)

@@ -69,7 +69,7 @@ def show(visit: Visit) -> Response:
     chosen = asked["pipeline"]
     if chosen and chosen not in visit.page.pipelines:
         raise HTTPException(404, "There is no such pipeline.")
-    looks = {name: visit.page.looks.at(name) for name in ([chosen] if chosen else visit.page.pipelines)}
+    looks = visit.page.looks.every([chosen] if chosen else None)
     if asked["sort"] not in _SORTS:
         asked["sort"] = "newest"
     found = _page_of(visit, matching(visit, looks, asked), asked["page"])

@@ -19,7 +19,7 @@ from backupkit.integrations.asgi.equivalents import folder_equivalent
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.shelves import NoAnswerError
 from backupkit.integrations.asgi.visit import Visit
-from backupkit.model import Backup, Entry, is_entry_path
+from backupkit.model import Backup, Entry
 
 _T = TypeVar("_T")
 
@@ -48,7 +48,7 @@ class Folder:
 
 def tree(visit: Visit) -> Response:
     """A folder of the backup, or for htmx only what is in it."""
-    backup, path = visit.backup(), _path(visit, folder=True)
+    backup, path = visit.backup(), visit.query.get("path", "")
     try:
         found = _looked_into(visit, backup, lambda shelf: shelf.children(backup, path))
     except NoAnswerError as error:
@@ -82,7 +82,7 @@ def tree(visit: Visit) -> Response:
 
 def file(visit: Visit) -> Response:
     """The content of one file."""
-    backup, path = visit.backup(), _path(visit, folder=False)
+    backup, path = visit.backup(), visit.query.get("path", "")
     shelf = visit.page.shelves.shelf(visit.name, backup.location)
     entry = _looked_into(visit, backup, lambda shelf: shelf.entry(backup, path))
     if entry.kind not in ("file", "hardlink"):
@@ -134,14 +134,6 @@ def _looked_into(
             raise HTTPException(404, "There is nothing at this path in the backup.") from None
 
     return visit.page.shelves.within(backup.location, asked) if on_thread else asked()
-
-
-def _path(visit: Visit, *, folder: bool) -> str:
-    """The path of an entry that the address names; 404 for what can be none's."""
-    path = visit.query.get("path", "")
-    if not (folder and not path) and not is_entry_path(path):
-        raise HTTPException(404, "There is nothing at this path in the backup.")
-    return path
 
 
 def _above(path: str) -> Sequence[tuple[str, str]]:

@@ -95,11 +95,8 @@ class Download(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            if scope["method"] == "HEAD":
-                await send(
-                    {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-                )
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if scope["method"] == "HEAD":  # a server sends no body then, but would pull all of it
+                await Response(status_code=self.status_code, headers=self.headers)(scope, receive, send)
             else:
                 await super().__call__(scope, receive, send)
         finally:

@@ -5,10 +5,9 @@ What was chosen so far stands in the address, so that every step can be gone bac
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import unquote, urlencode
 
 from starlette.responses import Response
 
@@ -22,7 +21,7 @@ from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.visit import Visit
 from backupkit.integrations.asgi.work import Work
 from backupkit.model import Backup, Contents, Problem
-from backupkit.patterns import pattern_of
+from backupkit.patterns import path_of, pattern_of
 from backupkit.printable import printable
 
 STEPS = ("what", "where", "preview")
@@ -105,7 +104,6 @@ def steps(visit: Visit) -> Response:
         backup=backup,
         copies=[*_copies(visit, backup)],
         choice=choice,
-        paths=[(quote(path, safe="", errors="surrogateescape"), printable(path)) for path in choice.paths],
         step=step,
         links=[(one, _address(visit, visit.name, backup, choice, one)) for one in STEPS],
         again=_list_address(visit, choice),
@@ -186,7 +184,7 @@ def _sentence(visit: Visit, work: Work, place: PlaceInWords | None, host: str) -
 
 
 def _shown_paths(action: Action) -> list[str]:
-    return [printable(_path_of(pattern)) for pattern in action.include]
+    return [printable(path_of(pattern)) for pattern in action.include]
 
 
 def _choice(visit: Visit) -> Choice:
@@ -216,15 +214,10 @@ def _choice(visit: Visit) -> Choice:
 def _choice_of(action: Action) -> Choice:
     return Choice(
         what="paths" if action.include else action.only or "all",
-        paths=tuple(map(_path_of, action.include)),
+        paths=tuple(map(path_of, action.include)),
         place=action.place,
         overwrite=action.overwrite,
     )
-
-
-def _path_of(pattern: str) -> str:
-    """The path that `pattern_of` made this of."""
-    return re.sub(r"\\(.)", r"\1", pattern.removeprefix("/"), flags=re.DOTALL)
 
 
 def _copies(visit: Visit, backup: Backup) -> Iterator[Backup]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
+from functools import partial
+from urllib.parse import quote
 
 import jinja2
 
@@ -50,6 +52,7 @@ def environment(zone: tzinfo, clock: Callable[[], datetime]) -> jinja2.Environme
         contents=named,
         errors_first=_errors_first,
         printable=printable,
+        quoted=partial(quote, safe="", errors="surrogateescape"),
     )
     made.globals.update(
         equivalent=_equivalent,
