@@ -209,8 +209,10 @@ def test_without_a_result_backend_that_all_can_read_there_is_no_queue(backend: s
 def test_a_server_that_is_away_is_one_sentence() -> None:
     away = "redis://127.0.0.1:1/0"
     app = application(away, Path("/nonexistent"))
+    queue = CeleryQueue(app)
     with pytest.raises(BackupKitError, match="could not be asked"):
-        CeleryQueue(app).recent()
+        queue.recent()
+    assert queue.ends("shop-0") is None, "or else no backup could be shown"
 
 
 def test_a_place_cannot_be_called_scratch(tmp_path: Path) -> None:

@@ -107,10 +107,14 @@ class CeleryQueue:
         return works
 
     def ends(self, pipeline: str) -> object:
+        try:
+            works = self.recent()
+        except BackupKitError:  # backups are shown all the same
+            works = self._recent[1]
         return max(
             (
                 one.ended
-                for one in self.recent()
+                for one in works
                 if one.ended is not None and one.pipeline == pipeline and not one.action.dry_run
             ),
             default=None,
@@ -150,7 +154,7 @@ class CeleryQueue:
         return asked_beside(self._lock, self._queue)
 
     def _look_again(self) -> None:
-        self._recent = (float("-inf"), ())
+        self._recent = (float("-inf"), self._recent[1])
 
     def _work(self, id: str, said: Said) -> Work | None:
         """How it stands; None for what no page has asked for."""
