@@ -98,7 +98,7 @@ def _serve(chosen: Sequence[Chosen], port: int, places: Mapping[str, str], passw
         import uvicorn
 
         from backupkit.integrations.asgi import EVERYTHING, BackupManager, by_password
-        from backupkit.integrations.asgi.headers import on_this_machine
+        from backupkit.integrations.asgi.access.headers import on_this_machine
     except ModuleNotFoundError as error:
         if "pip install " in str(error):
             raise

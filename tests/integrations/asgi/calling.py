@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import backupkit
-from backupkit.integrations.asgi.guard import COOKIE, FIELD, token_of
-from backupkit.integrations.asgi.headers import HEADERS
-from backupkit.integrations.asgi.work import Work
+from backupkit.integrations.asgi.access.guard import COOKIE, FIELD, token_of
+from backupkit.integrations.asgi.access.headers import HEADERS
+from backupkit.integrations.work import Work
 
 BASE = "/admin/backups"
 SECRET = b"not to be guessed"

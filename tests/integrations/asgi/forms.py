@@ -8,9 +8,9 @@ from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
 
-from backupkit.integrations.asgi.abilities import EVERYTHING, Ability, Visitor
+from backupkit.integrations.asgi.access.abilities import EVERYTHING, Ability, Visitor
 from backupkit.integrations.asgi.visit import Visit
-from backupkit.integrations.asgi.work import Work
+from backupkit.integrations.work import Work
 from tests.integrations.asgi.visitor import Browser
 
 

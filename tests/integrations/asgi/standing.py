@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from backupkit import Backup, Problem, Report, RetentionPlan
-from backupkit.integrations.asgi.dues import Due
-from backupkit.integrations.asgi.facts import Facts
-from backupkit.integrations.asgi.looks import Look
-from backupkit.integrations.asgi.past import Past
-from backupkit.integrations.asgi.sentences import standing
+from backupkit.integrations.asgi.standing.dues import Due
+from backupkit.integrations.asgi.standing.facts import Facts
+from backupkit.integrations.asgi.standing.looks import Look
+from backupkit.integrations.asgi.standing.past import Past
+from backupkit.integrations.asgi.standing.sentences import standing
 from backupkit.model import Contents, DestinationOverview, DestinationResult
 from backupkit.summaries import summarised
 

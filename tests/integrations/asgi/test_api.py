@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from backupkit import BackupPipeline, Directory
 from backupkit.integrations.asgi import EVERYTHING, BackupManager
-from backupkit.integrations.asgi.api import ROUTES
+from backupkit.integrations.asgi.api.addresses import ROUTES
 from backupkit.plain_data import report_from
 from backupkit.scheduling import Schedule
 from backupkit.testing.notices import notice, problem, report

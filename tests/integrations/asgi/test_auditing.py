@@ -16,8 +16,10 @@ from starlette.responses import JSONResponse, Response
 from backupkit import BackupPipeline, DatabaseHistory, Directory
 from backupkit.history import AuditLine
 from backupkit.integrations.actions import Action
-from backupkit.integrations.asgi import BackupManager, asking, auditing
+from backupkit.integrations.asgi import BackupManager
 from backupkit.integrations.asgi import manager as managing
+from backupkit.integrations.asgi.access import auditing
+from backupkit.integrations.asgi.pages import asking
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.visit import Visit
 from backupkit.tables import AUDIT

@@ -16,16 +16,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from backupkit import ConfigurationError
-from backupkit.integrations.asgi import (
-    EVERYTHING,
-    Visitor,
-    authorizing,
-    by_password,
-    by_role,
-    by_token,
-    first_of,
-)
-from backupkit.integrations.asgi.abilities import Ability, Authorize
+from backupkit.integrations.asgi import EVERYTHING, Visitor, by_password, by_role, by_token, first_of
+from backupkit.integrations.asgi.access import authorizing
+from backupkit.integrations.asgi.access.abilities import Ability, Authorize
 
 PASSWORD, TOKEN, OTHER = "correct horse", "0123456789abcdef", "fedcba9876543210"
 FLY: Any = {"fly"}

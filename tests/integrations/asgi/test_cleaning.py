@@ -11,7 +11,7 @@ import pytest
 from backupkit import BackupPipeline, KeepLast
 from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi import BackupManager
-from backupkit.integrations.asgi.work import Work
+from backupkit.integrations.work import Work
 from backupkit.model import Backup, DestinationResult, Kept, Report, RetentionPlan
 from backupkit.sizes import format_size
 from backupkit.testing.clocks import FrozenClock

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from backupkit import BackupPipeline
-from backupkit.integrations.asgi.guard import FIELD
+from backupkit.integrations.asgi.access.guard import FIELD
 from backupkit.testing.destinations import MemoryDestination
 from tests.integrations.asgi.stored import NOW, folder, page_of, pipeline_of, put
 from tests.integrations.asgi.visitor import Browser

@@ -36,7 +36,7 @@ from starlette.testclient import TestClient
 from werkzeug.test import Client as WSGIClient
 
 from backupkit import BackupPipeline, DatabaseHistory, Directory
-from backupkit.integrations.asgi import BackupManager, by_django_user, mounted_wsgi
+from backupkit.integrations.asgi import (BackupManager, by_django_user, mounted_wsgi)
 
 with connection.schema_editor() as editor:
     for model in apps.get_models():

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
 from backupkit import Backup, BackupPipeline, Directory, Entry, IntegrityError, Store, Zip
-from backupkit.integrations.asgi.downloads import Pieces, disposition, range_of
+from backupkit.integrations.asgi.pages.downloads import Pieces, disposition, range_of
 from backupkit.protocols import Format
 from tests.integrations.asgi.stored import PASSPHRASE, SNAPSHOTS, Counting, Given, page_of, pipeline_of
 from tests.integrations.asgi.visitor import Browser

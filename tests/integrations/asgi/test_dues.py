@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from backupkit import BackupPipeline, DatabaseHistory, MachineLock
-from backupkit.integrations.asgi.dues import dues
-from backupkit.integrations.asgi.past import Past, past_of
+from backupkit.integrations.asgi.standing.dues import dues
+from backupkit.integrations.asgi.standing.past import Past, past_of
 from backupkit.model import Backup, Contents
 from backupkit.scheduling import Job, Schedule, Scheduled, missed, perform
 from backupkit.testing.destinations import MemoryDestination

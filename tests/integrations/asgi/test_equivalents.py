@@ -19,7 +19,7 @@ from backupkit import BackupPipeline, DirectoryTarget
 from backupkit.cli.app import main
 from backupkit.config import load
 from backupkit.integrations.actions import Action, Place, act
-from backupkit.integrations.asgi.equivalents import (
+from backupkit.integrations.asgi.pages.equivalents import (
     Equivalent,
     download_equivalent,
     equivalent,

@@ -18,10 +18,10 @@ from backupkit import BackupPipeline, ConfigurationError, Directory
 from backupkit.history import DatabaseHistory
 from backupkit.integrations.asgi import EVERYTHING, BackupManager, Visitor, by_password
 from backupkit.integrations.asgi import forms as reading
-from backupkit.integrations.asgi import guard as guarding
 from backupkit.integrations.asgi import manager as managing
-from backupkit.integrations.asgi.attempts import MOST, Attempts, address_of
-from backupkit.integrations.asgi.guard import COOKIE, FIELD, HEADER, token_of
+from backupkit.integrations.asgi.access import guard as guarding
+from backupkit.integrations.asgi.access.attempts import MOST, Attempts, address_of
+from backupkit.integrations.asgi.access.guard import COOKIE, FIELD, HEADER, token_of
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.visit import Visit
 from tests.integrations.asgi.calling import NONCE, SECRET, Caller, assert_has_headers

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from backupkit import BackupPipeline, DestinationError, MachineLock, StoredObject
-from backupkit.integrations.asgi.asked import Asked, Turns
-from backupkit.integrations.asgi.looks import Looks
+from backupkit.integrations.asgi.standing.asked import Asked, Turns
+from backupkit.integrations.asgi.standing.looks import Looks
 from backupkit.testing.destinations import MemoryDestination
 from tests.pipeline.shop import Scripted
 

@@ -33,7 +33,7 @@ from backupkit.integrations.asgi import (
     mounted_asgi,
     mounted_wsgi,
 )
-from backupkit.integrations.asgi.guard import COOKIE
+from backupkit.integrations.asgi.access.guard import COOKIE
 
 AT = "/admin/backups"
 ADDRESSES = re.compile(r'(href|src|action|hx-get|hx-post|sse-connect)="([^"#]+)')

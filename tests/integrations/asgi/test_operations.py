@@ -14,7 +14,8 @@ import pytest
 from backupkit import BackupPipeline
 from backupkit.destinations.local import LocalDestination
 from backupkit.integrations.actions import Action
-from backupkit.integrations.asgi import BackupManager, following
+from backupkit.integrations.asgi import BackupManager
+from backupkit.integrations.asgi.pages import following
 from tests.integrations.asgi.gated import begun, gated, let_go, until
 from tests.integrations.asgi.visitor import Browser, as_said
 

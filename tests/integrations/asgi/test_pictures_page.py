@@ -13,10 +13,10 @@ import pytest
 from backupkit import BackupPipeline, DatabaseHistory, NotificationError, SizeAnomaly
 from backupkit.integrations import asgi
 from backupkit.integrations.asgi import BackupManager
-from backupkit.integrations.asgi.looks import Look
 from backupkit.integrations.asgi.page import Page
 from backupkit.integrations.asgi.pictures import drawn
 from backupkit.integrations.asgi.pictures.figure import Picture, cut, figure
+from backupkit.integrations.asgi.standing.looks import Look
 from backupkit.retention.drawing import style
 from backupkit.scheduling import Schedule
 from tests.integrations.asgi.drawings import DATABASES, FULL

@@ -7,10 +7,10 @@ from datetime import UTC, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backupkit.integrations.asgi.looks import Look
 from backupkit.integrations.asgi.pictures.figure import Picture, figure
 from backupkit.integrations.asgi.pictures.retention import retention
 from backupkit.integrations.asgi.pictures.storage import storage
+from backupkit.integrations.asgi.standing.looks import Look
 from backupkit.model import (
     Backup,
     DestinationOverview,

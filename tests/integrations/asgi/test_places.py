@@ -8,7 +8,7 @@ import pytest
 
 from backupkit import DatabaseTarget, DirectoryTarget
 from backupkit.integrations.actions import Place
-from backupkit.integrations.asgi.places import in_words
+from backupkit.integrations.asgi.pages.places import in_words
 
 PG, MY = "postgresql://shop:tr0ubador@db1/shop", "mysql://shop:tr0ubador@db2/crm"
 

@@ -18,9 +18,9 @@ import pytest
 from backupkit import BackupPipeline, Directory, DirectoryTarget, Passphrase, Restic
 from backupkit.integrations.actions import Action, Place
 from backupkit.integrations.asgi import BackupManager
-from backupkit.integrations.asgi.restoring import STEPS
-from backupkit.integrations.asgi.threads import ThreadQueue
-from backupkit.integrations.asgi.work import Work
+from backupkit.integrations.asgi.pages.restoring import STEPS
+from backupkit.integrations.asgi.queues.threads import ThreadQueue
+from backupkit.integrations.work import Work
 from backupkit.testing.clocks import FrozenClock
 from tests.integrations.asgi.forms import Form, shown
 from tests.integrations.asgi.visitor import Browser, as_said

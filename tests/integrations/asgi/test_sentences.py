@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backupkit import Problem
-from backupkit.integrations.asgi.dues import Due
-from backupkit.integrations.asgi.facts import Facts, Known
-from backupkit.integrations.asgi.looks import Look
-from backupkit.integrations.asgi.past import Past
-from backupkit.integrations.asgi.sentences import standing, together
+from backupkit.integrations.asgi.standing.dues import Due
+from backupkit.integrations.asgi.standing.facts import Facts, Known
+from backupkit.integrations.asgi.standing.looks import Look
+from backupkit.integrations.asgi.standing.past import Past
+from backupkit.integrations.asgi.standing.sentences import standing, together
 from backupkit.model import Backup, Contents
 from backupkit.scheduling import Scheduled
 from tests.integrations.asgi.standing import (

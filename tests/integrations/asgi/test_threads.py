@@ -16,8 +16,8 @@ import pytest
 
 from backupkit import BackupPipeline, ConfigurationError, Directory
 from backupkit.integrations.actions import Action
-from backupkit.integrations.asgi.threads import ThreadQueue
-from backupkit.integrations.asgi.work import Work
+from backupkit.integrations.asgi.queues.threads import ThreadQueue
+from backupkit.integrations.work import Work
 from backupkit.model import Contents, Entry, Problem
 from tests.integrations.asgi.gated import begun, gated, let_go, until
 
@@ -260,7 +260,7 @@ def test_what_has_been_over_for_a_day_is_removed(made: Made, folder: Path) -> No
 
 
 def test_of_what_is_over_so_many_are_kept(made: Made, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backupkit.integrations.asgi.work_files._KEPT", 2)
+    monkeypatch.setattr("backupkit.integrations.asgi.queues.files._KEPT", 2)
     queue = made(BackupPipeline("empty", Directory(folder), folder / "backups", encryptor=None))
     for _ in range(4):
         ended(queue, queue.submit("empty", Action(verb="monitor"), "anna"))
@@ -274,16 +274,18 @@ def test_a_folder_that_cannot_be_written_to_is_one_sentence(folder: Path) -> Non
         queue.submit("gated", RUN, "anna")
 
 
-def test_a_forked_process_leaves_the_work_of_its_parent_alone(made: Made, folder: Path) -> None:
-    queue = made()
+def test_a_forked_process_leaves_the_work_of_its_parent_alone_and_does_its_own(
+    made: Made, folder: Path
+) -> None:
+    queue = made(at_once=1)
     id = queue.submit("gated", RUN, "anna")
     begun(folder)
     child = os.fork()
     if child == 0:
         try:
+            ended(queue, queue.submit("gated", Action(verb="monitor"), "berta"))
             queue.close()  # as at its end
-            work = queue.get(id)
-            os._exit(0 if work is not None and work.stage == "working" else 1)
+            os._exit(0 if known(queue, id).stage == "working" else 1)
         finally:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -292,9 +294,9 @@ def test_a_forked_process_leaves_the_work_of_its_parent_alone(made: Made, folder
 
 
 PROGRAM = """
-import sys
+import os, sys
 from pathlib import Path
-from backupkit.integrations.asgi.threads import ThreadQueue
+from backupkit.integrations.asgi.queues.threads import ThreadQueue
 from backupkit.integrations.actions import Action
 from tests.integrations.asgi.gated import begun, gated
 
@@ -302,6 +304,9 @@ folder = Path(sys.argv[1])
 queue = ThreadQueue({"gated": gated(folder)}, folder=folder / "operations")
 queue.submit("gated", Action(verb="run"), "anna")
 begun(folder)
+if os.fork() == 0:  # as servers do, whose processes may outlive it
+    sys.stdin.read()
+    os._exit(0)
 print("begun", flush=True)
 sys.stdin.read()
 """
@@ -324,7 +329,7 @@ def program(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-def test_what_a_killed_process_did_is_lost(
+def test_what_a_killed_process_did_is_lost_although_its_child_lives_on(
     made: Made, folder: Path, program: subprocess.Popen[bytes]
 ) -> None:
     queue = made()

@@ -20,8 +20,8 @@ from backupkit import BackupPipeline, DatabaseHistory, Directory
 from backupkit._operation import utc_now
 from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi import EVERYTHING, BackupManager, forms
-from backupkit.integrations.asgi import guard as guarding
-from backupkit.integrations.asgi.guard import COOKIE, FIELD, Guard, token_of
+from backupkit.integrations.asgi.access import guard as guarding
+from backupkit.integrations.asgi.access.guard import COOKIE, FIELD, Guard, token_of
 from backupkit.integrations.asgi.manager import ROUTES, _application
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.visit import Visit

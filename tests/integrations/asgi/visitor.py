@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from backupkit.integrations.asgi import EVERYTHING, Ability, BackupManager, Visitor
-from backupkit.integrations.asgi.guard import COOKIE, FIELD, token_of
-from backupkit.integrations.asgi.secret import page_secret
-from backupkit.integrations.asgi.work import Work
+from backupkit.integrations.asgi.access.guard import COOKIE, FIELD, token_of
+from backupkit.integrations.asgi.access.secret import page_secret
+from backupkit.integrations.work import Work
 
 
 def as_said(request: Request) -> Visitor:

@@ -14,10 +14,10 @@ from backupkit import BackupPipeline, ConfigurationError
 from backupkit.errors import BackupKitError
 from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi import BackupManager
-from backupkit.integrations.asgi.work import Work
 from backupkit.integrations.celery import CeleryQueue
 from backupkit.integrations.celery.broker import fleet_lock
 from backupkit.integrations.celery.deliveries import deliveries_beside
+from backupkit.integrations.work import Work
 from tests.integrations.asgi.visitor import Browser, as_said
 from tests.integrations.celery.application import SECRET, application, pipelines
 from tests.integrations.celery.fleets import Fleet, fleet, until
@@ -209,8 +209,10 @@ def test_without_a_result_backend_that_all_can_read_there_is_no_queue(backend: s
 def test_a_server_that_is_away_is_one_sentence() -> None:
     away = "redis://127.0.0.1:1/0"
     app = application(away, Path("/nonexistent"))
+    queue = CeleryQueue(app)
     with pytest.raises(BackupKitError, match="could not be asked"):
-        CeleryQueue(app).recent()
+        queue.recent()
+    assert queue.ends("shop-0") is None, "or else no backup could be shown"
 
 
 def test_a_place_cannot_be_called_scratch(tmp_path: Path) -> None:

@@ -12,18 +12,18 @@ except ModuleNotFoundError as error:
         f"backupkit.integrations.asgi needs {error.name}: pip install 'backupkit[web]'", name=error.name
     ) from error
 
-from backupkit.integrations.asgi.abilities import EVERYTHING, Ability, Allowed, Authorize, Visitor
-from backupkit.integrations.asgi.authorizing import (
+from backupkit.integrations.asgi.access.abilities import EVERYTHING, Ability, Allowed, Authorize, Visitor
+from backupkit.integrations.asgi.access.authorizing import (
     ADMINISTRATORS,
     by_password,
     by_role,
     by_token,
     first_of,
 )
-from backupkit.integrations.asgi.django_users import by_django_user
+from backupkit.integrations.asgi.access.django_users import by_django_user
 from backupkit.integrations.asgi.manager import BackupManager
-from backupkit.integrations.asgi.mounting import mounted_asgi, mounted_wsgi
-from backupkit.integrations.asgi.wsgi import as_wsgi
+from backupkit.integrations.asgi.mounting.mounted import mounted_asgi, mounted_wsgi
+from backupkit.integrations.asgi.mounting.wsgi import as_wsgi
 
 __all__ = [
     "ADMINISTRATORS",

@@ -22,10 +22,16 @@ from backupkit.config import Settings
 from backupkit.errors import BackupKitError, BackupNotFoundError, ConfigurationError, told
 from backupkit.history import DatabaseHistory
 from backupkit.integrations.actions import SCRATCH, Place
-from backupkit.integrations.asgi import (
-    api,
-    auditing,
-    backup_page,
+from backupkit.integrations.asgi.access import auditing
+from backupkit.integrations.asgi.access.abilities import Authorize
+from backupkit.integrations.asgi.access.guard import Guard
+from backupkit.integrations.asgi.access.headers import with_headers
+from backupkit.integrations.asgi.access.secret import page_secret
+from backupkit.integrations.asgi.api import addresses as api
+from backupkit.integrations.asgi.mounting.slashes import mend_slashes
+from backupkit.integrations.asgi.page import Page
+from backupkit.integrations.asgi.pages import backup as backup_page
+from backupkit.integrations.asgi.pages import (
     backups,
     browsing,
     cleaning,
@@ -38,22 +44,16 @@ from backupkit.integrations.asgi import (
     reports,
     restoring,
 )
-from backupkit.integrations.asgi.abilities import Authorize
-from backupkit.integrations.asgi.guard import Guard
-from backupkit.integrations.asgi.headers import with_headers
-from backupkit.integrations.asgi.looks import Looks
-from backupkit.integrations.asgi.page import Page
+from backupkit.integrations.asgi.pages.shelves import Shelves
+from backupkit.integrations.asgi.queues.threads import ThreadQueue
 from backupkit.integrations.asgi.routes import Route
-from backupkit.integrations.asgi.secret import page_secret
-from backupkit.integrations.asgi.shelves import Shelves
-from backupkit.integrations.asgi.slashes import mend_slashes
+from backupkit.integrations.asgi.standing.looks import Looks
+from backupkit.integrations.asgi.standing.unread import Unread
 from backupkit.integrations.asgi.templating import environment
-from backupkit.integrations.asgi.threads import ThreadQueue
-from backupkit.integrations.asgi.unread import Unread
 from backupkit.integrations.asgi.visit import mount_path, path_below
-from backupkit.integrations.asgi.work import Queue
 from backupkit.integrations.pipelines import Given
 from backupkit.integrations.pipelines import Pipelines as Named
+from backupkit.integrations.work import Queue
 from backupkit.pipeline import BackupPipeline
 from backupkit.scheduling import Schedule
 from backupkit.scheduling.schedule import schedule_of

@@ -10,10 +10,10 @@ import jinja2
 
 from backupkit.history import DatabaseHistory
 from backupkit.integrations.actions import Place
-from backupkit.integrations.asgi.looks import Looks
-from backupkit.integrations.asgi.shelves import Shelves
-from backupkit.integrations.asgi.unread import Unread
-from backupkit.integrations.asgi.work import Queue
+from backupkit.integrations.asgi.pages.shelves import Shelves
+from backupkit.integrations.asgi.standing.looks import Looks
+from backupkit.integrations.asgi.standing.unread import Unread
+from backupkit.integrations.work import Queue
 from backupkit.pipeline import BackupPipeline
 from backupkit.scheduling import Schedule
 

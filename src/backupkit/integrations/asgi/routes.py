@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from starlette.responses import Response
 
-from backupkit.integrations.asgi.abilities import Ability
+from backupkit.integrations.asgi.access.abilities import Ability
 from backupkit.integrations.asgi.visit import Visit
 
 Handler: TypeAlias = Callable[[Visit], Response]

@@ -10,10 +10,10 @@ from urllib.parse import quote
 import jinja2
 
 from backupkit.integrations.actions import Action
-from backupkit.integrations.asgi.cleaning import clean_plan
-from backupkit.integrations.asgi.equivalents import Equivalent, equivalent
+from backupkit.integrations.asgi.pages.cleaning import clean_plan
+from backupkit.integrations.asgi.pages.equivalents import Equivalent, equivalent
+from backupkit.integrations.asgi.pages.restoring import restore_preview
 from backupkit.integrations.asgi.pictures import Drawn
-from backupkit.integrations.asgi.restoring import restore_preview
 from backupkit.integrations.asgi.words import ago, duration, moment
 from backupkit.model import Problem, named
 from backupkit.printable import printable

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
-from backupkit.integrations.asgi.abilities import Visitor
+from backupkit.integrations.asgi.access.abilities import Visitor
 from backupkit.model import Backup
 from backupkit.pipeline import BackupPipeline
 

@@ -18,12 +18,12 @@ from celery.backends.base import DisabledBackend
 
 from backupkit.errors import BackupKitError, ConfigurationError, told
 from backupkit.integrations.actions import Action, action_from, plain_action, sentence
-from backupkit.integrations.asgi.work import Progress, Work
 from backupkit.integrations.celery.asked import ACT, Asked, Said, asked_beside
 from backupkit.integrations.celery.broker import fleet_lock
 from backupkit.integrations.celery.deliveries import deliveries_beside
 from backupkit.integrations.celery.fleet import Fleet
 from backupkit.integrations.celery.tasks import refuse_password
+from backupkit.integrations.work import Progress, Work
 from backupkit.locking.database import DatabaseLock
 from backupkit.locking.redis import RedisLock
 from backupkit.plain_data import report_from
@@ -107,10 +107,14 @@ class CeleryQueue:
         return works
 
     def ends(self, pipeline: str) -> object:
+        try:
+            works = self.recent()
+        except BackupKitError:  # backups are shown all the same
+            works = self._recent[1]
         return max(
             (
                 one.ended
-                for one in self.recent()
+                for one in works
                 if one.ended is not None and one.pipeline == pipeline and not one.action.dry_run
             ),
             default=None,
@@ -150,7 +154,7 @@ class CeleryQueue:
         return asked_beside(self._lock, self._queue)
 
     def _look_again(self) -> None:
-        self._recent = (float("-inf"), ())
+        self._recent = (float("-inf"), self._recent[1])
 
     def _work(self, id: str, said: Said) -> Work | None:
         """How it stands; None for what no page has asked for."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from backupkit.errors import NotificationError
 from backupkit.health import SizeAnomaly
-from backupkit.integrations.asgi.looks import Look
 from backupkit.integrations.asgi.pictures.days import (
     DAYS,
     Due,
@@ -23,6 +22,7 @@ from backupkit.integrations.asgi.pictures.figure import Picture, figure
 from backupkit.integrations.asgi.pictures.retention import retention
 from backupkit.integrations.asgi.pictures.sizes import sizes
 from backupkit.integrations.asgi.pictures.storage import storage
+from backupkit.integrations.asgi.standing.looks import Look
 from backupkit.model import Backup, Contents
 from backupkit.pipeline import BackupPipeline
 from backupkit.scheduling import Schedule

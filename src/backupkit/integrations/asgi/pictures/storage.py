@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from backupkit.integrations.asgi.looks import Look
 from backupkit.integrations.asgi.pictures.figure import Picture, cut, many
 from backupkit.integrations.asgi.pictures.fluid import box, percent, words
+from backupkit.integrations.asgi.standing.looks import Look
 from backupkit.model import DestinationSummary, SeriesSummary, named
 from backupkit.retention.drawing import tooltip
 from backupkit.sizes import format_size

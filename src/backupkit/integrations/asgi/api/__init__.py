@@ -1,0 +1,1 @@
+"""The page for programs: the same in JSON, with the same abilities."""

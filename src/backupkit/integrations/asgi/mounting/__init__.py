@@ -1,0 +1,1 @@
+"""The page within applications of any kind."""
