@@ -9,13 +9,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backupkit import BackupPipeline, ConfigurationError, Directory
+from backupkit._operation import utc_now
 from backupkit.integrations.actions import Action
+from backupkit.integrations.asgi.queues.files import WorkFiles
 from backupkit.integrations.asgi.queues.threads import ThreadQueue
 from backupkit.integrations.work import Work
 from backupkit.model import Contents, Entry, Problem
@@ -259,6 +262,21 @@ def test_what_has_been_over_for_a_day_is_removed(made: Made, folder: Path) -> No
     assert queue.get(old) is None
 
 
+def test_what_is_over_is_removed_although_its_lock_is_still_held(tmp_path: Path) -> None:
+    files = WorkFiles(str(tmp_path / "operations"), {"gated": gated(tmp_path)})
+    work = Work(
+        id="old-old-old-old-old", pipeline="gated", action=RUN, who="anna", asked=utc_now(), stage="waiting"
+    )
+    files.begin(work)
+    files.write(
+        replace(work, stage="ended", ended=utc_now())
+    )  # as its thread does before it lets the lock go
+    os.utime(tmp_path / "operations" / f"{work.id}.json", (1, 1))
+    files.begin(replace(work, id="new-new-new-new-new"))
+    assert files.get(work.id) is None
+    files.leave()
+
+
 def test_of_what_is_over_so_many_are_kept(made: Made, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backupkit.integrations.asgi.queues.files._KEPT", 2)
     queue = made(BackupPipeline("empty", Directory(folder), folder / "backups", encryptor=None))
@@ -296,6 +314,7 @@ def test_a_forked_process_leaves_the_work_of_its_parent_alone_and_does_its_own(
 PROGRAM = """
 import os, sys
 from pathlib import Path
+from backupkit.integrations.asgi.queues.files import WorkFiles
 from backupkit.integrations.asgi.queues.threads import ThreadQueue
 from backupkit.integrations.actions import Action
 from tests.integrations.asgi.gated import begun, gated

@@ -183,13 +183,15 @@ class WorkFiles:
     def _remove_old(self) -> None:
         """What has been over for long, or is too much, and what processes that were killed have left."""
         oldest = time.time() - _KEPT_FOR
-        too_many = {one.id for one in [one for one in self.all() if one.is_over][_KEPT:]}
+        over = [one.id for one in self.all() if one.is_over]
+        too_many = {*over[_KEPT:]}
+        ended = {*over}  # some of which may be held for a moment yet
         for name in os.listdir(self._folder):
             path = os.path.join(self._folder, name)
             id, _, kind = name.rpartition(".")
             with suppress(FileNotFoundError):
                 is_old = id in too_many or os.stat(path).st_mtime < oldest
-                if is_old and kind != "ended" and not self._is_held(id):
+                if is_old and kind != "ended" and (id in ended or not self._is_held(id)):
                     os.unlink(path)
 
     def _remove(self, id: str, *kinds: str) -> None:
