@@ -16,6 +16,7 @@ from backupkit.destinations.local import LocalDestination
 from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi import BackupManager
 from backupkit.integrations.asgi.pages import following
+from backupkit.integrations.asgi.queues.threads import ThreadQueue
 from tests.integrations.asgi.gated import begun, gated, let_go, until
 from tests.integrations.asgi.visitor import Browser, as_said
 
@@ -171,6 +172,24 @@ def test_all_operations_are_listed_the_newest_first_and_by_pipeline(browser: Bro
 @pytest.mark.parametrize("what", ["", "/events"])
 def test_what_nobody_knows_is_not_found(browser: Browser, id: str, what: str) -> None:
     assert browser.get(f"/operations/{id}{what}").status_code == 404
+
+
+def test_what_other_pages_have_asked_of_the_same_queue_is_not_shown(
+    shop: BackupPipeline, tmp_path: Path
+) -> None:
+    slow = gated(tmp_path)
+    queue = ThreadQueue({"shop": shop, "gated": slow}, folder=tmp_path / "operations")
+    its, other = (
+        Browser(BackupManager(one, authorize=as_said, queue=queue, secret="not to be guessed"))
+        for one in (slow, shop)
+    )
+    address = asked(its, "/pipelines/gated/run")
+    assert "gated" not in other.get("/operations").text
+    assert other.get(address).status_code == 404
+    assert other.get(f"{address}/events").status_code == 404
+    assert other.post(f"{address}/cancel").status_code == 404
+    assert its.get(address).status_code == 200
+    queue.close()
 
 
 def events_in(text: str) -> list[tuple[str, str]]:

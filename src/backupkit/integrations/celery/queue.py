@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
 _FRESH = 0.5  # seconds for which a page does not ask again for all of it
+_PATIENCE = 3  # times as long as it took to fail, it is not asked again
 
 
 class CeleryQueue:
@@ -58,7 +60,8 @@ class CeleryQueue:
         self._app = app
         self._given_lock, self._given_queue = lock, queue
         self._over: dict[str, Work] = {}  # which changes no more
-        self._recent: tuple[float, Sequence[Work]] = (float("-inf"), ())
+        self._asking = threading.Lock()
+        self._lately = _Lately()
 
     def submit(self, pipeline: str, action: Action, who: str) -> str:
         refuse_password("at", action.at)
@@ -94,23 +97,19 @@ class CeleryQueue:
             return None if said is None else self._work(id, said)
 
     def recent(self) -> Sequence[Work]:
-        taken, works = self._recent
-        if time.monotonic() - taken >= _FRESH:
-            began = time.monotonic()
-            with self._reached():
-                known = self._asked.all()
-                works = [work for id, said in known.items() if (work := self._work(id, said)) is not None]
-            for id in [*self._over]:
-                if id not in known:
-                    self._over.pop(id, None)
-            self._recent = (began, works)
-        return works
+        with self._asking:
+            if time.monotonic() >= self._lately.until:
+                self._lately = self._asked_anew()
+            lately = self._lately
+        if lately.error is not None:
+            raise BackupKitError(lately.error)
+        return lately.works
 
     def ends(self, pipeline: str) -> object:
         try:
             works = self.recent()
         except BackupKitError:  # backups are shown all the same
-            works = self._recent[1]
+            works = self._lately.works
         return max(
             (
                 one.ended
@@ -153,8 +152,23 @@ class CeleryQueue:
     def _asked(self) -> Asked:
         return asked_beside(self._lock, self._queue)
 
+    def _asked_anew(self) -> _Lately:
+        began = time.monotonic()
+        try:
+            with self._reached():
+                known = self._asked.all()
+                works = [work for id, said in known.items() if (work := self._work(id, said)) is not None]
+        except BackupKitError as error:
+            # A server that hangs must not hold up each page for each of its pipelines.
+            now = time.monotonic()
+            return _Lately(now + max(_FRESH, _PATIENCE * (now - began)), self._lately.works, str(error))
+        for id in [*self._over]:
+            if id not in known:
+                self._over.pop(id, None)
+        return _Lately(began + _FRESH, works)
+
     def _look_again(self) -> None:
-        self._recent = (float("-inf"), self._recent[1])
+        self._lately = _Lately(works=self._lately.works)
 
     def _work(self, id: str, said: Said) -> Work | None:
         """How it stands; None for what no page has asked for."""
@@ -188,6 +202,15 @@ class CeleryQueue:
             raise
         except Exception as error:
             raise BackupKitError(f"The queue of backups could not be asked: {told(error)}.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Lately:
+    """What was told when all of it was asked for, or why nothing was; good enough `until` then."""
+
+    until: float = float("-inf")
+    works: Sequence[Work] = ()
+    error: str | None = None
 
 
 def _as_it_stands(work: Work, said: Said, meta: Mapping[str, Any]) -> Work:
