@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,11 +61,20 @@ class Work:
         )
 
 
+def id_after(preview: str) -> str:
+    """The id of the work that does what this dry run has shown."""
+    return hashlib.sha256(f"after {preview}".encode()).hexdigest()[:32]
+
+
 class Queue(Protocol):
     """Does work one after another, or many at once, in this process or elsewhere. Safe on many threads."""
 
-    def submit(self, pipeline: str, action: Action, who: str) -> str:
-        """Have it done; the id to follow it by, which nobody can guess."""
+    def submit(self, pipeline: str, action: Action, who: str, *, after: str | None = None) -> str:
+        """Have it done; the id to follow it by, which nobody can guess.
+
+        `after` is the id of the dry run that has shown it: what one of these has shown is done once, however often
+        it is asked for, and at once by whatever processes. The id is `id_after` it.
+        """
         ...
 
     def get(self, id: str) -> Work | None:

@@ -107,6 +107,21 @@ def test_a_plan_is_carried_out_by_whom_it_was_made_and_who_may_delete(
     assert other.post(f"/operations/{work.id}/clean", confirm="shop").status_code == 403
 
 
+def test_what_a_plan_has_shown_is_done_once_however_often_it_is_confirmed(
+    shop: BackupPipeline, browser: Browser
+) -> None:
+    work = planned(browser)
+    first, again = (browser.post(f"/operations/{work.id}/clean", confirm="shop") for _ in range(2))
+    assert first.headers["location"] == again.headers["location"]
+    browser.done(first)
+    later = browser.post(f"/operations/{work.id}/clean", confirm="shop")
+    assert later.headers["location"] == first.headers["location"]
+    page = browser.get(f"/operations/{work.id}").text
+    assert "/clean" not in page.partition("What cleaning would do")[2].replace("/cleaning", "")
+    assert f'href="{first.headers["location"]}"' in page
+    assert len(browser.manager.page.queue.recent()) == 2
+
+
 def test_a_preview_of_a_restore_is_no_plan(shop: BackupPipeline, browser: Browser) -> None:
     work = browser.done(browser.post(f"/pipelines/shop/backups/{ids(shop)[0]}/restore/preview"))
     answer = browser.post(f"/operations/{work.id}/clean", confirm="shop")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from backupkit._operation import utc_now
 from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi.queues.files import WorkFiles
 from backupkit.integrations.asgi.queues.threads import ThreadQueue
-from backupkit.integrations.work import Work
+from backupkit.integrations.work import Work, id_after
 from backupkit.model import Contents, Entry, Problem
 from tests.integrations.asgi.gated import begun, gated, let_go, until
 
@@ -283,6 +284,24 @@ def test_of_what_is_over_so_many_are_kept(made: Made, folder: Path, monkeypatch:
     for _ in range(4):
         ended(queue, queue.submit("empty", Action(verb="monitor"), "anna"))
     assert len(queue.recent()) == 3, "two that were over, and the last"
+
+
+def test_what_a_preview_has_shown_is_done_once_by_whatever_processes_are_asked(
+    made: Made, folder: Path
+) -> None:
+    queues = [made() for _ in range(4)]
+    with ThreadPoolExecutor(4) as visitors:
+        ids = [*visitors.map(lambda queue: queue.submit("gated", RUN, "anna", after="preview"), queues)]
+    assert ids == [id_after("preview")] * 4
+    begun(folder)
+    assert len([*(folder / "operations").glob("*.lock")]) == 1
+    let_go(folder)
+    work = ended(queues[0], ids[0])
+    for queue in queues:
+        queue.submit("gated", RUN, "berta", after="preview")
+        assert known(queue, ids[0]) == work
+    assert len([*(folder / "backups").rglob("*.zip")]) == 1
+    assert queues[0].submit("gated", RUN, "anna", after="another preview") != ids[0]
 
 
 def test_a_folder_that_cannot_be_written_to_is_one_sentence(folder: Path) -> None:

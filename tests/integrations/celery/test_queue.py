@@ -177,6 +177,18 @@ def test_what_failed_is_told_with_its_report_and_without_secrets(shops: Fleet, q
     assert SECRET not in repr(work) + "".join(kept)
 
 
+def test_what_a_preview_has_shown_is_done_once(
+    shops: Fleet, queue: CeleryQueue, other: CeleryQueue, backed_up: BackupPipeline
+) -> None:
+    name = str(backed_up.name)
+    preview = done(queue, name, verb="clean", dry_run=True)
+    ids = {one.submit(name, Action(verb="clean"), "anna", after=preview.id) for one in (queue, other)}
+    (id,) = ids
+    assert ended(other, id).error is None
+    assert queue.submit(name, Action(verb="clean"), "anna", after=preview.id) == id
+    assert [one.action for one in other.recent() if one.pipeline == name].count(Action(verb="clean")) == 1
+
+
 def test_a_page_leads_from_the_button_to_the_report(shops: Fleet, queue: CeleryQueue) -> None:
     name = shops.name()
     made = pipelines(shops.url, shops.folder)[name]

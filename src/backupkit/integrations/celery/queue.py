@@ -24,7 +24,7 @@ from backupkit.integrations.celery.broker import fleet_lock
 from backupkit.integrations.celery.deliveries import deliveries_beside
 from backupkit.integrations.celery.fleet import Fleet
 from backupkit.integrations.celery.tasks import refuse_password
-from backupkit.integrations.work import Progress, Work
+from backupkit.integrations.work import Progress, Work, id_after
 from backupkit.locking.database import DatabaseLock
 from backupkit.locking.redis import RedisLock
 from backupkit.plain_data import report_from
@@ -63,9 +63,9 @@ class CeleryQueue:
         self._asking = threading.Lock()
         self._lately = _Lately()
 
-    def submit(self, pipeline: str, action: Action, who: str) -> str:
+    def submit(self, pipeline: str, action: Action, who: str, *, after: str | None = None) -> str:
         refuse_password("at", action.at)
-        id = str(uuid.uuid4())
+        id = str(uuid.uuid4()) if after is None else id_after(after)
         said = {
             "pipeline": pipeline,
             "action": plain_action(action),
@@ -73,7 +73,8 @@ class CeleryQueue:
             "asked": datetime.now(UTC).isoformat(),
         }
         with self._reached():
-            self._asked.note(id, asked=json.dumps(said))
+            if not self._asked.ask(id, json.dumps(said)):
+                return id
             try:
                 self._app.send_task(
                     ACT,

@@ -21,7 +21,7 @@ def under_way(visit: Visit, action: Action) -> str | None:
     return next((one.id for one in works if one.action == action and not one.is_over), None)
 
 
-def submit(visit: Visit, action: Action) -> str:
-    """Have it done with the pipeline in the address; the id to follow it by."""
+def submit(visit: Visit, action: Action, *, after: str | None = None) -> str:
+    """Have it done with the pipeline in the address; the id to follow it by. `after` is as for `Queue`."""
     auditing.note(visit, action)
-    return visit.page.queue.submit(visit.name, action, visit.visitor.who)
+    return visit.page.queue.submit(visit.name, action, visit.visitor.who, after=after)

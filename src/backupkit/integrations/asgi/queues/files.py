@@ -49,21 +49,36 @@ class WorkFiles:
         self._held: dict[str, int] = {}  # descriptors of locks
         self._over: dict[str, Work] = {}  # which changes no more
 
-    def begin(self, work: Work) -> None:
-        """This process is to do it."""
+    def begin(self, work: Work) -> bool:
+        """This process is to do it; False if it was begun before, by this or another one."""
         try:
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
             self._remove_old()
-            self._held[work.id] = descriptor = os.open(
-                self._path(work.id, "lock"), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
-            )
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.write(work)
+            return self._taken(work)
         except OSError as error:
             raise ConfigurationError(
                 f"What is asked of the page cannot be kept in {self._folder!r} ({error.strerror or error}): make "
                 "that a folder that this user can write to."
             ) from error
+
+    def _taken(self, work: Work) -> bool:
+        """Whether nobody has begun it; then its lock is held, and it is written down."""
+        descriptor = os.open(self._path(work.id, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        try:
+            if not os.path.exists(self._path(work.id, "json")):
+                self.write(work)
+                self._held[work.id] = descriptor
+                return True
+            return False
+        finally:
+            if work.id not in self._held:
+                self._remove(work.id, "lock")
+                os.close(descriptor)
 
     def write(self, work: Work) -> None:
         self._replace(self._path(work.id, "json"), json.dumps(self._plain(work)))

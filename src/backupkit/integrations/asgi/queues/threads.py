@@ -21,7 +21,7 @@ from backupkit.events import Event, ProblemFound, Waiting
 from backupkit.integrations.actions import Action, Place, act, sentence
 from backupkit.integrations.asgi.queues.files import WorkFiles
 from backupkit.integrations.progress import Numbers
-from backupkit.integrations.work import Progress, Work
+from backupkit.integrations.work import Progress, Work, id_after
 from backupkit.pipeline import BackupPipeline
 from backupkit.state_folder import state_folder
 
@@ -69,11 +69,11 @@ class ThreadQueue:
         os.register_at_fork(after_in_child=lambda: _if_there(mine, ThreadQueue._leave_to_parent))
         _at_exit(lambda: _if_there(mine, ThreadQueue.close))
 
-    def submit(self, pipeline: str, action: Action, who: str) -> str:
+    def submit(self, pipeline: str, action: Action, who: str, *, after: str | None = None) -> str:
         if pipeline not in self._pipelines:
             raise ConfigurationError(f"There is no pipeline {pipeline!r} here.")
         asked = Work(
-            id=secrets.token_urlsafe(18),
+            id=secrets.token_urlsafe(18) if after is None else id_after(after),
             pipeline=pipeline,
             action=action,
             who=who,
@@ -83,7 +83,8 @@ class ThreadQueue:
         with self._lock:
             if self._closed:
                 raise ConfigurationError("This page is being shut down: ask again when it is there again.")
-            self._files.begin(asked)
+            if not self._files.begin(asked):
+                return asked.id
             self._mine[asked.id] = _Mine(asked)
             self._start_what_is_next()
             if self._listener is None:
