@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
 
 from backupkit.integrations.actions import Action
 from backupkit.model import Problem, Report
+
+_PROBLEMS = 20
 
 Stage: TypeAlias = Literal["waiting", "working", "ended", "lost"]
 """Of what is "lost", the process died, or nobody knows of it any more."""
@@ -61,6 +63,16 @@ class Work:
         )
 
 
+def in_short(work: Work) -> Work:
+    """The same without what can be long: a report may name ten thousand backups, and two hundred are kept."""
+    if work.report is None:
+        return work
+    return replace(
+        work,
+        report=replace(work.report, destinations=(), dumps=(), problems=work.report.problems[:_PROBLEMS]),
+    )
+
+
 def id_after(preview: str) -> str:
     """The id of the work that does what this dry run has shown."""
     return hashlib.sha256(f"after {preview}".encode()).hexdigest()[:32]
@@ -82,7 +94,7 @@ class Queue(Protocol):
         ...
 
     def recent(self) -> Sequence[Work]:
-        """What is under way, and what has ended lately, the newest first."""
+        """What is under way, and what has ended lately, the newest first; of reports `in_short` only."""
         ...
 
     def ends(self, pipeline: str) -> object:

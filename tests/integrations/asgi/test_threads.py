@@ -21,7 +21,7 @@ from backupkit._operation import utc_now
 from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi.queues.files import WorkFiles
 from backupkit.integrations.asgi.queues.threads import ThreadQueue
-from backupkit.integrations.work import Work, id_after
+from backupkit.integrations.work import Work, id_after, in_short
 from backupkit.model import Contents, Entry, Problem
 from tests.integrations.asgi.gated import begun, gated, let_go, until
 
@@ -302,6 +302,33 @@ def test_what_a_preview_has_shown_is_done_once_by_whatever_processes_are_asked(
         assert known(queue, ids[0]) == work
     assert len([*(folder / "backups").rglob("*.zip")]) == 1
     assert queues[0].submit("gated", RUN, "anna", after="another preview") != ids[0]
+
+
+def test_of_long_reports_lists_have_little_and_the_work_itself_all(made: Made, folder: Path) -> None:
+    class Holes:
+        name = "holes"
+        contents: Contents = "files"
+
+        def entries(self) -> Iterator[Entry | Problem]:
+            yield Entry(path="file", chunks=lambda: iter([b"a"]))
+            for number in range(1000):
+                yield Problem(message=f"Hole {number} was passed over.", severity="warning")
+
+    pipeline = BackupPipeline("holes", Holes(), folder / "backups", encryptor=None)
+    (folder / "backups").mkdir()
+    queue = made(pipeline)
+    work = ended(queue, queue.submit("holes", RUN, "anna"))
+    assert work.report is not None
+    assert len(work.report.problems) == 1000
+    assert work.report.destinations[0].backup is not None
+    for one in (queue, made(pipeline)):
+        assert one.get(work.id) == work
+        assert [*one.recent()] == [in_short(work)]
+    assert os.path.getsize(folder / "operations" / f"{work.id}.json") < 10_000
+    os.utime(folder / "operations" / f"{work.id}.json", (1, 1))
+    os.utime(folder / "operations" / f"{work.id}.report", (1, 1))
+    ended(queue, queue.submit("holes", Action(verb="monitor"), "anna"))
+    assert not (folder / "operations" / f"{work.id}.report").exists()
 
 
 def test_a_folder_that_cannot_be_written_to_is_one_sentence(folder: Path) -> None:

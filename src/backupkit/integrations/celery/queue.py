@@ -24,7 +24,7 @@ from backupkit.integrations.celery.broker import fleet_lock
 from backupkit.integrations.celery.deliveries import deliveries_beside
 from backupkit.integrations.celery.fleet import Fleet
 from backupkit.integrations.celery.tasks import refuse_password
-from backupkit.integrations.work import Progress, Work, id_after
+from backupkit.integrations.work import Progress, Work, id_after, in_short
 from backupkit.locking.database import DatabaseLock
 from backupkit.locking.redis import RedisLock
 from backupkit.plain_data import report_from
@@ -59,7 +59,7 @@ class CeleryQueue:
             )
         self._app = app
         self._given_lock, self._given_queue = lock, queue
-        self._over: dict[str, Work] = {}  # which changes no more
+        self._over: dict[str, Work] = {}  # which changes no more, in short
         self._asking = threading.Lock()
         self._lately = _Lately()
 
@@ -158,7 +158,7 @@ class CeleryQueue:
         try:
             with self._reached():
                 known = self._asked.all()
-                works = [work for id, said in known.items() if (work := self._work(id, said)) is not None]
+                works = [work for id, said in known.items() if (work := self._shortly(id, said)) is not None]
         except BackupKitError as error:
             # A server that hangs must not hold up each page for each of its pipelines.
             now = time.monotonic()
@@ -171,10 +171,15 @@ class CeleryQueue:
     def _look_again(self) -> None:
         self._lately = _Lately(works=self._lately.works)
 
-    def _work(self, id: str, said: Said) -> Work | None:
-        """How it stands; None for what no page has asked for."""
+    def _shortly(self, id: str, said: Said) -> Work | None:
+        """The same with its report in short, which is kept when it is over."""
         if id in self._over:
             return self._over[id]
+        work = self._work(id, said)
+        return None if work is None else in_short(work)
+
+    def _work(self, id: str, said: Said) -> Work | None:
+        """How it stands; None for what no page has asked for."""
         try:
             asked = json.loads(said["asked"])
             work = Work(
@@ -191,8 +196,9 @@ class CeleryQueue:
         work = _as_it_stands(work, said, meta)
         # A task is revoked at once, and its report comes when it has ended.
         if work.is_over and (meta["status"] != states.REVOKED or work.report is not None):
-            self._over[id] = work
-            self._look_again()
+            if id not in self._over:
+                self._look_again()
+            self._over[id] = in_short(work)
         return work
 
     @contextmanager

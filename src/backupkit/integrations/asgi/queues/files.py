@@ -16,7 +16,7 @@ from typing import Any
 
 from backupkit.errors import BackupKitError, ConfigurationError
 from backupkit.integrations.actions import action_from, plain_action
-from backupkit.integrations.work import Progress, Work
+from backupkit.integrations.work import Progress, Work, in_short
 from backupkit.locking.names import short_name
 from backupkit.model import Problem
 from backupkit.pipeline import BackupPipeline
@@ -31,7 +31,8 @@ _LOST = "The process that was to do this has ended, and nobody did it to its end
 class WorkFiles:
     """In this folder, which only its owner can enter, of each work, by its id:
 
-    - `.json` is how it stands, replaced as a whole;
+    - `.json` is how it stands, replaced as a whole, with its report in short;
+    - `.report` is that in full, as it may be large;
     - `.lock` is locked by the process that does it, or will. The kernel frees that when the process ends, in
       whatever way; what is not over then is lost;
     - `.cancel` says why it is to end.
@@ -47,7 +48,7 @@ class WorkFiles:
             for name, pipeline in pipelines.items()
         }
         self._held: dict[str, int] = {}  # descriptors of locks
-        self._over: dict[str, Work] = {}  # which changes no more
+        self._over: dict[str, Work] = {}  # which changes no more, in short
 
     def begin(self, work: Work) -> bool:
         """This process is to do it; False if it was begun before, by this or another one."""
@@ -81,7 +82,9 @@ class WorkFiles:
                 os.close(descriptor)
 
     def write(self, work: Work) -> None:
-        self._replace(self._path(work.id, "json"), json.dumps(self._plain(work)))
+        if (report := work.report) is not None and in_short(work).report != report:
+            self._replace(self._path(work.id, "report"), json.dumps(plain(report)))
+        self._replace(self._path(work.id, "json"), json.dumps(self._plain(in_short(work))))
 
     def end(self, work: Work, *, changed: bool) -> None:
         """It is over; `changed` says that backups may be others now, or known better."""
@@ -100,6 +103,17 @@ class WorkFiles:
         self._held.clear()
 
     def get(self, id: str) -> Work | None:
+        work = self._known(id)
+        if work is None or work.report is None:
+            return work
+        try:
+            with open(self._path(id, "report"), "rb") as file:
+                return replace(work, report=report_from(json.loads(file.read())))
+        except (OSError, BackupKitError, ValueError):  # there is no more of it
+            return work
+
+    def _known(self, id: str) -> Work | None:
+        """With its report in short."""
         if _ID.fullmatch(id) is None:
             return None
         if id in self._over and os.path.exists(self._path(id, "json")):
@@ -114,12 +128,12 @@ class WorkFiles:
         return work
 
     def all(self) -> Sequence[Work]:
-        """The newest first."""
+        """The newest first, with their reports in short."""
         ids = {*self._ids()}
         for id in [*self._over]:
             if id not in ids:
                 self._over.pop(id, None)
-        found = [one for one in map(self.get, ids) if one is not None]
+        found = [one for one in map(self._known, ids) if one is not None]
         return sorted(found, key=lambda one: (one.asked, one.id), reverse=True)
 
     def ends(self, pipeline: str) -> object:
