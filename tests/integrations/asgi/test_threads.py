@@ -338,6 +338,40 @@ def test_a_folder_that_cannot_be_written_to_is_one_sentence(folder: Path) -> Non
         queue.submit("gated", RUN, "anna")
 
 
+def test_what_can_not_be_written_down_is_done_and_written_down_as_soon_as_it_can(
+    made: Made, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = made()
+    id = queue.submit("gated", RUN, "anna")
+    begun(folder)
+    away = (folder / "operations").rename(folder / "away")
+    (folder / "operations").write_text("in its place")
+    let_go(folder)
+    until(lambda: "cannot be written down" in caplog.text)
+    with pytest.raises(ConfigurationError, match="make that a folder"):
+        queue.submit("gated", Action(verb="monitor"), "anna")
+    (folder / "operations").unlink()
+    away.rename(folder / "operations")
+    work = ended(queue, id)
+    assert work.error is None
+    assert work.report is not None
+    assert work.report.outcome == "succeeded"
+    assert [one.message for one in work.report.problems] == ["A file was passed over."]
+    assert ended(queue, queue.submit("gated", Action(verb="monitor"), "anna")).stage == "ended"
+
+
+def test_what_can_never_be_written_down_keeps_no_process_from_ending(made: Made, folder: Path) -> None:
+    queue = made()
+    id = queue.submit("gated", RUN, "anna")
+    begun(folder)
+    away = (folder / "operations").rename(folder / "away")
+    (folder / "operations").write_text("in its place")
+    queue.close()
+    (folder / "operations").unlink()
+    away.rename(folder / "operations")
+    assert "before it could say how this ended" in str(known(queue, id).error)
+
+
 def test_a_forked_process_leaves_the_work_of_its_parent_alone_and_does_its_own(
     made: Made, folder: Path
 ) -> None:

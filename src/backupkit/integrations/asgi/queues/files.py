@@ -25,7 +25,10 @@ from backupkit.plain_data import plain, report_from
 _KEPT = 200  # that are over, the newest
 _KEPT_FOR = 24 * 3600.0  # seconds
 _ID = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
-_LOST = "The process that was to do this has ended, and nobody did it to its end. Ask for it again."
+_LOST = (
+    "The process that was to do this has ended before it could say how this ended. See what there is now, and ask "
+    "for it again if it was not done."
+)
 
 
 class WorkFiles:
@@ -87,14 +90,19 @@ class WorkFiles:
         self._replace(self._path(work.id, "json"), json.dumps(self._plain(in_short(work))))
 
     def end(self, work: Work, *, changed: bool) -> None:
-        """It is over; `changed` says that backups may be others now, or known better."""
-        try:
-            if changed:
-                self._replace(self._path(self._identities[work.pipeline], "ended"), "")
-            self.write(work)
-        finally:
-            self._remove(work.id, "lock", "cancel")
-            os.close(self._held.pop(work.id))
+        """It is over; `changed` says that backups may be others now, or known better.
+
+        If there is an OSError, it is not over for anybody yet.
+        """
+        if changed:
+            self._replace(self._path(self._identities[work.pipeline], "ended"), "")
+        self.write(work)
+        self.let_go(work.id)
+
+    def let_go(self, id: str) -> None:
+        """This process does not do it any more: if it is not over, it is lost."""
+        self._remove(id, "lock", "cancel")
+        os.close(self._held.pop(id))
 
     def leave(self) -> None:
         """In a process that was forked: what its parent does is not its work."""
@@ -225,7 +233,7 @@ class WorkFiles:
 
     def _remove(self, id: str, *kinds: str) -> None:
         for kind in kinds:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 os.unlink(self._path(id, kind))
 
     def _path(self, id: str, kind: str) -> str:

@@ -10,6 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -141,9 +142,9 @@ class ThreadQueue:
 
     def _do(self, mine: _Mine) -> None:
         mine.work = replace(mine.work, stage="working", began=self._clock())
+        follow = _Following(mine, self._files)
+        follow.write()
         try:
-            self._files.write(mine.work)
-            follow = _Following(mine, self._files)
             pipeline = copy(self._pipelines[mine.work.pipeline])
             pipeline.observers = (*pipeline.observers, Numbers(follow.numbers, every=_OFTEN), follow)
             done = act(
@@ -156,14 +157,25 @@ class ThreadQueue:
             ended = replace(mine.work, report=done.report, folder=done.folder)
         except Exception as error:
             ended = replace(mine.work, report=getattr(error, "report", None), error=sentence(error))
-        self._end(ended)
+        self._end(ended, patiently=True)
 
-    def _end(self, work: Work) -> None:
-        try:
-            ended = replace(work, stage="ended", ended=self._clock(), note=None, problems=())
-            self._files.end(ended, changed=not work.action.dry_run)
-        except OSError as error:  # it counts as lost for whoever looks
-            _log.error("How %s of %s ended could not be kept: %s", work.action.verb, work.pipeline, error)
+    def _end(self, work: Work, *, patiently: bool = False) -> None:
+        """Write down how it ended; `patiently`, until there is room for that, or this queue is closed."""
+        ended = replace(work, stage="ended", ended=self._clock(), note=None, problems=())
+        told = False
+        while True:
+            try:
+                self._files.end(ended, changed=not work.action.dry_run)
+                break
+            except OSError as error:
+                if not told:
+                    told = True
+                    what = work.action.verb, work.pipeline
+                    _log.error("How %s of %s ended cannot be written down: %s", *what, error)
+                if self._closed or not patiently:
+                    self._files.let_go(work.id)  # it counts as lost for whoever looks
+                    break
+            time.sleep(_HEARD_WITHIN)
         with self._lock:
             self._mine.pop(work.id, None)
             if not self._closed:
@@ -223,18 +235,19 @@ class _Following:
         self._mine, self._files = mine, files
 
     def numbers(self, numbers: Mapping[str, Any]) -> None:
-        self._write(progress=Progress(**numbers), note=None)
+        self.write(progress=Progress(**numbers), note=None)
 
     def __call__(self, event: Event) -> None:
         match event:
             case Waiting(seconds, reason):
-                self._write(note=f"It is tried again in {seconds:.0f} s: {reason}")
+                self.write(note=f"It is tried again in {seconds:.0f} s: {reason}")
             case ProblemFound(problem) if len(self._mine.work.problems) < _SHOWN:
-                self._write(problems=(*self._mine.work.problems, problem))
+                self.write(problems=(*self._mine.work.problems, problem))
 
-    def _write(self, **changed: Any) -> None:
+    def write(self, **changed: Any) -> None:
         self._mine.work = replace(self._mine.work, **changed)
-        self._files.write(self._mine.work)
+        with suppress(OSError):  # a backup is worth more than to see how far it is
+            self._files.write(self._mine.work)
 
 
 def _if_there(queue: weakref.ref[ThreadQueue], do: Callable[[ThreadQueue], None]) -> None:
