@@ -73,6 +73,11 @@ def in_short(work: Work) -> Work:
     )
 
 
+def to_end(because: str) -> str:
+    """What is going on with work that was cancelled, and is not over yet."""
+    return f"It is to end, because {because}."
+
+
 def id_after(preview: str) -> str:
     """The id of the work that does what this dry run has shown."""
     return hashlib.sha256(f"after {preview}".encode()).hexdigest()[:32]

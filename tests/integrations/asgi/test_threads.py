@@ -100,6 +100,33 @@ def test_another_queue_of_the_same_folder_can_cancel_it_and_the_report_says_who_
     assert work.report.outcome == "failed"
 
 
+def test_that_it_is_to_end_is_seen_by_all_until_it_has(made: Made, folder: Path) -> None:
+    class Slow:
+        name = "slow"
+        contents: Contents = "files"
+
+        def entries(self) -> Iterator[Entry | Problem]:
+            (folder / "began").touch()
+            until((folder / "go").exists)  # as what hears of nothing while it waits for a disk
+            yield Entry(path="file", chunks=lambda: iter([b"a"]))
+
+    (folder / "backups").mkdir()
+    slow = BackupPipeline("slow", Slow(), folder / "backups", encryptor=None)
+    queue, other = made(slow), made(slow)
+    id = queue.submit("slow", RUN, "anna")
+    until((folder / "began").exists)
+    queue.cancel(id, "berta")
+    for one in (queue, other):
+        work = known(one, id)
+        assert work.stage == "working"
+        assert work.note == "It is to end, because berta asked for that on the management page."
+    (folder / "go").touch()
+    work = ended(other, id)
+    assert work.note is None
+    assert "because berta asked" in str(work.error)
+    assert not [*(folder / "operations").glob("*.cancel")]
+
+
 def test_of_one_pipeline_one_after_another_is_done(made: Made, folder: Path) -> None:
     queue = made()
     first, second = queue.submit("gated", RUN, "anna"), queue.submit("gated", RUN, "anna")

@@ -24,7 +24,7 @@ from backupkit.integrations.celery.broker import fleet_lock
 from backupkit.integrations.celery.deliveries import deliveries_beside
 from backupkit.integrations.celery.fleet import Fleet
 from backupkit.integrations.celery.tasks import refuse_password
-from backupkit.integrations.work import Progress, Work, id_after, in_short
+from backupkit.integrations.work import Progress, Work, id_after, in_short, to_end
 from backupkit.locking.database import DatabaseLock
 from backupkit.locking.redis import RedisLock
 from backupkit.plain_data import report_from
@@ -230,7 +230,8 @@ def _as_it_stands(work: Work, said: Said, meta: Mapping[str, Any]) -> Work:
         return replace(work, note=sentence(result) if state == states.RETRY else None)
     if state not in states.READY_STATES:
         numbers = result if state == "PROGRESS" and isinstance(result, dict) else {}
-        return replace(work, stage="working", progress=Progress(**numbers))
+        note = None if cancelled is None else to_end(cancelled)
+        return replace(work, stage="working", progress=Progress(**numbers), note=note)
     ended = replace(work, stage="ended", ended=_ended(meta, work))
     try:
         if state == states.SUCCESS:

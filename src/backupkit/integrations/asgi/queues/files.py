@@ -16,7 +16,7 @@ from typing import Any
 
 from backupkit.errors import BackupKitError, ConfigurationError
 from backupkit.integrations.actions import action_from, plain_action
-from backupkit.integrations.work import Progress, Work, in_short
+from backupkit.integrations.work import Progress, Work, in_short, to_end
 from backupkit.locking.names import short_name
 from backupkit.model import Problem
 from backupkit.pipeline import BackupPipeline
@@ -60,10 +60,13 @@ class WorkFiles:
             self._remove_old()
             return self._taken(work)
         except OSError as error:
-            raise ConfigurationError(
-                f"What is asked of the page cannot be kept in {self._folder!r} ({error.strerror or error}): make "
-                "that a folder that this user can write to."
-            ) from error
+            raise self._no_folder(error) from error
+
+    def _no_folder(self, error: OSError) -> ConfigurationError:
+        return ConfigurationError(
+            f"What is asked of the page cannot be kept in {self._folder!r} ({error.strerror or error}): make that "
+            "a folder that this user can write to, and that has room."
+        )
 
     def _taken(self, work: Work) -> bool:
         """Whether nobody has begun it; then its lock is held, and it is written down."""
@@ -121,7 +124,7 @@ class WorkFiles:
             return work
 
     def _known(self, id: str) -> Work | None:
-        """With its report in short."""
+        """With its report in short, and if it is to end, with that as what is going on."""
         if _ID.fullmatch(id) is None:
             return None
         if id in self._over and os.path.exists(self._path(id, "json")):
@@ -133,6 +136,8 @@ class WorkFiles:
                 work = self._lost(work)
         if work is not None and work.is_over:
             self._over[id] = work
+        elif work is not None and (because := self.asked_to_cancel(id)) is not None:
+            work = replace(work, note=to_end(because))
         return work
 
     def all(self) -> Sequence[Work]:
@@ -153,8 +158,10 @@ class WorkFiles:
 
     def ask_to_cancel(self, id: str, because: str) -> None:
         """Whoever does it looks for this; `id` is one that `get` knows."""
-        with suppress(FileNotFoundError):
+        try:
             self._replace(self._path(id, "cancel"), because)
+        except OSError as error:
+            raise self._no_folder(error) from error
 
     def asked_to_cancel(self, id: str) -> str | None:
         """Why it is to end, if somebody wants that."""

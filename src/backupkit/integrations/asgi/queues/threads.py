@@ -104,10 +104,10 @@ class ThreadQueue:
 
     def cancel(self, id: str, who: str | None = None) -> None:
         because = f"{who or 'somebody'} asked for that on the management page"
-        if not self._cancelled(id, because):
-            work = self._files.get(id)
-            if work is not None and not work.is_over:
-                self._files.ask_to_cancel(id, because)
+        self._cancelled(id, because)
+        work = self._files.get(id)
+        if work is not None and not work.is_over:  # whoever does it hears of it, and all see it
+            self._files.ask_to_cancel(id, because)
 
     def close(self) -> None:
         with self._lock:
@@ -195,12 +195,12 @@ class ThreadQueue:
                 if because is not None:
                     self._cancelled(id, because)
 
-    def _cancelled(self, id: str, because: str) -> bool:
+    def _cancelled(self, id: str, because: str) -> None:
         """Cancel it, if it is to be done here."""
         with self._lock:
             mine = self._mine.get(id)
             if mine is None:
-                return False
+                return
             if mine.thread is None:
                 del self._mine[id]
                 error = f"It was cancelled before it began, because {because}."
@@ -208,7 +208,6 @@ class ThreadQueue:
             elif not mine.cancel.is_set():
                 mine.cancel.because = because
                 mine.cancel.set()
-            return True
 
 
 @dataclass(slots=True)
