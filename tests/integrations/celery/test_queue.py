@@ -82,12 +82,15 @@ def test_what_one_process_asks_another_follows_to_its_report(
     work = until(lambda: (found := known(other, id)).progress.read and found, "progress")
     assert (work.stage, work.pipeline, work.action, work.who) == ("working", name, RUN, "anna")
     assert work.progress.entries == 1
+    assert work.began is not None
+    assert work.asked <= work.began
     shops.go(name)
     work = ended(other, id)
     assert work.report is not None
     assert work.report.outcome == "succeeded"
     assert work.ended is not None
-    assert work.asked <= work.ended
+    assert work.began is not None
+    assert work.asked <= work.began <= work.ended
     assert id in [one.id for one in other.recent()]
     assert other.ends(name) != before
 
@@ -112,7 +115,7 @@ def test_a_run_that_is_not_next_waits_and_says_for_what(shops: Fleet, queue: Cel
     shops.begun(name)
     second = queue.submit(name, RUN, "anna")
     work = until(lambda: (found := known(queue, second)).note and found, "the reason")
-    assert work.stage == "waiting"
+    assert (work.stage, work.began) == ("waiting", None)
     assert "Another run" in work.note
     queue.cancel(second, "berta")
     assert "because berta asked" in str(ended(queue, second).error)

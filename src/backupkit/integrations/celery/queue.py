@@ -223,11 +223,13 @@ class _Lately:
 def _as_it_stands(work: Work, said: Said, meta: Mapping[str, Any]) -> Work:
     """The work with what the result backend says of its task."""
     state, result, cancelled = meta["status"], cast("Any", meta.get("result")), said.get("cancelled")
+    began = datetime.fromisoformat(said["began"]) if "began" in said else None
     if state in (states.PENDING, states.RECEIVED, states.RETRY):
         if cancelled is not None:
             error = f"It was cancelled before it began, because {cancelled}."
             return replace(work, stage="ended", ended=_ended(meta, work), error=error)
         return replace(work, note=sentence(result) if state == states.RETRY else None)
+    work = replace(work, began=began)
     if state not in states.READY_STATES:
         numbers = result if state == "PROGRESS" and isinstance(result, dict) else {}
         note = None if cancelled is None else to_end(cancelled)
@@ -247,8 +249,7 @@ def _as_it_stands(work: Work, said: Said, meta: Mapping[str, Any]) -> Work:
 
 
 def _reported(work: Work, plain: Any) -> Work:
-    report = None if plain is None else report_from(plain)
-    return replace(work, report=report, began=None if report is None else report.started)
+    return work if plain is None else replace(work, report=report_from(plain))
 
 
 def _ended(meta: Mapping[str, Any], work: Work) -> datetime:
