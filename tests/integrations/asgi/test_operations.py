@@ -13,6 +13,7 @@ import pytest
 
 from backupkit import BackupPipeline
 from backupkit.destinations.local import LocalDestination
+from backupkit.errors import BackupKitError
 from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi import BackupManager
 from backupkit.integrations.asgi.pages import following
@@ -230,6 +231,25 @@ def test_a_browser_that_comes_again_is_told_what_has_changed_meanwhile_only(
     (last,) = re.findall(r"^id: (.*)$", first, re.MULTILINE)
     again = slow.get(f"{address}/events?stage=waiting", **{"Last-Event-ID": last}).text
     assert [name for name, _ in events_in(again)] == ["progress"], "or else the button would lose the focus"
+
+
+def test_a_stream_says_that_the_queue_does_not_answer_and_the_browser_comes_again(
+    slow: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = asked(slow, "/pipelines/gated/run")
+    begun(tmp_path)
+    queue = slow.manager.page.queue
+    answers = iter([queue.get, queue.get])
+
+    def get(id: str) -> Any:
+        if (answer := next(answers, None)) is None:
+            raise BackupKitError("The queue of backups could not be asked.")
+        return answer(id)
+
+    monkeypatch.setattr(queue, "get", get)
+    *_, (name, data) = events_in(slow.get(f"{address}/events?stage=working").text)
+    assert name == "progress", "or else it would not come again"
+    assert "asked again: The queue of backups could not be asked." in data
 
 
 def test_a_stream_ends_when_its_time_is_over_and_when_the_browser_has_left(
