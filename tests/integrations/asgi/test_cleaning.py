@@ -54,6 +54,20 @@ def test_the_plan_is_shown_and_carried_out_after_the_name_was_typed(
     done = browser.done(Form(page, "/clean").send(browser, confirm="shop"))
     assert done.action == Action(verb="clean")
     assert ids(shop) == [newest]
+    page = browser.get(f"/operations/{done.id}").text
+    assert "<dt>Removed</dt><dd>2</dd>" in page
+    assert "What was removed, and why" in page
+
+
+def test_what_was_added_after_the_plan_counts_and_what_was_really_removed_is_said(
+    shop: BackupPipeline, browser: Browser
+) -> None:
+    page = browser.get(f"/operations/{planned(browser).id}").text
+    assert "Deletes 2 backups" in page
+    shop.run()
+    done = browser.done(Form(page, "/clean").send(browser, confirm="shop"))
+    assert len(ids(shop)) == 1
+    assert "<dt>Removed</dt><dd>3</dd>" in browser.get(f"/operations/{done.id}").text
 
 
 def test_leftovers_of_interrupted_runs_are_shown(

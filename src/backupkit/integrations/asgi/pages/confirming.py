@@ -30,7 +30,7 @@ def refusal(visit: Visit, work: Work) -> str | None:
         return f"This preview was made by somebody else: {again}"
     if work.failed or work.report is None or work.ended is None:
         return "This preview found what keeps it from being done: mend that, or choose otherwise."
-    if visit.page.clock() - work.ended > LIMIT:
+    if abs(visit.page.clock() - work.ended) > LIMIT:  # a clock that was set back makes nothing younger
         return f"This preview is more than an hour old, and much may have changed: {again}"
     return None
 
