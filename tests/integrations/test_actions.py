@@ -129,6 +129,47 @@ def test_what_is_no_action_is_refused_in_a_sentence(data: object, said: str) -> 
         action_from(data)
 
 
+def test_each_verb_takes_its_own_arguments_and_no_other() -> None:
+    values: dict[str, Any] = {
+        "backup": "x",
+        "at": "file:///a",
+        "only": "files",
+        "include": ["a"],
+        "place": "site",
+        "overwrite": True,
+        "force": True,
+        "dry_run": True,
+        "reason": "audit",
+        "until": "2030-01-31T00:00:00+00:00",
+    }
+    taken = {
+        "run": {"at", "only"},
+        "verify": {"backup", "at", "only"},
+        "drill": {"backup", "at", "only"},
+        "monitor": {"at"},
+        "clean": {"at", "dry_run"},
+        "restore": {"backup", "at", "only", "include", "place", "overwrite", "dry_run"},
+        "delete": {"backup", "at", "force"},  # and no dry run, which would delete
+        "pin": {"backup", "reason", "until"},
+        "unpin": {"backup"},
+    }
+    assert {*taken} == {*get_args(Asked)}
+    for verb, its in taken.items():
+        needed: dict[str, Any] = {"backup": "x"} if verb in ("delete", "pin", "unpin") else {}
+        if needed:
+            with pytest.raises(ConfigurationError, match="needs the id of a backup"):
+                action_from({"verb": verb})
+        for name, value in values.items():
+            said = {"verb": verb, **needed, name: value}
+            if name == "overwrite" and name in its:
+                said["place"] = "site"
+            if name in its:
+                action_from(said)
+            else:
+                with pytest.raises(ConfigurationError, match=f"^{verb} takes no {name}: leave it out.$"):
+                    action_from(said)
+
+
 def test_a_new_folder_is_made_only_when_something_is_restored(shop: BackupPipeline, tmp_path: Path) -> None:
     shop.run()
     scratch = tmp_path / "scratch"

@@ -98,7 +98,8 @@ def _databases(name: str, place: Mapping[str, object]) -> PlaceInWords:
         keeping = f"{them} is made if it is missing, and must be empty otherwise, or nothing is restored."
     elif any(_url(target) is None for target in made):
         keeping = "What becomes of what is there, this application says."
-    replacing = f"All that is in {'the database' if one else 'these databases'} now is replaced. {_failing(urls, one)}"
+    there = "the database" if one else "these databases"
+    replacing = f"All that is in {there} now is replaced. {_failing(urls, one)}"
     return PlaceInWords(
         name=name,
         where=" and ".join(told),
