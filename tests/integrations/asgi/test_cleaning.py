@@ -134,6 +134,8 @@ def test_what_a_plan_has_shown_is_done_once_however_often_it_is_confirmed(
     assert "/clean" not in page.partition("What cleaning would do")[2].replace("/cleaning", "")
     assert f'href="{first.headers["location"]}"' in page
     assert len(browser.manager.page.queue.recent()) == 2
+    lines = [one.what for one in browser.manager.page.audit.noted("shop", None, limit=50, skip=0)]
+    assert lines.count({"verb": "clean"}) == 1, "who did it is not said twice"
 
 
 def test_a_preview_of_a_restore_is_no_plan(shop: BackupPipeline, browser: Browser) -> None:

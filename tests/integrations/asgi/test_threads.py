@@ -129,7 +129,7 @@ def test_that_it_is_to_end_is_seen_by_all_until_it_has(made: Made, folder: Path)
 
 def test_of_one_pipeline_one_after_another_is_done(made: Made, folder: Path) -> None:
     queue = made()
-    first, second = queue.submit("gated", RUN, "anna"), queue.submit("gated", RUN, "anna")
+    first, second, third = (queue.submit("gated", RUN, "anna") for _ in range(3))
     begun(folder)
     assert (known(queue, first).stage, known(queue, second).stage) == ("working", "waiting")
     let_go(folder)
@@ -138,6 +138,10 @@ def test_of_one_pipeline_one_after_another_is_done(made: Made, folder: Path) -> 
     assert later.began is not None
     assert earlier.ended <= later.began
     assert later.error is None
+    last = ended(queue, third)
+    assert later.ended is not None
+    assert last.began is not None
+    assert later.ended <= last.began
 
 
 def test_no_more_than_at_once_is_under_way_in_a_process(made: Made, folder: Path) -> None:
@@ -303,6 +307,33 @@ def test_what_is_over_is_removed_although_its_lock_is_still_held(tmp_path: Path)
     files.begin(replace(work, id="new-new-new-new-new"))
     assert files.get(work.id) is None
     files.leave()
+
+
+def test_what_is_under_way_for_days_stays(tmp_path: Path) -> None:
+    doing, other = (WorkFiles(str(tmp_path / "operations"), {"gated": gated(tmp_path)}) for _ in range(2))
+    work = Work(id="a" * 20, pipeline="gated", action=RUN, who="anna", asked=utc_now(), stage="working")
+    doing.begin(work)
+    for kind in ("json", "lock"):
+        os.utime(tmp_path / "operations" / f"{work.id}.{kind}", (1, 1))
+    other.begin(replace(work, id="b" * 20))
+    assert other.get(work.id) == work
+    for one in (doing, other):
+        one.leave()
+
+
+def test_what_ends_while_somebody_looks_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    doing, looking = (WorkFiles(str(tmp_path / "operations"), {"gated": gated(tmp_path)}) for _ in range(2))
+    work = Work(id="a" * 20, pipeline="gated", action=RUN, who="anna", asked=utc_now(), stage="working")
+    over = replace(work, stage="ended", ended=utc_now())
+    doing.begin(work)
+    held = WorkFiles._is_held
+
+    def just_now(self: WorkFiles, id: str) -> bool:
+        doing.end(over, changed=True)
+        return held(self, id)
+
+    monkeypatch.setattr(WorkFiles, "_is_held", just_now)
+    assert looking.get(work.id) == over
 
 
 def test_of_what_is_over_so_many_are_kept(made: Made, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
