@@ -322,7 +322,8 @@ def test_files_are_not_restored_to_databases(shop: BackupPipeline) -> None:
 def test_what_a_target_replaces_it_says_itself(shop: BackupPipeline, tmp_path: Path) -> None:
     target = DirectoryTarget(tmp_path / "site")
     action = Action(verb="restore", place="site", overwrite=True)
-    for place in (target, {"shop": target}, {"shop": "sqlite:////nowhere", "crm": target}):
+    several: list[Place] = [target, {"shop": target}, {"shop": "sqlite:////nowhere", "crm": target}]
+    for place in several:
         with pytest.raises(ConfigurationError, match="'site' is replaced or not as it says itself"):
             act(shop, action, places={"site": place})
 
