@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
 
 from backupkit.integrations.actions import Action
-from backupkit.model import Problem, Report
+from backupkit.model import DestinationResult, Problem, Report
 
-_PROBLEMS = 20
+_MOST = 20  # of anything, in a list of works
 
 Stage: TypeAlias = Literal["waiting", "working", "ended", "lost"]
 """Of what is "lost", the process died, or nobody knows of it any more."""
@@ -64,13 +64,21 @@ class Work:
 
 
 def in_short(work: Work) -> Work:
-    """The same without what can be long: a report may name ten thousand backups, and two hundred are kept."""
-    if work.report is None:
+    """The same without what is long: a report may name ten thousand backups, and two hundred are kept."""
+    report = work.report
+    if report is None:
         return work
-    return replace(
-        work,
-        report=replace(work.report, destinations=(), dumps=(), problems=work.report.problems[:_PROBLEMS]),
-    )
+    destinations = tuple(map(_in_short, report.destinations))
+    shorter = replace(report, destinations=destinations, problems=report.problems[:_MOST])
+    return replace(work, report=replace(shorter, dumps=report.dumps[:_MOST]))
+
+
+def _in_short(result: DestinationResult) -> DestinationResult:
+    plan = result.plan
+    if plan is not None and len(plan.keep) + len(plan.remove) > _MOST:
+        plan = None
+    swept, repaired = result.swept[:_MOST], result.repaired[:_MOST]
+    return replace(result, plan=plan, swept=swept, repaired=repaired, problems=result.problems[:_MOST])
 
 
 def to_end(because: str) -> str:
