@@ -82,11 +82,11 @@ def test_what_was_read_of_an_archive_for_its_page_then_stands_in_the_table_witho
     pipeline = pipeline_of(folder(tmp_path, a=b"a", b=b"b", c=b"c"), destination)
     pipeline.run(tags=["spring"])
     browser = page_of(pipeline, tmp_path)
-    assert '<td class="number">–</td>' in browser.get("/backups").text
+    assert 'data-label="Entries" class="number">–</td>' in browser.get("/backups").text
     browser.get(address(pipeline.get()))
     destination.reads.clear()
     for _ in range(2):
-        assert '<td class="number">4</td>' in browser.get("/backups?q=spring").text
+        assert 'data-label="Entries" class="number">4</td>' in browser.get("/backups?q=spring").text
         browser.get(address(pipeline.get()))
     assert destination.reads == []
 

@@ -92,6 +92,25 @@ def test_backups_are_found_by_what_they_are(six: Six, asked: str, found: list[st
     assert ids(six.browser.get(f"/backups?{asked}").text) == [getattr(six, name) for name in found]
 
 
+def test_what_is_known_of_a_state_stands_in_one_cell_and_what_is_not_shown_is_said_aloud(six: Six) -> None:
+    def state(id_: str) -> str:
+        [cell] = re.findall(r'data-label="State">(.*?)</td>', six.browser.get(f"/backups?q={id_}").text, re.DOTALL)
+        return " ".join(re.sub("<.*?>", "", cell).split())
+
+    assert state(six.good) == "good not verified yet not proven yet"
+    assert state(six.pinned) == "good not verified yet not proven yet pinned"
+    assert state(six.damaged) == "damaged not proven yet"
+    assert state(six.verified) == "good verified today 12:00 not proven yet"
+
+
+def test_of_one_pipeline_the_table_does_not_name_it_in_each_row(tmp_path: Path) -> None:
+    pipelines = {name: pipeline_of(folder(tmp_path), MemoryDestination(name)) for name in ("shop", "blog")}
+    put(pipelines["shop"].destinations[0], NOW)  # type: ignore[arg-type]
+    browser = page_of(pipelines, tmp_path)
+    assert 'data-label="Pipeline">shop<' in browser.get("/backups").text
+    assert 'data-label="Pipeline"' not in browser.get("/backups?pipeline=shop").text
+
+
 def test_what_goes_with_the_next_clean_is_found_and_says_why(six: Six) -> None:
     plan = six.browser.manager.page.looks.at("shop")[0].overview.plan  # type: ignore[union-attr]
     assert plan.remove
@@ -114,6 +133,7 @@ def test_the_form_and_the_links_keep_what_was_asked(six: Six) -> None:
     assert "<option selected>good</option>" in text
     assert 'value="a&#34;b"' in six.browser.get("/backups?q=a%22b").text
     assert 'value="memory"' in text
+    assert '<option value="largest" selected>largest first</option>' in text
     assert 'href="/backups?at=memory%3Afirst&amp;state=good&amp;q=memory&amp;sort=smallest"' in text
 
 
