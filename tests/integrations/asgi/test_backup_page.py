@@ -180,6 +180,18 @@ def test_what_is_not_there_is_said_as_a_sentence(tmp_path: Path) -> None:
         assert "There is no such" in answer.text
 
 
+def test_nothing_is_said_to_be_deleted_by_a_destination_that_does_not_answer(tmp_path: Path) -> None:
+    first, away = MemoryDestination("first"), tmp_path / "not-mounted"
+    id_ = put(first, NOW)
+    browser = page_of(pipeline_of(folder(tmp_path), [first, away]), tmp_path)
+    assert browser.get(f"/pipelines/shop/backups/{id_}").status_code == 200
+    for path in ("2000-01-01", f"{id_}?at=file://{away}"):
+        answer = browser.get(f"/pipelines/shop/backups/{path}")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+        assert "not-mounted does not answer" in answer.text
+    assert browser.get("/pipelines/shop/backups/2000-01-01?at=memory:first").status_code == 404
+
+
 def test_a_backup_that_is_damaged_says_so_first(tmp_path: Path) -> None:
     from backupkit.marks import write_mark
 
