@@ -94,7 +94,9 @@ def test_backups_are_found_by_what_they_are(six: Six, asked: str, found: list[st
 
 def test_what_is_known_of_a_state_stands_in_one_cell_and_what_is_not_shown_is_said_aloud(six: Six) -> None:
     def state(id_: str) -> str:
-        [cell] = re.findall(r'data-label="State">(.*?)</td>', six.browser.get(f"/backups?q={id_}").text, re.DOTALL)
+        [cell] = re.findall(
+            r'data-label="State">(.*?)</td>', six.browser.get(f"/backups?q={id_}").text, re.DOTALL
+        )
         return " ".join(re.sub("<.*?>", "", cell).split())
 
     assert state(six.good) == "good not verified yet not proven yet"
@@ -137,6 +139,10 @@ def test_the_form_and_the_links_keep_what_was_asked(six: Six) -> None:
     assert 'href="/backups?at=memory%3Afirst&amp;state=good&amp;q=memory&amp;sort=smallest"' in text
 
 
+def test_where_every_destination_answers_what_is_not_found_is_not_there(six: Six) -> None:
+    assert "There is no such backup." in six.browser.get("/backups?q=nothing").text
+
+
 def test_there_is_no_table_of_an_unknown_pipeline(six: Six) -> None:
     answer = six.browser.get("/backups?pipeline=none")
     assert answer.status_code == 404
@@ -150,6 +156,7 @@ def test_a_destination_that_does_not_answer_is_named_beside_the_backups_of_the_o
     text = page_of(pipeline, tmp_path).get("/backups").text
     assert ids(text) == [id_]
     assert "not-mounted are missing here" in text
+    assert "No such backup is known." in page_of(pipeline, tmp_path).get("/backups?q=nothing").text
 
 
 def many(destination: MemoryDestination, count: int) -> None:

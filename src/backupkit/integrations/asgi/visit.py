@@ -98,10 +98,11 @@ class Visit:
             for backup in look.overview.backups if look.overview else ():
                 if backup.id == id_:
                     return backup
-        if silent := ", ".join(one.location for one in looks if not one.answers):
+        if silent := [one for one in looks if not one.answers]:
+            why = " ".join(one.error or f"{one.location} has not answered." for one in silent)
             raise HTTPException(
                 503,
-                f"{silent} does not answer, so whether this backup is there is not known: try again in a moment.",
+                f"Whether this backup is there is not known now, so try again: {why}",
                 {"Retry-After": "10"},
             )
         raise HTTPException(404, "There is no such backup; it may have been deleted.")
