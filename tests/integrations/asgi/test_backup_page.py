@@ -206,6 +206,19 @@ def test_a_backup_that_is_damaged_says_so_first(tmp_path: Path) -> None:
     assert "newest drill found something wrong" in text
 
 
+def test_of_one_that_is_damaged_the_page_leads_to_the_good_copy(tmp_path: Path) -> None:
+    from backupkit.marks import write_mark
+
+    places = [MemoryDestination("first"), MemoryDestination("second")]
+    pipeline = pipeline_of(folder(tmp_path, a=b"a"), places)
+    pipeline.run()
+    here, there = sorted(pipeline.list().backups, key=lambda one: one.location)
+    write_mark(places[0], here, "damaged", NOW)
+    browser = page_of(pipeline, tmp_path)
+    assert f'The copy at memory:second is good: <a href="{address(there)}"' in browser.get(address(here)).text
+    assert "take that one" not in browser.get(address(there)).text
+
+
 def test_a_pin_is_changed_by_the_form_that_shows_it(tmp_path: Path) -> None:
     destination = MemoryDestination()
     put(destination, NOW)
