@@ -159,6 +159,22 @@ def test_a_destination_that_does_not_answer_is_named_beside_the_backups_of_the_o
     assert "No such backup is known." in page_of(pipeline, tmp_path).get("/backups?q=nothing").text
 
 
+def test_what_a_destination_told_before_it_went_away_is_said_to_be_old(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    pipeline = pipeline_of(folder(tmp_path, a=b"a"), disk)
+    pipeline.run()
+    browser = page_of(pipeline, tmp_path, period=timedelta(0))
+    assert "told before" not in browser.get("/backups").text
+    disk.rename(tmp_path / "away")
+    looks = browser.manager.page.looks
+    while looks.at("shop")[0].error is None:
+        time.sleep(0.01)
+    text = browser.get("/backups").text
+    assert len(ids(text)) == 1
+    assert "disk does not answer now: what is shown here is what it told before" in text
+
+
 def many(destination: MemoryDestination, count: int) -> None:
     for number in range(count):
         put(destination, datetime.fromtimestamp(NOW.timestamp() - 3600 * number, NOW.tzinfo))
