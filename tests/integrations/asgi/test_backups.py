@@ -199,7 +199,6 @@ def test_ten_thousand_backups_are_listed_once_and_cost_a_page_little_more_than_n
     source = folder(tmp_path)
     of_full = page_of(pipeline_of(source, full), tmp_path)
     of_empty = page_of(pipeline_of(source, empty), tmp_path)
-    of_full.manager.page.looks._patience = 60.0
     assert len(ids(of_full.get("/backups").text)) == 50
     assert full.listed == 1
     for query in ("", "?page=200", "?sort=largest", "?state=not+verified", "?at=memory:full"):
