@@ -179,6 +179,9 @@ def test_a_clock_that_is_ahead_does_not_empty_the_history(history: DatabaseHisto
     keeping.record(old)
     keeping.record(replace(report(1), started=datetime.now(UTC) + timedelta(days=4000)))
     assert keeping.count() == 2
+    keeping.note(replace(line(), time=old.started))
+    keeping.note(replace(line(), time=datetime.now(UTC) + timedelta(days=4000)))
+    assert keeping.count_noted() == 2, "nor the audit"
 
 
 def test_what_has_been_told_is_remembered_replaced_and_forgotten(url: str) -> None:
