@@ -146,6 +146,7 @@ def test_the_newest_of_each_operation_is_found_by_one_question(url: str) -> None
     for number, name in ((3, "shop"), (1, "shop"), (9, "blog"), (0, "Shop")):
         history.record(report(number, name=name))
     history.record(report(2, operation="drill"))
+    history.record(report(2))  # of the same moment, and not the newest
     assert [(one.operation, one.entries) for one in history.newest("shop")] == [("drill", 2), ("run", 3)]
     assert [(one.name, one.entries) for one in history.newest(["blog", "shop"])] == [
         ("shop", 2),
