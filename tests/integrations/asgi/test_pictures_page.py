@@ -20,7 +20,7 @@ from backupkit.integrations.asgi.standing.looks import Look
 from backupkit.retention.drawing import style
 from backupkit.scheduling import Schedule
 from tests.integrations.asgi.drawings import DATABASES, FULL
-from tests.integrations.asgi.visitor import Browser
+from tests.integrations.asgi.visitor import Browser, as_said
 
 STATIC = Path(asgi.__file__).parent / "static"
 
@@ -46,6 +46,16 @@ def test_all_four_are_drawn_and_nothing_of_them_is_escaped_twice(
     text = shown(manager)
     assert text.count("<figure") == text.count('role="img"') == 4
     assert "&lt;" not in text
+
+
+def test_a_pipeline_that_the_page_calls_otherwise_has_its_pictures(shop: BackupPipeline) -> None:
+    shop.run()
+    manager = BackupManager({"Our shop": shop}, authorize=as_said, secret="not to be guessed")
+    page = manager.page
+    template = page.templates.get_template("pictures.html")
+    text = template.render(page=page, name="Our shop", looks=page.looks.at("Our shop"))
+    manager.close()
+    assert text.count("<figure") == text.count('role="img"') == 4
 
 
 def test_they_are_drawn_once_for_each_look(

@@ -68,9 +68,12 @@ def _same(some: Sequence[Look], others: Sequence[Look]) -> bool:
 
 def all_pictures(page: Page, name: str, looks: Sequence[Look]) -> Iterator[Picture]:
     """The calendar and the storage of all destinations, and then sizes and retention of each that has answered."""
-    rule = rule_of(page.pipelines[name])
+    pipeline = page.pipelines[name]
+    rule, its_name = rule_of(pipeline), str(pipeline.name)  # which need not be what the page calls it
     own = {
-        look.location: [one for one in look.overview.backups if one.name == name and one.made_by != "other"]
+        look.location: [
+            one for one in look.overview.backups if one.name == its_name and one.made_by != "other"
+        ]
         for look in looks
         if look.overview
     }
@@ -86,6 +89,7 @@ def all_pictures(page: Page, name: str, looks: Sequence[Look]) -> Iterator[Pictu
 def _calendar(page: Page, name: str, backups: Sequence[Backup]) -> Picture:
     """From the history, if there is one that can be read, or else from the backups."""
     now, history, schedule = page.clock(), page.history_of(name), page.schedules.get(name)
+    name = str(page.pipelines[name].name)
     begin = now - timedelta(days=DAYS + 1)
     happened, since = [*in_backups(backups)], None
     source = "As no history is kept, this is what the backups tell: runs that left none are not seen."
