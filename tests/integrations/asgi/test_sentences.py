@@ -178,6 +178,17 @@ def test_a_failed_run_is_told_until_everything_was_backed_up_since() -> None:
     assert said(look, past=past(runs=(full, dumps, failed))) == said(look)
 
 
+def test_a_run_of_a_half_that_failed_is_told_until_that_half_was_backed_up() -> None:
+    failed = report("run", at(24, 6), "failed", contents=DUMPS)
+    dumps = report("run", at(24, 9), "succeeded", backup(at(24, 9), DUMPS))
+    files = report("run", at(24, 9), "succeeded", backup(at(24, 9), FILES))
+    look = told(backup(at(24), proven=at(24, 5)))
+    assert said(look, past=past(runs=(dumps, failed))) == said(look)
+    assert said(look, past=past(runs=(files, failed)))[0] == (
+        "A run failed yesterday 06:00, and not everything was backed up since."
+    )
+
+
 def test_a_run_that_lost_something_is_worth_a_look() -> None:
     lost = backup(at(25), complete=False)
     run = report("run", at(25), "incomplete", lost, problems=(Problem(message="One file was not read."),))

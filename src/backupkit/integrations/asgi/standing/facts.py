@@ -74,9 +74,10 @@ def newest_usable(backups: Iterable[Backup], contents: Iterable[Contents]) -> Ba
     return next(usable, None)
 
 
-def held_by(report: Report) -> frozenset[Contents]:
-    """What the backups of this report hold."""
-    return frozenset().union(*(one.backup.contents for one in report.destinations if one.backup is not None))
+def meant_by(run: Report) -> frozenset[Contents]:
+    """What the run was to back up; where the report does not tell, as older ones do not, what its backups hold."""
+    held = (one.backup.contents for one in run.destinations if one.backup is not None)
+    return run.contents or frozenset().union(*held)
 
 
 def reason(report: Report) -> str:

@@ -10,7 +10,7 @@ from backupkit.integrations.asgi.standing.facts import (
     Sentence,
     Tone,
     ended,
-    held_by,
+    meant_by,
     newest_usable,
     reason,
 )
@@ -46,10 +46,10 @@ def failed(facts: Facts, known: Known) -> Iterator[Sentence]:
     """The newest run that failed or lost something, unless all has been backed up since."""
     backed_up: set[Contents] = set()
     for number, run in enumerate(facts.past.runs if facts.past is not None else ()):
-        held = held_by(run)
+        meant = meant_by(run)
         if run.outcome == "succeeded":
-            backed_up |= held
-        elif not held or not held <= backed_up:
+            backed_up |= meant
+        elif not meant or not meant <= backed_up:
             when = facts.when(run.started)
             if number:
                 how = "failed" if run.outcome == "failed" else "was incomplete"
