@@ -171,6 +171,19 @@ def test_jobs_are_shown_with_when_they_are_due_and_what_is_overdue(
     assert "29 Nov 18:00" in text
 
 
+def test_a_backup_of_a_wrong_clock_does_not_hide_that_a_run_is_overdue(
+    pipeline: Callable[..., BackupPipeline], page: Callable[..., Browser]
+) -> None:
+    clock = Clock(datetime(2026, 11, 23, 3, tzinfo=UTC))
+    shop = pipeline("shop", clock=clock, checks=())
+    shop.run()
+    clock.forward(days=30)
+    shop.run()
+    clock.forward(days=-28)
+    text = page(shop, schedule=Schedule([Scheduled("0 0 * * *", "run")]), clock=clock).get("/").text
+    assert lead(text)[0] == "The newest good backup is 2 days old; one was due today 00:00."
+
+
 def test_a_page_without_a_schedule_says_so(browser: Browser) -> None:
     assert "This page was not told when this pipeline runs." in browser.get("/pipelines/shop").text
 

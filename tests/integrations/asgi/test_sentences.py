@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backupkit import Problem
@@ -323,6 +323,19 @@ def known(draw: st.DrawFn) -> Facts:
 def is_usable(one: Backup, contents: Contents) -> bool:
     future = one.time > NOW + timedelta(minutes=10)
     return bool(one.complete) and not (one.damaged or one.refuted or future) and contents in one.contents
+
+
+@settings(max_examples=40)
+@given(st.lists(BACKUPS, max_size=6), CONTENTS)
+def test_the_few_that_tell_say_all_that_all_of_them_would(
+    backups: list[Backup], held: frozenset[Contents]
+) -> None:
+    look = told(*backups)
+    every = [one for one in backups if one.time <= NOW + timedelta(minutes=10)]
+    all_ = replace(look, telling=sorted(every, key=lambda one: one.time, reverse=True))
+    due = (late(RUN, at(24)),)
+    assert len(look.telling) <= 25
+    assert standing(facts(look, contents=held, dues=due)) == standing(facts(all_, contents=held, dues=due))
 
 
 @given(known())

@@ -14,6 +14,7 @@ from backupkit.integrations.asgi.standing.facts import (
     newest_usable,
     reason,
 )
+from backupkit.integrations.asgi.standing.telling import had_a_drill, was_verified
 from backupkit.integrations.asgi.words import duration
 from backupkit.model import Contents
 from backupkit.scheduling import Verb
@@ -94,8 +95,8 @@ def faults(facts: Facts, known: Known) -> Iterator[Sentence]:
         yield Sentence("bad", f"The last drill failed {facts.when(drills[0].started)}{reason(drills[0])}")
     for contents in known.usable:
         holding = [one for one in known.all if contents in one.contents]
-        verified = next((one for one in holding if one.verified or one.damaged), None)
-        drilled = next((one for one in holding if one.proven or one.refuted), None)
+        verified = next(filter(was_verified, holding), None)
+        drilled = next(filter(had_a_drill, holding), None)
         found = []
         if verified is not None and verified.damaged:
             found.append((verified, "is damaged"))
