@@ -197,6 +197,60 @@ def test_a_run_that_lost_something_is_worth_a_look() -> None:
     )
 
 
+def test_without_a_report_the_newest_backup_tells_itself_that_it_is_not_whole() -> None:
+    before = backup(at(24), proven=at(24, 4))
+    for complete, words in ((False, "incomplete"), (None, "not known to be complete")):
+        newest = backup(at(25), complete=complete)
+        assert said(told(newest, before))[:2] == [
+            f"The newest backup, of today 03:00, is {words}.",
+            "Recoverable to yesterday 03:00.",
+        ]
+    newer = backup(at(25, 9), DUMPS)
+    assert said(told(newer, newest, before))[0].startswith("The newest backup, of today 03:00, is not")
+
+
+def test_a_destination_that_lacks_what_another_has_is_told_with_what_it_has() -> None:
+    here = told(backup(at(25), proven=at(25, 4)))
+
+    def there(*backups: Backup) -> Look:
+        return told(*(replace(one, location="memory:b") for one in backups), location="memory:b")
+
+    assert said(here, there(backup(at(25)))) == said(here)
+    assert said(here, there(backup(at(22))))[:2] == [
+        "At memory:b the newest good backup is of Sunday 03:00.",
+        "Recoverable to today 03:00.",
+    ]
+    assert said(here, there())[0] == "At memory:b there is no good backup."
+    assert said(here, there(backup(at(25), damaged=True), backup(at(22))))[1] == (
+        "At memory:b the newest good backup is of Sunday 03:00."
+    )
+    dumps, files = (
+        f"At memory:b the newest good backup of the {what} is of {when} 03:00."
+        for what, when in (("databases", "yesterday"), ("files", "Sunday"))
+    )
+    assert said(here, there(backup(at(24), DUMPS), backup(at(22))))[:2] == [files, dumps]
+
+
+def test_a_destination_for_which_there_are_runs_of_its_own_may_be_behind() -> None:
+    weekly = Due(Scheduled("0 5 * * SUN", "run", to="memory:b"), NOW)
+    here = told(backup(at(25), proven=at(25, 4)))
+    there = told(backup(at(22), location="memory:b"), location="memory:b")
+    found = standing(facts(here, there, dues=(weekly,))).sentences
+    assert found[0].text == "Recoverable to today 03:00."
+    assert (found[-1].tone, found[-1].text) == (
+        "calm",
+        "At memory:b the newest good backup is of Sunday 03:00.",
+    )
+
+
+def test_a_destination_that_is_too_old_by_its_check_is_told_once() -> None:
+    old = Problem(message="Three days old.", check="MaximumAge")
+    there = told(backup(at(22), location="memory:b"), location="memory:b", problems=(old,))
+    found = said(told(backup(at(25), proven=at(25, 4))), there)
+    assert found[0] == "memory:b: Three days old."
+    assert not any("newest good backup" in one for one in found)
+
+
 def test_a_destination_that_does_not_answer_is_told_first_and_claims_nothing() -> None:
     assert said(SILENT) == [
         "sftp://there/b does not answer: Connection refused.",
