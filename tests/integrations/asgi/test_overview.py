@@ -195,6 +195,7 @@ def test_the_page_of_a_pipeline_says_what_it_is_made_of_and_what_was_done(
     text = browser.get("/pipelines/shop").text
     assert "sqlite-shop.sqlite3" in text
     assert "TieredRetention(keep_all_days=7" in text
+    assert "all for 7 days, then one a day for 16 days, then one a week for 8 weeks," in text
     assert "no: whoever reads a destination can read the backups" in text
     assert re.search(r'<a href="/history/\w+">run</a>', text)
 
