@@ -97,6 +97,16 @@ def test_the_last_moment_that_was_due_is_that_of_the_runs_of_the_schedule() -> N
     assert drawn.due_by(replace(Schedule(), jobs=[]), "shop")(start, end) is None
 
 
+def test_what_is_due_is_told_apart_by_contents_where_a_schedule_has_several(shop: BackupPipeline) -> None:
+    start, end = datetime(2026, 11, 23, tzinfo=UTC), datetime(2026, 11, 24, tzinfo=UTC)
+    dues = drawn.dues_by(Schedule(), shop)
+    assert {held: due(start, end) for held, due in dues.items()} == {
+        FULL: datetime(2026, 11, 23, 3, tzinfo=UTC),
+        DATABASES: datetime(2026, 11, 23, 18, tzinfo=UTC),
+    }
+    assert drawn.dues_by(Schedule([Schedule().jobs[0]]), shop) == {}
+
+
 def test_the_rule_of_the_pipeline_is_used_for_the_contents_it_speaks_of(shop: BackupPipeline) -> None:
     full, databases = SizeAnomaly(least=3), SizeAnomaly(contents="databases", least=4)
     shop.checks = (full, databases)

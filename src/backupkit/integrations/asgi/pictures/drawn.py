@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from backupkit.integrations.asgi.pictures.storage import storage
 from backupkit.integrations.asgi.standing.looks import Look
 from backupkit.model import Backup, Contents
 from backupkit.pipeline import BackupPipeline
-from backupkit.scheduling import Schedule
+from backupkit.scheduling import Schedule, Scheduled
 
 if TYPE_CHECKING:
     from backupkit.integrations.asgi.page import Page
@@ -89,7 +89,8 @@ def all_pictures(page: Page, name: str, looks: Sequence[Look]) -> Iterator[Pictu
 def _calendar(page: Page, name: str, backups: Sequence[Backup]) -> Picture:
     """From the history, if there is one that can be read, or else from the backups."""
     now, history, schedule = page.clock(), page.history_of(name), page.schedules.get(name)
-    name = str(page.pipelines[name].name)
+    pipeline = page.pipelines[name]
+    name = str(pipeline.name)
     begin = now - timedelta(days=DAYS + 1)
     happened, since = [*in_backups(backups)], None
     source = "As no history is kept, this is what the backups tell: runs that left none are not seen."
@@ -110,9 +111,20 @@ def _calendar(page: Page, name: str, backups: Sequence[Backup]) -> Picture:
         now=now,
         zone=page.zone,
         due=None if schedule is None else due_by(schedule, name),
+        dues={} if schedule is None else dues_by(schedule, pipeline),
         since=since,
     )
     return calendar(days, zone=page.zone, source=source)
+
+
+def dues_by(schedule: Schedule, pipeline: BackupPipeline) -> Mapping[frozenset[Contents], Due]:
+    """The same for each contents, if the runs of the schedule are of several."""
+    jobs: dict[frozenset[Contents], list[Scheduled]] = {}
+    for one in schedule.jobs:
+        if one.verb == "run":
+            jobs.setdefault(frozenset({one.only}) if one.only else pipeline.contents, []).append(one)
+    several = jobs.items() if len(jobs) > 1 else ()
+    return {held: due_by(replace(schedule, jobs=some), str(pipeline.name)) for held, some in several}
 
 
 def due_by(schedule: Schedule, name: str) -> Due:
