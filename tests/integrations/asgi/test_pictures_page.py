@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backupkit import BackupPipeline, DatabaseHistory, NotificationError, SizeAnomaly
+from backupkit import BackupPipeline, DatabaseHistory, NotificationError, SizeAnomaly, TieredRetention
 from backupkit.integrations import asgi
 from backupkit.integrations.asgi import BackupManager
 from backupkit.integrations.asgi.page import Page
@@ -20,6 +20,8 @@ from backupkit.integrations.asgi.standing.looks import Look
 from backupkit.retention.drawing import style
 from backupkit.scheduling import Schedule
 from tests.integrations.asgi.drawings import DATABASES, FULL
+from tests.integrations.asgi.stored import NOW as STOOD
+from tests.integrations.asgi.stored import Counting, Given, folder, page_of, pipeline_of, put
 from tests.integrations.asgi.visitor import Browser, as_said
 
 STATIC = Path(asgi.__file__).parent / "static"
@@ -88,6 +90,26 @@ def test_where_the_history_cannot_be_read_the_backups_tell_and_that_is_said(
     text = shown(manager)
     assert "1 day on which all runs succeeded." in text
     assert "The history cannot be read; this is what the backups tell" in text
+
+
+def test_without_a_history_no_run_is_missing_whose_backup_would_have_been_removed(tmp_path: Path) -> None:
+    destination = Counting()
+    sources = [folder(tmp_path), Given("dumps", [], "databases")]
+    shop = pipeline_of(sources, destination, retention=TieredRetention(3, 0, 2, 0, 0))
+    for age in (1, 3, 4, 10, 40):  # the third day has none
+        put(destination, STOOD - timedelta(days=age))
+    page = page_of(shop, tmp_path).manager.page
+    looks = page.looks.at("shop")
+    picture = next(drawn.all_pictures(page, "shop", looks))
+    assert [row[1] for row in picture.rows[:6]] == [
+        "none",
+        "1 succeeded",
+        "missing",
+        "1 succeeded",
+        "1 succeeded",
+        "not known",
+    ]
+    assert picture.told.startswith("3 days on which a run was missing")  # of two weeks none is there
 
 
 def test_the_last_moment_that_was_due_is_that_of_the_runs_of_the_schedule() -> None:

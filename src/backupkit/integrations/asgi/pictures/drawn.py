@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from backupkit.errors import NotificationError
 from backupkit.health import SizeAnomaly
 from backupkit.integrations.asgi.pictures.days import (
     DAYS,
+    Day,
     Due,
     calendar,
     days_of,
@@ -23,7 +24,7 @@ from backupkit.integrations.asgi.pictures.retention import retention
 from backupkit.integrations.asgi.pictures.sizes import sizes
 from backupkit.integrations.asgi.pictures.storage import storage
 from backupkit.integrations.asgi.standing.looks import Look
-from backupkit.model import Backup, Contents
+from backupkit.model import Backup, Contents, Report, RetentionPlan
 from backupkit.pipeline import BackupPipeline
 from backupkit.scheduling import Schedule, Scheduled
 
@@ -92,7 +93,8 @@ def _calendar(page: Page, name: str, backups: Sequence[Backup]) -> Picture:
     pipeline = page.pipelines[name]
     name = str(pipeline.name)
     begin = now - timedelta(days=DAYS + 1)
-    happened, since = [*in_backups(backups)], None
+    reports: list[Report] | None = None
+    since = None
     source = "As no history is kept, this is what the backups tell: runs that left none are not seen."
     if history is not None:
         try:
@@ -104,17 +106,47 @@ def _calendar(page: Page, name: str, backups: Sequence[Backup]) -> Picture:
                 "The history cannot be read; this is what the backups tell: runs that left none are not seen."
             )
         else:
-            happened, since = [*in_reports([*runs, *drills])], begin if older else None
+            reports, since = [*runs, *drills], begin if older else None
             source = "This is what the history tells."
     days = days_of(
-        happened,
+        in_backups(backups) if reports is None else in_reports(reports),
         now=now,
         zone=page.zone,
         due=None if schedule is None else due_by(schedule, name),
         dues={} if schedule is None else dues_by(schedule, pipeline),
         since=since,
     )
+    if reports is None:
+        days = _but_removed(days, pipeline, backups, now)
     return calendar(days, zone=page.zone, source=source)
+
+
+def _but_removed(
+    days: Sequence[Day], pipeline: BackupPipeline, backups: Sequence[Backup], now: datetime
+) -> Sequence[Day]:
+    """The same days; but of one whose backup would have been removed by now, it is not known that it is missing."""
+    made = [one for one in {one.id: one for one in backups}.values() if one.contents]
+    missing = {
+        f"missing {number}": Backup(
+            id=f"missing {number}",
+            name=str(pipeline.name),
+            time=day.due or datetime.combine(day.date, time(12), UTC),
+            contents=day.lacks or pipeline.contents,
+            location="",
+            stored=0,
+            complete=True,
+        )
+        for number, day in enumerate(days)
+        if day.state == "missing"
+    }
+    plan = pipeline.retention.plan([*made, *missing.values()], now=now) if missing else RetentionPlan()
+    gone = {one.backup.id for one in plan.remove}
+    return [
+        replace(day, state="succeeded" if day.runs else "unknown", due=None, lacks=frozenset())
+        if f"missing {number}" in gone
+        else day
+        for number, day in enumerate(days)
+    ]
 
 
 def dues_by(schedule: Schedule, pipeline: BackupPipeline) -> Mapping[frozenset[Contents], Due]:
