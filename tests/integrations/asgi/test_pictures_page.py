@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from backupkit import BackupPipeline, DatabaseHistory, NotificationError, SizeAnomaly, TieredRetention
+from backupkit._operation import utc_now
 from backupkit.integrations import asgi
 from backupkit.integrations.asgi import BackupManager
 from backupkit.integrations.asgi.page import Page
@@ -90,6 +91,35 @@ def test_where_the_history_cannot_be_read_the_backups_tell_and_that_is_said(
     text = shown(manager)
     assert "1 day on which all runs succeeded." in text
     assert "The history cannot be read; this is what the backups tell" in text
+
+
+def test_runs_that_the_history_does_not_know_stand_in_the_calendar(
+    shop: BackupPipeline, tmp_path: Path
+) -> None:
+    shop.run()
+    shop.drill()
+    shop.history = None
+    shop.run()
+    shop.drill()
+    lost = BackupPipeline(
+        "shop",
+        shop.sources,
+        shop.destinations,
+        encryptor=None,
+        history=DatabaseHistory(f"sqlite:///{tmp_path / 'new.sqlite3'}"),
+    )
+    for pipeline, begin in ((shop, "As no history"), (lost, "This is what the history tells, and")):
+        if pipeline is lost:
+            lost.run()
+            lost.drill()
+        page = page_of(pipeline, tmp_path, clock=utc_now).manager.page
+        picture = next(drawn.all_pictures(page, "shop", page.looks.at("shop")))
+        count = 2 if pipeline is shop else 3
+        assert (picture.rows[0][1], picture.rows[0][2]) == (
+            f"{count} succeeded",
+            f"drills: {count} succeeded",
+        )
+        assert begin in picture.told
 
 
 def test_without_a_history_no_run_is_missing_whose_backup_would_have_been_removed(tmp_path: Path) -> None:

@@ -94,6 +94,19 @@ def in_backups(backups: Iterable[Backup]) -> Iterator[Happened]:
         yield Happened("drill", proven, "succeeded")
 
 
+def untold_by(reports: Iterable[Report], happened: Iterable[Happened]) -> Iterator[Happened]:
+    """What happened of which none of these reports tells: the history is younger, or one of several."""
+    told = [(one.operation, one.started, one.started + one.took) for one in reports]
+    runs = {started for operation, started, _ in told if operation == "run"}
+    drills = [(began, ended) for operation, began, ended in told if operation == "drill"]
+    for one in happened:
+        if one.operation == "run" and one.time in runs:
+            continue
+        if one.operation == "drill" and any(began <= one.time <= ended for began, ended in drills):
+            continue
+        yield one
+
+
 def days_of(
     happened: Iterable[Happened],
     *,

@@ -18,6 +18,7 @@ from backupkit.integrations.asgi.pictures.days import (
     days_of,
     in_backups,
     in_reports,
+    untold_by,
 )
 from backupkit.integrations.asgi.pictures.figure import Picture, figure
 from backupkit.integrations.asgi.pictures.retention import retention
@@ -93,8 +94,8 @@ def _calendar(page: Page, name: str, backups: Sequence[Backup]) -> Picture:
     pipeline = page.pipelines[name]
     name = str(pipeline.name)
     begin = now - timedelta(days=DAYS + 1)
-    reports: list[Report] | None = None
-    since = None
+    reports: list[Report] = []
+    since, untold = None, [*in_backups(backups)]
     source = "As no history is kept, this is what the backups tell: runs that left none are not seen."
     if history is not None:
         try:
@@ -107,24 +108,30 @@ def _calendar(page: Page, name: str, backups: Sequence[Backup]) -> Picture:
             )
         else:
             reports, since = [*runs, *drills], begin if older else None
-            source = "This is what the history tells."
+            untold = [*untold_by(reports, (one for one in untold if begin <= one.time <= now))]
+            more = ", and the backups that are of runs which it does not know" if untold else ""
+            source = f"This is what the history tells{more}."
     days = days_of(
-        in_backups(backups) if reports is None else in_reports(reports),
+        [*in_reports(reports), *untold],
         now=now,
         zone=page.zone,
         due=None if schedule is None else due_by(schedule, name),
         dues={} if schedule is None else dues_by(schedule, pipeline),
         since=since,
     )
-    if reports is None:
-        days = _but_removed(days, pipeline, backups, now)
+    if untold:
+        began = min((one.started for one in reports), default=now).astimezone(page.zone).date()
+        days = _but_removed(days, pipeline, backups, now, before=began)
     return calendar(days, zone=page.zone, source=source)
 
 
 def _but_removed(
-    days: Sequence[Day], pipeline: BackupPipeline, backups: Sequence[Backup], now: datetime
+    days: Sequence[Day], pipeline: BackupPipeline, backups: Sequence[Backup], now: datetime, *, before: date
 ) -> Sequence[Day]:
-    """The same days; but of one whose backup would have been removed by now, it is not known that it is missing."""
+    """The same days; but of one whose backup would have been removed by now, it is not known that it is missing.
+
+    That is so of those before the history began.
+    """
     made = [one for one in {one.id: one for one in backups}.values() if one.contents]
     missing = {
         f"missing {number}": Backup(
@@ -137,7 +144,7 @@ def _but_removed(
             complete=True,
         )
         for number, day in enumerate(days)
-        if day.state == "missing"
+        if day.state == "missing" and day.date < before
     }
     plan = pipeline.retention.plan([*made, *missing.values()], now=now) if missing else RetentionPlan()
     gone = {one.backup.id for one in plan.remove}
