@@ -102,6 +102,15 @@ def test_each_check_that_fails_is_told_on_the_card(browser: Browser) -> None:
     assert "There is no good backup of files and databases. Check that runs are started and succeed." in text
 
 
+def test_without_checks_nothing_is_called_healthy(
+    pipeline: Callable[..., BackupPipeline], page: Callable[..., Browser]
+) -> None:
+    text = page(pipeline("shop", checks=())).get("/").text
+    assert ">healthy<" not in text
+    assert 'class="card good"' not in text
+    assert "no check of its health was given" in text
+
+
 def test_a_destination_that_fails_is_told_and_what_was_known_of_it_stays(
     pipeline: Callable[..., BackupPipeline], page: Callable[..., Browser], monkeypatch: pytest.MonkeyPatch
 ) -> None:
