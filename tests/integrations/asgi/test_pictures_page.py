@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from backupkit import BackupPipeline, DatabaseHistory, NotificationError, SizeAnomaly, TieredRetention
+from backupkit import (
+    BackupPipeline,
+    DatabaseHistory,
+    MaximumAge,
+    NotificationError,
+    SizeAnomaly,
+    TieredRetention,
+)
 from backupkit._operation import utc_now
 from backupkit.integrations import asgi
 from backupkit.integrations.asgi import BackupManager
@@ -147,6 +154,14 @@ def test_the_last_moment_that_was_due_is_that_of_the_runs_of_the_schedule() -> N
     start, end = datetime(2026, 11, 23, tzinfo=UTC), datetime(2026, 11, 24, tzinfo=UTC)
     assert due(start, end) == datetime(2026, 11, 23, 18, tzinfo=UTC)
     assert drawn.due_by(replace(Schedule(), jobs=[]), "shop")(start, end) is None
+
+
+def test_without_a_schedule_a_run_is_due_each_day_only_if_a_check_wants_that(shop: BackupPipeline) -> None:
+    assert drawn.due_unsaid(shop) is None
+    shop.checks = (MaximumAge(days=8),)
+    never = drawn.due_unsaid(shop)
+    assert never is not None
+    assert never(datetime(2026, 11, 23, tzinfo=UTC), datetime(2026, 11, 24, tzinfo=UTC)) is None
 
 
 def test_what_is_due_is_told_apart_by_contents_where_a_schedule_has_several(shop: BackupPipeline) -> None:

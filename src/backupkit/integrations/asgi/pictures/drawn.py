@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from backupkit.errors import NotificationError
-from backupkit.health import SizeAnomaly
+from backupkit.health import MaximumAge, SizeAnomaly
 from backupkit.integrations.asgi.pictures.days import (
     DAYS,
     Day,
@@ -115,7 +115,7 @@ def _calendar(page: Page, name: str, backups: Sequence[Backup]) -> Picture:
         [*in_reports(reports), *untold],
         now=now,
         zone=page.zone,
-        due=None if schedule is None else due_by(schedule, name),
+        due=due_unsaid(pipeline) if schedule is None else due_by(schedule, name),
         dues={} if schedule is None else dues_by(schedule, pipeline),
         since=since,
     )
@@ -154,6 +154,14 @@ def _but_removed(
         else day
         for number, day in enumerate(days)
     ]
+
+
+def due_unsaid(pipeline: BackupPipeline) -> Due | None:
+    """Without a schedule: once a day, which None means, if a check wants backups that often; or else never."""
+    ages = (
+        timedelta(days=one.days, hours=one.hours) for one in pipeline.checks if isinstance(one, MaximumAge)
+    )
+    return None if any(one < timedelta(days=2) for one in ages) else lambda start, end: None
 
 
 def dues_by(schedule: Schedule, pipeline: BackupPipeline) -> Mapping[frozenset[Contents], Due]:
