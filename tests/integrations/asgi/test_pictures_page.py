@@ -28,6 +28,7 @@ from backupkit.integrations.asgi.standing.looks import Look
 from backupkit.retention.drawing import style
 from backupkit.scheduling import Schedule
 from tests.integrations.asgi.drawings import DATABASES, FULL
+from tests.integrations.asgi.standing import report
 from tests.integrations.asgi.stored import NOW as STOOD
 from tests.integrations.asgi.stored import Counting, Given, folder, page_of, pipeline_of, put
 from tests.integrations.asgi.visitor import Browser, as_said
@@ -154,6 +155,34 @@ def test_the_last_moment_that_was_due_is_that_of_the_runs_of_the_schedule() -> N
     start, end = datetime(2026, 11, 23, tzinfo=UTC), datetime(2026, 11, 24, tzinfo=UTC)
     assert due(start, end) == datetime(2026, 11, 23, 18, tzinfo=UTC)
     assert drawn.due_by(replace(Schedule(), jobs=[]), "shop")(start, end) is None
+
+
+def test_a_day_without_a_run_since_the_history_began_is_missing_whatever_was_removed(tmp_path: Path) -> None:
+    history = DatabaseHistory(f"sqlite:///{tmp_path / 'records.sqlite3'}")
+    for age in (20, 10):
+        history.record(report("run", STOOD - timedelta(days=age)))
+    destination = Counting()
+    for days in (70, 1):
+        put(destination, STOOD - timedelta(days=days))
+    shop = pipeline_of(
+        folder(tmp_path), destination, history=history, retention=TieredRetention(3, 0, 1, 0, 0)
+    )
+    page = page_of(shop, tmp_path).manager.page
+    picture = next(drawn.all_pictures(page, "shop", page.looks.at("shop")))
+    assert [picture.rows[age][1] for age in (1, 9, 10, 19, 20)] == [
+        "1 succeeded",
+        "missing",
+        "1 succeeded",
+        "missing",
+        "1 succeeded",
+    ]
+    assert "which it does not know" in picture.told
+    del destination.objects[
+        next(one for one in destination.objects if "2026-02-28" in one and one.endswith("zip"))
+    ]
+    page.looks.forget("shop")
+    picture = next(drawn.all_pictures(page, "shop", page.looks.at("shop")))
+    assert picture.told.endswith("This is what the history tells.")
 
 
 def test_without_a_schedule_a_run_is_due_each_day_only_if_a_check_wants_that(shop: BackupPipeline) -> None:

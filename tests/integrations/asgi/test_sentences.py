@@ -205,6 +205,8 @@ def test_without_a_report_the_newest_backup_tells_itself_that_it_is_not_whole() 
             f"The newest backup, of today 03:00, is {words}.",
             "Recoverable to yesterday 03:00.",
         ]
+    known = past(runs=(report("run", at(25), "incomplete", newest),))
+    assert not any("newest backup" in one for one in said(told(newest, before), past=known))
     newer = backup(at(25, 9), DUMPS)
     assert said(told(newer, newest, before))[0].startswith("The newest backup, of today 03:00, is not")
 
@@ -248,6 +250,15 @@ def test_a_destination_that_is_too_old_by_its_check_is_told_once() -> None:
     there = told(backup(at(22), location="memory:b"), location="memory:b", problems=(old,))
     found = said(told(backup(at(25), proven=at(25, 4))), there)
     assert found[0] == "memory:b: Three days old."
+    assert not any("newest good backup" in one for one in found)
+    overdue = said(told(backup(at(24), proven=at(24, 4))), there, dues=(late(RUN, at(25)),))
+    assert "memory:b: Three days old." not in overdue
+    assert "At memory:b the newest good backup is of Sunday 03:00." in overdue
+
+
+def test_of_a_destination_that_does_not_answer_it_is_not_said_that_it_is_behind() -> None:
+    there = replace(told(backup(at(22), location="memory:b"), location="memory:b"), error="It is away.")
+    found = said(told(backup(at(25), proven=at(25, 4))), there)
     assert not any("newest good backup" in one for one in found)
 
 
@@ -307,6 +318,17 @@ def test_a_restore_of_a_whole_backup_says_how_long_one_takes(read: int, words: l
     restore = report("restore", at(24, 9), "succeeded", old, read=read, took=timedelta(minutes=10))
     found = said(told(old, backup(at(25))), past=past(runs=(run,), restores=(restore,)))
     assert [one for one in found if "restore takes" in one] == words
+
+
+@pytest.mark.parametrize(("outcome", "proven"), [("failed", at(24, 9)), ("succeeded", at(23))])
+def test_a_drill_that_failed_or_was_of_a_part_does_not_say_how_long_all_of_it_takes(
+    outcome: str, proven: datetime
+) -> None:
+    drill = report(
+        "drill", at(24, 8), outcome, backup(at(22), proven=proven), restore_took=timedelta(minutes=3)
+    )
+    found = said(told(backup(at(25), proven=at(25, 4))), past=past(drills=(drill,)))
+    assert not any("restore takes" in one for one in found)
 
 
 def test_a_drill_of_a_half_does_not_say_how_long_all_of_it_takes() -> None:
