@@ -30,6 +30,7 @@ from backupkit.events import (
     Waiting,
 )
 from backupkit.model import (
+    Contents,
     DestinationOutcome,
     DestinationResult,
     Entry,
@@ -88,6 +89,7 @@ class Running:
         self.read = 0
         self.skipped = 0
         self.dry_run = False
+        self.contents: frozenset[Contents] = frozenset()
         self.restore_took: timedelta | None = None
         self.dumps: list[RestoredDump] = []
         self.problems: list[Problem] = []
@@ -140,6 +142,7 @@ class Running:
             read=self.read,
             written=written,
             skipped=self.skipped,
+            contents=self.contents,
             restore_took=self.restore_took,
             dumps=tuple(self.dumps),
             dry_run=self.dry_run,

@@ -682,6 +682,7 @@ class Report:
     `entries` and `read` count what was read (entries, plain bytes), `written` the bytes stored or restored,
     `skipped` the entries that a resumed restore found finished; they are in neither of the others. Of a copy, they
     are the backups that were there already.
+    `contents` is what a run was to back up, also where it failed; empty of other operations.
     Of a drill, `restore_took` is how long all was restored, without the checks before and the assertions after,
     and `dumps` are those that went to databases.
     `problems` holds all of them, those of the destinations included. Of a `dry_run`, nothing was done; that of a
@@ -697,6 +698,7 @@ class Report:
     read: int = 0
     written: int = 0
     skipped: int = 0
+    contents: frozenset[Contents] = frozenset()
     restore_took: timedelta | None = None
     dumps: tuple[RestoredDump, ...] = ()
     dry_run: bool = False

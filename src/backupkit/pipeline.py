@@ -192,7 +192,7 @@ class BackupPipeline(Backups):
                 raise ConfigurationError(
                     f"The pipeline {self.name} has no source of {only}: run it without only=."
                 )
-            contents = frozenset(source.contents for source in sources)
+            running.contents = frozenset(source.contents for source in sources)
             destinations = self._chosen(to)
             if isinstance(self.encryptor, Passphrase) and (weakness := self.encryptor.weakness()):
                 running.add(Problem(message=weakness, severity="warning", check="passphrase"))
@@ -207,7 +207,7 @@ class BackupPipeline(Backups):
                     compressor=self.compressor,
                     encryptor=self.encryptor,
                     executor=self._executor,
-                    contents=contents,
+                    contents=running.contents,
                     tags=tags,
                     retry=running.retry(self.retry),
                     stall_limit=self._stall_limit,

@@ -111,6 +111,14 @@ def test_a_run_that_fails_leaves_the_report_that_its_error_carries(
     assert report.outcome == "failed"
 
 
+def test_a_run_that_fails_tells_what_it_was_to_back_up(make: Make, tmp_path: Path) -> None:
+    both = [SOURCE, Scripted("dumps", {"db-dumps/a.sql": b"a"}, "databases")]
+    with pytest.raises(BackupKitError) as caught:
+        make(both, tmp_path / "missing").run(only="databases")
+    assert caught.value.report is not None
+    assert caught.value.report.contents == {"databases"}
+
+
 def test_a_dry_run_of_cleaning_leaves_none(pipeline: BackupPipeline, history: DatabaseHistory) -> None:
     pipeline.clean(dry_run=True)
     assert history.count() == 0

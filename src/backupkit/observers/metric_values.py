@@ -206,7 +206,8 @@ class MetricValues:
 
     def _known(self, name: str, place: tuple[str, str]) -> set[str]:
         """The last labels of what is known of the place."""
-        return {labels[-1] for labels in self._values[name] if labels[:2] == tuple(map(_label, place))}
+        first = tuple(map(_label, place))
+        return {labels[-1] for labels in self._values[name] if labels[:2] == first}
 
     def _set(self, name: str, value: float, *labels: str) -> None:
         self._values[name][tuple(map(_label, labels))] = float(value)

@@ -67,7 +67,8 @@ def taken_apart(picture: Picture) -> ET.Element:
     if drawing is not None:
         height = float(drawing.get("height", ""))
         assert 0 < height < 2000
-        for element in drawing:
+        assert all(one.tag in (f"{SVG}title", f"{SVG}desc") or one.get("aria-hidden") for one in drawing)
+        for element in drawing.iterfind(f"{SVG}g/*"):
             for name, highest in (("x", 100.0), ("x1", 100.0), ("x2", 100.0), ("width", 100.0)):
                 value = element.get(name, "0")
                 assert -52 <= float(value.removesuffix("%")) <= highest, ET.tostring(element)
@@ -82,7 +83,8 @@ def heard(root: ET.Element) -> str:
     assert drawing is not None
     assert drawing.get("role") == "img"
     spoken = {one.get("id"): one.text or "" for one in drawing if one.get("id")}
-    return " | ".join(spoken[id_] for id_ in drawing.get("aria-labelledby", "").split())
+    ids = (*drawing.get("aria-labelledby", "").split(), *drawing.get("aria-describedby", "").split())
+    return " | ".join(spoken[id_] for id_ in ids)
 
 
 def table(root: ET.Element) -> list[list[str]]:

@@ -11,6 +11,7 @@ from backupkit.integrations.asgi.standing.facts import Facts
 from backupkit.integrations.asgi.standing.looks import Look
 from backupkit.integrations.asgi.standing.past import Past
 from backupkit.integrations.asgi.standing.sentences import standing
+from backupkit.integrations.asgi.standing.telling import telling
 from backupkit.model import Contents, DestinationOverview, DestinationResult
 from backupkit.summaries import summarised
 
@@ -43,6 +44,7 @@ def told(*backups: Backup, location: str = "memory:a", problems: tuple[Problem, 
         DestinationOverview(
             location=location, time=NOW, backups=ordered, summary=summary, plan=RetentionPlan()
         ),
+        telling=telling(ordered, "shop", NOW),
     )
 
 

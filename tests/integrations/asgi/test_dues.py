@@ -73,6 +73,11 @@ def test_a_run_that_failed_since_is_told_as_that() -> None:
     assert overdue(RUN, known=past(runs=(report("run", at(25), "failed"),))) == {}
 
 
+def test_a_run_of_a_half_that_failed_is_not_the_full_one_that_was_due() -> None:
+    half = past(runs=(report("run", at(25, 6), "failed", contents=DUMPS),))
+    assert overdue(RUN, HALF, known=half) == {"run": at(25)}
+
+
 def test_a_report_says_that_it_ran_also_where_a_destination_does_not() -> None:
     assert overdue(RUN, known=past(runs=(report("run", at(25), "succeeded", backup(at(25))),))) == {}
 

@@ -102,6 +102,15 @@ def test_each_check_that_fails_is_told_on_the_card(browser: Browser) -> None:
     assert "There is no good backup of files and databases. Check that runs are started and succeed." in text
 
 
+def test_without_checks_nothing_is_called_healthy(
+    pipeline: Callable[..., BackupPipeline], page: Callable[..., Browser]
+) -> None:
+    text = page(pipeline("shop", checks=())).get("/").text
+    assert ">healthy<" not in text
+    assert 'class="card good"' not in text
+    assert "no check of its health was given" in text
+
+
 def test_a_destination_that_fails_is_told_and_what_was_known_of_it_stays(
     pipeline: Callable[..., BackupPipeline], page: Callable[..., Browser], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +180,19 @@ def test_jobs_are_shown_with_when_they_are_due_and_what_is_overdue(
     assert "29 Nov 18:00" in text
 
 
+def test_a_backup_of_a_wrong_clock_does_not_hide_that_a_run_is_overdue(
+    pipeline: Callable[..., BackupPipeline], page: Callable[..., Browser]
+) -> None:
+    clock = Clock(datetime(2026, 11, 23, 3, tzinfo=UTC))
+    shop = pipeline("shop", clock=clock, checks=())
+    shop.run()
+    clock.forward(days=30)
+    shop.run()
+    clock.forward(days=-28)
+    text = page(shop, schedule=Schedule([Scheduled("0 0 * * *", "run")]), clock=clock).get("/").text
+    assert lead(text)[0] == "The newest good backup is 2 days old; one was due today 00:00."
+
+
 def test_a_page_without_a_schedule_says_so(browser: Browser) -> None:
     assert "This page was not told when this pipeline runs." in browser.get("/pipelines/shop").text
 
@@ -182,6 +204,7 @@ def test_the_page_of_a_pipeline_says_what_it_is_made_of_and_what_was_done(
     text = browser.get("/pipelines/shop").text
     assert "sqlite-shop.sqlite3" in text
     assert "TieredRetention(keep_all_days=7" in text
+    assert "all for 7 days, then one a day for 16 days, then one a week for 8 weeks," in text
     assert "no: whoever reads a destination can read the backups" in text
     assert re.search(r'<a href="/history/\w+">run</a>', text)
 

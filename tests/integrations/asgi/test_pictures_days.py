@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 
 from backupkit.integrations.asgi.pictures.days import (
     Day,
+    Due,
     Happened,
     calendar,
     days_of,
     in_backups,
     in_reports,
 )
-from backupkit.model import Outcome, Report
-from tests.integrations.asgi.drawings import NOW, backup, heard, table, taken_apart, tips
+from backupkit.model import Contents, Outcome, Report
+from tests.integrations.asgi.drawings import FULL, NOW, backup, heard, table, taken_apart, tips
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -113,6 +114,20 @@ def test_a_run_of_an_hour_after_midnight_may_be_that_of_the_day_before(late: tim
 def test_today_is_not_missing_before_it_is_over() -> None:
     days = [*days_of([run(DAY * 2)], now=NOW, zone=UTC, due=daily)]
     assert [state_of(days, back) for back in (0, 1)] == ["nothing", "missing"]
+
+
+def test_a_full_run_is_missing_although_the_databases_were_backed_up() -> None:
+    halves = [Happened("run", NOW - DAY * age, "succeeded", frozenset({"databases"})) for age in range(5)]
+    full = Happened("run", NOW - DAY * 2, "succeeded", FULL)
+    untold = Happened("run", NOW - DAY, "succeeded")
+    dues: dict[frozenset[Contents], Due] = {FULL: daily, frozenset({"databases"}): daily}
+    days = [*days_of([*halves, full, untold], now=NOW, zone=UTC, due=daily, dues=dues)]
+    assert [state_of(days, back) for back in range(5)] == ["succeeded"] * 3 + ["missing", "succeeded"]
+    assert table(taken_apart(calendar(days, zone=UTC, source="")))[3] == [
+        "Fri 20 Nov 2026",
+        "missing: a run of files and databases was due at 03:00; 1 succeeded",
+        "",
+    ]
 
 
 def test_days_are_those_of_the_pages_time_zone() -> None:

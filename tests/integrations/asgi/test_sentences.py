@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backupkit import Problem
@@ -178,12 +178,88 @@ def test_a_failed_run_is_told_until_everything_was_backed_up_since() -> None:
     assert said(look, past=past(runs=(full, dumps, failed))) == said(look)
 
 
+def test_a_run_of_a_half_that_failed_is_told_until_that_half_was_backed_up() -> None:
+    failed = report("run", at(24, 6), "failed", contents=DUMPS)
+    dumps = report("run", at(24, 9), "succeeded", backup(at(24, 9), DUMPS))
+    files = report("run", at(24, 9), "succeeded", backup(at(24, 9), FILES))
+    look = told(backup(at(24), proven=at(24, 5)))
+    assert said(look, past=past(runs=(dumps, failed))) == said(look)
+    assert said(look, past=past(runs=(files, failed)))[0] == (
+        "A run failed yesterday 06:00, and not everything was backed up since."
+    )
+
+
 def test_a_run_that_lost_something_is_worth_a_look() -> None:
     lost = backup(at(25), complete=False)
     run = report("run", at(25), "incomplete", lost, problems=(Problem(message="One file was not read."),))
     assert said(told(lost, backup(at(24), proven=at(24, 4))), past=past(runs=(run,)))[0] == (
         "The last run, today 03:00, was incomplete: One file was not read."
     )
+
+
+def test_without_a_report_the_newest_backup_tells_itself_that_it_is_not_whole() -> None:
+    before = backup(at(24), proven=at(24, 4))
+    for complete, words in ((False, "incomplete"), (None, "not known to be complete")):
+        newest = backup(at(25), complete=complete)
+        assert said(told(newest, before))[:2] == [
+            f"The newest backup, of today 03:00, is {words}.",
+            "Recoverable to yesterday 03:00.",
+        ]
+    known = past(runs=(report("run", at(25), "incomplete", newest),))
+    assert not any("newest backup" in one for one in said(told(newest, before), past=known))
+    newer = backup(at(25, 9), DUMPS)
+    assert said(told(newer, newest, before))[0].startswith("The newest backup, of today 03:00, is not")
+
+
+def test_a_destination_that_lacks_what_another_has_is_told_with_what_it_has() -> None:
+    here = told(backup(at(25), proven=at(25, 4)))
+
+    def there(*backups: Backup) -> Look:
+        return told(*(replace(one, location="memory:b") for one in backups), location="memory:b")
+
+    assert said(here, there(backup(at(25)))) == said(here)
+    assert said(here, there(backup(at(22))))[:2] == [
+        "At memory:b the newest good backup is of Sunday 03:00.",
+        "Recoverable to today 03:00.",
+    ]
+    assert said(here, there())[0] == "At memory:b there is no good backup."
+    assert said(here, there(backup(at(25), damaged=True), backup(at(22))))[1] == (
+        "At memory:b the newest good backup is of Sunday 03:00."
+    )
+    dumps, files = (
+        f"At memory:b the newest good backup of the {what} is of {when} 03:00."
+        for what, when in (("databases", "yesterday"), ("files", "Sunday"))
+    )
+    assert said(here, there(backup(at(24), DUMPS), backup(at(22))))[:2] == [files, dumps]
+
+
+def test_a_destination_for_which_there_are_runs_of_its_own_may_be_behind() -> None:
+    weekly = Due(Scheduled("0 5 * * SUN", "run", to="memory:b"), NOW)
+    here = told(backup(at(25), proven=at(25, 4)))
+    there = told(backup(at(22), location="memory:b"), location="memory:b")
+    found = standing(facts(here, there, dues=(weekly,))).sentences
+    assert found[0].text == "Recoverable to today 03:00."
+    assert (found[-1].tone, found[-1].text) == (
+        "calm",
+        "At memory:b the newest good backup is of Sunday 03:00.",
+    )
+
+
+def test_a_destination_that_is_too_old_by_its_check_is_told_once() -> None:
+    old = Problem(message="Three days old.", check="MaximumAge")
+    there = told(backup(at(22), location="memory:b"), location="memory:b", problems=(old,))
+    found = said(told(backup(at(25), proven=at(25, 4))), there)
+    assert found[0] == "memory:b: Three days old."
+    assert not any("newest good backup" in one for one in found)
+    overdue = said(told(backup(at(24), proven=at(24, 4))), there, dues=(late(RUN, at(25)),))
+    assert "memory:b: Three days old." not in overdue
+    assert "At memory:b the newest good backup is of Sunday 03:00." in overdue
+
+
+def test_of_a_destination_that_does_not_answer_it_is_not_said_that_it_is_behind() -> None:
+    there = replace(told(backup(at(22), location="memory:b"), location="memory:b"), error="It is away.")
+    found = said(told(backup(at(25), proven=at(25, 4))), there)
+    assert not any("newest good backup" in one for one in found)
 
 
 def test_a_destination_that_does_not_answer_is_told_first_and_claims_nothing() -> None:
@@ -242,6 +318,17 @@ def test_a_restore_of_a_whole_backup_says_how_long_one_takes(read: int, words: l
     restore = report("restore", at(24, 9), "succeeded", old, read=read, took=timedelta(minutes=10))
     found = said(told(old, backup(at(25))), past=past(runs=(run,), restores=(restore,)))
     assert [one for one in found if "restore takes" in one] == words
+
+
+@pytest.mark.parametrize(("outcome", "proven"), [("failed", at(24, 9)), ("succeeded", at(23))])
+def test_a_drill_that_failed_or_was_of_a_part_does_not_say_how_long_all_of_it_takes(
+    outcome: str, proven: datetime
+) -> None:
+    drill = report(
+        "drill", at(24, 8), outcome, backup(at(22), proven=proven), restore_took=timedelta(minutes=3)
+    )
+    found = said(told(backup(at(25), proven=at(25, 4))), past=past(drills=(drill,)))
+    assert not any("restore takes" in one for one in found)
 
 
 def test_a_drill_of_a_half_does_not_say_how_long_all_of_it_takes() -> None:
@@ -312,6 +399,19 @@ def known(draw: st.DrawFn) -> Facts:
 def is_usable(one: Backup, contents: Contents) -> bool:
     future = one.time > NOW + timedelta(minutes=10)
     return bool(one.complete) and not (one.damaged or one.refuted or future) and contents in one.contents
+
+
+@settings(max_examples=40)
+@given(st.lists(BACKUPS, max_size=6), CONTENTS)
+def test_the_few_that_tell_say_all_that_all_of_them_would(
+    backups: list[Backup], held: frozenset[Contents]
+) -> None:
+    look = told(*backups)
+    every = [one for one in backups if one.time <= NOW + timedelta(minutes=10)]
+    all_ = replace(look, telling=sorted(every, key=lambda one: one.time, reverse=True))
+    due = (late(RUN, at(24)),)
+    assert len(look.telling) <= 25
+    assert standing(facts(look, contents=held, dues=due)) == standing(facts(all_, contents=held, dues=due))
 
 
 @given(known())

@@ -9,6 +9,7 @@ from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.standing.sentences import rank, together
 from backupkit.integrations.asgi.standing.standings import stand
 from backupkit.integrations.asgi.visit import Visit
+from backupkit.retention.in_words import in_words as retention_in_words
 from backupkit.scheduling import Job
 from backupkit.scheduling.cron import in_words
 
@@ -51,6 +52,7 @@ def _pipeline(visit: Visit, name: str, *, here: str = "pipelines") -> Response:
         job_in_words=_job_in_words,
         cron_in_words=in_words,
         # That of an object which says nothing of itself has an address in it.
+        kept=retention_in_words(pipeline.retention),
         retention=type(pipeline.retention).__name__ if retention.startswith("<") else retention,
         lately=lately(visit, name),
         most_recent=_RECENT,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from backupkit.integrations.asgi.pictures.figure import Picture, many
 from backupkit.integrations.asgi.pictures.fluid import box, mark, percent, words
-from backupkit.model import Backup, Outcome, Report
+from backupkit.integrations.asgi.standing.facts import meant_by
+from backupkit.model import Backup, Contents, Outcome, Report, named
 from backupkit.retention.drawing import day_of, tooltip
 
 State: TypeAlias = Literal["failed", "incomplete", "missing", "succeeded", "nothing", "unknown"]
@@ -18,6 +21,7 @@ Held: TypeAlias = Literal["passed", "failed"]
 Due: TypeAlias = Callable[[datetime, datetime], "datetime | None"]
 """The last moment at which a run was due, from one time and before another; None if none was."""
 
+NO_DUES: Mapping[frozenset[Contents], Due] = MappingProxyType({})
 DAYS = 60
 _DAY, _LATE = timedelta(days=1), timedelta(hours=1)  # so late a run may begin, and still be that of its day
 _COLUMN, _ROW, _HEAD = 100 / 7, 40, 20
@@ -45,22 +49,27 @@ _DRILLS: Mapping[Held, str] = {"passed": _DRILL, "failed": f'{_DRILL}<path d="M-
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """A run or a drill: when it began and how it ended."""
+    """A run or a drill: when it began and how it ended, and what a run was to back up, if that is known."""
 
     operation: Literal["run", "drill"]
     time: datetime
     outcome: Outcome
+    contents: frozenset[Contents] = field(default=frozenset(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What happened on one day: how many runs and drills ended how. `state` is the worst of the runs."""
+    """What happened on one day: how many runs and drills ended how. `state` is the worst of the runs.
+
+    Of a run that is missing, there is when it was `due`, and what it should have held if others were made.
+    """
 
     date: date
     state: State
     runs: Mapping[Outcome, int]
     drills: Mapping[Outcome, int]
     due: datetime | None = None
+    lacks: frozenset[Contents] = frozenset()
 
     @property
     def drill(self) -> Held | None:
@@ -73,15 +82,29 @@ def in_reports(reports: Iterable[Report]) -> Iterator[Happened]:
     """What a history tells."""
     for one in reports:
         if one.operation in ("run", "drill") and not one.dry_run:
-            yield Happened("run" if one.operation == "run" else "drill", one.started, one.outcome)
+            operation: Literal["run", "drill"] = "run" if one.operation == "run" else "drill"
+            yield Happened(operation, one.started, one.outcome, meant_by(one))
 
 
 def in_backups(backups: Iterable[Backup]) -> Iterator[Happened]:
     """What the backups tell: nothing of runs that left none, and of drills the last that each has passed."""
     for one in {one.id: one for one in backups}.values():
-        yield Happened("run", one.time, "succeeded" if one.complete else "incomplete")
+        yield Happened("run", one.time, "succeeded" if one.complete else "incomplete", one.contents)
     for proven in {one.proven for one in backups if one.proven}:
         yield Happened("drill", proven, "succeeded")
+
+
+def untold_by(reports: Iterable[Report], happened: Iterable[Happened]) -> Iterator[Happened]:
+    """What happened of which none of these reports tells: the history is younger, or one of several."""
+    told = [(one.operation, one.started, one.started + one.took) for one in reports]
+    runs = {started for operation, started, _ in told if operation == "run"}
+    drills = [(began, ended) for operation, began, ended in told if operation == "drill"]
+    for one in happened:
+        if one.operation == "run" and one.time in runs:
+            continue
+        if one.operation == "drill" and any(began <= one.time <= ended for began, ended in drills):
+            continue
+        yield one
 
 
 def days_of(
@@ -90,13 +113,15 @@ def days_of(
     now: datetime,
     zone: tzinfo,
     due: Due | None = None,
+    dues: Mapping[frozenset[Contents], Due] = NO_DUES,
     since: datetime | None = None,
     count: int = DAYS,
 ) -> Sequence[Day]:
     """The last days up to now, oldest first.
 
     A run is missing on a day that is over, on which one was due and none began by an hour after; without a
-    schedule, on which none began. Nothing is known before `since`, or else before the first run.
+    schedule, on which none began. So is one of those `dues`, by what they hold, on a day on which only others were
+    made. Nothing is known before `since`, or else before the first run.
     """
     known = sorted(happened, key=lambda one: one.time)
     today = now.astimezone(zone).date()
@@ -111,15 +136,38 @@ def days_of(
     for back in reversed(range(count)):
         day = today - back * _DAY
         start, end = _midnight(day, zone), _midnight(day + _DAY, zone)
-        state, late = _worst(runs.get(day, {})), None
+        state, late, lacks = _worst(runs.get(day, {})), None, frozenset[Contents]()
         if state == "nothing" and end <= since:
             state = "unknown"
         elif state == "nothing" and day < today and since < start:
             late = due(start, end) if due else start
             if late is not None and not (due and any(late <= one <= late + _LATE for one in times)):
                 state = "missing"
-        days.append(Day(day, state, runs.get(day, {}), drills.get(day, {}), late if due else None))
+        elif state == "succeeded" and day < today and since < start:
+            found = _lacking(dues, known, start, end)
+            if found is not None:
+                state, (lacks, late) = "missing", found
+        days.append(
+            Day(day, state, runs.get(day, {}), drills.get(day, {}), late if due or lacks else None, lacks)
+        )
     return days
+
+
+def _lacking(
+    dues: Mapping[frozenset[Contents], Due], known: Sequence[Happened], start: datetime, end: datetime
+) -> tuple[frozenset[Contents], datetime] | None:
+    """What a run should have held that was due on a day, and when it was, if none that did began on that day."""
+    times = [one.time for one in known]
+    for contents, due in dues.items():
+        late = due(start, end)
+        if late is None:
+            continue
+        begun = known[bisect_left(times, start) : bisect_right(times, max(end, late + _LATE))]
+        if not any(
+            one.operation == "run" and (not one.contents or one.contents >= contents) for one in begun
+        ):
+            return contents, late
+    return None
 
 
 def _midnight(day: date, zone: tzinfo) -> datetime:
@@ -198,7 +246,11 @@ def _named(day: Day) -> str:
 
 def _runs_of(day: Day, zone: tzinfo) -> str:
     if day.state == "missing":
-        return f"missing: a run was due at {day.due.astimezone(zone):%H:%M}" if day.due else "missing"
+        what = f" of {named(day.lacks)}" if day.lacks else ""
+        missing = (
+            f"missing: a run{what} was due at {day.due.astimezone(zone):%H:%M}" if day.due else "missing"
+        )
+        return "; ".join(filter(None, (missing, _counted(day.runs))))
     return _counted(day.runs) or ("not known" if day.state == "unknown" else "none")
 
 

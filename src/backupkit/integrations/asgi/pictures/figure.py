@@ -45,17 +45,19 @@ def figure(picture: Picture, id_: str) -> str:
 
 
 def _parts(picture: Picture, id_: str) -> Iterator[str]:
-    yield f'<figure class="{picture.shape}" id="{id_}">'
-    yield f"<figcaption><h3>{safe(picture.title)}</h3><p>{safe(picture.told)}</p></figcaption>"
+    yield f'<figure class="{picture.shape}" id="{id_}" aria-labelledby="{id_}-heading">'
+    heading = f'<h3 id="{id_}-heading">{safe(picture.title)}</h3>'
+    yield f"<figcaption>{heading}<p>{safe(picture.told)}</p></figcaption>"
     if picture.drawing:
         classes = "picture scaled" if picture.scaled else "picture"
         yield (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="{classes}" width="100%" '
-            f'height="{n(picture.height)}" role="img" aria-labelledby="{id_}-title {id_}-desc">'
+            f'height="{n(picture.height)}" role="img" aria-labelledby="{id_}-title" aria-describedby="{id_}-desc">'
         )
         yield f'<title id="{id_}-title">{safe(picture.title)}</title>'
         yield f'<desc id="{id_}-desc">{safe(picture.heard)}</desc>'
-        yield picture.drawing
+        # What each mark says when it is pointed at stands in the table, too, for who would hear hundreds of them.
+        yield f'<g aria-hidden="true">{picture.drawing}</g>'
         yield "</svg>"
     if picture.legend:
         yield '<ul class="legend">'

@@ -76,8 +76,11 @@ def _is_late(
         one.time >= since and one.contents >= wanted and job.to in (None, one.location)
         for one in (*backups, *reported)
     )
-    # What failed, and left no backup that says which run it was, is told as such.
-    failed = any(one.started >= since and one.outcome == "failed" for one in past.runs)
+    # What failed is told as such.
+    failed = any(
+        one.started >= since and one.outcome == "failed" and (not one.contents or one.contents >= wanted)
+        for one in past.runs
+    )
     return not made and not failed
 
 

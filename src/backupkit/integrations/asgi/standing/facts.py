@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Literal, TypeAlias
@@ -10,8 +10,9 @@ from typing import Literal, TypeAlias
 from backupkit.integrations.asgi.standing.dues import Due
 from backupkit.integrations.asgi.standing.looks import Look
 from backupkit.integrations.asgi.standing.past import Past
+from backupkit.integrations.asgi.standing.telling import is_usable
 from backupkit.integrations.asgi.words import moment, on_day
-from backupkit.model import CLOCK_TOLERANCE, Backup, Contents, Report
+from backupkit.model import Backup, Contents, Report
 
 Tone: TypeAlias = Literal["bad", "warn", "good", "calm"]
 """From what is wrong to what is merely so."""
@@ -47,15 +48,14 @@ class Facts:
 
 
 class Known:
-    """The pipeline's own backups, newest first: all that are known, and those that are `there`, by what answers.
+    """The backups that tell, newest first: all that are known, and those that are `there`, by what answers.
 
-    `usable` is, of each contents, the newest that can be restored, or None. Those that a wrong clock has dated in
-    the future are left out.
+    `usable` is, of each contents, the newest that can be restored, or None.
     """
 
     def __init__(self, facts: Facts) -> None:
-        self.all = _newest_first(_own(facts, facts.looks))
-        self.there = _newest_first(_own(facts, (look for look in facts.looks if look.answers)))
+        self.all = _newest_first(facts.looks)
+        self.there = _newest_first(look for look in facts.looks if look.answers)
         held = facts.contents or frozenset().union(*(one.contents for one in self.all))
         self.contents: Sequence[Contents] = sorted(held, reverse=True)  # files first, as everywhere
         self.usable = {one: newest_usable(self.there, [one]) for one in self.contents}
@@ -70,13 +70,13 @@ class Known:
 def newest_usable(backups: Iterable[Backup], contents: Iterable[Contents]) -> Backup | None:
     """The newest that is good, and holds these contents, and in which no drill has found something wrong."""
     wanted = frozenset(contents)
-    usable = (one for one in backups if one.good and not one.refuted and wanted and one.contents >= wanted)
-    return next(usable, None)
+    return next((one for one in backups if wanted and one.contents >= wanted and is_usable(one)), None)
 
 
-def held_by(report: Report) -> frozenset[Contents]:
-    """What the backups of this report hold."""
-    return frozenset().union(*(one.backup.contents for one in report.destinations if one.backup is not None))
+def meant_by(run: Report) -> frozenset[Contents]:
+    """What the run was to back up; where the report does not tell, as older ones do not, what its backups hold."""
+    held = (one.backup.contents for one in run.destinations if one.backup is not None)
+    return run.contents or frozenset().union(*held)
 
 
 def reason(report: Report) -> str:
@@ -89,13 +89,6 @@ def ended(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _own(facts: Facts, looks: Iterable[Look]) -> Iterator[Backup]:
-    for look in looks:
-        for one in look.overview.backups if look.overview is not None else ():
-            is_own = one.name == facts.name and one.made_by != "other"
-            if is_own and one.time - facts.now <= CLOCK_TOLERANCE:
-                yield one
-
-
-def _newest_first(backups: Iterable[Backup]) -> Sequence[Backup]:
-    return sorted(backups, key=lambda one: one.time, reverse=True)
+def _newest_first(looks: Iterable[Look]) -> Sequence[Backup]:
+    found = (one for look in looks for one in look.telling)
+    return sorted(found, key=lambda one: one.time, reverse=True)

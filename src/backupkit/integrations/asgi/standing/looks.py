@@ -8,18 +8,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar, get_args
+from typing import TypeAlias, TypeVar, get_args
 
 from backupkit._operation import utc_now
 from backupkit.errors import DestinationError
 from backupkit.history import DatabaseHistory
 from backupkit.integrations.asgi.standing.asked import Answer, Asked, Turns
 from backupkit.integrations.asgi.standing.past import Past, past_of
-from backupkit.model import DestinationOverview, Operation, Report
+from backupkit.integrations.asgi.standing.telling import telling
+from backupkit.model import Backup, DestinationOverview, Operation, Report
 from backupkit.pipeline import BackupPipeline
 from backupkit.scheduling import Schedule
 
 T = TypeVar("T")
+_Told: TypeAlias = tuple[DestinationOverview, Sequence[Backup]]
 
 _OPERATIONS = len(get_args(Operation))
 _AT_ONCE = 8  # of many destinations; listings are parsed by one thread at a time anyway
@@ -29,6 +31,7 @@ _AT_ONCE = 8  # of many destinations; listings are parsed by one thread at a tim
 class Look:
     """What a destination told; None as long as it has not. What it told stays when it does not answer any more.
 
+    `telling` are the few of the backups there that sentences are about.
     `error` is why it did not answer when it was asked last, or None. `looking` says that it is being asked now,
     and `silent` for how long, if that is longer than a page waits.
     """
@@ -38,6 +41,7 @@ class Look:
     error: str | None = None
     looking: bool = False
     silent: timedelta | None = None
+    telling: Sequence[Backup] = ()
 
     @property
     def answers(self) -> bool:
@@ -148,21 +152,23 @@ class Looks:
                 self._known_ends[name] = ends
                 self.forget(name)
 
-    def _look(self, location: str, answer: Answer[DestinationOverview]) -> Look:
+    def _look(self, location: str, answer: Answer[_Told]) -> Look:
         asking = answer.asking
+        overview, telling_ = answer.value or (None, ())
         return Look(
             location,
-            answer.value,
+            overview,
             answer.error,
             looking=asking is not None,
             silent=timedelta(seconds=asking) if asking is not None and asking >= self._patience else None,
+            telling=telling_,
         )
 
 
-def _looked_at(pipeline: BackupPipeline, location: str) -> DestinationOverview:
+def _looked_at(pipeline: BackupPipeline, location: str) -> _Told:
     """What is told there; DestinationError if it does not answer, so that what was known before stays."""
     (overview,) = pipeline.overview(at=location)
     if not overview.summary.reachable:
         why = " ".join(problem.message for problem in overview.summary.problems)
         raise DestinationError(why, location=location)
-    return overview
+    return overview, telling(overview.backups, str(pipeline.name), overview.time)

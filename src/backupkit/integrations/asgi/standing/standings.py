@@ -55,12 +55,7 @@ def stand(page: Page, names: Iterable[str] | None = None) -> Mapping[str, Stands
     for name in chosen:
         pipeline, past = page.pipelines[name], pasts[name]
         own = str(pipeline.name)
-        backups = [
-            one
-            for look in looks[name]
-            for one in (look.overview.backups if look.overview is not None else ())
-            if one.name == own and one.made_by != "other"
-        ]
+        backups = [one for look in looks[name] for one in look.telling]
         # Else a run may have been at one that does not answer.
         certain = all(look.answers for look in looks[name]) or (past.value is not None and past.value.kept)
         due = dues(

@@ -10,12 +10,14 @@ from backupkit.integrations.asgi.standing.facts import (
     Sentence,
     Tone,
     ended,
-    held_by,
+    meant_by,
     newest_usable,
     reason,
 )
+from backupkit.integrations.asgi.standing.looks import Look
+from backupkit.integrations.asgi.standing.telling import had_a_drill, was_verified
 from backupkit.integrations.asgi.words import duration
-from backupkit.model import Contents
+from backupkit.model import Backup, Contents
 from backupkit.scheduling import Verb
 
 _DEEDS: Mapping[Verb, str] = {
@@ -46,10 +48,10 @@ def failed(facts: Facts, known: Known) -> Iterator[Sentence]:
     """The newest run that failed or lost something, unless all has been backed up since."""
     backed_up: set[Contents] = set()
     for number, run in enumerate(facts.past.runs if facts.past is not None else ()):
-        held = held_by(run)
+        meant = meant_by(run)
         if run.outcome == "succeeded":
-            backed_up |= held
-        elif not held or not held <= backed_up:
+            backed_up |= meant
+        elif not meant or not meant <= backed_up:
             when = facts.when(run.started)
             if number:
                 how = "failed" if run.outcome == "failed" else "was incomplete"
@@ -62,6 +64,41 @@ def failed(facts: Facts, known: Known) -> Iterator[Sentence]:
             return
         if backed_up.issuperset(known.contents):
             return
+
+
+def unfinished(facts: Facts, known: Known) -> Iterator[Sentence]:
+    """Which of the newest backups are not known to be whole, where there is no report that says so."""
+    runs = facts.past.runs if facts.past is not None else ()
+    reported = {one.backup.id for run in runs for one in run.destinations if one.backup is not None}
+    for contents, usable in known.usable.items():
+        newest = next((one for one in known.all if contents in one.contents), None)
+        if usable is None or newest is None or newest.complete or newest.id in reported:
+            continue
+        what = "incomplete" if newest.complete is False else "not known to be complete"
+        at = f" at {newest.location}" if len(facts.looks) > 1 else ""
+        yield Sentence("warn", f"The newest backup{at}, of {facts.when(newest.time)}, is {what}.")
+
+
+def behind(facts: Facts, known: Known) -> Iterator[Sentence]:
+    """What a destination lacks of what others have; that is as it should be if some runs are for one alone."""
+    meant = any(due.job.verb == "run" and due.job.to is not None for due in facts.dues)
+    tone: Tone = "calm" if meant else "warn"
+    for look in facts.looks if len(facts.looks) > 1 else ():
+        if not look.answers or (_is_too_old(look) and not _is_age_said(facts, known)):
+            continue
+        lacking: dict[Contents, Backup | None] = {}
+        for contents, newest in known.usable.items():
+            here = newest_usable(look.telling, [contents])
+            if newest is not None and (here is None or here.time < newest.time):
+                lacking[contents] = here
+        for here in {id(one): one for one in lacking.values()}.values():
+            these = [contents for contents, one in lacking.items() if one is here]
+            what = "" if len(these) == len(known.usable) else f" of the {' and '.join(these)}"
+            if here is None:
+                yield Sentence(tone, f"At {look.location} there is no good backup{what}.")
+            else:
+                when = facts.when(here.time)
+                yield Sentence(tone, f"At {look.location} the newest good backup{what} is of {when}.")
 
 
 def late(facts: Facts, known: Known) -> Iterator[Sentence]:
@@ -94,8 +131,8 @@ def faults(facts: Facts, known: Known) -> Iterator[Sentence]:
         yield Sentence("bad", f"The last drill failed {facts.when(drills[0].started)}{reason(drills[0])}")
     for contents in known.usable:
         holding = [one for one in known.all if contents in one.contents]
-        verified = next((one for one in holding if one.verified or one.damaged), None)
-        drilled = next((one for one in holding if one.proven or one.refuted), None)
+        verified = next(filter(was_verified, holding), None)
+        drilled = next(filter(had_a_drill, holding), None)
         found = []
         if verified is not None and verified.damaged:
             found.append((verified, "is damaged"))
@@ -109,8 +146,7 @@ def faults(facts: Facts, known: Known) -> Iterator[Sentence]:
 
 def unhealthy(facts: Facts, known: Known) -> Iterator[Sentence]:
     """What the health checks say, but for the age of backups where that is said already."""
-    full = any(due.since and due.job.verb == "run" and due.job.only is None for due in facts.dues)
-    age_is_said = full or not all(known.usable.values())
+    age_is_said = _is_age_said(facts, known)
     several = len(facts.looks) > 1
     for look in facts.looks:
         for problem in look.overview.summary.problems if look.overview is not None and look.answers else ():
@@ -118,3 +154,14 @@ def unhealthy(facts: Facts, known: Known) -> Iterator[Sentence]:
                 where = f"{look.location}: " if several else ""
                 tone: Tone = "bad" if problem.severity == "error" else "warn"
                 yield Sentence(tone, f"{where}{ended(problem.message)}")
+
+
+def _is_age_said(facts: Facts, known: Known) -> bool:
+    """Whether it is said already that there is no backup that is new enough."""
+    full = any(due.since and due.job.verb == "run" and due.job.only is None for due in facts.dues)
+    return full or not all(known.usable.values())
+
+
+def _is_too_old(look: Look) -> bool:
+    problems = look.overview.summary.problems if look.overview is not None else ()
+    return any(one.check == "MaximumAge" for one in problems)
