@@ -46,7 +46,8 @@ def delete(visit: Visit) -> Response:
     force = _said(visit, "force") == "yes"
     if against and not force:
         return _asked(
-            visit, "It is the last good one, so nothing was deleted: tick the box to delete it all the same."
+            visit,
+            "It is the newest good one, so nothing was deleted: tick the box to delete it all the same.",
         )
     return ask(visit, Action(verb="delete", backup=backup.id, at=at or None, force=force and bool(against)))
 
