@@ -19,6 +19,7 @@ from backupkit import (
     DatabaseHistory,
     Directory,
     LocalDestination,
+    MachineLock,
     MaximumAge,
     Passphrase,
     ProvenWithin,
@@ -93,7 +94,7 @@ class Shop:
         self._hold, self._slow = root / "hold", root / "slow"
         stock = ["sh", "-c", _STOCK, "sh", str(self._hold)]
         self.disk, self.bucket, self.state = root / "disk", root / "bucket", root / "state"
-        self.other = root / "other"
+        self.other = root / "other"  # where somebody may restore to
         for folder in (self.uploads, self.disk, self.bucket, self.state):
             folder.mkdir(parents=True)
         for database in (self.database, self.letters):
@@ -105,6 +106,7 @@ class Shop:
             Called(folder, location, self._slow)
             for folder, location in ((self.disk, DISK), (self.bucket, BUCKET))
         )
+        lock = MachineLock(root)  # another shop of this machine has the same addresses
         passphrase = Passphrase("correct horse battery staple orbit")
         self.shop = BackupPipeline(
             "shop",
@@ -119,6 +121,7 @@ class Shop:
             history=self.history,
             notifiers=[self.kept],
             clock=self.clock,
+            lock=lock,
         )
         self.newsletter = BackupPipeline(
             "newsletter",
@@ -128,6 +131,7 @@ class Shop:
             history=self.history,
             notifiers=[self.kept],
             clock=self.clock,
+            lock=lock,
         )
         self.pipelines = (self.shop, self.newsletter)
         nightly = Scheduled("0 3 * * *", "run")

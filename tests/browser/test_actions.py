@@ -18,7 +18,7 @@ def test_cleaning_removes_what_its_plan_has_shown_when_the_name_is_typed(anna: V
     anna.go("/pipelines/newsletter")
     before = {one.id for one in site.shop.newsletter.list().backups}
     anna.click("button", "See what cleaning would do")
-    anna.sees(re.compile(r"Deletes \d+ backup"))
+    anna.sees("The preview is ready", "Nothing was changed.", re.compile(r"Deletes \d+ backup"))
     anna.has_no_flaws()
     going = anna.page.get_by_role("table", name="would be deleted").get_by_role("rowheader").all_inner_texts()
     confirm = anna.page.get_by_label("To clean, type the name of the pipeline")

@@ -64,7 +64,12 @@ def test_a_restore_goes_by_steps_to_a_folder_that_has_what_was_backed_up(anna: V
     anna.click("button", "Go on: where to")
     anna.click("button", "Go on: preview")
     anna.click("button", "Preview")
-    anna.sees("What the restore would do", "Only its owner can enter it.")
+    anna.sees(
+        "The preview is ready",
+        "Nothing was changed.",
+        "What the restore would do",
+        "Only its owner can enter it.",
+    )
     anna.has_no_flaws()
     assert {*folders.glob("*")} == before
     anna.page.get_by_label(CONFIRM).fill("newsletter")
