@@ -19,10 +19,10 @@ from backupkit.integrations.asgi.pages.backups import STATES, matching, verdicts
 from backupkit.integrations.asgi.pages.filters import ROWS, number_of, pipeline_of, word_of
 from backupkit.integrations.asgi.pages.notifications import mark, notifications_of
 from backupkit.integrations.asgi.pages.reports import operations_of, report_of
+from backupkit.integrations.asgi.pages.works import known, work_of
 from backupkit.integrations.asgi.routes import Handler, Route
 from backupkit.integrations.asgi.standing.standings import stand
 from backupkit.integrations.asgi.visit import Visit
-from backupkit.integrations.work import Work
 from backupkit.model import Backup, DestinationOverview
 from backupkit.plain_data import plain, storable
 
@@ -132,20 +132,15 @@ def asks_for(verb: Asked) -> Handler:
 def operations(visit: Visit) -> Response:
     """What is under way, and what has ended lately."""
     only = pipeline_of(visit)
-    known = [
-        one
-        for one in visit.page.queue.recent()
-        if one.pipeline in visit.page.pipelines and only in (None, one.pipeline)
-    ]
-    return answer({"operations": [operation_value(one) for one in known]})
+    return answer({"operations": [operation_value(one) for one in known(visit, only)]})
 
 
 def operation(visit: Visit) -> Response:
-    return answer(operation_value(_work(visit)))
+    return answer(operation_value(work_of(visit)))
 
 
 def cancel(visit: Visit) -> Response:
-    work = _work(visit)
+    work = work_of(visit)
     auditing.note(visit, "cancel", operation=work.id)
     visit.page.queue.cancel(work.id, visit.visitor.who)
     return answer({"operation": work.id}, 202)
@@ -192,13 +187,6 @@ def _said(visit: Visit) -> dict[str, Any]:
     if visit.form and kind != "application/json":
         raise HTTPException(415, "Send JSON.")
     return {name: value for name, value in visit.form.items() if name != FIELD}
-
-
-def _work(visit: Visit) -> Work:
-    work = visit.page.queue.get(str(visit.request.path_params["operation"]))
-    if work is None or work.pipeline not in visit.page.pipelines:
-        raise HTTPException(404, "There is no such operation, or it ended too long ago.")
-    return work
 
 
 ROUTES: tuple[Route, ...] = (

@@ -6,14 +6,14 @@ import time
 from datetime import date, datetime, timedelta
 from typing import cast
 
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from backupkit.errors import ConfigurationError
 from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi.access import auditing
-from backupkit.integrations.asgi.pages.asking import submit
+from backupkit.integrations.asgi.pages.asking import submit, under_way
 from backupkit.integrations.asgi.pages.following import events_of
+from backupkit.integrations.asgi.pages.works import lately, work_of
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.visit import Visit
 from backupkit.integrations.work import Work
@@ -24,9 +24,8 @@ _OFTEN = 0.05
 
 
 def show_all(visit: Visit) -> Response:
-    chosen = visit.query.get("pipeline")
-    works = [one for one in visit.page.queue.recent() if chosen in (None, "", one.pipeline)]
-    return visit.html("operations.html", works=works, chosen=chosen)
+    chosen = visit.query.get("pipeline") or None
+    return visit.html("operations.html", lately=lately(visit, chosen), chosen=chosen)
 
 
 def show(visit: Visit) -> Response:
@@ -81,23 +80,13 @@ def unpin(visit: Visit) -> Response:
     return _begun(visit, Action(verb="unpin", backup=visit.backup().id), then="backups")
 
 
-def work_of(visit: Visit) -> Work:
-    """The work in the address; 404 if nobody knows of it."""
-    work = visit.page.queue.get(str(visit.request.path_params["operation"]))
-    if work is None:
-        raise HTTPException(404, "There is no such operation; what is over is forgotten here after a day.")
-    return work
-
-
 def _begun(visit: Visit, action: Action, then: str = "operations") -> Response:
     """Have it done, unless the very same is under way, and go to where that is shown.
 
     That is the page of the backup instead, if it was quick.
     """
     _ = visit.pipeline  # or 404
-    same = [one for one in visit.page.queue.recent() if one.pipeline == visit.name and one.action == action]
-    under_way = next((one.id for one in same if not one.is_over), None)
-    id = under_way or submit(visit, action)
+    id = under_way(visit, action) or submit(visit, action)
     if then == "backups" and action.backup is not None:
         work = _waited_for(visit, id)
         if work is not None and work.is_over and not work.failed:
