@@ -1,4 +1,4 @@
-"""Chromium, a shop with a past, and people who come to its page with one or the other screen."""
+"""Chromium, a shop with a past, and people who come to its page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any, TypeAlias
 
 import pytest
-from playwright.sync_api import Browser, HttpCredentials, sync_playwright
+from playwright.sync_api import Browser, HttpCredentials, ViewportSize, sync_playwright
 
 from tests.browser.pages import Visitor
 from tests.browser.shop import Shop
@@ -16,7 +16,7 @@ from tests.browser.site import PASSWORD, Site, served
 from tests.tools import require_tool
 
 Come: TypeAlias = Callable[..., Visitor]
-DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+_DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 
 
 @pytest.fixture(scope="session")
@@ -40,15 +40,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture
 def come(chromium: Browser, site: Site) -> Iterator[Come]:
-    """Somebody comes: `come("vera", screen=PHONE, colours="dark")`. At the end, nothing may have gone wrong."""
+    """Somebody comes: `come("vera")`. At the end, nothing may have gone wrong."""
     with ExitStack() as leaving:
         came: list[Visitor] = []
 
-        def comes(who: str = "anna", *, screen: Any = DESKTOP, colours: Any = "light", **how: Any) -> Visitor:
+        def comes(who: str = "anna", **how: Any) -> Visitor:
             known = HttpCredentials(username=who, password=PASSWORD)
-            context = chromium.new_context(
-                viewport=screen, color_scheme=colours, http_credentials=known, **how
-            )
+            context = chromium.new_context(viewport=_DESKTOP, http_credentials=known, **how)
             leaving.callback(context.close)
             came.append(Visitor(context.new_page(), site))
             return came[-1]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Response, expect
 
 from tests.browser.site import AT, Site
 
 _FLAWS = (Path(__file__).parent / "flaws.js").read_text(encoding="utf-8")
+_WIDTHS = (1280, 390, 360)
+_COLOURS: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 _PATIENCE = 60_000.0  # ms, for what a thread does by itself
 _LEFT = "net::ERR_ABORTED"  # a stream of a page that was left, or what became a download
 
 _LINKS = "() => [...document.querySelectorAll('a[href]')].map((one) => one.pathname + one.search)"
+_DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 _NO_PAGE = re.compile(r"/(api|archive|file|metrics)\b|as=text")
 
 
@@ -110,22 +115,31 @@ class Visitor:
         """How the operation ends that is followed on this page."""
         expect(self.page.get_by_role("heading", name=ending)).to_be_visible(timeout=_PATIENCE)
 
-    def addresses(self) -> list[str]:
-        """Of each kind of page that links lead to from the first one, one address."""
-        found, todo = {}, ["/"]
+    def pages(self) -> Iterator[str]:
+        """To one of each kind of page that links lead to from the first one; its address, while it is shown."""
+        found, todo = set(), ["/"]
         while todo:
             address = todo.pop(0)
             kind = _kind(address)
             if kind in found or _NO_PAGE.search(address):
                 continue
-            found[kind] = address
+            found.add(kind)
             self.go(address)
+            yield address
             links: list[str] = self.page.evaluate(_LINKS)
             assert [link for link in links if not link.startswith(f"{AT}/")] == [], address
             todo += [link.removeprefix(AT) for link in links]
-        return [*found.values()]
 
-    def flaws(self) -> list[str]:
-        """What keeps people from reading or using the page that is shown: see flaws.js."""
-        found: list[str] = self.page.evaluate(_FLAWS)
-        return found
+    def has_no_flaws(self) -> None:
+        """Nothing keeps people from reading or using the page that is shown, on any screen: see flaws.js."""
+        before = self.page.viewport_size
+        assert before is not None
+        found = []
+        for width, colours in itertools.product(_WIDTHS, _COLOURS):
+            self.page.set_viewport_size({"width": width, "height": 800})
+            self.page.emulate_media(color_scheme=colours)
+            self.page.evaluate(_DRAWN)
+            found += [f"{width} px, {colours}: {flaw}" for flaw in self.page.evaluate(_FLAWS)]
+        self.page.set_viewport_size(before)
+        self.page.emulate_media(color_scheme="light")
+        assert not found, "\n".join([self.address, *found])

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from PIL import Image
 from playwright.sync_api import Browser, HttpCredentials, ViewportSize, sync_playwright
@@ -31,6 +34,8 @@ SCREENS: dict[str, ViewportSize] = {
     "desktop": {"width": 1280, "height": 900},
     "phone": {"width": 390, "height": 844},
 }
+Colours: TypeAlias = Literal["light", "dark"]
+COLOURS: tuple[Colours, ...] = ("light", "dark")
 _TALLEST = 1600  # px
 _COLOURS = 48
 _LARGEST = 120_000  # bytes
@@ -38,24 +43,49 @@ _LARGEST = 120_000  # bytes
 
 def take(browser: Browser, site: Site, folder: Path) -> None:
     """All pictures, into the folder."""
-    files = (one.id for one in site.shop.shop.list().backups if len(one.contents) == 2)
-    backup = max(files)
-    for screen, size in SCREENS.items():
-        for colours in ("light", "dark"):
-            context = browser.new_context(
-                viewport=size,
-                color_scheme=colours,
-                reduced_motion="reduce",
-                locale="en-GB",
-                timezone_id="UTC",
-                http_credentials=HttpCredentials(username="anna", password=PASSWORD),
-            )
-            visitor = Visitor(context.new_page(), site)
-            for name, address in PAGES.items():
-                visitor.go(address.replace("{backup}", backup))
-                (folder / f"{name}-{screen}-{colours}.png").write_bytes(picture(visitor, size))
-            context.close()
+    backup = site.shop.newest().id
+    with ExitStack() as ends:
+        visitors = {
+            (screen, colours): _visitor(ends, browser, site, screen, colours)
+            for screen in SCREENS
+            for colours in COLOURS
+        }
+
+        def show(name: str, address: str, *seen: str | re.Pattern[str]) -> None:
+            for (screen, colours), visitor in visitors.items():
+                visitor.go(address)
+                visitor.sees(*seen)
+                (folder / f"{name}-{screen}-{colours}.png").write_bytes(picture(visitor, SCREENS[screen]))
+
+        for name, address in PAGES.items():
+            show(name, address.replace("{backup}", backup))
+        anna = visitors["desktop", "light"]
+        show("plan", _begun(anna, "newsletter", "See what cleaning would do"), "What cleaning would do")
+        with site.shop.held():
+            show("operation", _begun(anna, "shop", "Run now"), re.compile(r"read, \d+ entries"))
+        for visitor in visitors.values():
             assert visitor.wrong == []
+
+
+def _visitor(ends: ExitStack, browser: Browser, site: Site, screen: str, colours: Colours) -> Visitor:
+    context = browser.new_context(
+        viewport=SCREENS[screen],
+        color_scheme=colours,
+        reduced_motion="reduce",
+        locale="en-GB",
+        timezone_id="UTC",
+        http_credentials=HttpCredentials(username="anna", password=PASSWORD),
+    )
+    ends.callback(context.close)
+    return Visitor(context.new_page(), site)
+
+
+def _begun(visitor: Visitor, pipeline: str, button: str) -> str:
+    """The address of the operation that is begun so."""
+    visitor.go(f"/pipelines/{pipeline}")
+    visitor.click("button", button)
+    visitor.page.wait_for_url("**/operations/*")
+    return visitor.address
 
 
 def picture(visitor: Visitor, size: ViewportSize) -> bytes:

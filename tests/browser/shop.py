@@ -12,24 +12,30 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from backupkit import (
+    Backup,
     BackupKitError,
     BackupPipeline,
     Command,
     DatabaseHistory,
     Directory,
     LocalDestination,
+    MachineLock,
     MaximumAge,
     Passphrase,
     ProvenWithin,
     SizeAnomaly,
     SQLite,
 )
+from backupkit.model import Contents
 from backupkit.notifiers.database import DatabaseNotifier
 from backupkit.scheduling import Schedule, Scheduled
 
 NOW = datetime(2026, 3, 18, 9, 12, tzinfo=UTC)  # a Wednesday
 DISK, BUCKET = "file:///mnt/backup", "s3://shop-backups"
 _DAYS = 90
+_PIECE = 4096  # bytes
+# While the file is there, it goes on and on, a kilobyte at a time.
+_STOCK = 'echo pear,5; while [ -e "$1" ]; do printf "%01000d\\n" 7; sleep 0.1; done'
 _WEEKLY = (Scheduled("5 4 * * 0", "clean"), Scheduled("20 4 * * 0", "drill"))
 
 
@@ -57,15 +63,25 @@ class Clock:
 
 
 class Called(LocalDestination):
-    """A folder that is called by another address, so that no page shows a path of this machine."""
+    """A folder that is called by another address, so that no page shows a path of this machine.
 
-    def __init__(self, folder: Path, location: str) -> None:
+    While there is `slow`, what is read comes in small pieces, which take their time.
+    """
+
+    def __init__(self, folder: Path, location: str, slow: Path) -> None:
         super().__init__(folder)
-        self._called = location
+        self._called, self._slow = location, slow
 
     @property
     def location(self) -> str:
         return self._called
+
+    def read(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        for chunk in super().read(name, start=start, length=length):
+            for place in range(0, len(chunk), _PIECE):
+                if self._slow.exists():
+                    time.sleep(0.05)
+                yield chunk[place : place + _PIECE]
 
 
 class Shop:
@@ -75,9 +91,10 @@ class Shop:
         self.root, self.clock = root, Clock()
         self.uploads, self.database = root / "uploads", root / "shop.sqlite3"
         self.letters = root / "newsletter.sqlite3"
-        self.hold = root / "hold"  # while it is there, a run does not end
-        stock = ["sh", "-c", 'echo pear,5; while [ -e "$1" ]; do echo; sleep 0.1; done', "sh", str(self.hold)]
+        self._hold, self._slow = root / "hold", root / "slow"
+        stock = ["sh", "-c", _STOCK, "sh", str(self._hold)]
         self.disk, self.bucket, self.state = root / "disk", root / "bucket", root / "state"
+        self.other = root / "other"  # where somebody may restore to
         for folder in (self.uploads, self.disk, self.bucket, self.state):
             folder.mkdir(parents=True)
         for database in (self.database, self.letters):
@@ -85,7 +102,11 @@ class Shop:
                 connection.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, what BLOB)")
         records = f"sqlite:///{self.state / 'records.sqlite3'}"
         self.history, self.kept = DatabaseHistory(records), DatabaseNotifier(records)
-        disk, bucket = Called(self.disk, DISK), Called(self.bucket, BUCKET)
+        disk, bucket = (
+            Called(folder, location, self._slow)
+            for folder, location in ((self.disk, DISK), (self.bucket, BUCKET))
+        )
+        lock = MachineLock(root)  # another shop of this machine has the same addresses
         passphrase = Passphrase("correct horse battery staple orbit")
         self.shop = BackupPipeline(
             "shop",
@@ -100,6 +121,7 @@ class Shop:
             history=self.history,
             notifiers=[self.kept],
             clock=self.clock,
+            lock=lock,
         )
         self.newsletter = BackupPipeline(
             "newsletter",
@@ -109,6 +131,7 @@ class Shop:
             history=self.history,
             notifiers=[self.kept],
             clock=self.clock,
+            lock=lock,
         )
         self.pipelines = (self.shop, self.newsletter)
         nightly = Scheduled("0 3 * * *", "run")
@@ -126,6 +149,24 @@ class Shop:
         old = [one.id for one in self.kept.list(limit=None) if one.time < NOW - timedelta(days=2)]
         self.kept.mark_read(old)
 
+    def newest(self, *contents: Contents) -> Backup:
+        """The newest good backup on the disk, of files and databases if nothing else is said."""
+        wanted = {*(contents or ("files", "databases"))}
+        there = (one for one in self.shop.list().backups if one.location == DISK and one.good)
+        return max((one for one in there if one.contents == wanted), key=lambda one: one.time)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """What a run reads last goes on and on."""
+        with _there(self._hold):
+            yield
+
+    @contextmanager
+    def slow(self) -> Iterator[None]:
+        """What is read from a destination takes seconds."""
+        with _there(self._slow):
+            yield
+
     def _day(self, day: datetime, ago: int) -> None:
         dice = random.Random(ago)
         (self.uploads / f"{day:%Y-%m}").mkdir(exist_ok=True)
@@ -141,7 +182,7 @@ class Shop:
         if ago == 11:
             (self.uploads / "all-orders.csv").unlink()
         without = {17: [self.bucket], 5: [self.disk, self.bucket], 9: [self.database]}.get(ago, [])
-        with _gone(without), suppress(BackupKitError, ExceptionGroup):
+        with gone(*without), suppress(BackupKitError, ExceptionGroup):
             self.shop.run()
         if ago == 30:
             self.shop.pin("latest", reason="before the move to the new shop")
@@ -164,6 +205,15 @@ class Shop:
 
 
 @contextmanager
+def _there(file: Path) -> Iterator[None]:
+    file.touch()
+    try:
+        yield
+    finally:
+        file.unlink()
+
+
+@contextmanager
 def _open(database: Path) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(database)
     try:
@@ -174,7 +224,8 @@ def _open(database: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def _gone(paths: list[Path]) -> Iterator[None]:
+def gone(*paths: Path) -> Iterator[None]:
+    """Without these, as if a disk were not mounted."""
     for path in paths:
         path.rename(path.with_name(f"{path.name}.gone"))
     try:

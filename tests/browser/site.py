@@ -22,6 +22,7 @@ AT = "/admin/backups"
 PASSWORD = "a password of the test's"
 USERS: Mapping[str, Visitor] = {
     "anna": Visitor("anna", EVERYTHING),
+    "rosa": Visitor("rosa", {"view", "run"}),
     "vera": Visitor("vera", {"view"}),
 }
 
@@ -52,6 +53,7 @@ def served(shop: Shop) -> Iterator[Site]:
         schedule=shop.schedule,
         authorize=by_password,
         scratch=shop.root / "restored",
+        places={"the other machine": shop.other},
         secret="not to be guessed",
         clock=shop.clock,
     )

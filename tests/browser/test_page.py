@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import DESKTOP, PHONE, Come
+from tests.browser.conftest import Come
 from tests.browser.pages import Visitor
 
 pytestmark = pytest.mark.browser
@@ -54,22 +54,9 @@ def test_an_address_that_is_not_there_is_a_page_with_a_way_back(come: Come) -> N
     assert anna.address == "/"
 
 
-SCREENS = {
-    "desktop": (DESKTOP, "light"),
-    "phone": (PHONE, "dark"),
-    "narrow": ({"width": 360, "height": 640}, "light"),
-}
-
-
-@pytest.mark.parametrize("screen", SCREENS)
-def test_each_page_can_be_read_and_used_on_each_screen(screen: str, come: Come) -> None:
-    size, colours = SCREENS[screen]
-    anna = come(screen=size, colours=colours)
-    addresses = anna.addresses()
-    assert len(addresses) > 20
-    flaws: dict[str, list[str]] = {}
-    for address in addresses:
-        anna.go(address)
-        if found := anna.flaws():
-            flaws[address] = found
-    assert flaws == {}
+def test_each_page_can_be_read_and_used_on_each_screen_in_light_and_dark(anna: Visitor) -> None:
+    seen = 0
+    for _ in anna.pages():
+        anna.has_no_flaws()
+        seen += 1
+    assert seen > 20
