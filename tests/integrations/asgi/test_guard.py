@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
 from backupkit import BackupPipeline, ConfigurationError, Directory
 from backupkit.history import DatabaseHistory
@@ -47,6 +47,16 @@ def complaining(visit: Visit) -> Response:
     raise ConfigurationError("There is no <caf\udce9>.")
 
 
+def endless(visit: Visit) -> Response:
+    """Something that no server may pull to its end."""
+
+    def pieces() -> Iterator[bytes]:
+        visit.page.places["pulled"] = ""  # type: ignore[index]
+        yield b"a piece"
+
+    return StreamingResponse(pieces(), headers={"X-Kind": "stream"})
+
+
 @pytest.fixture
 def runner() -> Iterator[asyncio.Runner]:
     with asyncio.Runner() as made:
@@ -65,6 +75,7 @@ def made(tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
         Route("GET", "/broken", "view", stumbling),
         Route("GET", "/api/broken", "view", stumbling),
         Route("GET", "/wrong", "view", complaining),
+        Route("GET", "/stream", "view", endless),
         Route("GET", "/api/wrong", "view", complaining),
     )
     monkeypatch.setattr(managing, "ROUTES", routes)
@@ -245,6 +256,15 @@ def test_an_error_of_ours_is_a_sentence_for_people_and_for_programs(made: Made) 
     assert "There is no &lt;caf?&gt;." in made().get("/wrong").text
     answer = made().get("/api/wrong")
     assert (answer.status, json.loads(answer.text)) == (400, {"error": "There is no <caf?>."})
+
+
+def test_nothing_is_pulled_for_who_asks_only_what_would_come(made: Made) -> None:
+    page = made()
+    answer = page.ask("HEAD", "/stream")
+    assert (answer.status, answer.headers["x-kind"], answer.body) == (200, "stream", b"")
+    assert "pulled" not in page.app.page.places
+    assert page.get("/stream").body == b"a piece"
+    assert "pulled" in page.app.page.places
 
 
 def test_nothing_of_the_page_is_kept_by_a_cache(made: Made) -> None:

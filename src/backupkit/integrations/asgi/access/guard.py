@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from backupkit.errors import ConfigurationError
 from backupkit.integrations.asgi.access import auditing
@@ -57,6 +57,8 @@ class Guard:
                 samesite="lax",
             )
         response.headers.setdefault("Cache-Control", "no-store")
+        if request.method == "HEAD" and isinstance(response, StreamingResponse):
+            response.body_iterator = _nothing()  # a server sends no body then, but would pull all of it
         return response
 
     async def _let_in(self, route: Route, request: Request, visitor: Visitor) -> tuple[Response, str | None]:
@@ -123,6 +125,10 @@ class Guard:
             return Visitor(_name_of(request), cast("Any", allowed))
         except ConfigurationError as error:
             raise RuntimeError("authorize= cannot be used") from error  # for the log, and not for visitors
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    yield b""
 
 
 def token_of(secret: bytes, nonce: str, who: str) -> str:
