@@ -334,8 +334,13 @@ def test_a_response_that_refuses_counts_and_what_is_right_does_not(made: Made) -
     assert [page.get("/").status for _ in range(MOST + 1)] == [401] * (MOST + 1)
 
 
-def test_of_many_guesses_at_the_same_moment_none_is_told_to_be_right_after_the_limit(
-    made: Made, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "said",
+    [EVERYTHING, (), Response(status_code=401), HTTPException(401), HTTPException(403)],
+    ids=["right", "without abilities", "refused", "wrong", "forbidden"],
+)
+def test_of_many_guesses_at_the_same_moment_all_after_the_limit_hear_the_same_right_or_wrong(
+    made: Made, monkeypatch: pytest.MonkeyPatch, said: Any
 ) -> None:
     attempts = Attempts()
     monkeypatch.setattr(guarding, "Attempts", lambda: attempts)
@@ -343,7 +348,9 @@ def test_of_many_guesses_at_the_same_moment_none_is_told_to_be_right_after_the_l
     def authorize(request: Request) -> Any:
         for _ in range(MOST):  # the others, which fail while this one is being asked about
             attempts.failed("192.0.2.7")
-        return EVERYTHING
+        if isinstance(said, HTTPException):
+            raise said
+        return said
 
     assert made(authorize).get("/", **GOOD).status == 429
 

@@ -87,31 +87,32 @@ class Guard:
 
     async def _visitor(self, request: Request) -> Visitor | Response:
         """Who it is, by the host's word; whoever has said wrong passwords too often is not even asked about."""
-        says = "authorization" in request.headers
-        if says:
-            self._let_try(request)
+        if "authorization" not in request.headers:
+            return await self._allowed(request)
+        address = address_of(request)
+        self._let_try(address)
         try:
             allowed = await self._allowed(request)
         except HTTPException as error:
-            if says and error.status_code == 401:
-                self._attempts.failed(address_of(request))
+            self._let_know(address, error.status_code)
             raise
-        if isinstance(allowed, Response):
-            if says and allowed.status_code == 401:
-                self._attempts.failed(address_of(request))
-            return allowed
-        if says:
-            self._let_try(request)  # many may have been asked about at the same moment
+        self._let_know(address, allowed.status_code if isinstance(allowed, Response) else 200)
         return allowed
 
-    def _let_try(self, request: Request) -> None:
-        wait = self._attempts.wait(address_of(request))
+    def _let_try(self, address: str) -> None:
+        wait = self._attempts.wait(address)
         if wait:
             raise HTTPException(
                 429,
                 "Too many wrong passwords came from this address: try again later.",
                 {"Retry-After": str(wait)},
             )
+
+    def _let_know(self, address: str, status: int) -> None:
+        """Many may have been asked about at the same moment: after so many, all hear the same, right or wrong."""
+        self._let_try(address)
+        if status == 401:
+            self._attempts.failed(address)
 
     async def _allowed(self, request: Request) -> Visitor | Response:
         try:
