@@ -295,7 +295,7 @@ def test_the_callback_may_be_asynchronous_an_object_or_a_function(made: Made) ->
     assert '"somebody"' in made(lambda _: {"view"}).get("/").text
 
 
-@pytest.mark.parametrize("said", [None, "view", {"fly"}, 3, True])
+@pytest.mark.parametrize("said", [None, "view", {"fly"}, {"view": False}, 3, True])
 def test_a_mistake_of_the_callback_lets_in_nobody_and_tells_nothing(made: Made, said: Any) -> None:
     with pytest.raises((RuntimeError, TypeError)):
         made(lambda request: said).get("/")
