@@ -212,6 +212,22 @@ def test_hostile_ids_are_looked_up_and_nothing_else(walk: Walk, route: Route) ->
             assert answer.status in passed or "/" in value or not value, (name, value, answer.text)
 
 
+def test_work_of_other_pages_in_the_same_queue_is_not_seen_and_not_touched(walk: Walk) -> None:
+    theirs = walk.queue.submit("their-secret", Action(verb="clean", dry_run=True), "anna")
+    try:
+        before = len(walk.queue.works), len(walk.queue.cancelled)
+        for route in ROUTES:
+            if "{operation}" in route.path:
+                said = {"confirm": "their-secret"}
+                assert walk.ask(route, walk.path(route, operation=theirs), said).status == 404, route.path
+        assert (len(walk.queue.works), len(walk.queue.cancelled)) == before
+        for path in ("/operations", "/api/operations", "/", "/pipelines/shop"):
+            answer = walk.caller.get(path)
+            assert (answer.status, "their-secret" in answer.text) == (200, False), path
+    finally:
+        del walk.queue.works[theirs]
+
+
 class Read(dict[str, Any]):
     """Fields that tell which of them a handler has read; of one that takes them as a whole, all of an action."""
 

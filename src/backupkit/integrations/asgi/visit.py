@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from backupkit.integrations.asgi.access.abilities import Visitor
+from backupkit.integrations.work import Work
 from backupkit.model import Backup
 from backupkit.pipeline import BackupPipeline
 
@@ -95,6 +96,15 @@ class Visit:
                 if backup.id == id_ and at in (None, "", backup.location):
                     return backup
         raise HTTPException(404, "There is no such backup; it may have been deleted.")
+
+    def work(self) -> Work:
+        """The work in the address; 404 if nobody knows of it, or it is of no pipeline of this page."""
+        work = self.page.queue.get(str(self.request.path_params["operation"]))
+        if work is None or work.pipeline not in self.page.pipelines:
+            raise HTTPException(
+                404, "There is no such operation; what is over is forgotten here after a day."
+            )
+        return work
 
     def html(self, template: str, status: int = 200, **values: Any) -> Response:
         """A template, rendered; `visit` stands in it for this."""

@@ -22,7 +22,6 @@ from backupkit.integrations.asgi.pages.reports import operations_of, report_of
 from backupkit.integrations.asgi.routes import Handler, Route
 from backupkit.integrations.asgi.standing.standings import stand
 from backupkit.integrations.asgi.visit import Visit
-from backupkit.integrations.work import Work
 from backupkit.model import Backup, DestinationOverview
 from backupkit.plain_data import plain, storable
 
@@ -141,11 +140,11 @@ def operations(visit: Visit) -> Response:
 
 
 def operation(visit: Visit) -> Response:
-    return answer(operation_value(_work(visit)))
+    return answer(operation_value(visit.work()))
 
 
 def cancel(visit: Visit) -> Response:
-    work = _work(visit)
+    work = visit.work()
     auditing.note(visit, "cancel", operation=work.id)
     visit.page.queue.cancel(work.id, visit.visitor.who)
     return answer({"operation": work.id}, 202)
@@ -192,13 +191,6 @@ def _said(visit: Visit) -> dict[str, Any]:
     if visit.form and kind != "application/json":
         raise HTTPException(415, "Send JSON.")
     return {name: value for name, value in visit.form.items() if name != FIELD}
-
-
-def _work(visit: Visit) -> Work:
-    work = visit.page.queue.get(str(visit.request.path_params["operation"]))
-    if work is None or work.pipeline not in visit.page.pipelines:
-        raise HTTPException(404, "There is no such operation, or it ended too long ago.")
-    return work
 
 
 ROUTES: tuple[Route, ...] = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from backupkit.errors import ConfigurationError
@@ -37,9 +36,7 @@ def refusal(visit: Visit, work: Work) -> str | None:
 
 def confirmed(visit: Visit, verb: Asked) -> Response:
     """Ask for what the dry run in the address has shown; its arguments are those of the dry run itself."""
-    work = visit.page.queue.get(visit.request.path_params["operation"])
-    if work is None or work.pipeline not in visit.page.pipelines:
-        raise HTTPException(404, "There is no such operation; after some time, they are forgotten.")
+    work = visit.work()
     if work.action.verb != verb or not work.action.dry_run:
         raise ConfigurationError(f"This operation is no preview of a {verb}: make one first.")
     if why := refusal(visit, work):

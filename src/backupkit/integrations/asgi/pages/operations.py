@@ -6,7 +6,6 @@ import time
 from datetime import date, datetime, timedelta
 from typing import cast
 
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from backupkit.errors import ConfigurationError
@@ -25,20 +24,24 @@ _OFTEN = 0.05
 
 def show_all(visit: Visit) -> Response:
     chosen = visit.query.get("pipeline")
-    works = [one for one in visit.page.queue.recent() if chosen in (None, "", one.pipeline)]
+    works = [
+        one
+        for one in visit.page.queue.recent()
+        if one.pipeline in visit.page.pipelines and chosen in (None, "", one.pipeline)
+    ]
     return visit.html("operations.html", works=works, chosen=chosen)
 
 
 def show(visit: Visit) -> Response:
-    return visit.html("operation.html", work=work_of(visit))
+    return visit.html("operation.html", work=visit.work())
 
 
 def events(visit: Visit) -> Response:
-    return events_of(visit, work_of(visit))
+    return events_of(visit, visit.work())
 
 
 def cancel(visit: Visit) -> Response:
-    work = work_of(visit)
+    work = visit.work()
     auditing.note(visit, "cancel", operation=work.id)
     visit.page.queue.cancel(work.id, visit.visitor.who)
     _waited_for(visit, work.id)
@@ -79,14 +82,6 @@ def pin(visit: Visit) -> Response:
 
 def unpin(visit: Visit) -> Response:
     return _begun(visit, Action(verb="unpin", backup=visit.backup().id), then="backups")
-
-
-def work_of(visit: Visit) -> Work:
-    """The work in the address; 404 if nobody knows of it."""
-    work = visit.page.queue.get(str(visit.request.path_params["operation"]))
-    if work is None:
-        raise HTTPException(404, "There is no such operation; what is over is forgotten here after a day.")
-    return work
 
 
 def _begun(visit: Visit, action: Action, then: str = "operations") -> Response:
