@@ -158,13 +158,13 @@ def test_all_other_abilities_do_not_stand_in_for_the_one(walk: Walk, route: Rout
 
 @EVERY
 def test_who_may_is_let_in_and_what_they_do_is_noted(walk: Walk, route: Route) -> None:
-    before = walk.manager.page.audit.count_noted()
+    before = walk.manager.page.audit.count_noted("shop")
     answer = walk.ask(route, walk.path(route), {"at": walk.at, "path": "hello.txt"})
     assert answer.status not in (401, 403, 405), answer.text
     assert_harmless(answer)
     is_action = route.method == "POST" or route.ability == "download" or "recovery" in route.path
     if is_action and answer.status < 400 and route.path not in UNNOTED:
-        assert walk.manager.page.audit.count_noted() > before, "call auditing.note(visit, …)"
+        assert walk.manager.page.audit.count_noted("shop") > before, "call auditing.note(visit, …)"
 
 
 FORGED = {

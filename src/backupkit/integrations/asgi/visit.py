@@ -104,6 +104,8 @@ class Visit:
             raise HTTPException(
                 404, "There is no such operation; what is over is forgotten here after a day."
             )
+        # What asks and what notes find the pipeline in the address, which here has the operation only.
+        self.request.path_params["pipeline"] = work.pipeline
         return work
 
     def html(self, template: str, status: int = 200, **values: Any) -> Response:
