@@ -167,7 +167,7 @@ def test_plain_http_is_spoken_where_it_was_asked_for() -> None:
         endpoint_url="http://storage.invalid",
         allow_plaintext=True,
         patience=0.1,
-        time_limit=5,
+        time_limit=30,
     )
     with pytest.raises(DestinationError, match="could not be reached"):
         destination.stat("object")

@@ -139,7 +139,9 @@ def test_we_open_the_key_file_of_restic(made_by_restic: Path) -> None:
     objects = Objects(LocalDestination(made_by_restic))
     (key,) = [id for id, _ in objects.list("keys")]
     key_file = KeyFile.parse(objects.read("keys", key), where=key)
-    assert (key_file.cost.n, key_file.cost.r) == (32768, 8)
+    # restic measures what the machine can do: 32768 on most, and less where others keep it busy.
+    assert key_file.cost.n in (8192, 16384, 32768, 65536)
+    assert key_file.cost.r == 8
     master = key_file.open(PASSPHRASE, where=key)
     assert master is not None
     assert decode(objects.read_config(), Sealer(master), where="config")["version"] == 1

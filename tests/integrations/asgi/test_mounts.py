@@ -15,6 +15,7 @@ import pytest
 from fastapi import FastAPI
 from flask import Flask, session
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.routing import Mount
 from starlette.testclient import TestClient
@@ -188,6 +189,9 @@ class Answer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
+            await run_in_threadpool(
+                int
+            )  # by a thread that waits for more to do, as long as the answer is open
             await send({"type": "http.response.start", "status": 200, "headers": []})
             while True:
                 await send({"type": "http.response.body", "body": b"chunk", "more_body": True})

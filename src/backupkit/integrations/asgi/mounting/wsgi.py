@@ -6,7 +6,6 @@ import asyncio
 import os
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
 from functools import cache
 from http.client import responses
 from queue import SimpleQueue
@@ -126,19 +125,7 @@ def _headers(message: Message) -> list[tuple[str, str]]:
 @cache
 def _loop(process: int) -> asyncio.AbstractEventLoop:
     """The loop of this process, begun by its first request: a server may fork before, and no thread follows."""
-    begun: Future[asyncio.AbstractEventLoop] = Future()
-    threading.Thread(target=lambda: asyncio.run(_serve(begun)), name="backupkit-page", daemon=True).start()
-    return begun.result()
-
-
-async def _serve(begun: Future[asyncio.AbstractEventLoop]) -> None:
-    """Be there until the main thread has ended: the threads of open answers would keep the program from ending."""
-    loop, over = asyncio.get_running_loop(), asyncio.Event()
-
-    def wait() -> None:
-        threading.main_thread().join()
-        loop.call_soon_threadsafe(over.set)
-
-    threading.Thread(target=wait, name="backupkit-page-end", daemon=True).start()
-    begun.set_result(loop)
-    await over.wait()
+    loop = asyncio.new_event_loop()
+    # A daemon, as are the threads that it starts, so that no open answer keeps the program from ending.
+    threading.Thread(target=loop.run_forever, name="backupkit-page", daemon=True).start()
+    return loop
