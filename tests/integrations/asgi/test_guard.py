@@ -281,6 +281,15 @@ def test_the_hosts_own_answer_is_sent_as_it_is(made: Made) -> None:
     assert_has_headers(answer)
 
 
+def test_a_part_of_a_page_is_not_replaced_by_where_one_logs_in(made: Made) -> None:
+    page = made(lambda request: RedirectResponse("/login", 303))
+    assert page.get("/").headers["location"] == "/login"
+    answer = page.get("/", hx_request="true")
+    assert (answer.status, answer.headers["hx-refresh"], answer.body) == (401, "true", b"")
+    assert "location" not in answer.headers
+    assert_has_headers(answer)
+
+
 def test_the_callback_may_be_asynchronous_an_object_or_a_function(made: Made) -> None:
     async def late(request: Request) -> Any:
         await asyncio.sleep(0)

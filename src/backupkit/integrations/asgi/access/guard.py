@@ -43,7 +43,7 @@ class Guard:
         """What the handler answers, if its visitor may ask it."""
         visitor = await self._visitor(request)
         if isinstance(visitor, Response):
-            response, cookie = visitor, None
+            response, cookie = _for_a_part(request, visitor), None
         else:
             response, cookie = await self._let_in(route, request, visitor)
         if cookie is not None:
@@ -126,6 +126,16 @@ class Guard:
             return Visitor(_name_of(request), cast("Any", allowed))
         except ConfigurationError as error:
             raise RuntimeError("authorize= cannot be used") from error  # for the log, and not for visitors
+
+
+def _for_a_part(request: Request, answer: Response) -> Response:
+    """The host's answer; where it leads away, a browser that asked for a part of a page gets the page anew.
+
+    Otherwise it would follow unseen, and put the form of a login into the page, or nothing.
+    """
+    if request.headers.get("hx-request") != "true" or not 300 <= answer.status_code < 400:
+        return answer
+    return Response(status_code=401, headers={"HX-Refresh": "true"})
 
 
 async def _nothing() -> AsyncIterator[bytes]:
