@@ -20,8 +20,10 @@ from backupkit.integrations.asgi import EVERYTHING, BackupManager, Visitor, by_p
 from backupkit.integrations.asgi import forms as reading
 from backupkit.integrations.asgi import manager as managing
 from backupkit.integrations.asgi.access import guard as guarding
+from backupkit.integrations.asgi.access import secret
 from backupkit.integrations.asgi.access.attempts import MOST, Attempts, address_of
 from backupkit.integrations.asgi.access.guard import COOKIE, FIELD, HEADER, token_of
+from backupkit.integrations.asgi.access.secret import page_secret
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.visit import Visit
 from tests.integrations.asgi.calling import NONCE, SECRET, Caller, assert_has_headers
@@ -390,6 +392,20 @@ def test_an_attempt_is_forgotten_after_its_time(monkeypatch: pytest.MonkeyPatch)
 def test_a_customers_network_counts_as_one_address(host: str | None, counted: str) -> None:
     scope = {"type": "http", "client": None if host is None else (host, 1)}
     assert address_of(Request(scope)) == counted
+
+
+def test_the_secret_of_a_machine_is_made_once_and_for_its_user_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secret, "state_folder", lambda: str(tmp_path / "state"))
+    made = page_secret(None)
+    assert (len(made), page_secret(None)) == (32, made)
+    (key,) = (tmp_path / "state").iterdir()
+    assert (key.name, key.stat().st_mode & 0o777) == ("page.key", 0o600)
+    key.write_bytes(made[:20])
+    for given, says in ((None, "holds no secret"), ("fifteen of them", "too short")):
+        with pytest.raises(ConfigurationError, match=says):
+            page_secret(given)
 
 
 def test_the_host_may_refuse_by_an_exception_of_starlettes(made: Made) -> None:
