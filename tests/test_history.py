@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sqlite3
 import stat
@@ -21,8 +22,9 @@ from hypothesis import strategies as st
 from backupkit import ConfigurationError, DatabaseHistory, NotificationError, Problem, Report
 from backupkit.history import AuditLine, Recorded
 from backupkit.model import Operation
+from backupkit.plain_data import plain
 from backupkit.protocols import Memory
-from backupkit.tables import REPORTS
+from backupkit.tables import REPORTS, Records
 from tests.notifiers.notices import cleaned
 from tests.recording import KINDS, database_url, emptied, wire_to
 from tests.test_plain_data import made_of
@@ -144,6 +146,7 @@ def test_the_newest_of_each_operation_is_found_by_one_question(url: str) -> None
     for number, name in ((3, "shop"), (1, "shop"), (9, "blog"), (0, "Shop")):
         history.record(report(number, name=name))
     history.record(report(2, operation="drill"))
+    history.record(report(2))  # of the same moment, and not the newest
     assert [(one.operation, one.entries) for one in history.newest("shop")] == [("drill", 2), ("run", 3)]
     assert [(one.name, one.entries) for one in history.newest(["blog", "shop"])] == [
         ("shop", 2),
@@ -177,6 +180,9 @@ def test_a_clock_that_is_ahead_does_not_empty_the_history(history: DatabaseHisto
     keeping.record(old)
     keeping.record(replace(report(1), started=datetime.now(UTC) + timedelta(days=4000)))
     assert keeping.count() == 2
+    keeping.note(replace(line(), time=old.started))
+    keeping.note(replace(line(), time=datetime.now(UTC) + timedelta(days=4000)))
+    assert keeping.count_noted() == 2, "nor the audit"
 
 
 def test_what_has_been_told_is_remembered_replaced_and_forgotten(url: str) -> None:
@@ -271,6 +277,61 @@ def test_many_can_begin_at_the_same_moment(url: str) -> None:
     assert failures == []
     assert DatabaseHistory(url).count() == 12
     assert (DatabaseHistory(url).recall("told") or "").endswith(" 1")
+
+
+BEFORE = sa.Table(  # as the version made it that did not count problems
+    "backupkit_reports",
+    sa.MetaData(),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("identity", sa.String(64), nullable=False, unique=True),
+    sa.Column("started", sa.DateTime, nullable=False, index=True),
+    sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("operation", sa.String(16), nullable=False),
+    sa.Column("outcome", sa.String(16), nullable=False),
+    sa.Column("took", sa.Double, nullable=False),
+    sa.Column("read", sa.BigInteger, nullable=False),
+    sa.Column("written", sa.BigInteger, nullable=False),
+    sa.Column("entries", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Index("ix_backupkit_reports_of", "name", "operation", "started"),
+)
+
+
+def test_the_table_of_an_earlier_version_gets_what_it_lacks_whoever_begins_first(url: str) -> None:
+    engine = Records(url, ()).engine
+    BEFORE.create(engine)
+    row = {"name": "shop", "operation": "run", "outcome": "succeeded", "took": 90, "read": 0, "written": 0}
+    written = json.dumps(plain(report(1)))
+
+    def earlier(number: int, body: str = written) -> None:
+        started = report(number).started.replace(tzinfo=None, microsecond=0)
+        values = {**row, "identity": f"{number}", "started": started, "entries": number, "body": body}
+        with engine.begin() as connection:
+            connection.execute(BEFORE.insert(), values)
+
+    earlier(0, '{"version": ')
+    earlier(1)
+    together, failures = threading.Barrier(6), list[Exception]()
+
+    def record(number: int) -> None:
+        try:
+            history = DatabaseHistory(url)
+            together.wait()
+            history.record(replace(report(number), problems=()))
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=record, args=(number,)) for number in range(3, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    earlier(2)  # a process of the earlier version is still at work
+    history = DatabaseHistory(url)
+    listed = [(one.entries, one.problems) for one in history.recorded()]
+    assert listed == [*((number, 0) for number in range(8, 2, -1)), (2, 1), (1, 1), (0, 1)]
+    assert history.newest("shop")[0].entries == 8
 
 
 FORKING = """

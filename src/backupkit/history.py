@@ -154,11 +154,8 @@ class DatabaseHistory:
         skip: int = 0,
     ) -> Sequence[Recorded]:
         """A part of the list of the same reports, in the same order, without their details."""
-        import sqlalchemy as sa
-
         columns = self._table.c
-        wanted = sa.select(*(one for one in columns if one.name != "body"))
-        wanted = wanted.where(*self._filters(name, operation, outcome, since, before))
+        wanted = self._listed().where(*self._filters(name, operation, outcome, since, before))
         newest_first = wanted.order_by(columns.started.desc(), columns.id.desc())
         with self._records.begin() as connection:
             rows = connection.execute(newest_first.limit(limit).offset(skip)).all()
@@ -172,12 +169,20 @@ class DatabaseHistory:
         of_each = sa.select(columns.name, columns.operation, sa.func.max(columns.started).label("started"))
         of_each = of_each.where(*self._filters(name, None, None, None, None))
         last = of_each.group_by(columns.name, columns.operation).subquery()
-        wanted = sa.select(*(one for one in columns if one.name != "body")).join(
+        wanted = self._listed().join(
             last,
             sa.and_(*(columns[one] == last.c[one] for one in ("name", "operation", "started"))),
         )
         with self._records.begin() as connection:
             return [*map(_recorded, connection.execute(wanted.order_by(columns.started, columns.id)).all())]
+
+    def _listed(self) -> sa.Select[Any]:
+        """What a list says; the details only where an earlier version did not count the problems."""
+        import sqlalchemy as sa
+
+        columns = self._table.c
+        body = sa.case((columns.problems.is_(None), columns.body)).label("body")
+        return sa.select(*(one for one in columns if one.name != "body"), body)
 
     def report(self, id: str) -> Report | None:
         """The report that a list says has this id, or None."""
@@ -326,7 +331,7 @@ def _recorded(row: Any) -> Recorded:
         entries=row.entries,
         read=row.read,
         written=row.written,
-        problems=row.problems,
+        problems=len(_report(row).problems) if row.problems is None else row.problems,
     )
 
 

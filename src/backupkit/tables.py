@@ -88,12 +88,16 @@ REPORTS = sa.Table(
     sa.Column("read", sa.BigInteger, nullable=False),
     sa.Column("written", sa.BigInteger, nullable=False),
     sa.Column("entries", sa.BigInteger, nullable=False),
-    sa.Column("problems", sa.Integer, nullable=False),
+    sa.Column("problems", sa.Integer),
     sa.Column("body", _TEXT, nullable=False),
     sa.Index("ix_backupkit_reports_of", "name", "operation", "started"),
     **_MYSQL,
 )
-"""One row a report; `body` is all of it as JSON in ASCII, which holds file names of any bytes."""
+"""One row a report; `body` is all of it as JSON in ASCII, which holds file names of any bytes.
+
+What came in a later version may be NULL: rows of before have none, nor do those of an earlier version that is
+still at work.
+"""
 
 MEMORY = sa.Table(
     "backupkit_memory",
@@ -172,6 +176,8 @@ ASKED = sa.Table(
 class Records:
     """Some of the tables, in the database of this URL or engine; they are made when they are first needed.
 
+    So are the columns that tables of an earlier version lack, which must be such that may be NULL.
+
     Without a URL it is the file backupkit.sqlite3 in the folder for state. A new SQLite file is for its owner
     alone. ConfigurationError for a URL that cannot be used; it never shows more of it than where the database is.
     """
@@ -240,10 +246,19 @@ class Records:
             with suppress(FileExistsError):
                 os.close(os.open(self._file, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
         with self.engine.connect() as connection:  # a server that is away is asked once
-            there = set(sa.inspect(connection).get_table_names())
+            database = sa.inspect(connection)
+            there = set(database.get_table_names())
+            missing = [
+                (table, column)
+                for table in self._tables
+                if table.name in there
+                for column in _missing(database, table)
+            ]
         for table in self._tables:
             if table.name not in there:
                 self._make_one(table)
+        for table, column in missing:
+            self._add(table, column)
         self._made = True
 
     def _make_one(self, table: sa.Table) -> None:
@@ -254,6 +269,15 @@ class Records:
             except sa.exc.DBAPIError:
                 if others == 2:
                     raise
+
+    def _add(self, table: sa.Table, column: sa.Column[Any]) -> None:
+        made = sa.schema.CreateColumn(column).compile(dialect=self.engine.dialect)
+        try:
+            with self.engine.begin() as connection:
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {made}")
+        except sa.exc.DBAPIError:
+            if column in _missing(sa.inspect(self.engine), table):  # nobody else was quicker
+                raise
 
     def _sqlite_file(self) -> str | None:
         name = self.engine.url.database
@@ -268,6 +292,11 @@ class Records:
         text = " ".join(told(known).split()).rstrip(".")
         secret = self.engine.url.password
         return text.replace(str(secret), "***") if secret else text
+
+
+def _missing(database: sa.Inspector, table: sa.Table) -> list[sa.Column[Any]]:
+    there = {one["name"] for one in database.get_columns(table.name)}
+    return [column for column in table.c if column.name not in there]
 
 
 def text_for(value: str) -> str:

@@ -50,6 +50,12 @@
   const page = document.documentElement;
   if (page.scrollWidth > page.clientWidth + 1) flaws.push(`${page.scrollWidth} px wide where ${page.clientWidth} are`);
 
+  for (const table of all("table.listed").filter(shown)) {
+    const around = table.parentElement;
+    if (around.scrollWidth > around.clientWidth + 1) flaw(`${around.scrollWidth} px wide where ${around.clientWidth} are`, table);
+    for (const cell of table.querySelectorAll("tbody td")) if (!cell.dataset.label) flaw("no label where a row is a card", cell);
+  }
+
   // Contrast
   const context = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", {
     willReadFrequently: true,

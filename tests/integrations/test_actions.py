@@ -22,8 +22,10 @@ from backupkit import (
     ConfigurationError,
     Directory,
     DirectoryTarget,
+    KeepLast,
     OperationCancelledError,
     PostgreSQL,
+    RepositoryError,
     RestoreError,
     SQLite,
 )
@@ -129,6 +131,126 @@ def test_what_is_no_action_is_refused_in_a_sentence(data: object, said: str) -> 
         action_from(data)
 
 
+def test_each_verb_takes_its_own_arguments_and_no_other() -> None:
+    values: dict[str, Any] = {
+        "backup": "x",
+        "at": "file:///a",
+        "only": "files",
+        "include": ["a"],
+        "place": "site",
+        "overwrite": True,
+        "force": True,
+        "dry_run": True,
+        "reason": "audit",
+        "until": "2030-01-31T00:00:00+00:00",
+    }
+    taken = {
+        "run": {"at", "only"},
+        "verify": {"backup", "at", "only"},
+        "drill": {"backup", "at", "only"},
+        "monitor": {"at"},
+        "clean": {"at", "dry_run"},
+        "restore": {"backup", "at", "only", "include", "place", "overwrite", "dry_run"},
+        "delete": {"backup", "at", "force"},  # and no dry run, which would delete
+        "pin": {"backup", "reason", "until"},
+        "unpin": {"backup"},
+    }
+    assert {*taken} == {*get_args(Asked)}
+    for verb, its in taken.items():
+        needed: dict[str, Any] = {"backup": "x"} if verb in ("delete", "pin", "unpin") else {}
+        if needed:
+            with pytest.raises(ConfigurationError, match="needs the id of a backup"):
+                action_from({"verb": verb})
+        for name, value in values.items():
+            said = {"verb": verb, **needed, name: value}
+            if name == "overwrite" and name in its:
+                said["place"] = "site"
+            if name in its:
+                action_from(said)
+            else:
+                with pytest.raises(ConfigurationError, match=f"^{verb} takes no {name}: leave it out.$"):
+                    action_from(said)
+
+
+@pytest.fixture
+def two(shop: BackupPipeline, tmp_path: Path) -> BackupPipeline:
+    """The same with a second destination, and a backup at both."""
+    (tmp_path / "second").mkdir()
+    made = BackupPipeline(
+        "shop",
+        shop.sources,
+        [tmp_path / "backups", tmp_path / "second"],
+        encryptor=None,
+        retention=KeepLast(1),
+    )
+    made.run()
+    return made
+
+
+@pytest.mark.parametrize("verb", ["verify", "drill", "monitor", "clean", "delete"])
+def test_at_is_the_one_destination_that_is_concerned(
+    two: BackupPipeline, verb: Asked, tmp_path: Path
+) -> None:
+    at = (tmp_path / "second").as_uri()
+    id = two.list().backups[0].id
+    action = (
+        Action(verb="delete", backup=id, at=at, force=True) if verb == "delete" else Action(verb=verb, at=at)
+    )
+    report = act(two, action).report
+    assert report is not None
+    assert (report.operation, [one.location for one in report.destinations]) == (verb, [at])
+    there = [one.location for one in two.list().backups]
+    assert (at in there, len(there)) == (verb != "delete", 1 if verb == "delete" else 2)
+
+
+def test_the_last_good_one_is_deleted_only_with_force(two: BackupPipeline) -> None:
+    id = two.list().backups[0].id
+    with pytest.raises(RepositoryError, match="is the newest good backup"):
+        act(two, Action(verb="delete", backup=id))
+    assert len(two.list().backups) == 2
+    act(two, Action(verb="delete", backup=id, force=True))
+    assert two.list().backups == ()
+
+
+@pytest.mark.parametrize("verb", ["verify", "drill"])
+def test_only_is_what_is_read(shop: BackupPipeline, verb: Asked) -> None:
+    shop.run()
+    shop.run(only="files")
+    reports = [act(shop, Action(verb=verb, only=only)).report for only in (None, "files", "databases")]
+    everything, files, databases = [report.read for report in reports if report is not None]
+    assert files == 1
+    assert everything > 1
+    assert databases > 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"verb": "run"},
+        {"verb": "verify"},
+        {"verb": "drill"},
+        {"verb": "monitor"},
+        {"verb": "clean"},
+        {"verb": "clean", "dry_run": True},
+        {"verb": "restore"},
+        {"verb": "delete", "force": True},
+    ],
+)
+def test_what_is_cancelled_before_it_begins_changes_nothing(
+    shop: BackupPipeline, said: dict[str, Any], tmp_path: Path
+) -> None:
+    shop.retention = KeepLast(1)
+    shop.run()
+    shop.run()
+    before = shop.list().backups
+    cancel = threading.Event()
+    cancel.set()
+    action = Action(**said, backup=before[0].id) if said["verb"] == "delete" else Action(**said)
+    with pytest.raises(OperationCancelledError):
+        act(shop, action, scratch=tmp_path / "scratch", cancel=cancel)
+    assert shop.list().backups == before
+
+
 def test_a_new_folder_is_made_only_when_something_is_restored(shop: BackupPipeline, tmp_path: Path) -> None:
     shop.run()
     scratch = tmp_path / "scratch"
@@ -200,7 +322,8 @@ def test_files_are_not_restored_to_databases(shop: BackupPipeline) -> None:
 def test_what_a_target_replaces_it_says_itself(shop: BackupPipeline, tmp_path: Path) -> None:
     target = DirectoryTarget(tmp_path / "site")
     action = Action(verb="restore", place="site", overwrite=True)
-    for place in (target, {"shop": target}):
+    several: list[Place] = [target, {"shop": target}, {"shop": "sqlite:////nowhere", "crm": target}]
+    for place in several:
         with pytest.raises(ConfigurationError, match="'site' is replaced or not as it says itself"):
             act(shop, action, places={"site": place})
 

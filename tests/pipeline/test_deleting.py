@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from backupkit import (
     RepositoryLockedError,
     WrongPassphraseError,
 )
+from backupkit._deleting import objections
 from backupkit.formats.restic.access import Access
 from backupkit.testing.destinations import Fault, FaultyDestination, MemoryDestination
 from backupkit.testing.trees import tree
@@ -204,3 +207,18 @@ def test_a_snapshot_is_not_deleted_while_others_use_the_repository_or_without_it
     with pytest.raises(WrongPassphraseError):
         stranger.delete(old)
     assert len(where(pipeline)) == 2
+
+
+def test_a_newer_one_of_another_name_in_the_same_repository_lets_nothing_go() -> None:
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    mine = Backup(
+        id="a",
+        name="shop",
+        time=now,
+        contents=frozenset({"files"}),
+        location="memory:m",
+        stored=1,
+        complete=True,
+    )
+    other = replace(mine, id="b", name="blog", time=now + timedelta(hours=1))
+    assert [one.gives_way for one in objections(mine, [other, mine], now=other.time)] == [True]

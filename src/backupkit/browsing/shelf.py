@@ -18,9 +18,7 @@ from backupkit.protocols import Browser, Browses, Repository
 
 LATEST = "latest"
 _BROWSERS = 8  # backups that are looked into
-_WHOLE = (
-    500_000  # entries of archives among them, of which all are known: some 500 MB, unless one alone has more
-)
+_WHOLE = 250_000  # entries of archives among them, all known: some 450 MB, unless one alone has more
 _ENTRIES = 100_000  # of folders that were looked at lately: some 100 MB at most, unless one folder has more
 
 _Key: TypeAlias = tuple[str, str, str]  # a location, a name, an id

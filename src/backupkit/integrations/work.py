@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
 
 from backupkit.integrations.actions import Action
-from backupkit.model import Problem, Report
+from backupkit.model import DestinationResult, Problem, Report
+
+_MOST = 20  # of anything, in a list of works
 
 Stage: TypeAlias = Literal["waiting", "working", "ended", "lost"]
 """Of what is "lost", the process died, or nobody knows of it any more."""
@@ -60,11 +63,43 @@ class Work:
         )
 
 
+def in_short(work: Work) -> Work:
+    """The same without what is long: a report may name ten thousand backups, and two hundred are kept."""
+    report = work.report
+    if report is None:
+        return work
+    destinations = tuple(map(_in_short, report.destinations))
+    shorter = replace(report, destinations=destinations, problems=report.problems[:_MOST])
+    return replace(work, report=replace(shorter, dumps=report.dumps[:_MOST]))
+
+
+def _in_short(result: DestinationResult) -> DestinationResult:
+    plan = result.plan
+    if plan is not None and len(plan.keep) + len(plan.remove) > _MOST:
+        plan = None
+    swept, repaired = result.swept[:_MOST], result.repaired[:_MOST]
+    return replace(result, plan=plan, swept=swept, repaired=repaired, problems=result.problems[:_MOST])
+
+
+def to_end(because: str) -> str:
+    """What is going on with work that was cancelled, and is not over yet."""
+    return f"It is to end, because {because}."
+
+
+def id_after(preview: str) -> str:
+    """The id of the work that does what this dry run has shown."""
+    return hashlib.sha256(f"after {preview}".encode()).hexdigest()[:32]
+
+
 class Queue(Protocol):
     """Does work one after another, or many at once, in this process or elsewhere. Safe on many threads."""
 
-    def submit(self, pipeline: str, action: Action, who: str) -> str:
-        """Have it done; the id to follow it by, which nobody can guess."""
+    def submit(self, pipeline: str, action: Action, who: str, *, after: str | None = None) -> str:
+        """Have it done; the id to follow it by, which nobody can guess.
+
+        `after` is the id of the dry run that has shown it: what one of these has shown is done once, however often
+        it is asked for, and at once by whatever processes. The id is `id_after` it.
+        """
         ...
 
     def get(self, id: str) -> Work | None:
@@ -72,7 +107,7 @@ class Queue(Protocol):
         ...
 
     def recent(self) -> Sequence[Work]:
-        """What is under way, and what has ended lately, the newest first."""
+        """What is under way, and what has ended lately, the newest first; of reports `in_short` only."""
         ...
 
     def ends(self, pipeline: str) -> object:

@@ -131,13 +131,21 @@ class DatabaseNotifier:
     def _found(
         self, *wanted: sa.ColumnElement[bool], unread_first: bool = False, limit: int | None, skip: int
     ) -> tuple[Notification, ...]:
+        import sqlalchemy as sa
+
         columns = self._table.c
-        asked = self._table.select().where(*wanted)
-        if unread_first:
-            asked = asked.order_by(columns.read_at.is_not(None))
-        asked = asked.order_by(columns.time.desc(), columns.id.desc())
+        order = [
+            *([columns.read_at.is_not(None)] if unread_first else []),
+            columns.time.desc(),
+            columns.id.desc(),
+        ]
+        # The texts of those that are skipped are not sorted with them.
+        part = (
+            sa.select(columns.id).where(*wanted).order_by(*order).limit(limit).offset(skip or None).subquery()
+        )
+        asked = self._table.select().join(part, columns.id == part.c.id).order_by(*order)
         with self._records.begin() as connection:
-            rows = connection.execute(asked.limit(limit).offset(skip or None)).all()
+            rows = connection.execute(asked).all()
         return tuple(map(_notification, rows))
 
     def __repr__(self) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import backupkit
 from backupkit.integrations.asgi.access.guard import COOKIE, FIELD, token_of
 from backupkit.integrations.asgi.access.headers import HEADERS
-from backupkit.integrations.work import Work
+from backupkit.integrations.work import Work, id_after
 
 BASE = "/admin/backups"
 SECRET = b"not to be guessed"
@@ -144,8 +144,8 @@ class Held:
     cancelled: list[str] = field(default_factory=list)
     clock: Any = None
 
-    def submit(self, pipeline: str, action: Any, who: str) -> str:
-        id_ = f"work-{len(self.works)}"
+    def submit(self, pipeline: str, action: Any, who: str, *, after: str | None = None) -> str:
+        id_ = f"work-{len(self.works)}" if after is None else id_after(after)
         now = self.clock()
         self.works[id_] = Work(
             id=id_, pipeline=pipeline, action=action, who=who, asked=now, stage="ended", began=now, ended=now

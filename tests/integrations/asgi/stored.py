@@ -79,7 +79,7 @@ def page_of(pipelines: Any, tmp_path: Path, **options: Any) -> Browser:
         "audit": DatabaseHistory(f"sqlite:///{tmp_path / 'audit.sqlite3'}"),
     }
     manager = BackupManager(pipelines, scratch=tmp_path / "scratch", **given | options)
-    manager.page.shelves.patience = 60.0
+    manager.page.shelves.patience = manager.page.looks._patience = 60.0
     return Browser(manager)
 
 

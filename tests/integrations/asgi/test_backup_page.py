@@ -82,11 +82,11 @@ def test_what_was_read_of_an_archive_for_its_page_then_stands_in_the_table_witho
     pipeline = pipeline_of(folder(tmp_path, a=b"a", b=b"b", c=b"c"), destination)
     pipeline.run(tags=["spring"])
     browser = page_of(pipeline, tmp_path)
-    assert '<td class="number">–</td>' in browser.get("/backups").text
+    assert 'data-label="Entries" class="number">–</td>' in browser.get("/backups").text
     browser.get(address(pipeline.get()))
     destination.reads.clear()
     for _ in range(2):
-        assert '<td class="number">4</td>' in browser.get("/backups?q=spring").text
+        assert 'data-label="Entries" class="number">4</td>' in browser.get("/backups?q=spring").text
         browser.get(address(pipeline.get()))
     assert destination.reads == []
 
@@ -180,6 +180,19 @@ def test_what_is_not_there_is_said_as_a_sentence(tmp_path: Path) -> None:
         assert "There is no such" in answer.text
 
 
+def test_nothing_is_said_to_be_deleted_by_a_destination_that_does_not_answer(tmp_path: Path) -> None:
+    first, away = MemoryDestination("first"), tmp_path / "not-mounted"
+    id_ = put(first, NOW)
+    browser = page_of(pipeline_of(folder(tmp_path), [first, away]), tmp_path)
+    assert browser.get(f"/pipelines/shop/backups/{id_}").status_code == 200
+    for path in ("2000-01-01", f"{id_}?at=file://{away}"):
+        answer = browser.get(f"/pipelines/shop/backups/{path}")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+        assert "Whether this backup is there is not known now" in answer.text
+        assert "not-mounted" in answer.text
+    assert browser.get("/pipelines/shop/backups/2000-01-01?at=memory:first").status_code == 404
+
+
 def test_a_backup_that_is_damaged_says_so_first(tmp_path: Path) -> None:
     from backupkit.marks import write_mark
 
@@ -191,6 +204,19 @@ def test_a_backup_that_is_damaged_says_so_first(tmp_path: Path) -> None:
     text = page_of(pipeline, tmp_path).get(address(pipeline.list().backups[0])).text
     assert text.index("bytes were found that are not what was written") < text.index("What is known of it")
     assert "newest drill found something wrong" in text
+
+
+def test_of_one_that_is_damaged_the_page_leads_to_the_good_copy(tmp_path: Path) -> None:
+    from backupkit.marks import write_mark
+
+    places = [MemoryDestination("first"), MemoryDestination("second")]
+    pipeline = pipeline_of(folder(tmp_path, a=b"a"), places)
+    pipeline.run()
+    here, there = sorted(pipeline.list().backups, key=lambda one: one.location)
+    write_mark(places[0], here, "damaged", NOW)
+    browser = page_of(pipeline, tmp_path)
+    assert f'The copy at memory:second is good: <a href="{address(there)}"' in browser.get(address(here)).text
+    assert "take that one" not in browser.get(address(there)).text
 
 
 def test_a_pin_is_changed_by_the_form_that_shows_it(tmp_path: Path) -> None:

@@ -92,6 +92,27 @@ def test_backups_are_found_by_what_they_are(six: Six, asked: str, found: list[st
     assert ids(six.browser.get(f"/backups?{asked}").text) == [getattr(six, name) for name in found]
 
 
+def test_what_is_known_of_a_state_stands_in_one_cell_and_what_is_not_shown_is_said_aloud(six: Six) -> None:
+    def state(id_: str) -> str:
+        [cell] = re.findall(
+            r'data-label="State">(.*?)</td>', six.browser.get(f"/backups?q={id_}").text, re.DOTALL
+        )
+        return " ".join(re.sub("<.*?>", "", cell).split())
+
+    assert state(six.good) == "good not verified yet not proven yet"
+    assert state(six.pinned) == "good not verified yet not proven yet pinned"
+    assert state(six.damaged) == "damaged not proven yet"
+    assert state(six.verified) == "good verified today 12:00 not proven yet"
+
+
+def test_of_one_pipeline_the_table_does_not_name_it_in_each_row(tmp_path: Path) -> None:
+    pipelines = {name: pipeline_of(folder(tmp_path), MemoryDestination(name)) for name in ("shop", "blog")}
+    put(pipelines["shop"].destinations[0], NOW)  # type: ignore[arg-type]
+    browser = page_of(pipelines, tmp_path)
+    assert 'data-label="Pipeline">shop<' in browser.get("/backups").text
+    assert 'data-label="Pipeline"' not in browser.get("/backups?pipeline=shop").text
+
+
 def test_what_goes_with_the_next_clean_is_found_and_says_why(six: Six) -> None:
     plan = six.browser.manager.page.looks.at("shop")[0].overview.plan  # type: ignore[union-attr]
     assert plan.remove
@@ -114,7 +135,12 @@ def test_the_form_and_the_links_keep_what_was_asked(six: Six) -> None:
     assert "<option selected>good</option>" in text
     assert 'value="a&#34;b"' in six.browser.get("/backups?q=a%22b").text
     assert 'value="memory"' in text
+    assert '<option value="largest" selected>largest first</option>' in text
     assert 'href="/backups?at=memory%3Afirst&amp;state=good&amp;q=memory&amp;sort=smallest"' in text
+
+
+def test_where_every_destination_answers_what_is_not_found_is_not_there(six: Six) -> None:
+    assert "There is no such backup." in six.browser.get("/backups?q=nothing").text
 
 
 def test_there_is_no_table_of_an_unknown_pipeline(six: Six) -> None:
@@ -130,6 +156,25 @@ def test_a_destination_that_does_not_answer_is_named_beside_the_backups_of_the_o
     text = page_of(pipeline, tmp_path).get("/backups").text
     assert ids(text) == [id_]
     assert "not-mounted are missing here" in text
+    assert "No such backup is known." in page_of(pipeline, tmp_path).get("/backups?q=nothing").text
+
+
+def test_what_a_destination_told_before_it_went_away_is_said_to_be_old(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    pipeline = pipeline_of(folder(tmp_path, a=b"a"), disk)
+    pipeline.run()
+    browser = page_of(pipeline, tmp_path, period=timedelta(0))
+    assert "told before" not in browser.get("/backups").text
+    disk.rename(tmp_path / "away")
+    looks = browser.manager.page.looks
+    while looks.at("shop")[0].error is None:
+        time.sleep(0.01)
+    text = browser.get("/backups").text
+    assert len(ids(text)) == 1
+    assert "disk does not answer now: what is shown here is what it told before" in text
+    assert browser.get(f"/pipelines/shop/backups/{ids(text)[0]}").status_code == 200
+    assert browser.get("/pipelines/shop/backups/2000-01-01").status_code == 503
 
 
 def many(destination: MemoryDestination, count: int) -> None:
@@ -154,7 +199,6 @@ def test_ten_thousand_backups_are_listed_once_and_cost_a_page_little_more_than_n
     source = folder(tmp_path)
     of_full = page_of(pipeline_of(source, full), tmp_path)
     of_empty = page_of(pipeline_of(source, empty), tmp_path)
-    of_full.manager.page.looks._patience = 60.0
     assert len(ids(of_full.get("/backups").text)) == 50
     assert full.listed == 1
     for query in ("", "?page=200", "?sort=largest", "?state=not+verified", "?at=memory:full"):

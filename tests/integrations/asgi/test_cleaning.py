@@ -54,6 +54,20 @@ def test_the_plan_is_shown_and_carried_out_after_the_name_was_typed(
     done = browser.done(Form(page, "/clean").send(browser, confirm="shop"))
     assert done.action == Action(verb="clean")
     assert ids(shop) == [newest]
+    page = browser.get(f"/operations/{done.id}").text
+    assert "<dt>Removed</dt><dd>2</dd>" in page
+    assert "What was removed, and why" in page
+
+
+def test_what_was_added_after_the_plan_counts_and_what_was_really_removed_is_said(
+    shop: BackupPipeline, browser: Browser
+) -> None:
+    page = browser.get(f"/operations/{planned(browser).id}").text
+    assert "Deletes 2 backups" in page
+    shop.run()
+    done = browser.done(Form(page, "/clean").send(browser, confirm="shop"))
+    assert len(ids(shop)) == 1
+    assert "<dt>Removed</dt><dd>3</dd>" in browser.get(f"/operations/{done.id}").text
 
 
 def test_leftovers_of_interrupted_runs_are_shown(
@@ -105,6 +119,23 @@ def test_a_plan_is_carried_out_by_whom_it_was_made_and_who_may_delete(
     other = Browser(browser.manager, {"view", "run", "restore"})
     assert other.post("/pipelines/shop/clean").status_code == 403
     assert other.post(f"/operations/{work.id}/clean", confirm="shop").status_code == 403
+
+
+def test_what_a_plan_has_shown_is_done_once_however_often_it_is_confirmed(
+    shop: BackupPipeline, browser: Browser
+) -> None:
+    work = planned(browser)
+    first, again = (browser.post(f"/operations/{work.id}/clean", confirm="shop") for _ in range(2))
+    assert first.headers["location"] == again.headers["location"]
+    browser.done(first)
+    later = browser.post(f"/operations/{work.id}/clean", confirm="shop")
+    assert later.headers["location"] == first.headers["location"]
+    page = browser.get(f"/operations/{work.id}").text
+    assert "/clean" not in page.partition("What cleaning would do")[2].replace("/cleaning", "")
+    assert f'href="{first.headers["location"]}"' in page
+    assert len(browser.manager.page.queue.recent()) == 2
+    lines = [one.what for one in browser.manager.page.audit.noted("shop", None, limit=50, skip=0)]
+    assert lines.count({"verb": "clean"}) == 1, "who did it is not said twice"
 
 
 def test_a_preview_of_a_restore_is_no_plan(shop: BackupPipeline, browser: Browser) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from backupkit import BackupPipeline
+from backupkit.formats.backup_ids import backup_id
 from backupkit.integrations.asgi.access.guard import FIELD
 from backupkit.testing.destinations import MemoryDestination
 from tests.integrations.asgi.stored import NOW, folder, page_of, pipeline_of, put
@@ -101,6 +102,26 @@ def test_what_was_pinned_meanwhile_is_refused_by_the_pipeline_itself(two: Two) -
     assert work.error is not None
     assert "is pinned" in work.error
     assert len(two.there()) == 3
+
+
+def test_it_is_not_forced_where_nothing_speaks_against_it(two: Two) -> None:
+    work = two.browser.done(two.post(at="memory:first", typed=two.old, force="yes"))
+    assert work.action.force is False
+
+
+def test_only_good_ones_of_the_same_contents_remain(tmp_path: Path) -> None:
+    first = MemoryDestination("first")
+    old = put(first, OLD)
+    put(first, NEW)
+    put(first, NOW, ending="incomplete")
+    first.objects[f"shop/{backup_id(NOW, frozenset({'databases'}))}.zip"] = b"x"
+    first.objects[f"shop/{backup_id(NOW, frozenset({'databases'}))}.complete.json"] = b"{}"
+    text = (
+        page_of(pipeline_of(folder(tmp_path), first), tmp_path)
+        .get(f"/pipelines/shop/backups/{old}/delete")
+        .text
+    )
+    assert "without it, 1 good one of the same contents remains, the newest of yesterday" in text
 
 
 def test_a_destination_that_does_not_answer_is_named(tmp_path: Path) -> None:

@@ -243,6 +243,39 @@ def test_what_has_ended_elsewhere_is_a_change(shop: BackupPipeline, place: Watch
     assert {*place.lists.values()} == {1}
 
 
+def test_visitors_who_meet_a_change_at_once_have_it_asked_for_once(
+    shop: BackupPipeline, place: Watched
+) -> None:
+    ended = [0]
+    slow, reading, others = threading.local(), threading.Event(), threading.Event()
+
+    def ends(name: str) -> object:
+        """One visitor reads it before the change, and goes on when the other ones have come and gone."""
+        found = ended[0]
+        if getattr(slow, "is_it", False):
+            reading.set()
+            others.wait(0.2)
+        return found
+
+    def visit() -> None:
+        slow.is_it = True
+        looks.at("shop")
+
+    looks = of(shop, ends=ends)
+    looks.at("shop")
+    place.lists.clear()
+    with ThreadPoolExecutor(1) as visitor:
+        before = visitor.submit(visit)
+        assert reading.wait(60)
+        ended[0] = 1
+        looks.at("shop")
+        others.set()
+        before.result(60)
+    looks.at("shop")
+    settle()
+    assert {*place.lists.values()} == {1}
+
+
 class Question:
     """Answers one after the other what `answers` has, each when somebody lets it."""
 

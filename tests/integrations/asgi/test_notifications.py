@@ -73,6 +73,8 @@ def test_what_nobody_has_read_comes_first_and_is_marked(
     text = browser.get("/notifications").text
     assert ids(text) == ["1-2", "1-1", "0-1", "0-2"]
     assert text.count('<span class="badge">unread</span>') == 3
+    own.mark_read([2])
+    assert ids(browser.get("/notifications").text) == ["1-1", "0-1", "1-2", "0-2"]
     assert "board: run failed" in text
     assert "The file &#39;orders.csv&#39; could not be read." in text
     assert "One inbox for everybody" in text

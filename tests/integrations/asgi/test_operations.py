@@ -13,9 +13,11 @@ import pytest
 
 from backupkit import BackupPipeline
 from backupkit.destinations.local import LocalDestination
+from backupkit.errors import BackupKitError
 from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi import BackupManager
 from backupkit.integrations.asgi.pages import following
+from backupkit.integrations.asgi.queues.threads import ThreadQueue
 from tests.integrations.asgi.gated import begun, gated, let_go, until
 from tests.integrations.asgi.visitor import Browser, as_said
 
@@ -173,6 +175,24 @@ def test_what_nobody_knows_is_not_found(browser: Browser, id: str, what: str) ->
     assert browser.get(f"/operations/{id}{what}").status_code == 404
 
 
+def test_what_other_pages_have_asked_of_the_same_queue_is_not_shown(
+    shop: BackupPipeline, tmp_path: Path
+) -> None:
+    slow = gated(tmp_path)
+    queue = ThreadQueue({"shop": shop, "gated": slow}, folder=tmp_path / "operations")
+    its, other = (
+        Browser(BackupManager(one, authorize=as_said, queue=queue, secret="not to be guessed"))
+        for one in (slow, shop)
+    )
+    address = asked(its, "/pipelines/gated/run")
+    assert "gated" not in other.get("/operations").text
+    assert other.get(address).status_code == 404
+    assert other.get(f"{address}/events").status_code == 404
+    assert other.post(f"{address}/cancel").status_code == 404
+    assert its.get(address).status_code == 200
+    queue.close()
+
+
 def events_in(text: str) -> list[tuple[str, str]]:
     """Each event with its data, as a browser reads them."""
     found = []
@@ -211,6 +231,25 @@ def test_a_browser_that_comes_again_is_told_what_has_changed_meanwhile_only(
     (last,) = re.findall(r"^id: (.*)$", first, re.MULTILINE)
     again = slow.get(f"{address}/events?stage=waiting", **{"Last-Event-ID": last}).text
     assert [name for name, _ in events_in(again)] == ["progress"], "or else the button would lose the focus"
+
+
+def test_a_stream_says_that_the_queue_does_not_answer_and_the_browser_comes_again(
+    slow: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = asked(slow, "/pipelines/gated/run")
+    begun(tmp_path)
+    queue = slow.manager.page.queue
+    answers = iter([queue.get, queue.get])
+
+    def get(id: str) -> Any:
+        if (answer := next(answers, None)) is None:
+            raise BackupKitError("The queue of backups could not be asked.")
+        return answer(id)
+
+    monkeypatch.setattr(queue, "get", get)
+    *_, (name, data) = events_in(slow.get(f"{address}/events?stage=working").text)
+    assert name == "progress", "or else it would not come again"
+    assert "asked again: The queue of backups could not be asked." in data
 
 
 def test_a_stream_ends_when_its_time_is_over_and_when_the_browser_has_left(

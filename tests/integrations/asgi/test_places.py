@@ -49,6 +49,13 @@ PG, MY = "postgresql://shop:tr0ubador@db1/shop", "mysql://shop:tr0ubador@db2/crm
             "after that, the database is left empty.",
         ),
         (
+            {"shop": PG, "copy": f"{PG}2"},
+            "the database postgresql://shop@db1/shop (the dump shop) and "
+            "the database postgresql://shop@db1/shop2 (the dump copy)",
+            "Each of these databases must be there and be empty, or nothing is restored.",
+            "All that is in these databases now is replaced. One that fails stays as it was; the others go on.",
+        ),
+        (
             DatabaseTarget(PG, create=True),
             "the database postgresql://shop@db1/shop (the only dump)",
             "The database is made if it is missing, and must be empty otherwise, or nothing is restored.",

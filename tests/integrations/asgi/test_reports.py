@@ -11,6 +11,7 @@ import pytest
 
 from backupkit import BackupPipeline, DatabaseHistory, Directory, Problem, Report
 from backupkit.integrations.asgi import BackupManager
+from backupkit.integrations.asgi.standing.records import Found, Ledger, part_of
 from backupkit.testing.notices import backup, cleaned, notice, problem, report
 from tests.integrations.asgi.visitor import Browser, as_said
 from tests.notifiers.notices import cleaned as cleaned_many
@@ -120,6 +121,23 @@ def test_pages_have_fifty_operations(several: Browser) -> None:
     assert 'href="/history?page=2&amp;operation=run"' in first
     assert last.count("run of wiki") == 10, "these are the oldest, and in a database of their own"
     assert several.get("/history?operation=run&page=9").text.count('aria-label="run of ') == 0
+
+
+def test_a_list_goes_back_ten_thousand_rows_and_asks_for_none_beyond(tmp_path: Path) -> None:
+    ledger = Ledger(0, DatabaseHistory(f"sqlite:///{tmp_path}/never.sqlite3"), {})
+
+    def part(skip: int) -> Found[int]:
+        return part_of(
+            [ledger],
+            rows=lambda _, limit, skip: range(20_000)[skip : skip + limit],
+            count=lambda _: 20_000,
+            order=lambda number: -number,
+            limit=50,
+            skip=skip,
+        )
+
+    assert [*part(9_980).rows] == [*range(9_980, 10_000)]
+    assert (part(9_980).count, [*part(10_500).rows]) == (10_000, [])
 
 
 def test_a_pipeline_without_a_history_is_named_with_how_to_get_one(several: Browser) -> None:

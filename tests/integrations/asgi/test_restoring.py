@@ -339,7 +339,10 @@ def test_a_preview_is_good_for_an_hour(shop: BackupPipeline, tmp_path: Path) -> 
         assert "more than an hour old" in shown(browser, "restore_preview.html", work)
         answer = browser.post(f"/operations/{work.id}/restore", confirm="shop")
         assert (answer.status_code, "more than an hour old" in answer.text) == (400, True)
-        clock.advance(timedelta(seconds=-2))
+        clock.advance(timedelta(hours=-3))
+        answer = browser.post(f"/operations/{work.id}/restore", confirm="shop")
+        assert (answer.status_code, "more than an hour old" in answer.text) == (400, True)
+        clock.advance(timedelta(hours=3, seconds=-2))
         assert browser.done(browser.post(f"/operations/{work.id}/restore", confirm="shop")).error is None
 
 

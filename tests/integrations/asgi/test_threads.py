@@ -9,15 +9,19 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backupkit import BackupPipeline, ConfigurationError, Directory
+from backupkit._operation import utc_now
 from backupkit.integrations.actions import Action
+from backupkit.integrations.asgi.queues.files import WorkFiles
 from backupkit.integrations.asgi.queues.threads import ThreadQueue
-from backupkit.integrations.work import Work
+from backupkit.integrations.work import Work, id_after, in_short
 from backupkit.model import Contents, Entry, Problem
 from tests.integrations.asgi.gated import begun, gated, let_go, until
 
@@ -96,9 +100,36 @@ def test_another_queue_of_the_same_folder_can_cancel_it_and_the_report_says_who_
     assert work.report.outcome == "failed"
 
 
+def test_that_it_is_to_end_is_seen_by_all_until_it_has(made: Made, folder: Path) -> None:
+    class Slow:
+        name = "slow"
+        contents: Contents = "files"
+
+        def entries(self) -> Iterator[Entry | Problem]:
+            (folder / "began").touch()
+            until((folder / "go").exists)  # as what hears of nothing while it waits for a disk
+            yield Entry(path="file", chunks=lambda: iter([b"a"]))
+
+    (folder / "backups").mkdir()
+    slow = BackupPipeline("slow", Slow(), folder / "backups", encryptor=None)
+    queue, other = made(slow), made(slow)
+    id = queue.submit("slow", RUN, "anna")
+    until((folder / "began").exists)
+    queue.cancel(id, "berta")
+    for one in (queue, other):
+        work = known(one, id)
+        assert work.stage == "working"
+        assert work.note == "It is to end, because berta asked for that on the management page."
+    (folder / "go").touch()
+    work = ended(other, id)
+    assert work.note is None
+    assert "because berta asked" in str(work.error)
+    until(lambda: not [*(folder / "operations").glob("*.cancel")])
+
+
 def test_of_one_pipeline_one_after_another_is_done(made: Made, folder: Path) -> None:
     queue = made()
-    first, second = queue.submit("gated", RUN, "anna"), queue.submit("gated", RUN, "anna")
+    first, second, third = (queue.submit("gated", RUN, "anna") for _ in range(3))
     begun(folder)
     assert (known(queue, first).stage, known(queue, second).stage) == ("working", "waiting")
     let_go(folder)
@@ -107,6 +138,10 @@ def test_of_one_pipeline_one_after_another_is_done(made: Made, folder: Path) -> 
     assert later.began is not None
     assert earlier.ended <= later.began
     assert later.error is None
+    last = ended(queue, third)
+    assert later.ended is not None
+    assert last.began is not None
+    assert later.ended <= last.began
 
 
 def test_no_more_than_at_once_is_under_way_in_a_process(made: Made, folder: Path) -> None:
@@ -272,6 +307,48 @@ def test_what_somebody_else_has_in_the_folder_stays_however_old_it_is(tmp_path: 
     assert all(one.exists() for one in theirs)
 
 
+def test_what_is_over_is_removed_although_its_lock_is_still_held(tmp_path: Path) -> None:
+    files = WorkFiles(str(tmp_path / "operations"), {"gated": gated(tmp_path)})
+    work = Work(
+        id="old-old-old-old-old", pipeline="gated", action=RUN, who="anna", asked=utc_now(), stage="waiting"
+    )
+    files.begin(work)
+    files.write(
+        replace(work, stage="ended", ended=utc_now())
+    )  # as its thread does before it lets the lock go
+    os.utime(tmp_path / "operations" / f"{work.id}.json", (1, 1))
+    files.begin(replace(work, id="new-new-new-new-new"))
+    assert files.get(work.id) is None
+    files.leave()
+
+
+def test_what_is_under_way_for_days_stays(tmp_path: Path) -> None:
+    doing, other = (WorkFiles(str(tmp_path / "operations"), {"gated": gated(tmp_path)}) for _ in range(2))
+    work = Work(id="a" * 20, pipeline="gated", action=RUN, who="anna", asked=utc_now(), stage="working")
+    doing.begin(work)
+    for kind in ("json", "lock"):
+        os.utime(tmp_path / "operations" / f"{work.id}.{kind}", (1, 1))
+    other.begin(replace(work, id="b" * 20))
+    assert other.get(work.id) == work
+    for one in (doing, other):
+        one.leave()
+
+
+def test_what_ends_while_somebody_looks_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    doing, looking = (WorkFiles(str(tmp_path / "operations"), {"gated": gated(tmp_path)}) for _ in range(2))
+    work = Work(id="a" * 20, pipeline="gated", action=RUN, who="anna", asked=utc_now(), stage="working")
+    over = replace(work, stage="ended", ended=utc_now())
+    doing.begin(work)
+    held = WorkFiles._is_held
+
+    def just_now(self: WorkFiles, id: str) -> bool:
+        doing.end(over, changed=True)
+        return held(self, id)
+
+    monkeypatch.setattr(WorkFiles, "_is_held", just_now)
+    assert looking.get(work.id) == over
+
+
 def test_of_what_is_over_so_many_are_kept(made: Made, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backupkit.integrations.asgi.queues.files._KEPT", 2)
     queue = made(BackupPipeline("empty", Directory(folder), folder / "backups", encryptor=None))
@@ -280,11 +357,90 @@ def test_of_what_is_over_so_many_are_kept(made: Made, folder: Path, monkeypatch:
     assert len(queue.recent()) == 3, "two that were over, and the last"
 
 
+def test_what_a_preview_has_shown_is_done_once_by_whatever_processes_are_asked(
+    made: Made, folder: Path
+) -> None:
+    queues = [made() for _ in range(4)]
+    with ThreadPoolExecutor(4) as visitors:
+        ids = [*visitors.map(lambda queue: queue.submit("gated", RUN, "anna", after="preview"), queues)]
+    assert ids == [id_after("preview")] * 4
+    begun(folder)
+    assert len([*(folder / "operations").glob("*.lock")]) == 1
+    let_go(folder)
+    work = ended(queues[0], ids[0])
+    for queue in queues:
+        queue.submit("gated", RUN, "berta", after="preview")
+        assert known(queue, ids[0]) == work
+    assert len([*(folder / "backups").rglob("*.zip")]) == 1
+    assert queues[0].submit("gated", RUN, "anna", after="another preview") != ids[0]
+
+
+def test_of_long_reports_lists_have_little_and_the_work_itself_all(made: Made, folder: Path) -> None:
+    class Holes:
+        name = "holes"
+        contents: Contents = "files"
+
+        def entries(self) -> Iterator[Entry | Problem]:
+            yield Entry(path="file", chunks=lambda: iter([b"a"]))
+            for number in range(1000):
+                yield Problem(message=f"Hole {number} was passed over.", severity="warning")
+
+    pipeline = BackupPipeline("holes", Holes(), folder / "backups", encryptor=None)
+    (folder / "backups").mkdir()
+    queue = made(pipeline)
+    work = ended(queue, queue.submit("holes", RUN, "anna"))
+    assert work.report is not None
+    assert len(work.report.problems) == 1000
+    assert work.report.destinations[0].backup is not None
+    for one in (queue, made(pipeline)):
+        assert one.get(work.id) == work
+        assert [*one.recent()] == [in_short(work)]
+    assert os.path.getsize(folder / "operations" / f"{work.id}.json") < 10_000
+    os.utime(folder / "operations" / f"{work.id}.json", (1, 1))
+    os.utime(folder / "operations" / f"{work.id}.report", (1, 1))
+    ended(queue, queue.submit("holes", Action(verb="monitor"), "anna"))
+    assert not (folder / "operations" / f"{work.id}.report").exists()
+
+
 def test_a_folder_that_cannot_be_written_to_is_one_sentence(folder: Path) -> None:
     (folder / "file").write_text("")
     queue = ThreadQueue({"gated": gated(folder)}, folder=folder / "file")
     with pytest.raises(ConfigurationError, match="make that a folder"):
         queue.submit("gated", RUN, "anna")
+
+
+def test_what_can_not_be_written_down_is_done_and_written_down_as_soon_as_it_can(
+    made: Made, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = made()
+    id = queue.submit("gated", RUN, "anna")
+    begun(folder)
+    away = (folder / "operations").rename(folder / "away")
+    (folder / "operations").write_text("in its place")
+    let_go(folder)
+    until(lambda: "cannot be written down" in caplog.text)
+    with pytest.raises(ConfigurationError, match="make that a folder"):
+        queue.submit("gated", Action(verb="monitor"), "anna")
+    (folder / "operations").unlink()
+    away.rename(folder / "operations")
+    work = ended(queue, id)
+    assert work.error is None
+    assert work.report is not None
+    assert work.report.outcome == "succeeded"
+    assert [one.message for one in work.report.problems] == ["A file was passed over."]
+    assert ended(queue, queue.submit("gated", Action(verb="monitor"), "anna")).stage == "ended"
+
+
+def test_what_can_never_be_written_down_keeps_no_process_from_ending(made: Made, folder: Path) -> None:
+    queue = made()
+    id = queue.submit("gated", RUN, "anna")
+    begun(folder)
+    away = (folder / "operations").rename(folder / "away")
+    (folder / "operations").write_text("in its place")
+    queue.close()
+    (folder / "operations").unlink()
+    away.rename(folder / "operations")
+    assert "before it could say how this ended" in str(known(queue, id).error)
 
 
 def test_a_forked_process_leaves_the_work_of_its_parent_alone_and_does_its_own(
@@ -309,6 +465,7 @@ def test_a_forked_process_leaves_the_work_of_its_parent_alone_and_does_its_own(
 PROGRAM = """
 import os, sys
 from pathlib import Path
+from backupkit.integrations.asgi.queues.files import WorkFiles
 from backupkit.integrations.asgi.queues.threads import ThreadQueue
 from backupkit.integrations.actions import Action
 from tests.integrations.asgi.gated import begun, gated

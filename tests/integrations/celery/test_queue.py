@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from celery import Celery
 
-from backupkit import BackupPipeline, ConfigurationError
+from backupkit import BackupPipeline, ConfigurationError, Directory
 from backupkit.errors import BackupKitError
 from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi import BackupManager
@@ -80,12 +82,15 @@ def test_what_one_process_asks_another_follows_to_its_report(
     work = until(lambda: (found := known(other, id)).progress.read and found, "progress")
     assert (work.stage, work.pipeline, work.action, work.who) == ("working", name, RUN, "anna")
     assert work.progress.entries == 1
+    assert work.began is not None
+    assert work.asked <= work.began
     shops.go(name)
     work = ended(other, id)
     assert work.report is not None
     assert work.report.outcome == "succeeded"
     assert work.ended is not None
-    assert work.asked <= work.ended
+    assert work.began is not None
+    assert work.asked <= work.began <= work.ended
     assert id in [one.id for one in other.recent()]
     assert other.ends(name) != before
 
@@ -110,7 +115,7 @@ def test_a_run_that_is_not_next_waits_and_says_for_what(shops: Fleet, queue: Cel
     shops.begun(name)
     second = queue.submit(name, RUN, "anna")
     work = until(lambda: (found := known(queue, second)).note and found, "the reason")
-    assert work.stage == "waiting"
+    assert (work.stage, work.began) == ("waiting", None)
     assert "Another run" in work.note
     queue.cancel(second, "berta")
     assert "because berta asked" in str(ended(queue, second).error)
@@ -175,6 +180,18 @@ def test_what_failed_is_told_with_its_report_and_without_secrets(shops: Fleet, q
     assert SECRET not in repr(work) + "".join(kept)
 
 
+def test_what_a_preview_has_shown_is_done_once(
+    shops: Fleet, queue: CeleryQueue, other: CeleryQueue, backed_up: BackupPipeline
+) -> None:
+    name = str(backed_up.name)
+    preview = done(queue, name, verb="clean", dry_run=True)
+    ids = {one.submit(name, Action(verb="clean"), "anna", after=preview.id) for one in (queue, other)}
+    (id,) = ids
+    assert ended(other, id).error is None
+    assert queue.submit(name, Action(verb="clean"), "anna", after=preview.id) == id
+    assert [one.action for one in other.recent() if one.pipeline == name].count(Action(verb="clean")) == 1
+
+
 def test_a_page_leads_from_the_button_to_the_report(shops: Fleet, queue: CeleryQueue) -> None:
     name = shops.name()
     made = pipelines(shops.url, shops.folder)[name]
@@ -213,6 +230,46 @@ def test_a_server_that_is_away_is_one_sentence() -> None:
     with pytest.raises(BackupKitError, match="could not be asked"):
         queue.recent()
     assert queue.ends("shop-0") is None, "or else no backup could be shown"
+
+
+def test_pages_show_all_else_while_the_server_is_away_and_say_that(tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    (tmp_path / "backups").mkdir()
+    shop = BackupPipeline("shop", Directory(files), tmp_path / "backups", encryptor=None)
+    shop.run()
+    (backup,) = shop.list().backups
+    queue = CeleryQueue(application("redis://127.0.0.1:1/0", tmp_path))
+    browser = Browser(BackupManager(shop, authorize=as_said, queue=queue, secret="not to be guessed"))
+    said = "What is under way is not known, and nothing can be begun from here: The queue of backups could"
+    for address, there in {
+        "/": "Recoverable to",
+        "/pipelines/shop": "Recoverable to",
+        "/operations": "Operations",
+    }.items():
+        answer = browser.get(address)
+        assert (answer.status_code, said in answer.text, there in answer.text) == (200, True, True), address
+    assert backup.id in browser.get("/backups").text
+    for address in ("run", "clean", f"backups/{backup.id}/delete"):
+        answer = browser.post(f"/pipelines/shop/{address}", typed=backup.id, force="yes")
+        assert (answer.status_code, "could not be asked" in answer.text) == (502, True), address
+
+
+def test_a_server_that_hangs_holds_up_one_question_and_not_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hanging:
+        asked = 0
+
+        def all(self) -> Any:
+            self.asked += 1
+            time.sleep(0.05)
+            raise ConnectionError("no answer")
+
+    monkeypatch.setattr("backupkit.integrations.celery.queue._FRESH", 0.0)
+    queue, hanging = CeleryQueue(application("redis://127.0.0.1:1/0", Path("/nonexistent"))), Hanging()
+    queue.__dict__["_asked"] = hanging
+    with ThreadPoolExecutor(4) as visitors:
+        assert [*visitors.map(queue.ends, [f"shop-{number}" for number in range(100)])] == [None] * 100
+    assert hanging.asked == 1
 
 
 def test_a_place_cannot_be_called_scratch(tmp_path: Path) -> None:

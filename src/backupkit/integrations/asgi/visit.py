@@ -13,7 +13,6 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from backupkit.integrations.asgi.access.abilities import Visitor
-from backupkit.integrations.work import Work
 from backupkit.model import Backup
 from backupkit.pipeline import BackupPipeline
 
@@ -88,25 +87,25 @@ class Visit:
         return found
 
     def backup(self) -> Backup:
-        """The backup in the address, at the destination that `at` names or the first that has it, or 404."""
+        """The backup in the address, at the destination that `at` names or the first that has it, or 404.
+
+        503 if a destination that may have it does not answer, so that nobody knows.
+        """
         at, id_ = self.query.get("at") or self.form.get("at"), self.request.path_params["backup"]
         _ = self.pipeline
-        for look in self.page.looks.at(self.name):
+        looks = [one for one in self.page.looks.at(self.name) if at in (None, "", one.location)]
+        for look in looks:
             for backup in look.overview.backups if look.overview else ():
-                if backup.id == id_ and at in (None, "", backup.location):
+                if backup.id == id_:
                     return backup
-        raise HTTPException(404, "There is no such backup; it may have been deleted.")
-
-    def work(self) -> Work:
-        """The work in the address; 404 if nobody knows of it, or it is of no pipeline of this page."""
-        work = self.page.queue.get(str(self.request.path_params["operation"]))
-        if work is None or work.pipeline not in self.page.pipelines:
+        if silent := [one for one in looks if not one.answers]:
+            why = " ".join(one.error or f"{one.location} has not answered." for one in silent)
             raise HTTPException(
-                404, "There is no such operation; what is over is forgotten here after a day."
+                503,
+                f"Whether this backup is there is not known now, so try again: {why}",
+                {"Retry-After": "10"},
             )
-        # What asks and what notes find the pipeline in the address, which here has the operation only.
-        self.request.path_params["pipeline"] = work.pipeline
-        return work
+        raise HTTPException(404, "There is no such backup; it may have been deleted.")
 
     def html(self, template: str, status: int = 200, **values: Any) -> Response:
         """A template, rendered; `visit` stands in it for this."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from backupkit.plain_data import identity_of
 
 if TYPE_CHECKING:
     import redis
+    import sqlalchemy as sa
 
 ACT = "backupkit.act"
 """The task that does it."""
@@ -21,14 +23,20 @@ ACT = "backupkit.act"
 _KEPT = 200  # of one queue, the newest
 _KEPT_FOR = timedelta(days=1)  # as Celery keeps results
 
+_MINE = "number"  # which each row has, of whoever made it
+
 Said = Mapping[str, str]
 
 
 class Asked(Protocol):
     """Texts by their names, of each task that was asked for, by its id, as long as people may follow it."""
 
+    def ask(self, id: str, asked: str) -> bool:
+        """Begin with this text, called "asked"; False if it is known already, and then nothing changes."""
+        ...
+
     def note(self, id: str, **said: str) -> None:
-        """Add these to what is known of it."""
+        """Add these to what is known of it; of what nobody has asked for, nothing is."""
         ...
 
     def forget(self, id: str) -> None:
@@ -56,16 +64,21 @@ class RedisAsked:
         self._lock = lock
         self._all = f"backupkit:asked:{queue}"
 
-    def note(self, id: str, **said: str) -> None:
+    def ask(self, id: str, asked: str) -> bool:
         now = datetime.now(UTC)
         with self._client() as client, client.pipeline() as commands:
-            commands.hset(self._key(id), mapping=cast("Any", said))
+            commands.hsetnx(self._key(id), "asked", asked)
             commands.expire(self._key(id), _KEPT_FOR)
             commands.zadd(self._all, {id: now.timestamp()}, nx=True)
             commands.zremrangebyscore(self._all, "-inf", (now - _KEPT_FOR).timestamp())
             commands.zremrangebyrank(self._all, 0, -_KEPT - 1)
             commands.expire(self._all, _KEPT_FOR)
-            commands.execute()
+            return bool(commands.execute()[0])
+
+    def note(self, id: str, **said: str) -> None:
+        with self._client() as client:
+            if client.exists(self._key(id)):
+                client.hset(self._key(id), mapping=cast("Any", said))
 
     def forget(self, id: str) -> None:
         with self._client() as client:
@@ -103,29 +116,40 @@ class DatabaseAsked:
         self._table = ASKED
         self._queue = identity_of(queue)
 
-    def note(self, id: str, **said: str) -> None:
+    def ask(self, id: str, asked: str) -> bool:
         table, now = self._table, datetime.now(UTC)
-        identity = identity_of([self._queue, id])
-        row = {"identity": identity, "queue": self._queue, "id": id, "time": now, "body": "{}"}
+        # Of several who ask at once, one finds its own number again.
+        body = json.dumps({"asked": asked, _MINE: secrets.token_hex(8)})
+        row = {"identity": self._identity(id), "queue": self._queue, "id": id, "time": now, "body": body}
         with self._records.begin() as connection:
             connection.execute(table.delete().where(table.c.time < now - _KEPT_FOR))
             connection.execute(self._records.insert(table, row))
-            this = table.c.identity == identity
-            known = connection.scalar(table.select().with_only_columns(table.c.body).where(this))
-            body = json.dumps({**json.loads(known or "{}"), **said})
-            connection.execute(table.update().where(this).values(body=body))
+            return self._body(connection, id) == body
+
+    def note(self, id: str, **said: str) -> None:
+        with self._records.begin() as connection:
+            if (known := self._body(connection, id)) is not None:
+                body = json.dumps({**json.loads(known), **said})
+                connection.execute(self._table.update().where(self._this(id)).values(body=body))
 
     def forget(self, id: str) -> None:
-        this = self._table.c.identity == identity_of([self._queue, id])
         with self._records.begin() as connection:
-            connection.execute(self._table.delete().where(this))
+            connection.execute(self._table.delete().where(self._this(id)))
 
     def get(self, id: str) -> Said | None:
-        columns = self._table.c
-        this = columns.identity == identity_of([self._queue, id])
         with self._records.begin() as connection:
-            body = connection.scalar(self._table.select().with_only_columns(columns.body).where(this))
-        return None if body is None else json.loads(body)
+            body = self._body(connection, id)
+        return None if body is None else _said(body)
+
+    def _body(self, connection: sa.Connection, id: str) -> str | None:
+        found = self._table.select().with_only_columns(self._table.c.body).where(self._this(id))
+        return cast("str | None", connection.scalar(found))
+
+    def _this(self, id: str) -> sa.ColumnElement[bool]:
+        return self._table.c.identity == self._identity(id)
+
+    def _identity(self, id: str) -> str:
+        return identity_of([self._queue, id])
 
     def all(self) -> Mapping[str, Said]:
         columns = self._table.c
@@ -137,7 +161,11 @@ class DatabaseAsked:
             .limit(_KEPT)
         )
         with self._records.begin() as connection:
-            return {id: json.loads(body) for id, body in connection.execute(newest)}
+            return {id: _said(body) for id, body in connection.execute(newest)}
+
+
+def _said(body: str) -> Said:
+    return {name: text for name, text in json.loads(body).items() if name != _MINE}
 
 
 def _texts(found: Mapping[Any, Any]) -> Said:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -23,7 +24,7 @@ from backupkit.integrations.celery.broker import fleet_lock
 from backupkit.integrations.celery.deliveries import deliveries_beside
 from backupkit.integrations.celery.fleet import Fleet
 from backupkit.integrations.celery.tasks import refuse_password
-from backupkit.integrations.work import Progress, Work
+from backupkit.integrations.work import Progress, Work, id_after, in_short, to_end
 from backupkit.locking.database import DatabaseLock
 from backupkit.locking.redis import RedisLock
 from backupkit.plain_data import report_from
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
 _FRESH = 0.5  # seconds for which a page does not ask again for all of it
+_PATIENCE = 3  # times as long as it took to fail, it is not asked again
 
 
 class CeleryQueue:
@@ -57,12 +59,13 @@ class CeleryQueue:
             )
         self._app = app
         self._given_lock, self._given_queue = lock, queue
-        self._over: dict[str, Work] = {}  # which changes no more
-        self._recent: tuple[float, Sequence[Work]] = (float("-inf"), ())
+        self._over: dict[str, Work] = {}  # which changes no more, in short
+        self._asking = threading.Lock()
+        self._lately = _Lately()
 
-    def submit(self, pipeline: str, action: Action, who: str) -> str:
+    def submit(self, pipeline: str, action: Action, who: str, *, after: str | None = None) -> str:
         refuse_password("at", action.at)
-        id = str(uuid.uuid4())
+        id = str(uuid.uuid4()) if after is None else id_after(after)
         said = {
             "pipeline": pipeline,
             "action": plain_action(action),
@@ -70,7 +73,8 @@ class CeleryQueue:
             "asked": datetime.now(UTC).isoformat(),
         }
         with self._reached():
-            self._asked.note(id, asked=json.dumps(said))
+            if not self._asked.ask(id, json.dumps(said)):
+                return id
             try:
                 self._app.send_task(
                     ACT,
@@ -94,23 +98,19 @@ class CeleryQueue:
             return None if said is None else self._work(id, said)
 
     def recent(self) -> Sequence[Work]:
-        taken, works = self._recent
-        if time.monotonic() - taken >= _FRESH:
-            began = time.monotonic()
-            with self._reached():
-                known = self._asked.all()
-                works = [work for id, said in known.items() if (work := self._work(id, said)) is not None]
-            for id in [*self._over]:
-                if id not in known:
-                    self._over.pop(id, None)
-            self._recent = (began, works)
-        return works
+        with self._asking:
+            if time.monotonic() >= self._lately.until:
+                self._lately = self._asked_anew()
+            lately = self._lately
+        if lately.error is not None:
+            raise BackupKitError(lately.error)
+        return lately.works
 
     def ends(self, pipeline: str) -> object:
         try:
             works = self.recent()
         except BackupKitError:  # backups are shown all the same
-            works = self._recent[1]
+            works = self._lately.works
         return max(
             (
                 one.ended
@@ -153,13 +153,33 @@ class CeleryQueue:
     def _asked(self) -> Asked:
         return asked_beside(self._lock, self._queue)
 
+    def _asked_anew(self) -> _Lately:
+        began = time.monotonic()
+        try:
+            with self._reached():
+                known = self._asked.all()
+                works = [work for id, said in known.items() if (work := self._shortly(id, said)) is not None]
+        except BackupKitError as error:
+            # A server that hangs must not hold up each page for each of its pipelines.
+            now = time.monotonic()
+            return _Lately(now + max(_FRESH, _PATIENCE * (now - began)), self._lately.works, str(error))
+        for id in [*self._over]:
+            if id not in known:
+                self._over.pop(id, None)
+        return _Lately(began + _FRESH, works)
+
     def _look_again(self) -> None:
-        self._recent = (float("-inf"), self._recent[1])
+        self._lately = _Lately(works=self._lately.works)
+
+    def _shortly(self, id: str, said: Said) -> Work | None:
+        """The same with its report in short, which is kept when it is over."""
+        if id in self._over:
+            return self._over[id]
+        work = self._work(id, said)
+        return None if work is None else in_short(work)
 
     def _work(self, id: str, said: Said) -> Work | None:
         """How it stands; None for what no page has asked for."""
-        if id in self._over:
-            return self._over[id]
         try:
             asked = json.loads(said["asked"])
             work = Work(
@@ -176,8 +196,9 @@ class CeleryQueue:
         work = _as_it_stands(work, said, meta)
         # A task is revoked at once, and its report comes when it has ended.
         if work.is_over and (meta["status"] != states.REVOKED or work.report is not None):
-            self._over[id] = work
-            self._look_again()
+            if id not in self._over:
+                self._look_again()
+            self._over[id] = in_short(work)
         return work
 
     @contextmanager
@@ -190,17 +211,29 @@ class CeleryQueue:
             raise BackupKitError(f"The queue of backups could not be asked: {told(error)}.") from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Lately:
+    """What was told when all of it was asked for, or why nothing was; good enough `until` then."""
+
+    until: float = float("-inf")
+    works: Sequence[Work] = ()
+    error: str | None = None
+
+
 def _as_it_stands(work: Work, said: Said, meta: Mapping[str, Any]) -> Work:
     """The work with what the result backend says of its task."""
     state, result, cancelled = meta["status"], cast("Any", meta.get("result")), said.get("cancelled")
+    began = datetime.fromisoformat(said["began"]) if "began" in said else None
     if state in (states.PENDING, states.RECEIVED, states.RETRY):
         if cancelled is not None:
             error = f"It was cancelled before it began, because {cancelled}."
             return replace(work, stage="ended", ended=_ended(meta, work), error=error)
         return replace(work, note=sentence(result) if state == states.RETRY else None)
+    work = replace(work, began=began)
     if state not in states.READY_STATES:
         numbers = result if state == "PROGRESS" and isinstance(result, dict) else {}
-        return replace(work, stage="working", progress=Progress(**numbers))
+        note = None if cancelled is None else to_end(cancelled)
+        return replace(work, stage="working", progress=Progress(**numbers), note=note)
     ended = replace(work, stage="ended", ended=_ended(meta, work))
     try:
         if state == states.SUCCESS:
@@ -216,8 +249,7 @@ def _as_it_stands(work: Work, said: Said, meta: Mapping[str, Any]) -> Work:
 
 
 def _reported(work: Work, plain: Any) -> Work:
-    report = None if plain is None else report_from(plain)
-    return replace(work, report=report, began=None if report is None else report.started)
+    return work if plain is None else replace(work, report=report_from(plain))
 
 
 def _ended(meta: Mapping[str, Any], work: Work) -> datetime:

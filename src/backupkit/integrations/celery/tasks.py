@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -112,6 +113,9 @@ class BackupTask(Task):  # type: ignore[misc]  # celery has no types
     def on_failure(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         self._end(task_id)
 
+    def _begins(self) -> None:
+        """Its turn has come."""
+
     def _failed(self, error: Exception) -> None:
         """Before it is told by its text alone."""
 
@@ -125,6 +129,7 @@ class BackupTask(Task):  # type: ignore[misc]  # celery has no types
         lock, limits = fleet.lock(self.app), fleet.limits(self.app)
         job = wanted if isinstance(wanted, Job) else _run_of(wanted)
         with turn(pipeline, job, lock=lock, limits=limits, last=last) as mine:
+            self._begins()
             if number > _ATTEMPTS:
                 died = BackupKitError(
                     f"{job or wanted.verb} of {pipeline.name} was begun {_ATTEMPTS} times, and its worker died "
@@ -219,12 +224,18 @@ class ActionTask(BackupTask):
         refuse_password("at", wanted.at)
         return wanted
 
+    def _begins(self) -> None:
+        self._note(began=datetime.now(UTC).isoformat())
+
     def _failed(self, error: Exception) -> None:
         """Keep the report: errors do not bring it through JSON."""
         report = getattr(error, "report", None)
-        if isinstance(report, Report) and self._is_queued:
-            text = json.dumps(result_of(report))
-            self._noted(lambda: self.fleet.asked(self.app).note(self.request.id, report=text), None)
+        if isinstance(report, Report):
+            self._note(report=json.dumps(result_of(report)))
+
+    def _note(self, **said: str) -> None:
+        if self._is_queued:
+            self._noted(lambda: self.fleet.asked(self.app).note(self.request.id, **said), None)
 
 
 def _run_of(action: Action) -> Job | None:

@@ -19,6 +19,7 @@ from backupkit.integrations.asgi.pages.backups import STATES, matching, verdicts
 from backupkit.integrations.asgi.pages.filters import ROWS, number_of, pipeline_of, word_of
 from backupkit.integrations.asgi.pages.notifications import mark, notifications_of
 from backupkit.integrations.asgi.pages.reports import operations_of, report_of
+from backupkit.integrations.asgi.pages.works import known, work_of
 from backupkit.integrations.asgi.routes import Handler, Route
 from backupkit.integrations.asgi.standing.standings import stand
 from backupkit.integrations.asgi.visit import Visit
@@ -131,20 +132,15 @@ def asks_for(verb: Asked) -> Handler:
 def operations(visit: Visit) -> Response:
     """What is under way, and what has ended lately."""
     only = pipeline_of(visit)
-    known = [
-        one
-        for one in visit.page.queue.recent()
-        if one.pipeline in visit.page.pipelines and only in (None, one.pipeline)
-    ]
-    return answer({"operations": [operation_value(one) for one in known]})
+    return answer({"operations": [operation_value(one) for one in known(visit, only)]})
 
 
 def operation(visit: Visit) -> Response:
-    return answer(operation_value(visit.work()))
+    return answer(operation_value(work_of(visit)))
 
 
 def cancel(visit: Visit) -> Response:
-    work = visit.work()
+    work = work_of(visit)
     auditing.note(visit, "cancel", operation=work.id)
     visit.page.queue.cancel(work.id, visit.visitor.who)
     return answer({"operation": work.id}, 202)

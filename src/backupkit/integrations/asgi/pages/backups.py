@@ -87,7 +87,9 @@ def show(visit: Visit) -> Response:
         lines=list_equivalent(chosen or None),
         locations=sorted({look.location for those in looks.values() for look in those}),
         states=STATES,
+        sorts=[*_SORTS],
         several=len(visit.page.pipelines) > 1,
+        each_pipeline=len(looks) > 1,
     )
 
 

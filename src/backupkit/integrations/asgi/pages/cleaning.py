@@ -12,7 +12,7 @@ from starlette.responses import Response
 from backupkit.errors import ConfigurationError
 from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi.pages.asking import ask
-from backupkit.integrations.asgi.pages.confirming import confirmed, refusal
+from backupkit.integrations.asgi.pages.confirming import carried_out, confirmed, refusal
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.visit import Visit
 from backupkit.integrations.work import Work
@@ -47,7 +47,10 @@ class PlanInWords:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanPlan:
-    """What the dry run of a cleaning has shown. `refusal` is why it cannot be done from here."""
+    """What the dry run of a cleaning has shown. `refusal` is why it cannot be done from here.
+
+    `carried_out` leads to where that was done already.
+    """
 
     destinations: Sequence[PlanInWords]
     removing: int
@@ -55,6 +58,7 @@ class CleanPlan:
     freed: int
     problems: Sequence[Problem]
     refusal: str | None
+    carried_out: str | None
     action: Action
 
     @property
@@ -89,6 +93,7 @@ def clean_plan(visit: Visit, work: Work) -> CleanPlan:
         freed=sum(one.freed for one in destinations),
         problems=[one for one in (work.report.problems if work.report else ()) if one not in told],
         refusal=refusal(visit, work),
+        carried_out=carried_out(visit, work),
         action=replace(work.action, dry_run=False),
     )
 

@@ -9,9 +9,10 @@ from starlette.responses import Response
 
 from backupkit.errors import ConfigurationError
 from backupkit.integrations.actions import Asked
-from backupkit.integrations.asgi.pages.asking import ask
+from backupkit.integrations.asgi.pages.asking import submit
+from backupkit.integrations.asgi.pages.works import work_of
 from backupkit.integrations.asgi.visit import Visit
-from backupkit.integrations.work import Work
+from backupkit.integrations.work import Work, id_after
 
 LIMIT = timedelta(hours=1)
 """For so long what a dry run has shown is good enough to be acted on."""
@@ -29,19 +30,31 @@ def refusal(visit: Visit, work: Work) -> str | None:
         return f"This preview was made by somebody else: {again}"
     if work.failed or work.report is None or work.ended is None:
         return "This preview found what keeps it from being done: mend that, or choose otherwise."
-    if visit.page.clock() - work.ended > LIMIT:
+    if abs(visit.page.clock() - work.ended) > LIMIT:  # a clock that was set back makes nothing younger
         return f"This preview is more than an hour old, and much may have changed: {again}"
     return None
 
 
+def carried_out(visit: Visit, work: Work) -> str | None:
+    """The address of the work that does, or did, what this dry run has shown."""
+    id = id_after(work.id)
+    return visit.path("operations", id) if visit.page.queue.get(id) is not None else None
+
+
 def confirmed(visit: Visit, verb: Asked) -> Response:
-    """Ask for what the dry run in the address has shown; its arguments are those of the dry run itself."""
-    work = visit.work()
+    """Ask for what the dry run in the address has shown; its arguments are those of the dry run itself.
+
+    What one has shown is done once: whoever presses the button twice, or loads that page again, is led to the same.
+    """
+    work = work_of(visit)
     if work.action.verb != verb or not work.action.dry_run:
         raise ConfigurationError(f"This operation is no preview of a {verb}: make one first.")
+    if (address := carried_out(visit, work)) is not None:
+        return visit.go(address)
     if why := refusal(visit, work):
         raise ConfigurationError(why)
     typed = visit.form.get(TYPED)
     if not isinstance(typed, str) or typed.strip() != work.pipeline:
         return visit.go(visit.path("operations", work.id, typed="otherwise"))
-    return ask(visit, replace(work.action, dry_run=False))
+    action = replace(work.action, dry_run=False)
+    return visit.go(visit.path("operations", submit(visit, action, after=work.id)))

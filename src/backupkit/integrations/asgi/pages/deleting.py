@@ -10,7 +10,7 @@ from starlette.responses import Response
 from backupkit._deleting import Objection, objections
 from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi.pages.asking import ask
-from backupkit.integrations.asgi.pages.backup import PATH, Copy, copies_of
+from backupkit.integrations.asgi.pages.backup import PATH, copies_of
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.visit import Visit
 from backupkit.model import Backup
@@ -46,7 +46,8 @@ def delete(visit: Visit) -> Response:
     force = _said(visit, "force") == "yes"
     if against and not force:
         return _asked(
-            visit, "It is the last good one, so nothing was deleted: tick the box to delete it all the same."
+            visit,
+            "It is the newest good one, so nothing was deleted: tick the box to delete it all the same.",
         )
     return ask(visit, Action(verb="delete", backup=backup.id, at=at or None, force=force and bool(against)))
 
@@ -60,7 +61,7 @@ def _asked(visit: Visit, refused: str | None = None) -> Response:
         name=visit.name,
         backup=backup,
         left=left,
-        silent=[one.look for one in copies_of(visit, backup) if not one.look.overview or not _answered(one)],
+        silent=[one for one in visit.page.looks.at(visit.name) if not one.answers],
         deletable=[one for one in left if one.objection is None or one.objection.gives_way],
         last=any(one.objection is not None and one.objection.gives_way for one in left),
         refused=refused,
@@ -86,10 +87,6 @@ def _left(visit: Visit, backup: Backup) -> Sequence[Left]:
         ]
         found.append(Left(copy.backup, against, len(others), others[0] if others else None))
     return found
-
-
-def _answered(copy: Copy) -> bool:
-    return copy.look.overview is not None and copy.look.overview.summary.reachable
 
 
 def _said(visit: Visit, name: str) -> str:

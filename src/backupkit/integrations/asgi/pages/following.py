@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
+from backupkit.errors import BackupKitError, told
 from backupkit.integrations.asgi.visit import Visit
 from backupkit.integrations.work import Work
 
@@ -36,12 +37,19 @@ async def _events(visit: Visit, id: str, stage: str | None, lasts: float) -> Asy
     shown: object = None
     said = time.monotonic()
     yield b"retry: 1000\n\n"
-    while (work := await run_in_threadpool(visit.page.queue.get, id)) is not None:
+    while True:
+        try:
+            work = await run_in_threadpool(visit.page.queue.get, id)
+        except BackupKitError as error:  # the browser comes again
+            yield await run_in_threadpool(_event, visit, "progress", stage or "", silent=told(error))
+            return
+        if work is None:
+            break
         now = work.progress, work.note, work.problems
         name = "state" if work.stage != stage else "progress" if now != shown and not work.is_over else None
         if name is not None:
             stage, shown, said = work.stage, now, time.monotonic()
-            yield await run_in_threadpool(_event, visit, name, work)
+            yield await run_in_threadpool(_event, visit, name, work.stage, work=work)
         elif time.monotonic() - said >= _SILENT:
             said = time.monotonic()
             yield b": still there\n\n"
@@ -53,8 +61,8 @@ async def _events(visit: Visit, id: str, stage: str | None, lasts: float) -> Asy
     yield b"event: over\ndata: over\n\n"
 
 
-def _event(visit: Visit, name: str, work: Work) -> bytes:
+def _event(visit: Visit, name: str, stage: str, **values: object) -> bytes:
     template = visit.page.templates.get_template(f"operation_{name}.html")
-    text = template.render(visit=visit, page=visit.page, work=work)
+    text = template.render(visit=visit, page=visit.page, **values)
     data = "".join(f"data: {line}\n" for line in text.splitlines())
-    return f"event: {name}\nid: {work.stage}\n{data}\n".encode("utf-8", "replace")
+    return f"event: {name}\nid: {stage}\n{data}\n".encode("utf-8", "replace")

@@ -11,8 +11,9 @@ from starlette.responses import Response
 from backupkit.errors import ConfigurationError
 from backupkit.integrations.actions import Action
 from backupkit.integrations.asgi.access import auditing
-from backupkit.integrations.asgi.pages.asking import submit
+from backupkit.integrations.asgi.pages.asking import submit, under_way
 from backupkit.integrations.asgi.pages.following import events_of
+from backupkit.integrations.asgi.pages.works import lately, work_of
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.visit import Visit
 from backupkit.integrations.work import Work
@@ -23,25 +24,20 @@ _OFTEN = 0.05
 
 
 def show_all(visit: Visit) -> Response:
-    chosen = visit.query.get("pipeline")
-    works = [
-        one
-        for one in visit.page.queue.recent()
-        if one.pipeline in visit.page.pipelines and chosen in (None, "", one.pipeline)
-    ]
-    return visit.html("operations.html", works=works, chosen=chosen)
+    chosen = visit.query.get("pipeline") or None
+    return visit.html("operations.html", lately=lately(visit, chosen), chosen=chosen)
 
 
 def show(visit: Visit) -> Response:
-    return visit.html("operation.html", work=visit.work())
+    return visit.html("operation.html", work=work_of(visit))
 
 
 def events(visit: Visit) -> Response:
-    return events_of(visit, visit.work())
+    return events_of(visit, work_of(visit))
 
 
 def cancel(visit: Visit) -> Response:
-    work = visit.work()
+    work = work_of(visit)
     auditing.note(visit, "cancel", operation=work.id)
     visit.page.queue.cancel(work.id, visit.visitor.who)
     _waited_for(visit, work.id)
@@ -90,9 +86,7 @@ def _begun(visit: Visit, action: Action, then: str = "operations") -> Response:
     That is the page of the backup instead, if it was quick.
     """
     _ = visit.pipeline  # or 404
-    same = [one for one in visit.page.queue.recent() if one.pipeline == visit.name and one.action == action]
-    under_way = next((one.id for one in same if not one.is_over), None)
-    id = under_way or submit(visit, action)
+    id = under_way(visit, action) or submit(visit, action)
     if then == "backups" and action.backup is not None:
         work = _waited_for(visit, id)
         if work is not None and work.is_over and not work.failed:

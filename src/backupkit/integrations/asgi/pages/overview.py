@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from backupkit.integrations.asgi.pages.works import lately
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.standing.sentences import rank, together
 from backupkit.integrations.asgi.standing.standings import stand
@@ -51,7 +52,8 @@ def _pipeline(visit: Visit, name: str, *, here: str = "pipelines") -> Response:
         cron_in_words=in_words,
         # That of an object which says nothing of itself has an address in it.
         retention=type(pipeline.retention).__name__ if retention.startswith("<") else retention,
-        recent=[work for work in page.queue.recent() if work.pipeline == name][:_RECENT],
+        lately=lately(visit, name),
+        most_recent=_RECENT,
         here=here,
     )
 

@@ -93,14 +93,13 @@ def _databases(name: str, place: Mapping[str, object]) -> PlaceInWords:
     them = "The database" if one else "Each of these databases"
     keeping = f"{them} must be there and be empty, or nothing is restored."
     if any(isinstance(target, DatabaseTarget) and target.overwrite for target in made):
-        keeping = f"{them} may hold something: all of that is replaced. {_failing(urls)}"
+        keeping = f"{them} may hold something: all of that is replaced. {_failing(urls, one)}"
     elif any(isinstance(target, DatabaseTarget) and target.create for target in made):
         keeping = f"{them} is made if it is missing, and must be empty otherwise, or nothing is restored."
     elif any(_url(target) is None for target in made):
         keeping = "What becomes of what is there, this application says."
-    replacing = (
-        f"All that is in {'the database' if one else 'these databases'} now is replaced. {_failing(urls)}"
-    )
+    there = "the database" if one else "these databases"
+    replacing = f"All that is in {there} now is replaced. {_failing(urls, one)}"
     return PlaceInWords(
         name=name,
         where=" and ".join(told),
@@ -119,9 +118,11 @@ def _told(place: Mapping[str, object]) -> Iterator[str]:
         yield f"{where} (the dump {dump})" if dump else f"{where} (the only dump)"
 
 
-def _failing(urls: list[DatabaseURL]) -> str:
+def _failing(urls: list[DatabaseURL], one: bool) -> str:
     if all(url.engine in _IN_ONE_STEP for url in urls):
-        return "A failure leaves it as it was."
+        return (
+            "A failure leaves it as it was." if one else "One that fails stays as it was; the others go on."
+        )
     return "The dump is read through first; if loading it fails after that, the database is left empty."
 
 

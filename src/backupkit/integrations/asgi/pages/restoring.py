@@ -15,7 +15,7 @@ from backupkit._finding import newest_first
 from backupkit.errors import ConfigurationError
 from backupkit.integrations.actions import REPLACED, SCRATCH, Action
 from backupkit.integrations.asgi.pages.asking import ask
-from backupkit.integrations.asgi.pages.confirming import confirmed, refusal
+from backupkit.integrations.asgi.pages.confirming import carried_out, confirmed, refusal
 from backupkit.integrations.asgi.pages.places import PlaceInWords, host_of, places_in_words
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.visit import Visit
@@ -63,7 +63,8 @@ class Choice:
 class Preview:
     """What the dry run of a restore has shown, in words; of long lists the first.
 
-    `refusal` is why it cannot be done from here. `otherwise` leads to the same with what is there replaced.
+    `refusal` is why it cannot be done from here, and `carried_out` leads to where it was; `otherwise` leads to the
+    same with what is there replaced.
     """
 
     sentence: str
@@ -75,6 +76,7 @@ class Preview:
     replaced: Sequence[str]
     replacing: int
     refusal: str | None
+    carried_out: str | None
     action: Action
     otherwise: str | None
     choosing: str
@@ -146,6 +148,7 @@ def restore_preview(visit: Visit, work: Work) -> Preview:
         replacing=len(replaced),
         hidden=len(problems) - len(errors) - len(warnings) - len(replaced),
         refusal=refusal(visit, work),
+        carried_out=carried_out(visit, work),
         action=replace(action, dry_run=False),
         otherwise=None
         if place is None or place.replacing is None or action.overwrite

@@ -16,7 +16,7 @@ from typing import Any
 
 from backupkit.errors import BackupKitError, ConfigurationError
 from backupkit.integrations.actions import action_from, plain_action
-from backupkit.integrations.work import Progress, Work
+from backupkit.integrations.work import Progress, Work, in_short, to_end
 from backupkit.locking.names import short_name
 from backupkit.model import Problem
 from backupkit.pipeline import BackupPipeline
@@ -26,13 +26,17 @@ _KEPT = 200  # that are over, the newest
 _KEPT_FOR = 24 * 3600.0  # seconds
 _ID = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
 _OURS = re.compile(r"[A-Za-z0-9_-]{16,64}\.(json|report|lock|cancel)|\.[0-9a-f]{16}", re.ASCII)
-_LOST = "The process that was to do this has ended, and nobody did it to its end. Ask for it again."
+_LOST = (
+    "The process that was to do this has ended before it could say how this ended. See what there is now, and ask "
+    "for it again if it was not done."
+)
 
 
 class WorkFiles:
     """In this folder, which only its owner can enter, of each work, by its id:
 
-    - `.json` is how it stands, replaced as a whole;
+    - `.json` is how it stands, replaced as a whole, with its report in short;
+    - `.report` is that in full, as it may be large;
     - `.lock` is locked by the process that does it, or will. The kernel frees that when the process ends, in
       whatever way; what is not over then is lost;
     - `.cancel` says why it is to end.
@@ -48,36 +52,61 @@ class WorkFiles:
             for name, pipeline in pipelines.items()
         }
         self._held: dict[str, int] = {}  # descriptors of locks
-        self._over: dict[str, Work] = {}  # which changes no more
+        self._over: dict[str, Work] = {}  # which changes no more, in short
 
-    def begin(self, work: Work) -> None:
-        """This process is to do it."""
+    def begin(self, work: Work) -> bool:
+        """This process is to do it; False if it was begun before, by this or another one."""
         try:
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
             self._remove_old()
-            self._held[work.id] = descriptor = os.open(
-                self._path(work.id, "lock"), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
-            )
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.write(work)
+            return self._taken(work)
         except OSError as error:
-            raise ConfigurationError(
-                f"What is asked of the page cannot be kept in {self._folder!r} ({error.strerror or error}): make "
-                "that a folder that this user can write to."
-            ) from error
+            raise self._no_folder(error) from error
+
+    def _no_folder(self, error: OSError) -> ConfigurationError:
+        return ConfigurationError(
+            f"What is asked of the page cannot be kept in {self._folder!r} ({error.strerror or error}): make that "
+            "a folder that this user can write to, and that has room."
+        )
+
+    def _taken(self, work: Work) -> bool:
+        """Whether nobody has begun it; then its lock is held, and it is written down."""
+        descriptor = os.open(self._path(work.id, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        try:
+            if not os.path.exists(self._path(work.id, "json")):
+                self.write(work)
+                self._held[work.id] = descriptor
+                return True
+            return False
+        finally:
+            if work.id not in self._held:
+                self._remove(work.id, "lock")
+                os.close(descriptor)
 
     def write(self, work: Work) -> None:
-        self._replace(self._path(work.id, "json"), json.dumps(self._plain(work)))
+        if (report := work.report) is not None and in_short(work).report != report:
+            self._replace(self._path(work.id, "report"), json.dumps(plain(report)))
+        self._replace(self._path(work.id, "json"), json.dumps(self._plain(in_short(work))))
 
     def end(self, work: Work, *, changed: bool) -> None:
-        """It is over; `changed` says that backups may be others now, or known better."""
-        try:
-            if changed:
-                self._replace(self._path(self._identities[work.pipeline], "ended"), "")
-            self.write(work)
-        finally:
-            self._remove(work.id, "lock", "cancel")
-            os.close(self._held.pop(work.id))
+        """It is over; `changed` says that backups may be others now, or known better.
+
+        If there is an OSError, it is not over for anybody yet.
+        """
+        if changed:
+            self._replace(self._path(self._identities[work.pipeline], "ended"), "")
+        self.write(work)
+        self.let_go(work.id)
+
+    def let_go(self, id: str) -> None:
+        """This process does not do it any more: if it is not over, it is lost."""
+        self._remove(id, "lock", "cancel")
+        os.close(self._held.pop(id))
 
     def leave(self) -> None:
         """In a process that was forked: what its parent does is not its work."""
@@ -86,6 +115,17 @@ class WorkFiles:
         self._held.clear()
 
     def get(self, id: str) -> Work | None:
+        work = self._known(id)
+        if work is None or work.report is None:
+            return work
+        try:
+            with open(self._path(id, "report"), "rb") as file:
+                return replace(work, report=report_from(json.loads(file.read())))
+        except (OSError, BackupKitError, ValueError):  # there is no more of it
+            return work
+
+    def _known(self, id: str) -> Work | None:
+        """With its report in short, and if it is to end, with that as what is going on."""
         if _ID.fullmatch(id) is None:
             return None
         if id in self._over and os.path.exists(self._path(id, "json")):
@@ -97,15 +137,17 @@ class WorkFiles:
                 work = self._lost(work)
         if work is not None and work.is_over:
             self._over[id] = work
+        elif work is not None and (because := self.asked_to_cancel(id)) is not None:
+            work = replace(work, note=to_end(because))
         return work
 
     def all(self) -> Sequence[Work]:
-        """The newest first."""
+        """The newest first, with their reports in short."""
         ids = {*self._ids()}
         for id in [*self._over]:
             if id not in ids:
                 self._over.pop(id, None)
-        found = [one for one in map(self.get, ids) if one is not None]
+        found = [one for one in map(self._known, ids) if one is not None]
         return sorted(found, key=lambda one: (one.asked, one.id), reverse=True)
 
     def ends(self, pipeline: str) -> object:
@@ -117,8 +159,10 @@ class WorkFiles:
 
     def ask_to_cancel(self, id: str, because: str) -> None:
         """Whoever does it looks for this; `id` is one that `get` knows."""
-        with suppress(FileNotFoundError):
+        try:
             self._replace(self._path(id, "cancel"), because)
+        except OSError as error:
+            raise self._no_folder(error) from error
 
     def asked_to_cancel(self, id: str) -> str | None:
         """Why it is to end, if somebody wants that."""
@@ -184,18 +228,21 @@ class WorkFiles:
     def _remove_old(self) -> None:
         """What has been over for long, or is too much, and what processes that were killed have left."""
         oldest = time.time() - _KEPT_FOR
-        too_many = {one.id for one in [one for one in self.all() if one.is_over][_KEPT:]}
+        over = [one.id for one in self.all() if one.is_over]
+        too_many = {*over[_KEPT:]}
+        ended = {*over}  # some of which may be held for a moment yet
         for name in os.listdir(self._folder):
             path = os.path.join(self._folder, name)
             id, _, kind = name.rpartition(".")
             with suppress(FileNotFoundError):
                 is_old = id in too_many or os.stat(path).st_mtime < oldest
-                if is_old and kind != "ended" and not self._is_held(id) and _is_ours(path):
+                is_free = id in ended or not self._is_held(id)
+                if is_old and kind != "ended" and is_free and _is_ours(path):
                     os.unlink(path)
 
     def _remove(self, id: str, *kinds: str) -> None:
         for kind in kinds:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 os.unlink(self._path(id, kind))
 
     def _path(self, id: str, kind: str) -> str:

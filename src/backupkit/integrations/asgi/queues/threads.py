@@ -10,6 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -21,7 +22,7 @@ from backupkit.events import Event, ProblemFound, Waiting
 from backupkit.integrations.actions import Action, Place, act, sentence
 from backupkit.integrations.asgi.queues.files import WorkFiles
 from backupkit.integrations.progress import Numbers
-from backupkit.integrations.work import Progress, Work
+from backupkit.integrations.work import Progress, Work, id_after
 from backupkit.pipeline import BackupPipeline
 from backupkit.state_folder import state_folder
 
@@ -69,11 +70,11 @@ class ThreadQueue:
         os.register_at_fork(after_in_child=lambda: _if_there(mine, ThreadQueue._leave_to_parent))
         _at_exit(lambda: _if_there(mine, ThreadQueue.close))
 
-    def submit(self, pipeline: str, action: Action, who: str) -> str:
+    def submit(self, pipeline: str, action: Action, who: str, *, after: str | None = None) -> str:
         if pipeline not in self._pipelines:
             raise ConfigurationError(f"There is no pipeline {pipeline!r} here.")
         asked = Work(
-            id=secrets.token_urlsafe(18),
+            id=secrets.token_urlsafe(18) if after is None else id_after(after),
             pipeline=pipeline,
             action=action,
             who=who,
@@ -83,7 +84,8 @@ class ThreadQueue:
         with self._lock:
             if self._closed:
                 raise ConfigurationError("This page is being shut down: ask again when it is there again.")
-            self._files.begin(asked)
+            if not self._files.begin(asked):
+                return asked.id
             self._mine[asked.id] = _Mine(asked)
             self._start_what_is_next()
             if self._listener is None:
@@ -102,10 +104,10 @@ class ThreadQueue:
 
     def cancel(self, id: str, who: str | None = None) -> None:
         because = f"{who or 'somebody'} asked for that on the management page"
-        if not self._cancelled(id, because):
-            work = self._files.get(id)
-            if work is not None and not work.is_over:
-                self._files.ask_to_cancel(id, because)
+        self._cancelled(id, because)
+        work = self._files.get(id)
+        if work is not None and not work.is_over:  # whoever does it hears of it, and all see it
+            self._files.ask_to_cancel(id, because)
 
     def close(self) -> None:
         with self._lock:
@@ -140,9 +142,9 @@ class ThreadQueue:
 
     def _do(self, mine: _Mine) -> None:
         mine.work = replace(mine.work, stage="working", began=self._clock())
+        follow = _Following(mine, self._files)
+        follow.write()
         try:
-            self._files.write(mine.work)
-            follow = _Following(mine, self._files)
             pipeline = copy(self._pipelines[mine.work.pipeline])
             pipeline.observers = (*pipeline.observers, Numbers(follow.numbers, every=_OFTEN), follow)
             done = act(
@@ -155,14 +157,25 @@ class ThreadQueue:
             ended = replace(mine.work, report=done.report, folder=done.folder)
         except Exception as error:
             ended = replace(mine.work, report=getattr(error, "report", None), error=sentence(error))
-        self._end(ended)
+        self._end(ended, patiently=True)
 
-    def _end(self, work: Work) -> None:
-        try:
-            ended = replace(work, stage="ended", ended=self._clock(), note=None, problems=())
-            self._files.end(ended, changed=not work.action.dry_run)
-        except OSError as error:  # it counts as lost for whoever looks
-            _log.error("How %s of %s ended could not be kept: %s", work.action.verb, work.pipeline, error)
+    def _end(self, work: Work, *, patiently: bool = False) -> None:
+        """Write down how it ended; `patiently`, until there is room for that, or this queue is closed."""
+        ended = replace(work, stage="ended", ended=self._clock(), note=None, problems=())
+        told = False
+        while True:
+            try:
+                self._files.end(ended, changed=not work.action.dry_run)
+                break
+            except OSError as error:
+                if not told:
+                    told = True
+                    what = work.action.verb, work.pipeline
+                    _log.error("How %s of %s ended cannot be written down: %s", *what, error)
+                if self._closed or not patiently:
+                    self._files.let_go(work.id)  # it counts as lost for whoever looks
+                    break
+            time.sleep(_HEARD_WITHIN)
         with self._lock:
             self._mine.pop(work.id, None)
             if not self._closed:
@@ -182,12 +195,12 @@ class ThreadQueue:
                 if because is not None:
                     self._cancelled(id, because)
 
-    def _cancelled(self, id: str, because: str) -> bool:
+    def _cancelled(self, id: str, because: str) -> None:
         """Cancel it, if it is to be done here."""
         with self._lock:
             mine = self._mine.get(id)
             if mine is None:
-                return False
+                return
             if mine.thread is None:
                 del self._mine[id]
                 error = f"It was cancelled before it began, because {because}."
@@ -195,7 +208,6 @@ class ThreadQueue:
             elif not mine.cancel.is_set():
                 mine.cancel.because = because
                 mine.cancel.set()
-            return True
 
 
 @dataclass(slots=True)
@@ -222,18 +234,19 @@ class _Following:
         self._mine, self._files = mine, files
 
     def numbers(self, numbers: Mapping[str, Any]) -> None:
-        self._write(progress=Progress(**numbers), note=None)
+        self.write(progress=Progress(**numbers), note=None)
 
     def __call__(self, event: Event) -> None:
         match event:
             case Waiting(seconds, reason):
-                self._write(note=f"It is tried again in {seconds:.0f} s: {reason}")
+                self.write(note=f"It is tried again in {seconds:.0f} s: {reason}")
             case ProblemFound(problem) if len(self._mine.work.problems) < _SHOWN:
-                self._write(problems=(*self._mine.work.problems, problem))
+                self.write(problems=(*self._mine.work.problems, problem))
 
-    def _write(self, **changed: Any) -> None:
+    def write(self, **changed: Any) -> None:
         self._mine.work = replace(self._mine.work, **changed)
-        self._files.write(self._mine.work)
+        with suppress(OSError):  # a backup is worth more than to see how far it is
+            self._files.write(self._mine.work)
 
 
 def _if_there(queue: weakref.ref[ThreadQueue], do: Callable[[ThreadQueue], None]) -> None:

@@ -68,6 +68,7 @@ class Looks:
         self._monotonic = monotonic
         self._ends = ends
         self._known_ends: dict[str, object] = {}
+        self._comparing = threading.Lock()
         turns = Turns(_AT_ONCE, self._patience)
         schedules = schedules or {}
 
@@ -141,10 +142,11 @@ class Looks:
         self._pasts[name].forget()
 
     def _forget_if_changed(self, name: str) -> None:
-        ends = self._ends(name)
-        if self._known_ends.setdefault(name, ends) != ends:
-            self._known_ends[name] = ends
-            self.forget(name)
+        with self._comparing:  # or else two visitors would have it forgotten twice, and asked twice
+            ends = self._ends(name)
+            if self._known_ends.setdefault(name, ends) != ends:
+                self._known_ends[name] = ends
+                self.forget(name)
 
     def _look(self, location: str, answer: Answer[DestinationOverview]) -> Look:
         asking = answer.asking
