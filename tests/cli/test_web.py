@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 import re
 import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,25 @@ from tests.cli.shop import Shop
 from tests.cli.terminal import CTRL_C, at_terminal
 
 PASSWORD = "correct horse battery"
+ENDLESS = """
+import itertools, time
+
+from backupkit import BackupPipeline, MachineLock
+from backupkit.model import Entry
+
+class Endless:
+    name, contents = "endless", "files"
+
+    def entries(self):
+        yield Entry(path="file", chunks=self.chunks)
+
+    def chunks(self):
+        for _ in itertools.count():
+            time.sleep(0.01)
+            yield bytes(1000)
+
+pipeline = BackupPipeline("shop", Endless(), "backups", encryptor=None, lock=MachineLock("locks"))
+"""
 
 
 def asked(port: int, password: str | None = None, *, host: str = "127.0.0.1", name: str = "backupkit") -> int:
@@ -40,9 +60,11 @@ def asked(port: int, password: str | None = None, *, host: str = "127.0.0.1", na
 
 
 @contextmanager
-def serving(shop: Shop, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int, str]]:
+def serving(
+    shop: Shop, *arguments: str, app: str = "shop_backups:pipeline"
+) -> Iterator[tuple[subprocess.Popen[bytes], int, str]]:
     """The process, its port, and what it said until it was ready."""
-    with shop.start("web", "--app", "shop_backups:pipeline", "--port", "0", *arguments) as process:
+    with shop.start("web", "--app", app, "--port", "0", *arguments) as process:
         assert process.stdout is not None
         said = b""
         while b"Ctrl-C" not in said:
@@ -99,6 +121,38 @@ def test_only_this_machine_is_served_under_its_own_name_and_a_signal_ends_it(sho
         assert (process.wait(60), shown) == (0, b"")
 
 
+def test_a_signal_ends_at_once_a_run_and_the_stream_of_who_follows_it_and_tells_of_no_error(
+    shop: Shop,
+) -> None:
+    (shop.folder / "endless.py").write_text(ENDLESS)
+    (shop.folder / "password").write_text(f"{PASSWORD}\n")
+    with (
+        serving(shop, "--password-file", "password", app="endless:pipeline") as (process, port, _),
+        closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection,
+    ):
+        headers = {"Authorization": f"Basic {base64.b64encode(f'backupkit:{PASSWORD}'.encode()).decode()}"}
+        connection.request("GET", "/api/visitor", headers=headers)
+        answer = connection.getresponse()
+        headers["Cookie"] = answer.headers["Set-Cookie"].partition(";")[0]
+        headers["X-CSRF-Token"] = json.loads(answer.read())["csrf_token"]
+        connection.request("POST", "/api/pipelines/shop/run", headers=headers)
+        operation = json.loads(connection.getresponse().read())["operation"]
+        connection.request("GET", f"/operations/{operation}/events", headers=headers)
+        stream = connection.getresponse()
+        for line in stream:
+            if b"Under way" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        shown = b"".join(stream).decode()
+        assert "because the page was shut down" in shown
+        assert shown.endswith("event: over\ndata: over\n\n")
+        assert process.stdout is not None
+        assert process.stderr is not None
+        said = process.stdout.read() + process.stderr.read()
+        assert (process.wait(60), said) == (0, b"")
+    assert shop.stored() == []
+
+
 def own_address() -> str:
     """An address of this machine that is not the one it has for itself."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -139,6 +193,8 @@ def test_places_are_folders_by_name() -> None:
 def test_a_port_that_is_taken_is_named() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
-        pytest.raises(ConfigurationError, match=r"cannot be used .*--port 0 for any"),
+        pytest.raises(
+            ConfigurationError, match=r"cannot be used \(Address already in use\): .*--port 0 for any"
+        ),
     ):
         _listening(taken.getsockname()[1])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
@@ -120,7 +122,13 @@ def _serve(chosen: Sequence[Chosen], port: int, places: Mapping[str, str], passw
         async def heed() -> None:  # a signal that came before the server took them over
             server.should_exit = server.should_exit or cancel.is_set()
 
-        server = uvicorn.Server(
+        class Server(uvicorn.Server):
+            async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+                # What is under way is cancelled at once, and who follows it sees that.
+                threading.Thread(target=manager.close, name="backupkit-closing", daemon=True).start()
+                await super().shutdown(sockets)
+
+        server = Server(
             uvicorn.Config(
                 on_this_machine(manager),
                 access_log=False,
@@ -133,6 +141,8 @@ def _serve(chosen: Sequence[Chosen], port: int, places: Mapping[str, str], passw
                 timeout_notify=1,
             )
         )
+        # What is cut off because it ends is no error that anybody could mend.
+        logging.getLogger("uvicorn.error").addFilter(lambda _: not server.should_exit)
         try:
             _tell(listening.getsockname()[1], shown)
             server.run(sockets=[listening])  # when a signal has ended it, it passes that on
@@ -145,7 +155,8 @@ def _listening(port: int) -> socket.socket:
         return socket.create_server((_HERE, port))
     except OSError as error:
         raise ConfigurationError(
-            f"Port {port} of {_HERE} cannot be used ({told(error)}): give another one, or --port 0 for any."
+            f"Port {port} of {_HERE} cannot be used ({os.strerror(error.errno or 0)}): give another one, or "
+            "--port 0 for any."
         ) from error
 
 

@@ -168,6 +168,10 @@ def test_of_secrets_only_digests_are_kept(authorize: Any) -> None:
         (lambda: by_role(lambda request: (), {"admin": FLY}), "not abilities"),
         (lambda: by_role(lambda request: (), {"admin": NO_SET}), "not abilities"),
         (lambda: first_of(), "lets in nobody"),
+        (lambda: said(by_role(lambda request: "admin")), "list of roles"),
+        (lambda: said(by_role(lambda request: {"admin": False})), "list of roles"),
+        (lambda: Visitor("anna", {"delete": False}), "not abilities"),
+        (lambda: Visitor("anna", "view"), "not abilities"),  # type: ignore[arg-type]
         (lambda: Visitor("", EVERYTHING), "no name"),
         (lambda: Visitor(NONE, EVERYTHING), "no name"),
     ],

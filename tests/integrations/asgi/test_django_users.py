@@ -107,6 +107,9 @@ told["in WSGI"] = [
     WSGIClient(inside, use_cookies=False).get("/admin/backups/audit", headers={"cookie": one}).status_code
     for one in (cookie, "sessionid=wrong")
 ]
+kept = cookie_of(admin)
+settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "+" * 50, [settings.SECRET_KEY]
+told["after a new SECRET_KEY"] = [abilities(kept)[0], Session.objects.filter(session_key=kept).exists()]
 print(json.dumps(told))
 """
 
@@ -140,6 +143,7 @@ EVERYTHING = ["administer", "delete", "download", "restore", "run", "view"]
         ("logged out", [None, []]),
         ("with another password", [None, []]),
         ("in WSGI", [200, 403]),
+        ("after a new SECRET_KEY", ["admin", True]),
     ],
 )
 def test_the_user_of_the_session_may_what_superusers_and_groups_may(told: Any, who: str, said: Any) -> None:

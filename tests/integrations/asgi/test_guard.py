@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
 from backupkit import BackupPipeline, ConfigurationError, Directory
 from backupkit.history import DatabaseHistory
@@ -20,8 +20,10 @@ from backupkit.integrations.asgi import EVERYTHING, BackupManager, Visitor, by_p
 from backupkit.integrations.asgi import forms as reading
 from backupkit.integrations.asgi import manager as managing
 from backupkit.integrations.asgi.access import guard as guarding
+from backupkit.integrations.asgi.access import secret
 from backupkit.integrations.asgi.access.attempts import MOST, Attempts, address_of
 from backupkit.integrations.asgi.access.guard import COOKIE, FIELD, HEADER, token_of
+from backupkit.integrations.asgi.access.secret import page_secret
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.visit import Visit
 from tests.integrations.asgi.calling import NONCE, SECRET, Caller, assert_has_headers
@@ -47,6 +49,16 @@ def complaining(visit: Visit) -> Response:
     raise ConfigurationError("There is no <caf\udce9>.")
 
 
+def endless(visit: Visit) -> Response:
+    """Something that no server may pull to its end."""
+
+    def pieces() -> Iterator[bytes]:
+        visit.page.places["pulled"] = ""  # type: ignore[index]
+        yield b"a piece"
+
+    return StreamingResponse(pieces(), headers={"X-Kind": "stream"})
+
+
 @pytest.fixture
 def runner() -> Iterator[asyncio.Runner]:
     with asyncio.Runner() as made:
@@ -65,6 +77,7 @@ def made(tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
         Route("GET", "/broken", "view", stumbling),
         Route("GET", "/api/broken", "view", stumbling),
         Route("GET", "/wrong", "view", complaining),
+        Route("GET", "/stream", "view", endless),
         Route("GET", "/api/wrong", "view", complaining),
     )
     monkeypatch.setattr(managing, "ROUTES", routes)
@@ -247,6 +260,15 @@ def test_an_error_of_ours_is_a_sentence_for_people_and_for_programs(made: Made) 
     assert (answer.status, json.loads(answer.text)) == (400, {"error": "There is no <caf?>."})
 
 
+def test_nothing_is_pulled_for_who_asks_only_what_would_come(made: Made) -> None:
+    page = made()
+    answer = page.ask("HEAD", "/stream")
+    assert (answer.status, answer.headers["x-kind"], answer.body) == (200, "stream", b"")
+    assert "pulled" not in page.app.page.places
+    assert page.get("/stream").body == b"a piece"
+    assert "pulled" in page.app.page.places
+
+
 def test_nothing_of_the_page_is_kept_by_a_cache(made: Made) -> None:
     for authorize in (as_said, lambda _: (), lambda _: RedirectResponse("/login")):
         answer = made(authorize).get("/")
@@ -258,6 +280,15 @@ def test_the_hosts_own_answer_is_sent_as_it_is(made: Made) -> None:
         "/"
     )
     assert (answer.status, answer.text, answer.headers["www-authenticate"]) == (401, "log in", "Negotiate")
+    assert_has_headers(answer)
+
+
+def test_a_part_of_a_page_is_not_replaced_by_where_one_logs_in(made: Made) -> None:
+    page = made(lambda request: RedirectResponse("/login", 303))
+    assert page.get("/").headers["location"] == "/login"
+    answer = page.get("/", hx_request="true")
+    assert (answer.status, answer.headers["hx-refresh"], answer.body) == (401, "true", b"")
+    assert "location" not in answer.headers
     assert_has_headers(answer)
 
 
@@ -275,7 +306,7 @@ def test_the_callback_may_be_asynchronous_an_object_or_a_function(made: Made) ->
     assert '"somebody"' in made(lambda _: {"view"}).get("/").text
 
 
-@pytest.mark.parametrize("said", [None, "view", {"fly"}, 3, True])
+@pytest.mark.parametrize("said", [None, "view", {"fly"}, {"view": False}, 3, True])
 def test_a_mistake_of_the_callback_lets_in_nobody_and_tells_nothing(made: Made, said: Any) -> None:
     with pytest.raises((RuntimeError, TypeError)):
         made(lambda request: said).get("/")
@@ -314,8 +345,13 @@ def test_a_response_that_refuses_counts_and_what_is_right_does_not(made: Made) -
     assert [page.get("/").status for _ in range(MOST + 1)] == [401] * (MOST + 1)
 
 
-def test_of_many_guesses_at_the_same_moment_none_is_told_to_be_right_after_the_limit(
-    made: Made, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "said",
+    [EVERYTHING, (), Response(status_code=401), HTTPException(401), HTTPException(403)],
+    ids=["right", "without abilities", "refused", "wrong", "forbidden"],
+)
+def test_of_many_guesses_at_the_same_moment_all_after_the_limit_hear_the_same_right_or_wrong(
+    made: Made, monkeypatch: pytest.MonkeyPatch, said: Any
 ) -> None:
     attempts = Attempts()
     monkeypatch.setattr(guarding, "Attempts", lambda: attempts)
@@ -323,7 +359,9 @@ def test_of_many_guesses_at_the_same_moment_none_is_told_to_be_right_after_the_l
     def authorize(request: Request) -> Any:
         for _ in range(MOST):  # the others, which fail while this one is being asked about
             attempts.failed("192.0.2.7")
-        return EVERYTHING
+        if isinstance(said, HTTPException):
+            raise said
+        return said
 
     assert made(authorize).get("/", **GOOD).status == 429
 
@@ -354,6 +392,20 @@ def test_an_attempt_is_forgotten_after_its_time(monkeypatch: pytest.MonkeyPatch)
 def test_a_customers_network_counts_as_one_address(host: str | None, counted: str) -> None:
     scope = {"type": "http", "client": None if host is None else (host, 1)}
     assert address_of(Request(scope)) == counted
+
+
+def test_the_secret_of_a_machine_is_made_once_and_for_its_user_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secret, "state_folder", lambda: str(tmp_path / "state"))
+    made = page_secret(None)
+    assert (len(made), page_secret(None)) == (32, made)
+    (key,) = (tmp_path / "state").iterdir()
+    assert (key.name, key.stat().st_mode & 0o777) == ("page.key", 0o600)
+    key.write_bytes(made[:20])
+    for given, says in ((None, "holds no secret"), ("fifteen of them", "too short")):
+        with pytest.raises(ConfigurationError, match=says):
+            page_secret(given)
 
 
 def test_the_host_may_refuse_by_an_exception_of_starlettes(made: Made) -> None:

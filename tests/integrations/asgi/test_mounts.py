@@ -256,9 +256,10 @@ def test_a_body_arrives() -> None:
     assert page.messages == [{"type": "http.request", "body": b"a=1", "more_body": False}]
 
 
-def test_a_body_that_was_cut_off_is_no_request() -> None:
+@pytest.mark.parametrize("length", ["3", "-1", "two", "²", "9" * 5000])
+def test_a_body_that_was_cut_off_or_of_no_length_is_no_request(length: str) -> None:
     page = Asked()
-    list(asked(as_wsgi(page), {"wsgi.input": io.BytesIO(b"a="), "CONTENT_LENGTH": "3"}, method="POST"))
+    list(asked(as_wsgi(page), {"wsgi.input": io.BytesIO(b"a="), "CONTENT_LENGTH": length}, method="POST"))
     assert page.messages == [{"type": "http.disconnect"}]
 
 

@@ -294,6 +294,19 @@ def test_what_has_been_over_for_a_day_is_removed(made: Made, folder: Path) -> No
     assert queue.get(old) is None
 
 
+def test_what_somebody_else_has_in_the_folder_stays_however_old_it_is(tmp_path: Path) -> None:
+    theirs = [
+        tmp_path / one for one in ("customers.sqlite3", "credentials-of-google.json", ".profile", "uv.lock")
+    ]
+    for one in theirs:
+        one.write_text("{}")
+        os.utime(one, (1, 1))
+    queue = ThreadQueue({"gated": gated(tmp_path)}, folder=tmp_path)
+    ended(queue, queue.submit("gated", Action(verb="monitor"), "anna"))
+    queue.close()
+    assert all(one.exists() for one in theirs)
+
+
 def test_what_is_over_is_removed_although_its_lock_is_still_held(tmp_path: Path) -> None:
     files = WorkFiles(str(tmp_path / "operations"), {"gated": gated(tmp_path)})
     work = Work(

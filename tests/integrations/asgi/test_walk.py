@@ -158,13 +158,13 @@ def test_all_other_abilities_do_not_stand_in_for_the_one(walk: Walk, route: Rout
 
 @EVERY
 def test_who_may_is_let_in_and_what_they_do_is_noted(walk: Walk, route: Route) -> None:
-    before = walk.manager.page.audit.count_noted()
+    before = walk.manager.page.audit.count_noted("shop")
     answer = walk.ask(route, walk.path(route), {"at": walk.at, "path": "hello.txt"})
     assert answer.status not in (401, 403, 405), answer.text
     assert_harmless(answer)
     is_action = route.method == "POST" or route.ability == "download" or "recovery" in route.path
     if is_action and answer.status < 400 and route.path not in UNNOTED:
-        assert walk.manager.page.audit.count_noted() > before, "call auditing.note(visit, …)"
+        assert walk.manager.page.audit.count_noted("shop") > before, "call auditing.note(visit, …)"
 
 
 FORGED = {
@@ -210,6 +210,22 @@ def test_hostile_ids_are_looked_up_and_nothing_else(walk: Walk, route: Route) ->
             assert_harmless(answer)
             passed = (303, 307, 400, 404, 405)
             assert answer.status in passed or "/" in value or not value, (name, value, answer.text)
+
+
+def test_work_of_other_pages_in_the_same_queue_is_not_seen_and_not_touched(walk: Walk) -> None:
+    theirs = walk.queue.submit("their-secret", Action(verb="clean", dry_run=True), "anna")
+    try:
+        before = len(walk.queue.works), len(walk.queue.cancelled)
+        for route in ROUTES:
+            if "{operation}" in route.path:
+                said = {"confirm": "their-secret"}
+                assert walk.ask(route, walk.path(route, operation=theirs), said).status == 404, route.path
+        assert (len(walk.queue.works), len(walk.queue.cancelled)) == before
+        for path in ("/operations", "/api/operations", "/", "/pipelines/shop"):
+            answer = walk.caller.get(path)
+            assert (answer.status, "their-secret" in answer.text) == (200, False), path
+    finally:
+        del walk.queue.works[theirs]
 
 
 class Read(dict[str, Any]):

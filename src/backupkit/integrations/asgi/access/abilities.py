@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -30,7 +30,8 @@ class Visitor:
         if not isinstance(self.who, str) or not self.who:
             raise ConfigurationError(f"{self.who!r} is no name of a visitor: give a text.")
         unknown = sorted(set(self.abilities) - EVERYTHING)
-        if isinstance(self.abilities, str) or unknown:
+        # Of a mapping, the keys alone would count: {"delete": False} would allow it.
+        if isinstance(self.abilities, str | Mapping) or unknown:
             raise ConfigurationError(
                 f"{self.abilities!r} are not abilities: use a set of {', '.join(sorted(EVERYTHING))}."
             )

@@ -43,8 +43,8 @@ def by_role(
 
     async def authorize(request: Request) -> Allowed:
         has = await asked(roles_of, request)
-        if isinstance(has, str):
-            raise ConfigurationError("roles_of must return several roles, not one text: put it into a list.")
+        if isinstance(has, str | Mapping):
+            raise ConfigurationError("roles_of must return a list of roles, and no text or mapping.")
         allowed = abilities_of(has, checked)
         return Visitor(await asked(name_of, request), allowed) if name_of and allowed else allowed
 

@@ -48,7 +48,9 @@ def _visitor(request: Request, groups: Roles) -> Visitor | None:
     if not key:
         return None
     theirs = HttpRequest()
-    theirs.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    theirs.session = session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    # After a change of SECRET_KEY, Django would give it a new key, which only its own middleware tells browsers.
+    session.cycle_key = lambda: None
     user = get_user(theirs)
     if not user.is_authenticated or not user.is_active:
         return None

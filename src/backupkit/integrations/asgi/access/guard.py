@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from backupkit.errors import ConfigurationError
 from backupkit.integrations.asgi.access import auditing
@@ -43,7 +43,7 @@ class Guard:
         """What the handler answers, if its visitor may ask it."""
         visitor = await self._visitor(request)
         if isinstance(visitor, Response):
-            response, cookie = visitor, None
+            response, cookie = _for_a_part(request, visitor), None
         else:
             response, cookie = await self._let_in(route, request, visitor)
         if cookie is not None:
@@ -57,6 +57,8 @@ class Guard:
                 samesite="lax",
             )
         response.headers.setdefault("Cache-Control", "no-store")
+        if request.method == "HEAD" and isinstance(response, StreamingResponse):
+            response.body_iterator = _nothing()  # a server sends no body then, but would pull all of it
         return response
 
     async def _let_in(self, route: Route, request: Request, visitor: Visitor) -> tuple[Response, str | None]:
@@ -85,31 +87,32 @@ class Guard:
 
     async def _visitor(self, request: Request) -> Visitor | Response:
         """Who it is, by the host's word; whoever has said wrong passwords too often is not even asked about."""
-        says = "authorization" in request.headers
-        if says:
-            self._let_try(request)
+        if "authorization" not in request.headers:
+            return await self._allowed(request)
+        address = address_of(request)
+        self._let_try(address)
         try:
             allowed = await self._allowed(request)
         except HTTPException as error:
-            if says and error.status_code == 401:
-                self._attempts.failed(address_of(request))
+            self._let_know(address, error.status_code)
             raise
-        if isinstance(allowed, Response):
-            if says and allowed.status_code == 401:
-                self._attempts.failed(address_of(request))
-            return allowed
-        if says:
-            self._let_try(request)  # many may have been asked about at the same moment
+        self._let_know(address, allowed.status_code if isinstance(allowed, Response) else 200)
         return allowed
 
-    def _let_try(self, request: Request) -> None:
-        wait = self._attempts.wait(address_of(request))
+    def _let_try(self, address: str) -> None:
+        wait = self._attempts.wait(address)
         if wait:
             raise HTTPException(
                 429,
                 "Too many wrong passwords came from this address: try again later.",
                 {"Retry-After": str(wait)},
             )
+
+    def _let_know(self, address: str, status: int) -> None:
+        """Many may have been asked about at the same moment: after so many, all hear the same, right or wrong."""
+        self._let_try(address)
+        if status == 401:
+            self._attempts.failed(address)
 
     async def _allowed(self, request: Request) -> Visitor | Response:
         try:
@@ -123,6 +126,20 @@ class Guard:
             return Visitor(_name_of(request), cast("Any", allowed))
         except ConfigurationError as error:
             raise RuntimeError("authorize= cannot be used") from error  # for the log, and not for visitors
+
+
+def _for_a_part(request: Request, answer: Response) -> Response:
+    """The host's answer; where it leads away, a browser that asked for a part of a page gets the page anew.
+
+    Otherwise it would follow unseen, and put the form of a login into the page, or nothing.
+    """
+    if request.headers.get("hx-request") != "true" or not 300 <= answer.status_code < 400:
+        return answer
+    return Response(status_code=401, headers={"HX-Refresh": "true"})
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    yield b""
 
 
 def token_of(secret: bytes, nonce: str, who: str) -> str:

@@ -78,7 +78,9 @@ def _body(environ: WSGIEnvironment) -> bytes | None:
     if not length:
         endless = not environ.get("wsgi.input_terminated")
         return b"" if endless else environ["wsgi.input"].read(_LONGEST_BODY)
-    wanted = min(int(length), _LONGEST_BODY)
+    if not (length.isascii() and length.isdigit()):  # -1 would be read until the client leaves
+        return None
+    wanted = min(int(length[:10]), _LONGEST_BODY)
     body: bytes = environ["wsgi.input"].read(wanted)
     return body if len(body) == wanted else None
 

@@ -56,7 +56,5 @@ def confirmed(visit: Visit, verb: Asked) -> Response:
     typed = visit.form.get(TYPED)
     if not isinstance(typed, str) or typed.strip() != work.pipeline:
         return visit.go(visit.path("operations", work.id, typed="otherwise"))
-    # What asks and what notes find the pipeline in the address, which here has the operation only.
-    visit.request.path_params["pipeline"] = work.pipeline
     action = replace(work.action, dry_run=False)
     return visit.go(visit.path("operations", submit(visit, action, after=work.id)))

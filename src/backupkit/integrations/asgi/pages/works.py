@@ -39,4 +39,6 @@ def work_of(visit: Visit) -> Work:
     work = visit.page.queue.get(str(visit.request.path_params["operation"]))
     if work is None or work.pipeline not in visit.page.pipelines:
         raise HTTPException(404, "There is no such operation; what is over is forgotten here after a day.")
+    # What asks and what notes find the pipeline in the address, which here has the operation only.
+    visit.request.path_params["pipeline"] = work.pipeline
     return work

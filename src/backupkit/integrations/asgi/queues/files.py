@@ -25,6 +25,7 @@ from backupkit.plain_data import plain, report_from
 _KEPT = 200  # that are over, the newest
 _KEPT_FOR = 24 * 3600.0  # seconds
 _ID = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
+_OURS = re.compile(r"[A-Za-z0-9_-]{16,64}\.(json|report|lock|cancel)|\.[0-9a-f]{16}", re.ASCII)
 _LOST = (
     "The process that was to do this has ended before it could say how this ended. See what there is now, and ask "
     "for it again if it was not done."
@@ -235,7 +236,8 @@ class WorkFiles:
             id, _, kind = name.rpartition(".")
             with suppress(FileNotFoundError):
                 is_old = id in too_many or os.stat(path).st_mtime < oldest
-                if is_old and kind != "ended" and (id in ended or not self._is_held(id)):
+                is_free = id in ended or not self._is_held(id)
+                if is_old and kind != "ended" and is_free and _is_ours(path):
                     os.unlink(path)
 
     def _remove(self, id: str, *kinds: str) -> None:
@@ -258,6 +260,16 @@ class WorkFiles:
             with suppress(FileNotFoundError):
                 os.unlink(temporary)
             raise
+
+
+def _is_ours(path: str) -> bool:
+    """Whether a page has written it: a folder that somebody has named can hold other things."""
+    if not _OURS.fullmatch(os.path.basename(path)):
+        return False
+    if not path.endswith(".json"):
+        return True
+    with open(path, "rb") as file:
+        return b'"identity"' in file.read()
 
 
 def _work_from(id: str, data: Mapping[str, Any]) -> Work:
