@@ -204,6 +204,9 @@ def test_ten_thousand_backups_are_listed_once_and_cost_a_page_little_more_than_n
     for query in ("", "?page=200", "?sort=largest", "?state=not+verified", "?at=memory:full"):
         of_many, of_none = seconds([of_full, of_empty], f"/backups{query}")
         assert of_many < 20 * of_none, query
+    for address in ("/", "/pipelines/shop", "/pipelines/shop/restore", "/metrics", "/api/pipelines"):
+        of_many, of_none = seconds([of_full, of_empty], address)
+        assert of_many < 20 * of_none, address
     last = of_full.get("/backups?page=200").text
     assert len(ids(last)) == 50
     assert ids(last)[-1] < ids(last)[0] < ids(of_full.get("/backups?page=199").text)[-1]

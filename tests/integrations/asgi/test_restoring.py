@@ -74,7 +74,7 @@ def test_a_backup_is_restored_to_a_new_folder_step_by_step(
 ) -> None:
     backup_of(shop)
     which = browser.get("/pipelines/shop/restore").text
-    address = re.search(r'<th scope="row"><a href="([^"]+)"', which)
+    address = re.search(r'<th scope="row" role="rowheader"><a href="([^"]+)"', which)
     assert address is not None
     what = browser.get(address[1].replace("&amp;", "&")).text
     where = Form(what, "/restore").send(browser, what="files").text

@@ -55,9 +55,23 @@ def test_files_and_databases_of_different_times_are_said_separately() -> None:
     assert said(look)[0] == "The files are recoverable to today 03:00, the databases to today 09:00."
 
 
-def test_without_a_good_backup_nothing_can_be_restored() -> None:
+def test_without_any_backup_nothing_can_be_restored() -> None:
     assert said(told()) == ["Nothing can be restored: there is no good backup."]
-    assert said(told(backup(at(25), complete=False))) == ["Nothing can be restored: there is no good backup."]
+
+
+@pytest.mark.parametrize(
+    ("flawed", "state"),
+    [
+        (backup(at(25), complete=False), "incomplete"),
+        (backup(at(25), complete=None), "not known to be complete"),
+        (backup(at(25), damaged=True), "damaged"),
+    ],
+)
+def test_without_a_good_backup_it_is_said_what_there_is(flawed: Backup, state: str) -> None:
+    last = (
+        f"There is no good backup. The newest, of today 03:00, is {state}: restored, it may lack something."
+    )
+    assert last in said(told(flawed))
 
 
 def test_what_is_missing_is_named_and_the_rest_is_recoverable() -> None:
@@ -79,7 +93,7 @@ def test_what_a_drill_has_refuted_is_not_recoverable() -> None:
     assert found[0] == "The backup of today 03:00 at memory:a did not pass its drill."
     assert found[1] == "Recoverable to yesterday 03:00."
     assert said(told(backup(at(25), refuted=True)))[0] == (
-        "Nothing can be restored: a drill has found something wrong with each good backup."
+        "Nothing is known to be restorable: a drill has found something wrong with each good backup."
     )
 
 

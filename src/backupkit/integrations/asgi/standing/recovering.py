@@ -45,7 +45,7 @@ def lacking(facts: Facts, known: Known) -> Iterator[Sentence]:
             what = "" if whole else f" of the {' and '.join(missing)}"
             yield Sentence("bad", f"No good backup{what} is known, and not every destination has answered.")
     elif whole:
-        yield Sentence("bad", f"Nothing can be restored: {_why_not(known, None)}.")
+        yield Sentence("bad", _nothing_good(facts, known))
     else:
         for one in missing:
             yield Sentence("bad", f"The {one} cannot be restored: {_why_not(known, one)} of them.")
@@ -109,8 +109,23 @@ def restore_takes(backup: Backup, past: Past) -> timedelta | None:
     return None
 
 
-def _why_not(known: Known, contents: Contents | None) -> str:
-    refuted = any(one.good and contents in (None, *one.contents) for one in known.there)
+def _nothing_good(facts: Facts, known: Known) -> str:
+    """What there is instead: whoever has lost everything else may still get much of it back."""
+    if not known.there:
+        return "Nothing can be restored: there is no good backup."
+    newest = known.there[0]
+    if newest.good:
+        return "Nothing is known to be restorable: a drill has found something wrong with each good backup."
+    if newest.damaged:
+        state = "damaged"
+    else:
+        state = "incomplete" if newest.complete is False else "not known to be complete"
+    when = facts.when(newest.time)
+    return f"There is no good backup. The newest, of {when}, is {state}: restored, it may lack something."
+
+
+def _why_not(known: Known, contents: Contents) -> str:
+    refuted = any(one.good and contents in one.contents for one in known.there)
     return "a drill has found something wrong with each good backup" if refuted else "there is no good backup"
 
 
