@@ -172,7 +172,7 @@ def test_what_a_destination_told_before_it_went_away_is_said_to_be_old(tmp_path:
         time.sleep(0.01)
     text = browser.get("/backups").text
     assert len(ids(text)) == 1
-    assert "disk does not answer now: what is shown here is what it told before" in text
+    assert "disk cannot be looked at now: what is shown here is what it told before" in text
     assert browser.get(f"/pipelines/shop/backups/{ids(text)[0]}").status_code == 200
     assert browser.get("/pipelines/shop/backups/2000-01-01").status_code == 503
 

@@ -125,7 +125,7 @@ def test_a_destination_that_fails_is_told_and_what_was_known_of_it_stays(
     monkeypatch.setattr(Place, "list", cut)
     browser.manager.page.looks.forget("shop")
     text = browser.get("/").text
-    assert "does not answer" in lead(text)[0]
+    assert "cannot be looked at" in lead(text)[0]
     assert "The cable was cut." in lead(text)[0]
     assert ">1 backup</a>" in text
     assert not any("Recoverable" in one for one in lead(text))

@@ -278,7 +278,7 @@ def test_of_a_destination_that_does_not_answer_it_is_not_said_that_it_is_behind(
 
 def test_a_destination_that_does_not_answer_is_told_first_and_claims_nothing() -> None:
     assert said(SILENT) == [
-        "sftp://there/b does not answer: Connection refused.",
+        "sftp://there/b cannot be looked at: Connection refused.",
         "Whether anything can be restored is not known.",
     ]
 
@@ -286,7 +286,7 @@ def test_a_destination_that_does_not_answer_is_told_first_and_claims_nothing() -
 def test_what_only_a_silent_destination_has_is_recoverable_when_it_answers() -> None:
     gone = replace(told(backup(at(25))), error="Connection refused")
     assert said(gone) == [
-        "memory:a does not answer: Connection refused. What is shown of it is of today 12:00.",
+        "memory:a cannot be looked at: Connection refused. What is shown of it is of today 12:00.",
         "The files of today 03:00 can be restored only when memory:a answers.",
         "The databases of today 03:00 can be restored only when memory:a answers.",
     ]

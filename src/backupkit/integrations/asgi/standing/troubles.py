@@ -37,7 +37,7 @@ def silent(facts: Facts) -> Iterator[Sentence]:
         if look.silent is not None:
             yield Sentence("bad", f"{look.location} has not answered for {duration(look.silent)}.{since}")
         elif look.error is not None:
-            yield Sentence("bad", f"{look.location} does not answer: {ended(look.error)}{since}")
+            yield Sentence("bad", f"{look.location} cannot be looked at: {ended(look.error)}{since}")
         elif look.overview is None:
             yield Sentence("calm", f"{look.location} is being asked.")
     if facts.past_error is not None:
