@@ -16,6 +16,7 @@ import pytest
 from backupkit import APPLICATION_EXCLUDES, ConfigurationError, Directory, SQLite
 from backupkit.config import load
 from backupkit.config.starter import Wanted, starter, write_starter
+from tests.cli import warm
 
 SETTINGS = (
     '[pipelines.shop]\nsources = "${SHOP:-data}"\ndestinations = "backups"\nencryptor = "environment"\n'
@@ -23,14 +24,7 @@ SETTINGS = (
 
 
 def backupkit(*arguments: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "backupkit", "config", *arguments],
-        cwd=folder,
-        env={**os.environ, **environ},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
+    return warm.run(["config", *arguments], folder=folder, env={**os.environ, **environ})
 
 
 def test_right_settings_are_told_so_whatever_is_missing_on_this_machine(tmp_path: Path) -> None:

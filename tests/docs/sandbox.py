@@ -147,7 +147,7 @@ def made(root: Path) -> Sandbox:
     python = shlex.quote(sys.executable)
     environment = f"PYTHONPATH={shlex.quote(sandbox._python_path)}"
     sandbox.program("backupkit", f'#!/bin/sh\n{environment} exec {python} -m backupkit "$@"\n')
-    for name in ("flask", "celery"):
+    for name in ("flask", "celery", "uvicorn"):
         sandbox.program(name, f'#!/bin/sh\n{environment} exec {python} -m {name} "$@"\n')
     for name in ("python", "python3"):
         # A virtual environment without pip is made in no time; and in it pip is the one that stands in.

@@ -22,7 +22,7 @@ class World:
     file of that name. Then come backups of 03:00, one for each date of the page in `days`, which says how many
     days ago it is to be, of the plain sources, with `snapshots` in restic's form. `names` is Python before the
     first block, `after` is Python after each block that begins so, and `then` after the last one, to do what a
-    page only describes. `long` says that all of it takes some ten seconds.
+    page only describes. `long` says that all of it takes some seconds.
 
     `replace` are texts of the page that mean the world outside, with what stands for it. `answers` are what a
     person writes: by the end of the prompt, for each block with questions in turn; the last one stays. `needs` are
@@ -253,6 +253,7 @@ shutil.copy("storage.keys", "/etc/backupkit/storage.keys")
         then=_SUCCEEDS,
     ),
     "docs/how-to/be-told.md": World(
+        long=True,
         servers=["mail"],
         env={
             "BACKUP_NOTIFICATION_EMAIL": "ops@example.org",
@@ -515,6 +516,7 @@ pipeline.run()
         },
     ),
     "docs/how-to/restore-a-part.md": World(
+        long=True,
         days={"2026-11-21": 1},
         names='import shutil\nshutil.copytree("/mnt/backup", "/mnt/theirs")',
         # Each by itself, to a folder of its own.
@@ -612,6 +614,7 @@ assert hooks({**headers, "webhook-signature": "v1,bm8="}, body.encode()) == 401
     ),
     "docs/how-to/verify-backups.md": World(days={"2026-11-21": 2}),
     "docs/how-to/watch-the-health-of-backups.md": World(
+        long=True,
         servers=["mail"],
         env={"BACKUP_NOTIFICATION_EMAIL": "ops@example.org", "MAIL_HOST": "127.0.0.1", "MAIL_PORT": "{mail}"},
         before="""
@@ -630,6 +633,7 @@ assert "backupkit_last_success" in open("/var/lib/node_exporter/backups.prom").r
         },
     ),
     "docs/how-to/write-a-plug-in.md": World(
+        long=True,
         before="cp {root}/examples/plugin_destination.py .",
         append={"my_plugins.py": "from plugin_destination import DatabaseDestination"},
     ),

@@ -254,15 +254,14 @@ def test_a_django_shop_on_postgresql_gets_its_tables_back_by_their_alias(
     with closing(server):
         server.execute("CREATE DATABASE shop")
         try:
-            shop = prepared(
-                django_shop(
-                    tmp_path,
-                    SHOP_POSTGRESQL_HOST="127.0.0.1",
-                    SHOP_POSTGRESQL_PORT=str(postgresql_server.port),
-                    SHOP_POSTGRESQL_USER=postgresql_server.user,
-                    SHOP_POSTGRESQL_PASSWORD=postgresql_server.password,
-                )
+            shop = django_shop(
+                tmp_path,
+                SHOP_POSTGRESQL_HOST="127.0.0.1",
+                SHOP_POSTGRESQL_PORT=str(postgresql_server.port),
+                SHOP_POSTGRESQL_USER=postgresql_server.user,
+                SHOP_POSTGRESQL_PASSWORD=postgresql_server.password,
             )
+            shop = prepared(replace(shop, prepare=("manage.py", "migrate", "--verbosity=0")))
             with shop.served() as site:
                 site.fill()
                 shop.call(*shop.backup, "run", "--quiet")

@@ -185,7 +185,7 @@ def many(destination: MemoryDestination, count: int) -> None:
 def seconds(browsers: Sequence[Browser], address: str) -> list[float]:
     """What a page takes each of them here, as a rule; they take turns, as the machine has others to serve too."""
     taken: list[list[float]] = [[] for _ in browsers]
-    for _ in range(7):
+    for _ in range(5):
         for browser, those in zip(browsers, taken, strict=True):
             began = time.perf_counter()
             assert browser.get(address).status_code == 200
