@@ -13,10 +13,14 @@ import nox
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["format", "lint", "types", "tests", "browser"]
+nox.options.sessions = ["format", "lint", "types", "tests", "page"]
 
 ROOT = Path(__file__).parent
 _MINUTE = "-max_total_time=60"
+PAGE = ("tests/integrations/asgi", "tests/browser")
+# One process more than there are processors, because many tests wait for a server that does not answer. By file:
+# what the tests of one have in common, such as a server, is then made once.
+SPREAD = ("-n", str(min((os.cpu_count() or 1) + 1, 4)), "--dist", "loadfile")
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 
 
@@ -57,21 +61,20 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests but those in a browser, the examples and the stock tools included, in up to four processes."""
+    """All tests but those of the page, the examples and the stock tools included, in up to four processes."""
     install(session, "tests")
     session.run("python", "-m", "tests.storage.azurite")
     session.run("python", "-m", "tests.restics")
-    # One more than there are processors, because many tests wait for a server that does not answer. By file: what
-    # the tests of one have in common, such as a server, is then made once.
-    spread = ["-n", str(min((os.cpu_count() or 1) + 1, 4)), "--dist", "loadfile"]
-    session.run("python", "-m", "pytest", "-q", "-m", "not browser", *spread, *session.posargs)
+    # Where files are named, they may be those of the page.
+    others = [] if session.posargs else [f"--ignore={folder}" for folder in PAGE]
+    session.run("python", "-m", "pytest", "-q", *SPREAD, *others, *session.posargs)
 
 
 @nox.session
-def browser(session: nox.Session) -> None:
-    """The management page in Chromium, which drives each action; on Debian: chromium."""
+def page(session: nox.Session) -> None:
+    """The management page: what it answers, and all of it in Chromium; on Debian: chromium."""
     install(session, "tests")
-    session.run("python", "-m", "pytest", "-q", "-m", "browser", "tests/browser", *session.posargs)
+    session.run("python", "-m", "pytest", "-q", *SPREAD, *PAGE, *session.posargs)
 
 
 @nox.session
