@@ -20,6 +20,7 @@ from backupkit.integrations.asgi import BackupManager
 from backupkit.integrations.asgi import manager as managing
 from backupkit.integrations.asgi.access import auditing
 from backupkit.integrations.asgi.pages import asking
+from backupkit.integrations.asgi.pages import audit as audit_page
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.visit import Visit
 from backupkit.tables import AUDIT
@@ -46,7 +47,7 @@ def history(tmp_path: Path) -> DatabaseHistory:
 @pytest.fixture
 def page(tmp_path: Path, history: DatabaseHistory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caller]:
     routes = (
-        *auditing.ROUTES,
+        *audit_page.ROUTES,
         Route("POST", "/pipelines/{pipeline}/pin", "run", pin),
         Route("GET", "/pipelines/{pipeline}/file", "download", download),
         Route("GET", "/operations/{operation}", "view", lambda visit: visit.html("audit.html", **NOTHING)),

@@ -22,7 +22,6 @@ from backupkit.config import Settings
 from backupkit.errors import BackupKitError, BackupNotFoundError, ConfigurationError, told
 from backupkit.history import DatabaseHistory
 from backupkit.integrations.actions import SCRATCH, Place
-from backupkit.integrations.asgi.access import auditing
 from backupkit.integrations.asgi.access.abilities import Authorize
 from backupkit.integrations.asgi.access.guard import Guard
 from backupkit.integrations.asgi.access.headers import with_headers
@@ -30,6 +29,7 @@ from backupkit.integrations.asgi.access.secret import page_secret
 from backupkit.integrations.asgi.api import addresses as api
 from backupkit.integrations.asgi.mounting.slashes import mend_slashes
 from backupkit.integrations.asgi.page import Page
+from backupkit.integrations.asgi.pages import audit as audit_page
 from backupkit.integrations.asgi.pages import backup as backup_page
 from backupkit.integrations.asgi.pages import (
     backups,
@@ -72,7 +72,7 @@ ROUTES: tuple[Route, ...] = (
     *cleaning.ROUTES,
     *reports.ROUTES,
     *notifications.ROUTES,
-    *auditing.ROUTES,
+    *audit_page.ROUTES,
     *recovery.ROUTES,
     *api.ROUTES,
     *metrics.ROUTES,

@@ -1,4 +1,4 @@
-"""Who did what, when, and from where: it is noted, and shown to whom it concerns."""
+"""Who did what, when, and from where, as it is noted."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from backupkit.history import AuditLine
 from backupkit.integrations.actions import Action, plain_action
 from backupkit.integrations.asgi.access.abilities import Visitor
 from backupkit.integrations.asgi.page import Page
-from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.visit import Visit, path_below
 
-_PAGE = 50
 _LONGEST_ADDRESS = 500
 _UNNOTED = "unnoted"
 
@@ -68,28 +66,3 @@ def _write(
         page.audit.note(line)
     except BackupKitError:
         request.state.backupkit_unnoted = True
-
-
-def show(visit: Visit) -> Response:
-    who, pipeline = visit.query.get("who") or None, visit.query.get("pipeline") or None
-    number = _number(visit.query.get("page"))
-    count = visit.page.audit.count_noted(pipeline, who)
-    lines = visit.page.audit.noted(pipeline, who, limit=_PAGE, skip=(number - 1) * _PAGE)
-    pages = max(1, -(-count // _PAGE))
-    return visit.html(
-        "audit.html",
-        lines=lines,
-        count=count,
-        number=number,
-        pages=pages,
-        who=who or "",
-        pipeline=pipeline or "",
-    )
-
-
-def _number(said: str | None) -> int:
-    """The number of a page, the first for what is none."""
-    return int(said) if said and said.isascii() and said.isdigit() and 0 < len(said) < 7 and int(said) else 1
-
-
-ROUTES = (Route("GET", "/audit", "administer", show),)

@@ -10,10 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from backupkit.integrations.actions import SCRATCH, Asked, action_from
-from backupkit.integrations.asgi.access import auditing
 from backupkit.integrations.asgi.access.abilities import Ability
 from backupkit.integrations.asgi.access.guard import FIELD
 from backupkit.integrations.asgi.api.values import backup_value, operation_value, pipeline_value
+from backupkit.integrations.asgi.pages import asking
 from backupkit.integrations.asgi.pages.asking import submit
 from backupkit.integrations.asgi.pages.backups import STATES, matching, verdicts_on
 from backupkit.integrations.asgi.pages.filters import ROWS, number_of, pipeline_of, word_of
@@ -141,8 +141,7 @@ def operation(visit: Visit) -> Response:
 
 def cancel(visit: Visit) -> Response:
     work = work_of(visit)
-    auditing.note(visit, "cancel", operation=work.id)
-    visit.page.queue.cancel(work.id, visit.visitor.who)
+    asking.cancel(visit, work)
     return answer({"operation": work.id}, 202)
 
 

@@ -11,12 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from backupkit.integrations.asgi.pages.equivalents import list_equivalent
+from backupkit.integrations.asgi.pages.filters import ROWS, page_number
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.standing.looks import Look
 from backupkit.integrations.asgi.visit import Visit
 from backupkit.model import Backup, DestinationOverview, Kept, Removed
-
-_ROWS = 50  # of a page
 
 _SORTS: Mapping[str, tuple[Callable[[Backup], Any], bool]] = {
     "newest": (lambda one: one.time, True),
@@ -72,7 +71,7 @@ def show(visit: Visit) -> Response:
     looks = visit.page.looks.every([chosen] if chosen else None)
     if asked["sort"] not in _SORTS:
         asked["sort"] = "newest"
-    found = _page_of(visit, matching(visit, looks, asked), asked["page"])
+    found = _page_of(visit, matching(visit, looks, asked))
 
     def address(**changed: object) -> str:
         return visit.path("backups", **{**asked, "page": "", **changed})
@@ -128,10 +127,10 @@ def matching(
     return rows
 
 
-def _page_of(visit: Visit, rows: Sequence[_Candidate], number: str) -> Found:
-    pages = max(1, -(-len(rows) // _ROWS))
-    page = min(max(1, int(number)), pages) if number.isascii() and number.isdigit() and len(number) < 9 else 1
-    shown = rows[(page - 1) * _ROWS : page * _ROWS]
+def _page_of(visit: Visit, rows: Sequence[_Candidate]) -> Found:
+    pages = max(1, -(-len(rows) // ROWS))
+    page = min(page_number(visit), pages)
+    shown = rows[(page - 1) * ROWS : page * ROWS]
     verdicts = {
         id(overview): verdicts_on([one for _, one, there in shown if there is overview], overview)
         for overview in {id(row[2]): row[2] for row in shown}.values()
@@ -146,8 +145,8 @@ def _page_of(visit: Visit, rows: Sequence[_Candidate], number: str) -> Found:
             for name, one, overview in shown
         ],
         count=len(rows),
-        first=(page - 1) * _ROWS + 1 if shown else 0,
-        last=(page - 1) * _ROWS + len(shown),
+        first=(page - 1) * ROWS + 1 if shown else 0,
+        last=(page - 1) * ROWS + len(shown),
         page=page,
         pages=pages,
     )

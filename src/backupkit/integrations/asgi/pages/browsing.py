@@ -16,6 +16,7 @@ from backupkit.integrations.asgi.access import auditing
 from backupkit.integrations.asgi.pages.backup import PATH
 from backupkit.integrations.asgi.pages.downloads import download
 from backupkit.integrations.asgi.pages.equivalents import folder_equivalent
+from backupkit.integrations.asgi.pages.filters import page_number
 from backupkit.integrations.asgi.pages.shelves import NoAnswerError
 from backupkit.integrations.asgi.routes import Route
 from backupkit.integrations.asgi.visit import Visit
@@ -59,8 +60,7 @@ def tree(visit: Visit) -> Response:
     # Folders first; otherwise they stay in the order of their names.
     entries = sorted(found.values(), key=lambda one: one.kind != "directory")
     pages = max(1, -(-len(entries) // _ROWS))
-    said = visit.query.get("page", "")
-    page = min(max(1, int(said)), pages) if said.isascii() and said.isdigit() and len(said) < 9 else 1
+    page = min(page_number(visit), pages)
 
     def link(what: str, path: str, **more: object) -> str:
         return visit.path(

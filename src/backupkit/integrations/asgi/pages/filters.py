@@ -34,6 +34,12 @@ def word_of(visit: Visit, name: str, words: Sequence[_Word]) -> _Word | None:
     return found
 
 
+def page_number(visit: Visit) -> int:
+    """Which page of a list is asked for, counted from 1; the first for what is no number."""
+    said = visit.query.get("page", "")
+    return max(1, int(said)) if said.isascii() and said.isdigit() and len(said) < 9 else 1
+
+
 def number_of(visit: Visit, name: str, default: int, *, least: int = 0, most: int = 1_000_000) -> int:
     """A number, no less and no more than that; 400 if it is none."""
     said = visit.query.get(name) or str(default)

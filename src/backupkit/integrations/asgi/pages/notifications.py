@@ -67,7 +67,7 @@ def notifications_of(visit: Visit, *, limit: int, skip: int) -> Found[Told]:
         ]
 
     return part_of(
-        records.notifications(visit.page, pipeline_of(visit)),
+        records.notifications(visit.page.pipelines, pipeline_of(visit)),
         rows=told,
         count=lambda ledger: ledger.database.count(name=[*ledger.names], unread=unread),
         order=lambda one: (one.notification.read_at is None, one.notification.time),
@@ -85,7 +85,7 @@ def mark(visit: Visit) -> int:
 
 
 def _marked(visit: Visit) -> int:
-    ledgers = records.notifications(visit.page, pipeline_of(visit, visit.form))
+    ledgers = records.notifications(visit.page.pipelines, pipeline_of(visit, visit.form))
     if visit.form.get("all"):
         until = _time(visit.form.get("until"))
         return sum(one.database.mark_all_read(name=[*one.names], until=until) for one in ledgers)
@@ -120,7 +120,7 @@ def _time(said: object) -> datetime:
 def show(visit: Visit) -> Response:
     number = number_of(visit, "page", 1, least=1)
     found = notifications_of(visit, limit=ROWS, skip=(number - 1) * ROWS)
-    kept = {name for one in records.notifications(visit.page) for name in one.names.values()}
+    kept = {name for one in records.notifications(visit.page.pipelines) for name in one.names.values()}
     return visit.html(
         "notifications.html",
         found=found,

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from backupkit.errors import ConfigurationError
 from backupkit.integrations.actions import Action
-from backupkit.integrations.asgi.access import auditing
+from backupkit.integrations.asgi.pages import asking
 from backupkit.integrations.asgi.pages.asking import submit, under_way
 from backupkit.integrations.asgi.pages.following import events_of
 from backupkit.integrations.asgi.pages.works import lately, work_of
@@ -38,8 +38,7 @@ def events(visit: Visit) -> Response:
 
 def cancel(visit: Visit) -> Response:
     work = work_of(visit)
-    auditing.note(visit, "cancel", operation=work.id)
-    visit.page.queue.cancel(work.id, visit.visitor.who)
+    asking.cancel(visit, work)
     _waited_for(visit, work.id)
     return visit.go(visit.path("operations", work.id))
 

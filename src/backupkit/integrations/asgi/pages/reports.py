@@ -34,7 +34,7 @@ def operations_of(visit: Visit, *, limit: int, skip: int) -> Found[Line]:
         return [(ledger.names[one.name], one) for one in found]
 
     return part_of(
-        histories(visit.page, pipeline_of(visit)),
+        histories(visit.page.pipelines, pipeline_of(visit)),
         rows=lines,
         count=lambda ledger: ledger.database.count([*ledger.names], operation, outcome=outcome),
         order=lambda line: line[1].started,
@@ -48,7 +48,7 @@ def report_of(visit: Visit) -> tuple[str, Report]:
     id_ = str(visit.request.path_params["report"])
     failure: BackupKitError | None = None
     if len(id_) == 64 and id_.isascii() and id_.isalnum():
-        for ledger in histories(visit.page):
+        for ledger in histories(visit.page.pipelines):
             try:
                 report = ledger.database.report(id_)
             except BackupKitError as error:

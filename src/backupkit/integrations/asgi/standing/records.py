@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 
 from backupkit.errors import BackupKitError, told
 from backupkit.history import DatabaseHistory
-from backupkit.integrations.asgi.page import Page
 from backupkit.notifiers.database import DatabaseNotifier
+from backupkit.pipeline import BackupPipeline
 
 _Database = TypeVar("_Database", DatabaseHistory, DatabaseNotifier)
 _Row = TypeVar("_Row")
@@ -41,21 +41,25 @@ class Found(Generic[_Row]):
     errors: Sequence[str]
 
 
-def histories(page: Page, only: str | None = None) -> Sequence[Ledger[DatabaseHistory]]:
-    """Each database that keeps reports of this page's pipelines, or of the one that is called so."""
+def histories(
+    pipelines: Mapping[str, BackupPipeline], only: str | None = None
+) -> Sequence[Ledger[DatabaseHistory]]:
+    """Each database that keeps reports of these pipelines, or of the one that is called so."""
     found = (
-        (history, str(pipeline.name), name)
-        for name, pipeline in page.pipelines.items()
-        if (history := page.history_of(name)) is not None
+        (pipeline.history, str(pipeline.name), name)
+        for name, pipeline in pipelines.items()
+        if isinstance(pipeline.history, DatabaseHistory)
     )
     return _ledgers(found, only)
 
 
-def notifications(page: Page, only: str | None = None) -> Sequence[Ledger[DatabaseNotifier]]:
-    """Each database that keeps notifications of this page's pipelines, or of the one that is called so."""
+def notifications(
+    pipelines: Mapping[str, BackupPipeline], only: str | None = None
+) -> Sequence[Ledger[DatabaseNotifier]]:
+    """Each database that keeps notifications of these pipelines, or of the one that is called so."""
     found = (
         (notifier, str(pipeline.name), name)
-        for name, pipeline in page.pipelines.items()
+        for name, pipeline in pipelines.items()
         for notifier in pipeline.notifiers
         if isinstance(notifier, DatabaseNotifier)
     )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 
 from backupkit.integrations.asgi.standing.asked import Asked, Turns
-from backupkit.notifiers.database import DatabaseNotifier
+from backupkit.integrations.asgi.standing.records import notifications
 from backupkit.pipeline import BackupPipeline
 
 _PERIOD = 5.0  # seconds
@@ -17,14 +17,10 @@ class Unread:
     """Of these pipelines; counted at most once in some seconds. A slow database holds no page up."""
 
     def __init__(self, pipelines: Mapping[str, BackupPipeline]) -> None:
-        kept: dict[str, tuple[DatabaseNotifier, list[str]]] = {}  # several may share a database
-        for pipeline in pipelines.values():
-            for notifier in pipeline.notifiers:
-                if isinstance(notifier, DatabaseNotifier):
-                    kept.setdefault(repr(notifier), (notifier, []))[1].append(str(pipeline.name))
+        ledgers = notifications(pipelines)
         self._asked = Asked(
             "backupkit-unread",
-            lambda: sum(one.count(name=names, unread=True) for one, names in kept.values()),
+            lambda: sum(one.database.count(name=[*one.names], unread=True) for one in ledgers),
             period=_PERIOD,
             patience=_PATIENCE,
             turns=Turns(1, _PATIENCE),
