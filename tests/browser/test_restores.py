@@ -26,6 +26,7 @@ def look_into(who: Visitor, site: Site) -> None:
 
 
 def open_folder(who: Visitor, name: str) -> None:
+    who.page.wait_for_load_state()  # a folder that is opened before the scripts are there offers a link instead
     who.content.get_by_text(f"{name}/", exact=True).click()
 
 
